@@ -1,0 +1,3 @@
+"""Over the native rule."""
+
+cc_binary = native.cc_binary

@@ -1,0 +1,3 @@
+"""Over the native rule."""
+
+cc_import = native.cc_import

@@ -1,0 +1,3 @@
+"""Over the native rule."""
+
+cc_library = native.cc_library

@@ -1,0 +1,3 @@
+"""Over the native rule."""
+
+cc_test = native.cc_test

@@ -1,0 +1,3 @@
+"""Over the native rule."""
+
+cc_toolchain = native.cc_toolchain

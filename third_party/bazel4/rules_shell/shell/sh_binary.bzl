@@ -1,0 +1,3 @@
+"""Over the native rule."""
+
+sh_binary = native.sh_binary

@@ -1,0 +1,3 @@
+"""Over the native rule."""
+
+sh_library = native.sh_library

@@ -1,0 +1,3 @@
+"""Over the native rule."""
+
+sh_test = native.sh_test

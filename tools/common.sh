@@ -1,0 +1,20 @@
+# Sourced by the scripts beside it. Sets brood_root (the clone) and brood_cache (per user, shared by all clones).
+# shellcheck shell=bash
+
+brood_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+
+# HOME may be unset, or not be this user's.
+if [[ -z ${HOME:-} || ! -w $HOME ]]; then
+  HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
+  [[ -n $HOME && -w $HOME ]] || HOME=/tmp/brood-home-$(id -u)
+  mkdir -p "$HOME"
+  export HOME
+fi
+brood_cache=${XDG_CACHE_HOME:-$HOME/.cache}/brood
+
+say() { printf 'brood: %s\n' "$*" >&2; }
+
+die() {
+  say "$*"
+  exit 125
+}
