@@ -1,5 +1,7 @@
 #!/bin/sh
 # For Bazel's --workspace_status_command: what //tools/version puts into `brood --version`.
 # Without git, or outside a clone, the commit is unknown; that is not an error.
-commit=$(git rev-parse --short=12 HEAD 2>/dev/null) || commit=unknown
-echo "STABLE_BROOD_COMMIT $commit"
+if commit=$(git rev-parse --short=12 HEAD 2>/dev/null); then
+  git diff-index --quiet HEAD -- 2>/dev/null || commit=$commit-modified
+fi
+echo "STABLE_BROOD_COMMIT ${commit:-unknown}"

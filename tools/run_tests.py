@@ -1,0 +1,167 @@
+"""Runs groups of tests and counts their cases; see tools/test, which does the set-up first."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.parse
+import xml.etree.ElementTree as ElementTree
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+# Name: Bazel arguments. Lint is not a Bazel test.
+EVERYTHING = ["//..."]
+UNIT = ["//...", "-//tests/..."]
+GROUPS = {
+    "unit": [UNIT],
+    "e2e": [["//tests/..."]],
+    "lint": ["lint"],
+    "sanitize": [["--config=sanitize"] + UNIT],
+    "all": ["lint", EVERYTHING, ["--config=sanitize"] + UNIT],
+}
+DEFAULT = ["lint", EVERYTHING]
+
+
+class Counts:
+    def __init__(self):
+        self.passed = 0
+        self.failed = []  # (name, reason)
+        self.skipped = []
+
+
+def first_line(text):
+    """The line of a gtest or Bazel message that says why."""
+    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
+    # gtest puts the place first: "launcher/process_test.cc:12".
+    if len(lines) > 1 and lines[0].rpartition(":")[2].isdigit():
+        return lines[1]
+    return lines[0] if lines else ""
+
+
+def count_xml(path, label, counts):
+    """Counts the cases of one test.xml; returns how many of them failed."""
+    failed = 0
+    for case in ElementTree.parse(path).iter("testcase"):
+        name = label
+        if case.get("classname"):
+            name += " %s.%s" % (case.get("classname"), case.get("name"))
+        problem = case.find("failure")
+        if problem is None:
+            problem = case.find("error")
+        skip = case.find("skipped")
+        if problem is not None:
+            failed += 1
+            counts.failed.append((name, first_line(problem.get("message") or problem.text)))
+        elif skip is not None:
+            counts.skipped.append((name, first_line(skip.get("message") or skip.text) or "no reason given"))
+        elif case.get("status") == "notrun" or case.get("result") == "suppressed":
+            counts.skipped.append((name, "disabled"))
+        else:
+            counts.passed += 1
+    return failed
+
+
+def local_path(uri):
+    return urllib.parse.unquote(urllib.parse.urlparse(uri).path)
+
+
+def count_events(lines, counts):
+    """Counts from Bazel's build event protocol, as JSON lines."""
+    results = {}  # (label, run, shard): the testResult of its last attempt
+    problems = {}  # label: why it has no result
+    summaries = {}  # label: overall status
+    for line in lines:
+        event = json.loads(line)
+        kind, identity = next(iter(event["id"].items()))
+        label = identity.get("label") if isinstance(identity, dict) else None
+        if kind == "testResult":
+            results[label, identity.get("run"), identity.get("shard")] = event.get("testResult", {})
+        elif kind == "testSummary":
+            summaries[label] = event.get("testSummary", {}).get("overallStatus")
+        elif kind in ("targetCompleted", "configuredLabel", "unconfiguredLabel", "targetConfigured"):
+            if "aborted" in event:
+                reason = event["aborted"].get("reason", "")
+                detail = first_line(event["aborted"].get("description"))
+                if reason == "SKIPPED":
+                    counts.skipped.append((label, "not for this platform"))
+                elif reason != "NO_BUILD":
+                    problems.setdefault(label, detail or reason or "was not built")
+            elif kind == "targetCompleted" and not event.get("completed", {}).get("success"):
+                problems.setdefault(label, "does not build")
+        elif kind == "pattern" and "aborted" in event:
+            patterns = " ".join(identity.get("pattern", []))
+            problems.setdefault(patterns, first_line(event["aborted"].get("description")))
+    tested = set()
+    for (label, _, _), result in sorted(results.items(), key=lambda item: str(item[0])):
+        tested.add(label)
+        status = result.get("status", "NO_STATUS")
+        xml = [o["uri"] for o in result.get("testActionOutput", []) if o["name"] == "test.xml" and "uri" in o]
+        failed = 0
+        if xml and os.path.exists(local_path(xml[0])):
+            failed = count_xml(local_path(xml[0]), label, counts)
+        elif status == "PASSED":
+            counts.passed += 1
+        if status not in ("PASSED", "FLAKY") and not failed:
+            # The cases in the file all passed, but the program did not end well.
+            counts.failed.append((label, status.lower().replace("_", " ")))
+    for label, reason in problems.items():
+        if label not in tested:
+            counts.failed.append((label, reason))
+    for label, status in summaries.items():
+        if label not in tested and label not in problems:
+            counts.failed.append((label, (status or "no status").lower()))
+
+
+def bazel_test(arguments, counts):
+    options = [a for a in arguments if a.startswith("--")]
+    patterns = [a for a in arguments if not a.startswith("--")]
+    with tempfile.TemporaryDirectory() as temp:
+        events = os.path.join(temp, "events.json")
+        command = ["bazel", "test", "--keep_going", "--test_summary=terse", "--show_result=0"]
+        command += ["--build_event_json_file=" + events]
+        if not sys.stderr.isatty():
+            command += ["--show_progress_rate_limit=30"]
+        before = len(counts.failed)
+        status = subprocess.call(command + options + ["--"] + patterns, cwd=ROOT, stdin=subprocess.DEVNULL)
+        if os.path.exists(events):
+            with open(events) as lines:
+                count_events(lines, counts)
+        if status != 0 and len(counts.failed) == before:
+            reason = "no test matches" if status == 4 else "exit status %d" % status
+            counts.failed.append(("bazel test " + " ".join(patterns), reason))
+
+
+def lint(counts):
+    status = subprocess.call([os.path.join(ROOT, "tools", "buildifier")], cwd=ROOT)
+    if status == 0:
+        counts.passed += 1
+    else:
+        counts.failed.append(("lint", "buildifier: see above; tools/buildifier -mode=fix mends what it can"))
+
+
+def main():
+    steps = [step for argument in sys.argv[1:] for step in GROUPS.get(argument, [[argument]])]
+    # Patterns given together are one Bazel command.
+    merged = []
+    for step in steps or DEFAULT:
+        plain = step != "lint" and not any(a.startswith("-") for a in step)
+        if plain and merged and merged[-1] != "lint" and not any(a.startswith("-") for a in merged[-1]):
+            merged[-1] = merged[-1] + step
+        elif step not in merged:
+            merged.append(step)
+
+    counts = Counts()
+    for step in merged:
+        if step == "lint":
+            lint(counts)
+        else:
+            bazel_test(step, counts)
+    for title, cases in (("skipped", counts.skipped), ("failed", counts.failed)):
+        for name, reason in cases:
+            print("%s: %s: %s" % (title, name, reason))
+    print("%d passed, %d failed, %d skipped" % (counts.passed, len(counts.failed), len(counts.skipped)), flush=True)
+    sys.exit(1 if counts.failed else 0)
+
+
+main()
