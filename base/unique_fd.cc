@@ -1,0 +1,18 @@
+#include "base/unique_fd.h"
+
+#include <cerrno>
+#include <unistd.h>
+
+namespace brood {
+
+void UniqueFd::reset(int fd) {
+  if (fd_ >= 0) {
+    const int saved = errno;
+    // Never retried on EINTR: Linux has freed the number already, and another thread may own it by now. close(2).
+    close(fd_);
+    errno = saved;
+  }
+  fd_ = fd;
+}
+
+}  // namespace brood
