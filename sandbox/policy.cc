@@ -1,0 +1,111 @@
+#include "sandbox/policy.h"
+
+#include <limits>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+namespace brood {
+namespace {
+
+constexpr int64_t kNanosecondsPerSecond = 1'000'000'000;
+
+absl::Status BadSize(std::string_view text, std::string_view why) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("size \"", text, "\": ", why, "; write bytes, or a number with K, M or G: 512M"));
+}
+
+absl::Status BadTime(std::string_view text, std::string_view why) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("time \"", text, "\": ", why, "; write seconds, or a number with ms, s, m or h: 10s"));
+}
+
+bool AllDigits(std::string_view text) {
+  for (const char c : text) {
+    if (!absl::ascii_isdigit(static_cast<unsigned char>(c))) return false;
+  }
+  return !text.empty();
+}
+
+}  // namespace
+
+absl::StatusOr<uint64_t> ParseSize(std::string_view text) {
+  std::string_view digits = text;
+  uint64_t unit = 1;
+  if (absl::ConsumeSuffix(&digits, "K")) {
+    unit = uint64_t{1} << 10;
+  } else if (absl::ConsumeSuffix(&digits, "M")) {
+    unit = uint64_t{1} << 20;
+  } else if (absl::ConsumeSuffix(&digits, "G")) {
+    unit = uint64_t{1} << 30;
+  }
+  if (!AllDigits(digits)) return BadSize(text, "not a number of bytes");
+  uint64_t value = 0;
+  if (!absl::SimpleAtoi(digits, &value) || value > std::numeric_limits<uint64_t>::max() / unit) {
+    return BadSize(text, "does not fit in 64 bits");
+  }
+  return value * unit;
+}
+
+absl::StatusOr<absl::Duration> ParseTime(std::string_view text) {
+  std::string_view number = text;
+  int64_t unit = kNanosecondsPerSecond;
+  if (absl::ConsumeSuffix(&number, "ms")) {
+    unit = kNanosecondsPerSecond / 1000;
+  } else if (absl::ConsumeSuffix(&number, "s")) {
+    unit = kNanosecondsPerSecond;
+  } else if (absl::ConsumeSuffix(&number, "m")) {
+    unit = 60 * kNanosecondsPerSecond;
+  } else if (absl::ConsumeSuffix(&number, "h")) {
+    unit = 3600 * kNanosecondsPerSecond;
+  }
+  const size_t point = number.find('.');
+  const std::string_view whole = number.substr(0, point);
+  const std::string_view fraction = point == std::string_view::npos ? "0" : number.substr(point + 1);
+  if (!AllDigits(whole) || !AllDigits(fraction)) return BadTime(text, "not a time");
+  constexpr size_t kMaxFractionDigits = 9;
+  if (fraction.size() > kMaxFractionDigits) return BadTime(text, "finer than a nanosecond");
+
+  // In integers: 0.1 s is exactly 100 ms, and a time that was written out reads back as the same time.
+  __extension__ typedef __int128 Wide;
+  int64_t value = 0;
+  if (!absl::SimpleAtoi(whole, &value)) return BadTime(text, "too long");
+  int64_t numerator = 0;
+  int64_t denominator = 1;
+  for (const char c : fraction) {
+    numerator = numerator * 10 + (c - '0');
+    denominator *= 10;
+  }
+  const Wide nanoseconds = static_cast<Wide>(value) * unit + static_cast<Wide>(numerator) * unit / denominator;
+  if (nanoseconds > std::numeric_limits<int64_t>::max()) return BadTime(text, "too long");
+  if (nanoseconds == 0) return BadTime(text, "must be more than zero");
+  return absl::Nanoseconds(static_cast<int64_t>(nanoseconds));
+}
+
+absl::StatusOr<Network> ParseNetwork(std::string_view text) {
+  if (text == "none") return Network{.mode = NetworkMode::kNone, .to = {}};
+  if (text == "loopback") return Network{.mode = NetworkMode::kLoopback, .to = {}};
+  if (text == "host") return Network{.mode = NetworkMode::kHost, .to = {}};
+  std::string_view destination = text;
+  if (!absl::ConsumePrefix(&destination, "allow:")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("network \"", text, "\": unknown; write none, loopback, host or allow:HOST:PORT"));
+  }
+  // The last colon: an IPv6 host is in brackets, [::1]:443.
+  const size_t colon = destination.rfind(':');
+  const std::string_view host = destination.substr(0, colon);
+  int port = 0;
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (colon == std::string_view::npos || host.empty() || (host.find(':') != std::string_view::npos && !bracketed) ||
+      !AllDigits(destination.substr(colon + 1)) || !absl::SimpleAtoi(destination.substr(colon + 1), &port) ||
+      port < 1 || port > 65535) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("network destination \"", destination, "\": not HOST:PORT; write 10.0.0.5:443 or [::1]:443"));
+  }
+  return Network{.mode = NetworkMode::kAllow, .to = {std::string(destination)}};
+}
+
+}  // namespace brood

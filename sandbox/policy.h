@@ -1,0 +1,138 @@
+// What a child may do, as data.
+//
+//   BROOD_ASSIGN_OR_RETURN(Policy policy, BuiltinPolicy("strict"));
+//   policy.files.push_back({.kind = FileRule::Kind::kBind, .source = "/data/in", .destination = "/data/in"});
+//   policy.limits.memory_bytes = 256 << 20;
+//
+// Plain values, no behaviour: a policy is compiled for this machine by sandbox/plan.h. People write the same thing as
+// JSON (docs/policy.md); its FlatBuffers schema is serialization/policy.fbs.
+#ifndef BROOD_SANDBOX_POLICY_H_
+#define BROOD_SANDBOX_POLICY_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "sandbox/layer.h"
+
+namespace brood {
+
+// One thing that the child sees in its file system. A later rule for the same destination replaces an earlier one.
+struct FileRule {
+  enum class Kind { kBind, kTmpfs };
+  enum class Access { kReadOnly, kReadWrite };
+
+  Kind kind = Kind::kBind;
+  std::string source;       // Absolute path of this machine; empty for kTmpfs.
+  std::string destination;  // Absolute path inside.
+  Access access = Access::kReadOnly;
+  uint64_t size_bytes = 0;  // kTmpfs only; 0 stands for 64 MiB.
+  bool optional = false;    // kBind only: left out where this machine has no such source. Else that is an error.
+};
+
+enum class NetworkMode {
+  kNone,      // A network namespace without any interface up.
+  kLoopback,  // Its own loopback interface only.
+  kHost,      // The network of this machine.
+  kAllow,     // Only the listed destinations.
+};
+
+struct Network {
+  NetworkMode mode = NetworkMode::kNone;
+  std::vector<std::string> to;  // kAllow only: "HOST:PORT".
+};
+
+enum class SyscallAction {
+  kAllow,
+  kErrno,  // The call fails with `errno_value`.
+  kKill,   // A violation: reported with its arguments, then the tree is killed.
+  kLog,    // Allowed, and written to the kernel's audit log. seccomp(2), SECCOMP_RET_LOG.
+};
+
+// Compares one argument of a system call, as unsigned 64 bit, or its low 32 bits only with width 32.
+struct ArgumentRule {
+  enum class Op { kEqual, kNotEqual, kLess, kLessOrEqual, kGreater, kGreaterOrEqual, kMaskedEqual };
+  unsigned index = 0;  // 0 to 5.
+  Op op = Op::kEqual;
+  uint64_t value = 0;
+  uint64_t mask = ~uint64_t{0};  // kMaskedEqual only.
+};
+
+struct SyscallRule {
+  std::vector<std::string> names;  // System calls ("read") or groups ("@timers").
+  std::vector<ArgumentRule> args;  // All must hold.
+  SyscallAction action = SyscallAction::kAllow;
+  int errno_value = 0;  // kErrno only.
+  // How near the file is that the rule came from: 0 for a built-in, 1 for what extends it. For each system call only
+  // the rules of the highest layer that names it, directly or through a group, count.
+  unsigned layer = 0;
+};
+
+// A limit that is not set is not enforced.
+struct Limits {
+  std::optional<uint64_t> memory_bytes;     // The whole tree, swap and private tmpfs included.
+  std::optional<uint64_t> processes;        // Processes and threads of the whole tree.
+  std::optional<absl::Duration> cpu_time;   // The whole tree.
+  std::optional<absl::Duration> wall_time;  // From the start of the target.
+  std::optional<uint64_t> output_bytes;     // stdout and stderr together.
+  std::optional<uint64_t> file_size_bytes;  // Each file.
+  std::optional<uint64_t> open_files;       // Descriptors of each process.
+  std::optional<uint64_t> core_bytes;       // Core dump size.
+};
+
+enum class EnvironmentBase {
+  kMinimal,  // PATH, HOME=/tmp, LANG and TERM only.
+  kInherit,  // The caller's.
+  kEmpty,
+};
+
+struct Policy {
+  std::string name;  // The built-in it is or extends, or its file.
+
+  // Which of user, pid, mount, net, ipc, uts, cgroup get their own namespace. Empty: none.
+  LayerSet namespaces;
+  // Drop all capabilities and set no_new_privs. On in every built-in but `none`.
+  bool drop_privileges = false;
+  std::vector<FileRule> files;
+  // Adds the synthetic parts: /proc of the own pid namespace, minimal /dev. Needs the mount namespace.
+  bool minimal_system = false;
+  Network network;
+  bool filter_syscalls = false;  // False: no filter at all, `syscalls` must be empty.
+  std::vector<SyscallRule> syscalls;
+  // What happens to a known system call that no rule names. Unknown numbers always give ENOSYS.
+  SyscallAction unlisted = SyscallAction::kKill;
+  int unlisted_errno = 0;
+  EnvironmentBase environment = EnvironmentBase::kMinimal;
+  std::string hostname;  // Empty: "brood" where there is a uts namespace.
+
+  Limits limits;          // Asked for by somebody: enforced or the launch fails.
+  Limits default_limits;  // Brought by a built-in: the strongest form that the machine has. `limits` wins.
+  LayerSet allow_weaker;  // Layers whose weaker form, or absence, is accepted.
+};
+
+// "strict", "default", "networked" or "none". Errors: NotFound.
+absl::StatusOr<Policy> BuiltinPolicy(std::string_view name);
+
+// The JSON text of a built-in policy as it stands in the tree. Errors: NotFound.
+absl::StatusOr<std::string_view> BuiltinPolicyText(std::string_view name);
+
+// Names of the built-in policies, in the order in which they get weaker.
+std::vector<std::string_view> BuiltinPolicyNames();
+
+// "64M", "1G", "4096": powers of 1024, a bare number is bytes. Errors: InvalidArgument, also for what does not fit.
+absl::StatusOr<uint64_t> ParseSize(std::string_view text);
+
+// "500ms", "10s", "2m", "1h", a bare number is seconds; fractions are allowed. Must be positive.
+absl::StatusOr<absl::Duration> ParseTime(std::string_view text);
+
+// The file form of a network mode: "none", "loopback", "host", "allow:HOST:PORT".
+absl::StatusOr<Network> ParseNetwork(std::string_view text);
+
+}  // namespace brood
+
+#endif  // BROOD_SANDBOX_POLICY_H_

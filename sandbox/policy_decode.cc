@@ -1,0 +1,293 @@
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <set>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "base/status.h"
+#include "sandbox/policy_flatbuffer.h"
+#include "sandbox/policy_words.h"
+
+namespace brood {
+namespace {
+
+using namespace internal;  // NOLINT(build/namespaces): the word lists.
+using flatbuffers::Offset;
+using Strings = flatbuffers::Vector<Offset<flatbuffers::String>>;
+
+std::string_view View(const flatbuffers::String* text) {
+  return text == nullptr ? std::string_view() : std::string_view(text->data(), text->size());
+}
+
+absl::Status Invalid(std::string_view field, std::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat("policy: ", field, ": ", why));
+}
+
+template <typename T, size_t N>
+absl::StatusOr<T> ReadWord(const Word<T> (&words)[N], std::string_view text, std::string_view field) {
+  std::string known;
+  for (const Word<T>& word : words) {
+    if (word.text == text) return word.value;
+    absl::StrAppend(&known, known.empty() ? "" : ", ", word.text);
+  }
+  return Invalid(field, absl::StrCat("unknown word \"", text, "\"; there are ", known));
+}
+
+absl::StatusOr<uint64_t> ReadValue(std::string_view text, std::string_view field) {
+  uint64_t value = 0;
+  int64_t negative = 0;
+  std::string_view digits = text;
+  if (absl::ConsumePrefix(&digits, "0x")) {
+    // SimpleHexAtoi would take a second prefix and blanks.
+    const bool clean = digits.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
+    if (!digits.empty() && clean && absl::SimpleHexAtoi(digits, &value)) return value;
+  } else if (digits.find_first_not_of("-0123456789") == std::string_view::npos) {
+    if (digits.size() > 1 && digits[0] == '0') {
+      for (const char c : digits) {
+        if (c < '0' || c > '7' || value >> 61 != 0) {
+          return Invalid(field, absl::StrCat("\"", text, "\" is not an octal number of 64 bits"));
+        }
+        value = value * 8 + static_cast<uint64_t>(c - '0');
+      }
+      return value;
+    }
+    if (absl::SimpleAtoi(digits, &value)) return value;
+    if (absl::SimpleAtoi(digits, &negative)) return static_cast<uint64_t>(negative);
+  }
+  return Invalid(field, absl::StrCat("\"", text, "\" is not a number of 64 bits"));
+}
+
+absl::StatusOr<std::vector<std::string>> ReadStrings(const Strings* strings, std::string_view field) {
+  std::vector<std::string> result;
+  if (strings == nullptr) return result;
+  for (const flatbuffers::String* text : *strings) {
+    const std::string_view view = View(text);
+    // These end up in system calls that take C strings.
+    if (view.empty() || view.find('\0') != std::string_view::npos) {
+      return Invalid(field, "an empty string, or one with a zero byte");
+    }
+    result.emplace_back(view);
+  }
+  return result;
+}
+
+absl::Status ReadLayers(const Strings* names, std::string_view field, LayerSet& layers) {
+  BROOD_ASSIGN_OR_RETURN(const std::vector<std::string> words, ReadStrings(names, field));
+  for (const std::string& word : words) {
+    const std::optional<Layer> layer = LayerFromName(word);
+    if (!layer.has_value()) return Invalid(field, absl::StrCat("unknown layer \"", word, "\""));
+    layers.insert(*layer);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadFileRule(const fbs::FileRule& from, std::vector<FileRule>& to) {
+  const bool has_at = from.at() != nullptr;
+  const int kinds = (from.path() != nullptr) + (from.paths() != nullptr) + (from.tmpfs() != nullptr);
+  if (kinds != 1) return Invalid("files", "each entry has exactly one of path, paths, tmpfs");
+  if (has_at && from.path() == nullptr) return Invalid("files", "\"at\" goes with \"path\" only");
+  if (from.size() != nullptr && from.tmpfs() == nullptr) return Invalid("files", "\"size\" goes with \"tmpfs\" only");
+  FileRule rule;
+  rule.optional = from.optional();
+  if (from.access() != nullptr) {
+    BROOD_ASSIGN_OR_RETURN(rule.access, ReadWord(kAccessWords, View(from.access()), "files: access"));
+  }
+  if (from.tmpfs() != nullptr) {
+    if (from.optional() || from.access() != nullptr) {
+      return Invalid("files", "\"optional\" and \"access\" do not go with \"tmpfs\"");
+    }
+    rule.kind = FileRule::Kind::kTmpfs;
+    rule.access = FileRule::Access::kReadWrite;
+    rule.destination = View(from.tmpfs());
+    if (from.size() != nullptr) {
+      BROOD_ASSIGN_OR_RETURN(rule.size_bytes, ParseSize(View(from.size())));
+    }
+    to.push_back(std::move(rule));
+    return absl::OkStatus();
+  }
+  std::vector<std::string> paths;
+  if (from.paths() != nullptr) {
+    BROOD_ASSIGN_OR_RETURN(paths, ReadStrings(from.paths(), "files: paths"));
+  } else {
+    paths.emplace_back(View(from.path()));
+  }
+  for (std::string& path : paths) {
+    rule.destination = has_at ? std::string(View(from.at())) : path;
+    rule.source = std::move(path);
+    to.push_back(rule);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadFiles(const fbs::Policy& from, std::vector<FileRule>& files) {
+  if (from.files() == nullptr) return absl::OkStatus();
+  std::vector<FileRule> nearer;
+  for (const fbs::FileRule* rule : *from.files()) BROOD_RETURN_IF_ERROR(ReadFileRule(*rule, nearer));
+  std::set<std::string_view> seen;
+  for (const FileRule& rule : nearer) {
+    for (const std::string* path : {&rule.source, &rule.destination}) {
+      const bool none = path == &rule.source && rule.kind == FileRule::Kind::kTmpfs;
+      if (none) continue;
+      if (path->empty() || path->front() != '/' || path->find('\0') != std::string::npos) {
+        return Invalid("files", absl::StrCat("\"", *path, "\" is not an absolute path"));
+      }
+    }
+    if (!seen.insert(rule.destination).second) {
+      return Invalid("files", absl::StrCat("two rules for ", rule.destination));
+    }
+  }
+  std::erase_if(files, [&](const FileRule& rule) { return seen.contains(rule.destination); });
+  std::move(nearer.begin(), nearer.end(), std::back_inserter(files));
+  return absl::OkStatus();
+}
+
+absl::Status ReadErrno(SyscallAction action, const flatbuffers::String* name, std::string_view field, int& number) {
+  number = 0;
+  if ((action == SyscallAction::kErrno) != (name != nullptr)) {
+    return Invalid(field, "the action \"errno\", and no other, comes with the name of an errno");
+  }
+  if (name == nullptr) return absl::OkStatus();
+  number = ErrnoFromName(View(name));
+  if (number == 0) return Invalid(field, absl::StrCat("unknown errno \"", View(name), "\""));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ArgumentRule> ReadArgument(const fbs::ArgumentRule& from) {
+  ArgumentRule rule;
+  rule.index = from.index();
+  if (rule.index > 5) return Invalid("syscalls: args", "index is 0 to 5");
+  BROOD_ASSIGN_OR_RETURN(rule.op, ReadWord(kOpWords, View(from.op()), "syscalls: args: op"));
+  BROOD_ASSIGN_OR_RETURN(rule.value, ReadValue(View(from.value()), "syscalls: args: value"));
+  if ((rule.op == ArgumentRule::Op::kMaskedEqual) != (from.mask() != nullptr)) {
+    return Invalid("syscalls: args", "the operator \"&==\", and no other, comes with a mask");
+  }
+  if (from.mask() != nullptr) {
+    BROOD_ASSIGN_OR_RETURN(rule.mask, ReadValue(View(from.mask()), "syscalls: args: mask"));
+  }
+  return rule;
+}
+
+absl::Status ReadSyscalls(const fbs::Policy& from, unsigned first_layer, std::vector<SyscallRule>& syscalls) {
+  if (from.syscalls() == nullptr) return absl::OkStatus();
+  std::set<std::pair<unsigned, std::string>> unconditional;
+  for (const fbs::SyscallRule* entry : *from.syscalls()) {
+    SyscallRule rule;
+    BROOD_ASSIGN_OR_RETURN(rule.names, ReadStrings(entry->names(), "syscalls: names"));
+    if (rule.names.empty()) return Invalid("syscalls", "a rule without names");
+    BROOD_ASSIGN_OR_RETURN(rule.action, ReadWord(kActionWords, View(entry->action()), "syscalls: action"));
+    BROOD_RETURN_IF_ERROR(ReadErrno(rule.action, entry->errno(), "syscalls: errno", rule.errno_value));
+    constexpr unsigned kMaxLayer = 1000;
+    if (entry->layer() > kMaxLayer) return Invalid("syscalls", "layer is at most 1000");
+    rule.layer = first_layer + entry->layer();
+    if (entry->args() != nullptr) {
+      for (const fbs::ArgumentRule* argument : *entry->args()) {
+        BROOD_ASSIGN_OR_RETURN(rule.args.emplace_back(), ReadArgument(*argument));
+      }
+    }
+    for (const std::string& name : rule.names) {
+      if (rule.args.empty() && !unconditional.emplace(rule.layer, name).second) {
+        return Invalid("syscalls", absl::StrCat("two rules for ", name));
+      }
+    }
+    syscalls.push_back(std::move(rule));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadNetwork(const fbs::Network& from, Network& to) {
+  BROOD_ASSIGN_OR_RETURN(to.mode, ReadWord(kNetworkWords, View(from.mode()), "network: mode"));
+  BROOD_ASSIGN_OR_RETURN(to.to, ReadStrings(from.to(), "network: to"));
+  if ((to.mode == NetworkMode::kAllow) != !to.to.empty()) {
+    return Invalid("network", "the mode \"allow\", and no other, comes with a list \"to\"");
+  }
+  for (const std::string& destination : to.to) {
+    BROOD_RETURN_IF_ERROR(ParseNetwork(absl::StrCat("allow:", destination)).status());
+  }
+  return absl::OkStatus();
+}
+
+template <typename T, typename Parse>
+absl::Status ReadLimit(const flatbuffers::String* text, std::string_view field, Parse parse, std::optional<T>& limit) {
+  if (text == nullptr) return absl::OkStatus();
+  absl::StatusOr<T> value = parse(View(text));
+  if (!value.ok()) return Annotate(value.status(), absl::StrCat("policy: limits: ", field));
+  limit = *value;
+  return absl::OkStatus();
+}
+
+absl::Status ReadLimits(const fbs::Limits* from, Limits& to) {
+  if (from == nullptr) return absl::OkStatus();
+  BROOD_RETURN_IF_ERROR(ReadLimit(from->memory(), "memory", ParseSize, to.memory_bytes));
+  BROOD_RETURN_IF_ERROR(ReadLimit(from->cpu_time(), "cpu_time", ParseTime, to.cpu_time));
+  BROOD_RETURN_IF_ERROR(ReadLimit(from->wall_time(), "wall_time", ParseTime, to.wall_time));
+  BROOD_RETURN_IF_ERROR(ReadLimit(from->output(), "output", ParseSize, to.output_bytes));
+  BROOD_RETURN_IF_ERROR(ReadLimit(from->file_size(), "file_size", ParseSize, to.file_size_bytes));
+  BROOD_RETURN_IF_ERROR(ReadLimit(from->core(), "core", ParseSize, to.core_bytes));
+  if (from->processes().has_value()) to.processes = *from->processes();
+  if (from->open_files().has_value()) to.open_files = *from->open_files();
+  return absl::OkStatus();
+}
+
+absl::Status ReadPolicy(const fbs::Policy& from, unsigned first_layer, Policy& to) {
+  if (from.name() != nullptr) to.name = View(from.name());
+  if (from.namespaces() != nullptr) {
+    to.namespaces.clear();
+    BROOD_RETURN_IF_ERROR(ReadLayers(from.namespaces(), "namespaces", to.namespaces));
+    for (const Layer layer : to.namespaces) {
+      if (layer > Layer::kCgroup) {
+        return Invalid("namespaces", absl::StrCat("\"", LayerName(layer), "\" is not one that can be asked for"));
+      }
+    }
+  }
+  if (from.drop_privileges().has_value()) to.drop_privileges = *from.drop_privileges();
+  if (from.minimal_system().has_value()) to.minimal_system = *from.minimal_system();
+  if (from.filter_syscalls().has_value()) to.filter_syscalls = *from.filter_syscalls();
+  BROOD_RETURN_IF_ERROR(ReadFiles(from, to.files));
+  if (from.network() != nullptr) BROOD_RETURN_IF_ERROR(ReadNetwork(*from.network(), to.network));
+  BROOD_RETURN_IF_ERROR(ReadSyscalls(from, first_layer, to.syscalls));
+  if (from.unlisted() != nullptr) {
+    BROOD_ASSIGN_OR_RETURN(to.unlisted, ReadWord(kActionWords, View(from.unlisted()), "unlisted"));
+    BROOD_RETURN_IF_ERROR(ReadErrno(to.unlisted, from.unlisted_errno(), "unlisted_errno", to.unlisted_errno));
+  } else if (from.unlisted_errno() != nullptr) {
+    return Invalid("unlisted_errno", "goes with \"unlisted\"");
+  }
+  if (from.environment() != nullptr) {
+    BROOD_ASSIGN_OR_RETURN(to.environment, ReadWord(kEnvironmentWords, View(from.environment()), "environment"));
+  }
+  if (from.hostname() != nullptr) to.hostname = View(from.hostname());
+  BROOD_RETURN_IF_ERROR(ReadLimits(from.limits(), to.limits));
+  BROOD_RETURN_IF_ERROR(ReadLimits(from.default_limits(), to.default_limits));
+  return ReadLayers(from.allow_weaker(), "allow_weaker", to.allow_weaker);
+}
+
+}  // namespace
+
+absl::StatusOr<Policy> DecodePolicy(std::string_view bytes) {
+  if (bytes.size() > kMaxPolicyBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("policy: ", bytes.size(), " bytes; at most ", kMaxPolicyBytes));
+  }
+  // Where the caller's bytes happen to lie must not matter: a FlatBuffer is read in place, at its own alignment.
+  const std::vector<uint64_t> aligned = [&] {
+    std::vector<uint64_t> words((bytes.size() + 7) / 8);
+    std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(words.data()));
+    return words;
+  }();
+  constexpr flatbuffers::uoffset_t kMaxDepth = 16;
+  constexpr flatbuffers::uoffset_t kMaxTables = 100'000;
+  flatbuffers::Verifier verifier(reinterpret_cast<const uint8_t*>(aligned.data()), bytes.size(), kMaxDepth, kMaxTables);
+  if (!fbs::VerifyPolicyBuffer(verifier)) return absl::InvalidArgumentError("policy: the bytes are not a policy");
+  const fbs::Policy& from = *fbs::GetPolicy(aligned.data());
+  Policy policy;
+  unsigned first_layer = 0;
+  if (from.extends() != nullptr) {
+    BROOD_ASSIGN_OR_RETURN(policy, BuiltinPolicy(View(from.extends())));
+    for (const SyscallRule& rule : policy.syscalls) first_layer = std::max(first_layer, rule.layer + 1);
+  }
+  BROOD_RETURN_IF_ERROR(ReadPolicy(from, first_layer, policy));
+  return policy;
+}
+
+}  // namespace brood

@@ -1,0 +1,126 @@
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "sandbox/policy_flatbuffer.h"
+#include "sandbox/policy_words.h"
+
+namespace brood {
+namespace {
+
+using namespace internal;  // NOLINT(build/namespaces): the word lists.
+using flatbuffers::Offset;
+using Strings = flatbuffers::Vector<Offset<flatbuffers::String>>;
+
+template <typename T, size_t N>
+std::string_view WriteWord(const Word<T> (&words)[N], T value) {
+  for (const Word<T>& word : words) {
+    if (word.value == value) return word.text;
+  }
+  return "";
+}
+
+using Builder = flatbuffers::FlatBufferBuilder;
+
+Offset<flatbuffers::String> Text(Builder& builder, std::string_view text) {
+  return builder.CreateString(text.data(), text.size());
+}
+
+Offset<Strings> WriteStrings(Builder& builder, const std::vector<std::string>& strings) {
+  return builder.CreateVectorOfStrings(strings);
+}
+
+Offset<Strings> WriteLayers(Builder& builder, const LayerSet& layers) {
+  std::vector<std::string> names;
+  for (const Layer layer : layers) names.emplace_back(LayerName(layer));
+  return WriteStrings(builder, names);
+}
+
+Offset<fbs::FileRule> WriteFileRule(Builder& builder, const FileRule& rule) {
+  if (rule.kind == FileRule::Kind::kTmpfs) {
+    const auto place = Text(builder, rule.destination);
+    const auto size = Text(builder, absl::StrCat(rule.size_bytes));
+    return fbs::CreateFileRule(builder, 0, 0, 0, place, size);
+  }
+  const auto source = Text(builder, rule.source);
+  const auto place = Text(builder, rule.destination);
+  const auto access = Text(builder, WriteWord(kAccessWords, rule.access));
+  return fbs::CreateFileRule(builder, source, 0, place, 0, 0, access, rule.optional);
+}
+
+Offset<fbs::SyscallRule> WriteSyscallRule(Builder& builder, const SyscallRule& rule) {
+  std::vector<Offset<fbs::ArgumentRule>> args;
+  for (const ArgumentRule& argument : rule.args) {
+    const auto op = Text(builder, WriteWord(kOpWords, argument.op));
+    const auto value = Text(builder, absl::StrCat(argument.value));
+    const bool masked = argument.op == ArgumentRule::Op::kMaskedEqual;
+    const auto mask = masked ? Text(builder, absl::StrCat(argument.mask)) : 0;
+    args.push_back(fbs::CreateArgumentRule(builder, argument.index, op, value, mask));
+  }
+  const auto names = WriteStrings(builder, rule.names);
+  const auto written_args = builder.CreateVector(args);
+  const auto action = Text(builder, WriteWord(kActionWords, rule.action));
+  const auto error = rule.action == SyscallAction::kErrno ? Text(builder, ErrnoName(rule.errno_value)) : 0;
+  return fbs::CreateSyscallRule(builder, names, written_args, action, error, rule.layer);
+}
+
+Offset<fbs::Limits> WriteLimits(Builder& builder, const Limits& limits) {
+  const auto size = [&](std::optional<uint64_t> bytes) -> Offset<flatbuffers::String> {
+    return bytes.has_value() ? Text(builder, absl::StrCat(*bytes)) : 0;
+  };
+  const auto time = [&](std::optional<absl::Duration> duration) -> Offset<flatbuffers::String> {
+    if (!duration.has_value() || *duration == absl::InfiniteDuration()) return 0;
+    const int64_t nanoseconds = absl::ToInt64Nanoseconds(*duration);
+    const std::string fraction = absl::StrCat(absl::Dec(nanoseconds % 1'000'000'000, absl::kZeroPad9));
+    return Text(builder, absl::StrCat(nanoseconds / 1'000'000'000, ".", fraction, "s"));
+  };
+  const auto count = [](std::optional<uint64_t> value) {
+    return value.has_value() ? flatbuffers::Optional<uint64_t>(*value) : flatbuffers::nullopt;
+  };
+  const auto memory = size(limits.memory_bytes);
+  const auto cpu_time = time(limits.cpu_time);
+  const auto wall_time = time(limits.wall_time);
+  const auto output = size(limits.output_bytes);
+  const auto file_size = size(limits.file_size_bytes);
+  const auto core = size(limits.core_bytes);
+  return fbs::CreateLimits(builder, memory, count(limits.processes), cpu_time, wall_time, output, file_size,
+                           count(limits.open_files), core);
+}
+
+}  // namespace
+
+std::string EncodePolicy(const Policy& policy) {
+  Builder builder;
+  std::vector<Offset<fbs::FileRule>> files;
+  for (size_t i = 0; i < policy.files.size(); ++i) {
+    const auto same_place = [&](const FileRule& later) { return later.destination == policy.files[i].destination; };
+    const auto later = policy.files.begin() + static_cast<ptrdiff_t>(i) + 1;
+    const bool replaced = std::any_of(later, policy.files.end(), same_place);
+    if (!replaced) files.push_back(WriteFileRule(builder, policy.files[i]));
+  }
+  std::vector<Offset<fbs::SyscallRule>> syscalls;
+  for (const SyscallRule& rule : policy.syscalls) syscalls.push_back(WriteSyscallRule(builder, rule));
+  const auto mode = Text(builder, WriteWord(kNetworkWords, policy.network.mode));
+  const auto network = fbs::CreateNetwork(builder, mode, WriteStrings(builder, policy.network.to));
+  const auto name = Text(builder, policy.name);
+  const auto namespaces = WriteLayers(builder, policy.namespaces);
+  const auto written_files = builder.CreateVector(files);
+  const auto written_syscalls = builder.CreateVector(syscalls);
+  const auto unlisted = Text(builder, WriteWord(kActionWords, policy.unlisted));
+  const auto unlisted_errno =
+      policy.unlisted == SyscallAction::kErrno ? Text(builder, ErrnoName(policy.unlisted_errno)) : 0;
+  const auto environment = Text(builder, WriteWord(kEnvironmentWords, policy.environment));
+  const auto hostname = Text(builder, policy.hostname);
+  const auto limits = WriteLimits(builder, policy.limits);
+  const auto default_limits = WriteLimits(builder, policy.default_limits);
+  const auto allow_weaker = WriteLayers(builder, policy.allow_weaker);
+  fbs::FinishPolicyBuffer(
+      builder, fbs::CreatePolicy(builder, 0, name, namespaces, policy.drop_privileges, policy.minimal_system,
+                                 written_files, network, policy.filter_syscalls, written_syscalls, unlisted,
+                                 unlisted_errno, environment, hostname, limits, default_limits, allow_weaker));
+  return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
+}
+
+}  // namespace brood

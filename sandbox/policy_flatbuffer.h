@@ -1,0 +1,35 @@
+// Policies as bytes: the wire form, and what a policy file becomes when its JSON is converted by its schema,
+// serialization/policy.fbs. The one place where the two forms meet.
+//
+//   const std::string bytes = EncodePolicy(policy);
+//   BROOD_ASSIGN_OR_RETURN(const Policy same, DecodePolicy(bytes));
+//
+// Functions may be called from any thread.
+#ifndef BROOD_SANDBOX_POLICY_FLATBUFFER_H_
+#define BROOD_SANDBOX_POLICY_FLATBUFFER_H_
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "sandbox/policy.h"
+
+namespace brood {
+
+// Larger ones are refused before they are looked at.
+inline constexpr size_t kMaxPolicyBytes = size_t{4} << 20;
+
+// The whole policy, nothing left to `extends`. Of several file rules for one destination only the last is kept.
+std::string EncodePolicy(const Policy& policy);
+
+// Verifies the bytes, then reads them: the built-in named by `extends`, if any, with the rules of the bytes on top. A
+// nearer rule replaces the base's rule for that path or system call.
+//
+// Errors: InvalidArgument naming the field (not a policy, an unknown word, a malformed size, two rules for one thing),
+//   NotFound (`extends` names no built-in policy).
+absl::StatusOr<Policy> DecodePolicy(std::string_view bytes);
+
+}  // namespace brood
+
+#endif  // BROOD_SANDBOX_POLICY_FLATBUFFER_H_

@@ -1,0 +1,141 @@
+#include "sandbox/policy_flatbuffer.h"
+
+#include <cerrno>
+
+#include "gtest/gtest.h"
+
+namespace brood {
+namespace {
+
+Policy Everything() {
+  Policy policy = BuiltinPolicy("strict").value();
+  policy.name = "everything";
+  policy.files.push_back({.kind = FileRule::Kind::kBind,
+                          .source = "/data/in",
+                          .destination = "/in",
+                          .access = FileRule::Access::kReadWrite,
+                          .size_bytes = 0,
+                          .optional = true});
+  policy.network = {.mode = NetworkMode::kAllow, .to = {"10.0.0.5:443"}};
+  policy.syscalls.push_back(
+      {.names = {"ioctl", "@timers"},
+       .args = {{.index = 1, .op = ArgumentRule::Op::kEqual, .value = 0x5401},
+                {.index = 5, .op = ArgumentRule::Op::kMaskedEqual, .value = ~uint64_t{0}, .mask = 0xff00}},
+       .action = SyscallAction::kErrno,
+       .errno_value = EACCES,
+       .layer = 3});
+  policy.unlisted = SyscallAction::kErrno;
+  policy.unlisted_errno = EPERM;
+  policy.hostname = "inside";
+  policy.environment = EnvironmentBase::kEmpty;
+  policy.limits = {.memory_bytes = 1,
+                   .processes = 0,
+                   .cpu_time = absl::Nanoseconds(1),
+                   .wall_time = absl::Hours(1000) + absl::Nanoseconds(7),
+                   .output_bytes = ~uint64_t{0},
+                   .file_size_bytes = 0,
+                   .open_files = 3,
+                   .core_bytes = 0};
+  policy.allow_weaker = {Layer::kLandlock, Layer::kMemory};
+  return policy;
+}
+
+TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
+  const Policy policy = Everything();
+  const absl::StatusOr<Policy> read = DecodePolicy(EncodePolicy(policy));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->name, policy.name);
+  EXPECT_EQ(read->namespaces, policy.namespaces);
+  EXPECT_EQ(read->allow_weaker, policy.allow_weaker);
+  EXPECT_EQ(read->hostname, "inside");
+  EXPECT_EQ(read->environment, EnvironmentBase::kEmpty);
+  EXPECT_EQ(read->network.to, policy.network.to);
+  EXPECT_EQ(read->unlisted_errno, EPERM);
+  ASSERT_EQ(read->files.size(), policy.files.size());
+  EXPECT_EQ(read->files.back().source, "/data/in");
+  EXPECT_EQ(read->files.back().destination, "/in");
+  EXPECT_EQ(read->files.back().access, FileRule::Access::kReadWrite);
+  EXPECT_TRUE(read->files.back().optional);
+  const SyscallRule& rule = read->syscalls.back();
+  EXPECT_EQ(rule.names, (std::vector<std::string>{"ioctl", "@timers"}));
+  EXPECT_EQ(rule.errno_value, EACCES);
+  EXPECT_EQ(rule.layer, 3u);
+  ASSERT_EQ(rule.args.size(), 2u);
+  EXPECT_EQ(rule.args[0].value, 0x5401u);
+  EXPECT_EQ(rule.args[1].value, ~uint64_t{0});
+  EXPECT_EQ(rule.args[1].mask, 0xff00u);
+  EXPECT_EQ(read->limits.cpu_time, absl::Nanoseconds(1));
+  EXPECT_EQ(read->limits.wall_time, absl::Hours(1000) + absl::Nanoseconds(7));
+  EXPECT_EQ(read->limits.processes, 0u);
+  EXPECT_EQ(read->limits.output_bytes, ~uint64_t{0});
+  EXPECT_EQ(read->limits.core_bytes, 0u);
+  EXPECT_EQ(read->default_limits.memory_bytes, 512u << 20);
+  // What is the same is written the same.
+  EXPECT_EQ(EncodePolicy(*read), EncodePolicy(policy));
+}
+
+TEST(PolicyFlatbufferTest, OfSeveralRulesForOnePlaceTheLastIsWritten) {
+  Policy policy = BuiltinPolicy("strict").value();
+  policy.files.push_back(
+      {.kind = FileRule::Kind::kTmpfs, .source = "", .destination = "/tmp", .size_bytes = 256u << 20});
+  const Policy read = DecodePolicy(EncodePolicy(policy)).value();
+  EXPECT_EQ(read.files.size(), policy.files.size() - 1);
+  EXPECT_EQ(read.files.back().size_bytes, 256u << 20);
+}
+
+TEST(PolicyFlatbufferTest, RefusesTwoRulesForOneSystemCall) {
+  Policy policy = BuiltinPolicy("strict").value();
+  policy.syscalls = {{.names = {"read"}, .args = {}}, {.names = {"read"}, .args = {}, .action = SyscallAction::kKill}};
+  EXPECT_EQ(DecodePolicy(EncodePolicy(policy)).status().message(), "policy: syscalls: two rules for read");
+  policy.syscalls[1].layer = 1;
+  EXPECT_TRUE(DecodePolicy(EncodePolicy(policy)).ok());
+}
+
+TEST(PolicyFlatbufferTest, EveryTruncationIsAnError) {
+  const std::string bytes = EncodePolicy(Everything());
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    const absl::StatusOr<Policy> read = DecodePolicy(std::string_view(bytes).substr(0, size));
+    // The last bytes are padding.
+    EXPECT_TRUE(!read.ok() || EncodePolicy(*read) == bytes) << size;
+  }
+}
+
+// A flipped bit may give another valid policy; it must never give anything but a policy or an error.
+TEST(PolicyFlatbufferTest, NoFlippedBitIsReadOutOfBounds) {
+  std::string bytes = EncodePolicy(Everything());
+  for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {
+    bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ (1 << (bit % 8)));
+    const absl::StatusOr<Policy> read = DecodePolicy(bytes);
+    EXPECT_TRUE(read.ok() || !read.status().message().empty());
+    bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ (1 << (bit % 8)));
+  }
+}
+
+// What a misspelt policy file gives: one word of the bytes is replaced by one as long.
+std::string MessageAfter(std::string_view word, std::string_view replacement) {
+  std::string bytes = EncodePolicy(Everything());
+  const size_t place = bytes.find(word);
+  if (place == std::string::npos || word.size() != replacement.size()) return "no such word";
+  bytes.replace(place, word.size(), replacement);
+  return std::string(DecodePolicy(bytes).status().message());
+}
+
+TEST(PolicyFlatbufferTest, NamesTheFieldThatIsWrong) {
+  EXPECT_EQ(MessageAfter("landlock", "landlook"), "policy: allow_weaker: unknown layer \"landlook\"");
+  EXPECT_EQ(MessageAfter("EACCES", "EACCEZ"), "policy: syscalls: errno: unknown errno \"EACCEZ\"");
+  EXPECT_EQ(MessageAfter("uts", "utz"), "policy: namespaces: unknown layer \"utz\"");
+  EXPECT_EQ(MessageAfter("empty", "emptz"),
+            "policy: environment: unknown word \"emptz\"; there are minimal, inherit, empty");
+  EXPECT_EQ(MessageAfter("&==", "&=="), "");
+  EXPECT_EQ(MessageAfter("21505", "21x05"), "policy: syscalls: args: value: \"21x05\" is not a number of 64 bits");
+  EXPECT_EQ(MessageAfter("/data/in", "data//in"), "policy: files: \"data//in\" is not an absolute path");
+  EXPECT_EQ(MessageAfter("10.0.0.5:443", "10.0.0.5_443"),
+            "network destination \"10.0.0.5_443\": not HOST:PORT; write 10.0.0.5:443 or [::1]:443");
+}
+
+TEST(PolicyFlatbufferTest, RefusesWhatIsTooLarge) {
+  EXPECT_EQ(DecodePolicy(std::string(kMaxPolicyBytes + 1, 'x')).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace brood
