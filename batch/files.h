@@ -1,0 +1,33 @@
+// Reading whole files and opening paths that others may have prepared against us.
+#ifndef BROOD_BATCH_FILES_H_
+#define BROOD_BATCH_FILES_H_
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "base/unique_fd.h"
+
+namespace brood {
+
+// The content of a file, "-" being standard input. Errors: NotFound, PermissionDenied, ResourceExhausted (larger than
+// `max_bytes`), FailedPrecondition (a directory).
+absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes);
+
+// What is left to read from `fd`. Errors: as ReadFile; `name` is for messages.
+absl::StatusOr<std::string> ReadAll(int fd, std::string_view name, size_t max_bytes);
+
+// `id` as a file name that is no path: bytes other than letters, digits, "_", "-", "." become %XX, as does a leading
+// dot; a long one is cut and gets a hash. Distinct ids give distinct names.
+std::string FileNameOf(std::string_view id);
+
+// The directory `path`, created with its parents if it is missing.
+absl::StatusOr<UniqueFd> OpenOrMakeDirectory(const std::string& path);
+
+// The directory `name` in `parent`, created if it is missing; a symbolic link is an error.
+absl::StatusOr<UniqueFd> OpenOrMakeSubdirectory(int parent, const std::string& name);
+
+}  // namespace brood
+
+#endif  // BROOD_BATCH_FILES_H_

@@ -1,0 +1,260 @@
+#include "batch/policy_json.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "base/status.h"
+#include "batch/files.h"
+#include "batch/json.h"
+#include "batch/suggest.h"
+#include "flatbuffers/flatbuffers.h"
+#include "sandbox/policy_flatbuffer.h"
+
+// A field of the schema is called `errno`; the C library has a macro of that name, which this file does not need.
+#undef errno
+#include "serialization/policy_generated.h"
+
+namespace brood {
+namespace {
+
+using Builder = flatbuffers::FlatBufferBuilder;
+using TextOffset = flatbuffers::Offset<flatbuffers::String>;
+using TextsOffset = flatbuffers::Offset<flatbuffers::Vector<TextOffset>>;
+
+// Reads one object's fields into the wire form; the first error wins and later reads do nothing.
+class TableReader {
+ public:
+  TableReader(JsonObject object, Builder* builder) : object_(std::move(object)), builder_(*builder) {}
+
+  TextOffset Text(std::string_view name) { return Write(object_.String(name)); }
+  TextOffset TextOrNumber(std::string_view name) { return Write(object_.Scalar(name)); }
+
+  TextsOffset Texts(std::string_view name) {
+    const auto texts = Keep(object_.Strings(name));
+    return texts.has_value() ? builder_.CreateVectorOfStrings(*texts) : 0;
+  }
+
+  flatbuffers::Optional<bool> Flag(std::string_view name) {
+    const auto flag = Keep(object_.Bool(name));
+    return flag.has_value() ? flatbuffers::Optional<bool>(*flag) : flatbuffers::nullopt;
+  }
+
+  flatbuffers::Optional<uint64_t> Count(std::string_view name) {
+    const auto count = Keep(object_.Unsigned(name));
+    return count.has_value() ? flatbuffers::Optional<uint64_t>(*count) : flatbuffers::nullopt;
+  }
+
+  // The table of a field that is an object, written by `write(TableReader&)`.
+  template <typename Fbs, typename Write>
+  flatbuffers::Offset<Fbs> Table(std::string_view name, Write write) {
+    const JsonValue* value = status_.ok() ? object_.Find(name) : nullptr;
+    if (value == nullptr) return 0;
+    return Nested<Fbs>(*value, object_.PathOf(name), write);
+  }
+
+  // The tables of a field that is a list of objects.
+  template <typename Fbs, typename Write>
+  flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<Fbs>>> Tables(std::string_view name, Write write) {
+    const JsonValue* value = status_.ok() ? object_.Find(name) : nullptr;
+    if (value == nullptr) return 0;
+    if (value->kind != JsonValue::Kind::kArray) {
+      status_ = object_.Error(name, absl::StrCat("expected a list, got ", JsonKindName(*value)));
+      return 0;
+    }
+    std::vector<flatbuffers::Offset<Fbs>> tables;
+    for (size_t i = 0; i < value->items.size() && status_.ok(); ++i) {
+      tables.push_back(Nested<Fbs>(value->items[i], absl::StrCat(object_.PathOf(name), "[", i, "]"), write));
+    }
+    return builder_.CreateVector(tables);
+  }
+
+  Builder& builder() { return builder_; }
+  absl::Status Finish() { return status_.ok() ? object_.Finish() : status_; }
+
+ private:
+  template <typename T>
+  std::optional<T> Keep(absl::StatusOr<std::optional<T>> value) {
+    if (value.ok()) return *std::move(value);
+    status_.Update(value.status());
+    return std::nullopt;
+  }
+
+  TextOffset Write(absl::StatusOr<std::optional<std::string>> text) {
+    const auto kept = Keep(std::move(text));
+    return kept.has_value() ? builder_.CreateString(*kept) : 0;
+  }
+
+  template <typename Fbs, typename Write>
+  flatbuffers::Offset<Fbs> Nested(const JsonValue& value, const std::string& path, Write write) {
+    absl::StatusOr<JsonObject> object = JsonObject::Of(value, object_.file(), path);
+    if (!object.ok()) {
+      status_.Update(object.status());
+      return 0;
+    }
+    TableReader reader(*std::move(object), &builder_);
+    const flatbuffers::Offset<Fbs> table = write(reader);
+    status_.Update(reader.Finish());
+    return table;
+  }
+
+  JsonObject object_;
+  Builder& builder_;
+  absl::Status status_;
+};
+
+flatbuffers::Offset<fbs::FileRule> WriteFileRule(TableReader& in) {
+  const auto path = in.Text("path");
+  const auto paths = in.Texts("paths");
+  const auto at = in.Text("at");
+  const auto tmpfs = in.Text("tmpfs");
+  const auto size = in.TextOrNumber("size");
+  const auto access = in.Text("access");
+  const bool optional = in.Flag("optional").value_or(false);
+  return fbs::CreateFileRule(in.builder(), path, paths, at, tmpfs, size, access, optional);
+}
+
+flatbuffers::Offset<fbs::Network> WriteNetwork(TableReader& in) {
+  const auto mode = in.Text("mode");
+  const auto to = in.Texts("to");
+  return fbs::CreateNetwork(in.builder(), mode, to);
+}
+
+flatbuffers::Offset<fbs::ArgumentRule> WriteArgument(TableReader& in) {
+  // Without an index the rule would silently be about the first argument.
+  const auto index = in.Count("index");
+  constexpr uint64_t kMissing = 1000;  // Refused by the decoder, like any other index above 5.
+  const auto op = in.Text("op");
+  const auto value = in.TextOrNumber("value");
+  const auto mask = in.TextOrNumber("mask");
+  const auto number = static_cast<uint32_t>(std::min(index.value_or(kMissing), kMissing));
+  return fbs::CreateArgumentRule(in.builder(), number, op, value, mask);
+}
+
+flatbuffers::Offset<fbs::SyscallRule> WriteSyscallRule(TableReader& in) {
+  const auto names = in.Texts("names");
+  const auto args = in.Tables<fbs::ArgumentRule>("args", WriteArgument);
+  const auto action = in.Text("action");
+  const auto error = in.Text("errno");
+  return fbs::CreateSyscallRule(in.builder(), names, args, action, error);
+}
+
+flatbuffers::Offset<fbs::Limits> WriteLimits(TableReader& in) {
+  const auto memory = in.TextOrNumber("memory");
+  const auto processes = in.Count("processes");
+  const auto cpu_time = in.TextOrNumber("cpu_time");
+  const auto wall_time = in.TextOrNumber("wall_time");
+  const auto output = in.TextOrNumber("output");
+  const auto file_size = in.TextOrNumber("file_size");
+  const auto open_files = in.Count("open_files");
+  const auto core = in.TextOrNumber("core");
+  return fbs::CreateLimits(in.builder(), memory, processes, cpu_time, wall_time, output, file_size, open_files, core);
+}
+
+flatbuffers::Offset<fbs::Policy> WritePolicy(TableReader& in) {
+  const auto extends = in.Text("extends");
+  const auto name = in.Text("name");
+  const auto namespaces = in.Texts("namespaces");
+  const auto drop_privileges = in.Flag("drop_privileges");
+  const auto minimal_system = in.Flag("minimal_system");
+  const auto files = in.Tables<fbs::FileRule>("files", WriteFileRule);
+  const auto network = in.Table<fbs::Network>("network", WriteNetwork);
+  const auto filter_syscalls = in.Flag("filter_syscalls");
+  const auto syscalls = in.Tables<fbs::SyscallRule>("syscalls", WriteSyscallRule);
+  const auto unlisted = in.Text("unlisted");
+  const auto unlisted_errno = in.Text("unlisted_errno");
+  const auto environment = in.Text("environment");
+  const auto hostname = in.Text("hostname");
+  const auto limits = in.Table<fbs::Limits>("limits", WriteLimits);
+  const auto default_limits = in.Table<fbs::Limits>("default_limits", WriteLimits);
+  const auto allow_weaker = in.Texts("allow_weaker");
+  return fbs::CreatePolicy(in.builder(), extends, name, namespaces, drop_privileges, minimal_system, files, network,
+                           filter_syscalls, syscalls, unlisted, unlisted_errno, environment, hostname, limits,
+                           default_limits, allow_weaker);
+}
+
+absl::StatusOr<Policy> Decode(const JsonValue& value, const std::string& file) {
+  Builder builder;
+  BROOD_ASSIGN_OR_RETURN(JsonObject object, JsonObject::Of(value, file, ""));
+  TableReader reader(std::move(object), &builder);
+  const auto table = WritePolicy(reader);
+  BROOD_RETURN_IF_ERROR(reader.Finish());
+  fbs::FinishPolicyBuffer(builder, table);
+  return DecodePolicy({reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize()});
+}
+
+// The decoder knows fields, not lines. So the file is decoded again, one member and one list element more at a time:
+// the piece with which it fails first is the one to name.
+absl::Status Locate(const JsonValue& whole, const std::string& file, const absl::Status& error) {
+  const std::string_view problem = absl::StripPrefix(error.message(), "policy: ");
+  JsonValue part{.kind = JsonValue::Kind::kObject, .line = whole.line};
+  for (const JsonMember& member : whole.members) {
+    part.members.push_back({.name = member.name, .line = member.line, .value = member.value});
+    JsonValue& value = part.members.back().value;
+    if (value.kind != JsonValue::Kind::kArray) {
+      if (!Decode(part, file).ok()) return JsonError(file, member.line, member.name, problem);
+      continue;
+    }
+    value.items.clear();
+    for (size_t i = 0; i < member.value.items.size(); ++i) {
+      value.items.push_back(member.value.items[i]);
+      if (Decode(part, file).ok()) continue;
+      return JsonError(file, value.items.back().line, absl::StrCat(member.name, "[", i, "]"), problem);
+    }
+  }
+  return absl::InvalidArgumentError(absl::StrCat(file, ": ", problem));
+}
+
+absl::Status CheckExtends(const JsonValue& value, const std::string& file) {
+  std::vector<std::string> names;
+  for (std::string_view name : BuiltinPolicyNames()) names.emplace_back(name);
+  const std::string expected = absl::StrCat("expected one of ", absl::StrJoin(names, ", "), ", or null for no sandbox");
+  for (const JsonMember& member : value.members) {
+    if (member.name != "extends" || member.value.kind == JsonValue::Kind::kNull) continue;
+    if (member.value.kind == JsonValue::Kind::kString && absl::c_linear_search(names, member.value.text)) continue;
+    return JsonError(file, member.line, "extends",
+                     absl::StrCat(expected, member.value.kind == JsonValue::Kind::kString
+                                                ? absl::StrCat(", got \"", member.value.text, "\"")
+                                                : absl::StrCat(", got ", JsonKindName(member.value))));
+  }
+  const bool present = absl::c_any_of(value.members, [](const JsonMember& member) { return member.name == "extends"; });
+  if (!present) return JsonError(file, value.line, "extends", absl::StrCat("missing; ", expected));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Policy> ParsePolicy(std::string_view text, const std::string& file) {
+  BROOD_ASSIGN_OR_RETURN(const JsonValue value, ParseJson(text, {.file = file}));
+  BROOD_RETURN_IF_ERROR(JsonObject::Of(value, file, "").status());
+  BROOD_RETURN_IF_ERROR(CheckExtends(value, file));
+  absl::StatusOr<Policy> policy = Decode(value, file);
+  // Errors that carry a line already come from the JSON side; the decoder's begin with its own word.
+  if (!policy.ok() && absl::StartsWith(policy.status().message(), absl::StrCat(file, ":"))) return policy.status();
+  if (!policy.ok()) return Locate(value, file, policy.status());
+  const bool named = absl::c_any_of(value.members, [](const JsonMember& member) { return member.name == "name"; });
+  if (!named) policy->name = file;
+  return policy;
+}
+
+absl::StatusOr<Policy> LoadPolicy(const std::string& name_or_path) {
+  absl::StatusOr<Policy> builtin = BuiltinPolicy(name_or_path);
+  if (builtin.ok()) return builtin;
+  absl::StatusOr<std::string> text = ReadFile(name_or_path, kMaxPolicyBytes);
+  if (text.ok()) return ParsePolicy(*text, name_or_path);
+  // A word without a slash or dot was meant as a name.
+  if (absl::IsNotFound(text.status()) && name_or_path.find_first_of("/.") == std::string::npos) {
+    std::vector<std::string> names;
+    for (std::string_view name : BuiltinPolicyNames()) names.emplace_back(name);
+    return absl::NotFoundError(absl::StrCat(builtin.status().message(), DidYouMean(name_or_path, names)));
+  }
+  return text.status();
+}
+
+}  // namespace brood

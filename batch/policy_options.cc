@@ -1,0 +1,111 @@
+#include "batch/policy_options.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "base/status.h"
+#include "batch/suggest.h"
+
+namespace brood {
+namespace {
+
+template <typename T>
+void Replace(const std::optional<T>& nearer, std::optional<T>& value) {
+  if (nearer.has_value()) value = nearer;
+}
+
+// Without "." and "..", so that two spellings of one place are one rule.
+std::string Normal(std::string_view path) {
+  std::string normal = std::filesystem::path(path).lexically_normal().string();
+  while (normal.size() > 1 && normal.back() == '/') normal.pop_back();
+  return normal;
+}
+
+}  // namespace
+
+void ApplyLimits(const Limits& nearer, Limits& limits) {
+  Replace(nearer.memory_bytes, limits.memory_bytes);
+  Replace(nearer.processes, limits.processes);
+  Replace(nearer.cpu_time, limits.cpu_time);
+  Replace(nearer.wall_time, limits.wall_time);
+  Replace(nearer.output_bytes, limits.output_bytes);
+  Replace(nearer.file_size_bytes, limits.file_size_bytes);
+  Replace(nearer.open_files, limits.open_files);
+  Replace(nearer.core_bytes, limits.core_bytes);
+}
+
+absl::Status ApplyPolicyOptions(const PolicyOptions& options, Policy& policy) {
+  if (!options.files.empty() && !policy.namespaces.contains(Layer::kMount)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("policy \"", policy.name, "\" shows the whole machine, so that file rules (",
+                     options.files[0].destination, ") have no effect; use strict, default or networked"));
+  }
+  for (const FileRule& rule : options.files) {
+    std::erase_if(policy.files, [&](const FileRule& base) { return base.destination == rule.destination; });
+    policy.files.push_back(rule);
+  }
+  if (options.network.has_value()) {
+    policy.network = *options.network;
+    if (policy.network.mode == NetworkMode::kHost) {
+      policy.namespaces.erase(Layer::kNet);
+    } else {
+      policy.namespaces.insert(Layer::kNet);
+    }
+  }
+  if (options.hostname.has_value()) {
+    policy.hostname = *options.hostname;
+    policy.namespaces.insert(Layer::kUts);
+  }
+  if (options.environment.has_value()) policy.environment = *options.environment;
+  ApplyLimits(options.limits, policy.limits);
+  policy.allow_weaker.insert(options.allow_weaker.begin(), options.allow_weaker.end());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<FileRule> ParseBindRule(std::string_view text, FileRule::Access access) {
+  const size_t split = text.find(":/");
+  const std::string_view source = text.substr(0, split);
+  if (source.empty()) return absl::InvalidArgumentError(absl::StrCat("expected SRC[:DEST], got \"", text, "\""));
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(std::filesystem::path(source), error);
+  if (error) return absl::FailedPreconditionError(absl::StrCat("current directory: ", error.message()));
+  FileRule rule{.access = access};
+  rule.source = Normal(absolute.string());
+  rule.destination = split == std::string_view::npos ? rule.source : Normal(text.substr(split + 1));
+  return rule;
+}
+
+absl::StatusOr<FileRule> ParseTmpfsRule(std::string_view text) {
+  FileRule rule{.kind = FileRule::Kind::kTmpfs, .access = FileRule::Access::kReadWrite};
+  std::string_view destination = text;
+  if (const size_t colon = text.rfind(':'); colon != std::string_view::npos) {
+    BROOD_ASSIGN_OR_RETURN(rule.size_bytes, ParseSize(text.substr(colon + 1)));
+    destination = text.substr(0, colon);
+  }
+  if (destination.empty() || destination[0] != '/') {
+    return absl::InvalidArgumentError(absl::StrCat("expected DEST[:SIZE] with an absolute path, got \"", text, "\""));
+  }
+  rule.destination = Normal(destination);
+  return rule;
+}
+
+absl::StatusOr<LayerSet> ParseLayers(std::string_view text) {
+  LayerSet layers;
+  for (std::string_view name : absl::StrSplit(text, ',')) {
+    const std::optional<Layer> layer = LayerFromName(name);
+    if (!layer.has_value()) {
+      std::vector<std::string> names;
+      for (Layer known : kAllLayers) names.emplace_back(LayerName(known));
+      return absl::InvalidArgumentError(absl::StrCat("unknown layer \"", name, "\"", DidYouMean(name, names),
+                                                     "; there are ", absl::StrJoin(names, ", ")));
+    }
+    layers.insert(*layer);
+  }
+  return layers;
+}
+
+}  // namespace brood

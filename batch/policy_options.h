@@ -1,0 +1,50 @@
+// What a command line or a job line changes in a policy, and how it is laid on top.
+//
+//   BROOD_ASSIGN_OR_RETURN(options.files.emplace_back(), ParseBindRule("data:/data", FileRule::Access::kReadOnly));
+//   BROOD_RETURN_IF_ERROR(ApplyPolicyOptions(options, policy));
+#ifndef BROOD_BATCH_POLICY_OPTIONS_H_
+#define BROOD_BATCH_POLICY_OPTIONS_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "sandbox/policy.h"
+
+namespace brood {
+
+struct PolicyOptions {
+  std::vector<FileRule> files;
+  std::optional<Network> network;
+  std::optional<std::string> hostname;
+  std::optional<EnvironmentBase> environment;
+  Limits limits;
+  LayerSet allow_weaker;
+};
+
+// Lays `options` over `policy`: a nearer rule replaces the one for the same place, a limit the same limit, and limits
+// become required. A network mode brings or drops the network namespace that it needs, a host name the uts namespace.
+//
+// Errors: InvalidArgument (file rules on a policy that shows the whole machine; they would not hide anything).
+absl::Status ApplyPolicyOptions(const PolicyOptions& options, Policy& policy);
+
+// Lays the limits that are set in `nearer` over `limits`.
+void ApplyLimits(const Limits& nearer, Limits& limits);
+
+// "SRC[:DEST]". SRC may be relative to the current directory, DEST is absolute and defaults to SRC's absolute path. The
+// split is at the first ":/"; a path with those two characters needs a policy file.
+//
+// Errors: InvalidArgument.
+absl::StatusOr<FileRule> ParseBindRule(std::string_view text, FileRule::Access access);
+
+// "DEST[:SIZE]". Errors: InvalidArgument.
+absl::StatusOr<FileRule> ParseTmpfsRule(std::string_view text);
+
+// "LAYER[,LAYER]". Errors: InvalidArgument naming the layers that there are.
+absl::StatusOr<LayerSet> ParseLayers(std::string_view text);
+
+}  // namespace brood
+
+#endif  // BROOD_BATCH_POLICY_OPTIONS_H_
