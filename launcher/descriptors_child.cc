@@ -1,0 +1,105 @@
+#include "launcher/descriptors_child.h"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+
+namespace brood::child {
+namespace {
+
+constexpr size_t kMaxKept = 1024;
+
+void CloseRange(unsigned first, unsigned last) {
+  // Never a loop over all numbers: a descriptor limit of a billion would make it take minutes. close_range(2).
+  if (first <= last) syscall(SYS_close_range, first, last, 0);
+}
+
+// The record's own descriptors, as pointers, so that one list serves moving and keeping.
+template <typename Visit>
+void ForEach(LaunchRecord* record, Visit visit) {
+  for (size_t i = 0; i < record->child_fd_count; ++i) visit(&record->child_fds[i].source);
+  visit(&record->control);
+  visit(&record->report);
+  visit(&record->owner);
+  visit(&record->guardian_socket);
+  visit(&record->init_socket);
+  visit(&record->setup_pipe);
+  visit(&record->target.executable_fd);
+  for (StreamRecord& stream : record->streams) {
+    visit(&stream.pipe);
+    visit(&stream.sink);
+  }
+  for (size_t i = 0; i < record->cgroup.count; ++i) visit(&record->cgroup.directories[i].fd);
+}
+
+struct Kept {
+  int numbers[kMaxKept];
+  size_t count = 0;
+  void Add(int fd) {
+    if (fd >= 0 && count < kMaxKept) numbers[count++] = fd;
+  }
+};
+
+}  // namespace
+
+void CloseAllBut(const int* keep, size_t count) {
+  unsigned next = 0;
+  for (;;) {
+    // The smallest kept number that is not below `next`; the lists are short.
+    unsigned lowest = UINT_MAX;
+    for (size_t i = 0; i < count; ++i) {
+      if (keep[i] >= 0 && static_cast<unsigned>(keep[i]) >= next && static_cast<unsigned>(keep[i]) < lowest) {
+        lowest = static_cast<unsigned>(keep[i]);
+      }
+    }
+    if (lowest == UINT_MAX) break;
+    if (lowest > next) CloseRange(next, lowest - 1);
+    next = lowest + 1;
+  }
+  CloseRange(next, UINT_MAX);
+}
+
+int TakeDescriptors(LaunchRecord* record) {
+  int error = 0;
+  Kept kept;
+  ForEach(record, [&](int* fd) {
+    if (*fd < 0 || error != 0) return;
+    if (*fd < record->lowest_free) {
+      const int moved = fcntl(*fd, F_DUPFD_CLOEXEC, record->lowest_free);
+      if (moved < 0) {
+        error = errno;
+        return;
+      }
+      *fd = moved;
+    }
+    kept.Add(*fd);
+  });
+  if (error == 0) CloseAllBut(kept.numbers, kept.count);
+  return error;
+}
+
+void KeepInitDescriptors(const LaunchRecord& record) {
+  Kept kept;
+  for (size_t i = 0; i < record.child_fd_count; ++i) kept.Add(record.child_fds[i].source);
+  kept.Add(record.init_socket);
+  kept.Add(record.target.executable_fd);
+  CloseAllBut(kept.numbers, kept.count);
+}
+
+int PlaceChildDescriptors(const LaunchRecord& record) {
+  Kept kept;
+  for (size_t i = 0; i < record.child_fd_count; ++i) {
+    // dup2 clears close-on-exec on the copy; sources are all above lowest_free, so no copy hits a source. dup(2).
+    if (dup2(record.child_fds[i].source, record.child_fds[i].child_fd) < 0) return errno;
+    kept.Add(record.child_fds[i].child_fd);
+  }
+  kept.Add(record.init_socket);
+  kept.Add(record.target.executable_fd);
+  CloseAllBut(kept.numbers, kept.count);
+  return 0;
+}
+
+}  // namespace brood::child

@@ -1,0 +1,113 @@
+#include "launcher/guardian_birth_child.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/child_safe.h"
+#include "launcher/descriptors_child.h"
+#include "launcher/init_child.h"
+#include "launcher/lent_mounts_child.h"
+#include "launcher/messages_child.h"
+#include "sandbox/mounts_child.h"
+
+namespace brood::child {
+namespace {
+
+void ResetSignals() {
+  // An embedder's ignored SIGCHLD would make the kernel reap our children unseen, and an ignored SIGPIPE would pass
+  // through exec to the program. The child inherits what is set here. execve(2), sigaction(2).
+  for (int number = 1; number < 65; ++number) {
+    if (number == SIGKILL || number == SIGSTOP) continue;
+    struct {
+      void* handler;
+      unsigned long flags;
+      void* restorer;
+      uint64_t mask;
+    } action = {};
+    // Raw: the C library keeps 32 and 33 for itself and refuses to reset them.
+    syscall(SYS_rt_sigaction, number, &action, nullptr, 8);
+  }
+}
+
+const char* NamespaceRemedy(int error) {
+  switch (error) {
+    case EPERM:
+      return "create namespaces: the kernel refuses user namespaces to this caller (sysctl "
+             "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, or a container's own "
+             "filter); see brood doctor";
+    case ENOSPC:
+    case EUSERS:
+      return "create namespaces: a limit of /proc/sys/user/max_*_namespaces is reached; see brood doctor";
+    case EINVAL:
+      return "create namespaces: this kernel lacks one of the kinds; see brood doctor";
+    default:
+      return "create namespaces";
+  }
+}
+
+}  // namespace
+
+bool BecomeGuardian(LaunchRecord* record, SetupMessage* failure) {
+  ResetSignals();
+  prctl(PR_SET_NAME, "brood-guardian", 0, 0, 0);
+  if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return Fail(failure, "tree", errno, "PR_SET_CHILD_SUBREAPER");
+  const int error = TakeDescriptors(record);
+  return error == 0 || Fail(failure, "descriptors", error, "move descriptors (see the limit of open files)");
+}
+
+bool StartInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
+  const ChildPlan& plan = record->plan;
+  init->outside_id = plan.ownerless_count > 0
+                         ? plan.ownerless_base + static_cast<uint32_t>(getpid()) % plan.ownerless_count
+                         : plan.caller_uid;
+  // Raw clone: the init runs child-safe code only, and a pid namespace for oneself cannot be had through fork().
+  // The cgroup namespace comes later, when init is in its cgroup.
+  const unsigned long flags = (plan.namespaces & ~static_cast<uint64_t>(CLONE_NEWCGROUP)) | CLONE_PIDFD | SIGCHLD;
+  const long pid = syscall(SYS_clone, flags, nullptr, &init->pidfd, nullptr, nullptr);
+  if (pid < 0) return Fail(failure, "namespaces", errno, NamespaceRemedy(errno));
+  if (pid == 0) RunInit(*record);
+  init->pid = static_cast<pid_t>(pid);
+
+  close(record->init_socket);
+  record->init_socket = -1;
+  if (plan.ids == IdMapping::kOwnerless &&
+      !WriteIdMaps(init->pid, kInsideId, init->outside_id, kInsideId, init->outside_id, false, failure)) {
+    return false;
+  }
+  if (plan.ids == IdMapping::kCaller &&
+      !WriteIdMaps(init->pid, kInsideId, plan.caller_uid, kInsideId, plan.caller_gid, !plan.drop_groups, failure)) {
+    return false;
+  }
+  const int error = EnterCgroups(record->cgroup, init->pid);
+  if (error != 0) return Fail(failure, "cgroup", error, "put the child into its cgroup");
+
+  int lent[kMaxPassedFds];
+  const int count = OpenLentMounts(*record, init->outside_id, lent, failure);
+  if (count < 0) return false;
+  InitMessage go;
+  const bool sent = SendMessage(record->guardian_socket, go, lent, count);
+  for (int i = 0; i < count; ++i) close(lent[i]);
+  if (!sent) return Fail(failure, "init", EPIPE, "the init ended before it was set up");
+
+  // After the init was made, whose session may be the caller's: a signal to the caller's process group, or the end of
+  // its session, must not hit us. What the child shares of the terminal is not ours.
+  setsid();
+  // After the maps are written: an undumpable process's files in /proc belong to root. proc(5).
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  if (chdir("/") != 0) return Fail(failure, "guardian", errno, "chdir /");
+  // The child's streams are not ours: a reader must see their end when the child ends.
+  for (size_t i = 0; i < record->child_fd_count; ++i) {
+    close(record->child_fds[i].source);
+    record->child_fds[i].source = -1;
+  }
+  if (record->target.executable_fd >= 0) close(record->target.executable_fd);
+  record->target.executable_fd = -1;
+  return true;
+}
+
+}  // namespace brood::child

@@ -1,0 +1,355 @@
+#include "launcher/guardian_child.h"
+
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/child_safe.h"
+#include "launcher/descriptors_child.h"
+#include "launcher/guardian_birth_child.h"
+#include "launcher/messages_child.h"
+#include "launcher/pump_child.h"
+#include "launcher/tree_child.h"
+#include "sandbox/mounts_child.h"
+
+namespace brood::child {
+namespace {
+
+constexpr uint64_t kSetupPatienceNs = 30ull * 1'000'000'000;
+constexpr uint64_t kSampleNs = 10ull * 1'000'000;
+constexpr uint64_t kOomCheckNs = 100ull * 1'000'000;
+constexpr int kKillPatienceMs = 10'000;
+
+class Guardian {
+ public:
+  explicit Guardian(LaunchRecord* record)
+      : record_(*record), pump_(record->streams, record->output_limited, record->output_bytes) {}
+
+  [[noreturn]] void Run() {
+    setup_deadline_ = MonotonicNanoseconds() + kSetupPatienceNs;
+    if (!StartInit(&record_, &init_, &report_.setup)) {
+      report_.setup_failed = 1;
+      ended_ = true;
+    }
+    report_.outside_id = init_.outside_id;
+    while (!ended_) Step();
+    Finish();
+  }
+
+ private:
+  void End(EndCause cause) {
+    if (report_.cause == EndCause::kNone) report_.cause = cause;
+    ended_ = true;
+  }
+
+  bool started() const { return report_.started != 0; }
+
+  void Step() {
+    enum { kControl, kOwner, kInit, kInitPid, kTarget, kListener, kSetupPipe, kStreams, kCount = kStreams + 2 };
+    pollfd polls[kCount];
+    polls[kControl] = {record_.control, POLLIN, 0};
+    polls[kOwner] = {record_.owner, POLLIN, 0};
+    polls[kInit] = {record_.guardian_socket, POLLIN, 0};
+    polls[kInitPid] = {init_.pidfd, POLLIN, 0};
+    // Only as long as nothing is known of its end: a pidfd stays readable.
+    polls[kTarget] = {target_woken_ ? -1 : target_pidfd_, POLLIN, 0};
+    polls[kListener] = {listener_, POLLIN, 0};
+    polls[kSetupPipe] = {record_.setup_pipe, POLLIN, 0};
+    pump_.AddPolls(polls + kStreams);
+
+    timespec timeout;
+    const timespec* wait = Timeout(&timeout);
+    if (ppoll(polls, kCount, wait, nullptr) < 0 && errno != EINTR) return End(EndCause::kOwnerGone);
+
+    // Owner first: if it is gone nobody is left to tell anything else.
+    if (polls[kOwner].revents != 0) return End(EndCause::kOwnerGone);
+    if (polls[kControl].revents != 0) OnCommand();
+    pump_.Move(polls + kStreams, 2);
+    if (pump_.over_limit()) End(EndCause::kOutput);
+    if (polls[kListener].revents != 0) OnNotification();
+    if (polls[kSetupPipe].revents != 0) OnSetupPipe();
+    if (polls[kInit].revents != 0) OnInitMessage();
+    if (polls[kTarget].revents != 0) {
+      // A hostile target may have stopped its parent, the init, which can then neither reap nor speak.
+      target_woken_ = true;
+      syscall(SYS_pidfd_send_signal, init_.pidfd, SIGCONT, nullptr, 0);
+    }
+    // Its last words are read before its end is acted upon.
+    if (polls[kInitPid].revents != 0 && polls[kInit].revents == 0) ended_ = true;
+    OnTime();
+  }
+
+  const timespec* Timeout(timespec* out) {
+    uint64_t next = UINT64_MAX;
+    if (!started()) next = setup_deadline_;
+    if (wall_deadline_ != 0 && wall_deadline_ < next) next = wall_deadline_;
+    if (next_check_ != 0 && next_check_ < next) next = next_check_;
+    if (next == UINT64_MAX) return nullptr;
+    const uint64_t now = MonotonicNanoseconds();
+    const uint64_t left = next > now ? next - now : 0;
+    out->tv_sec = static_cast<time_t>(left / 1'000'000'000u);
+    out->tv_nsec = static_cast<long>(left % 1'000'000'000u);
+    return out;
+  }
+
+  void OnCommand() {
+    GuardianCommand command;
+    const ssize_t n = recv(record_.control, &command, sizeof(command), MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n != static_cast<ssize_t>(sizeof(command)) || command.magic != kReportMagic) return End(EndCause::kOwnerGone);
+    if (command.kind == GuardianCommand::Kind::kKill) return End(EndCause::kKillRequest);
+    if (target_pidfd_ >= 0) {
+      syscall(SYS_pidfd_send_signal, target_pidfd_, command.signal, nullptr, 0);
+    } else if (waiting_signal_ == 0) {
+      waiting_signal_ = command.signal;  // Sent as soon as there is a target.
+    }
+  }
+
+  void OnInitMessage() {
+    InitMessage message;
+    int fds[2] = {-1, -1};
+    int count = 0;
+    if (!ReceiveMessage(record_.guardian_socket, &message, fds, 2, &count)) {
+      ended_ = true;
+      return;
+    }
+    switch (message.kind) {
+      case InitMessage::Kind::kFailed:
+        report_.setup = message.setup;
+        report_.setup_failed = 1;
+        ended_ = true;
+        return;
+      case InitMessage::Kind::kStarted:
+        target_pidfd_ = fds[0];
+        listener_ = fds[1];
+        report_.pid = PidOf(target_pidfd_);
+        begin_ = MonotonicNanoseconds();
+        if (record_.wall_ns > 0) wall_deadline_ = begin_ + record_.wall_ns;
+        if (record_.setup_pipe < 0) Started();
+        return;
+      case InitMessage::Kind::kExited:
+        report_.status = message.status;
+        report_.has_status = 1;
+        end_time_ = MonotonicNanoseconds();
+        if (!record_.wait_for_tree) ended_ = true;
+        return;
+      case InitMessage::Kind::kGo:
+        return;
+    }
+  }
+
+  void Started() {
+    report_.started = 1;
+    if (waiting_signal_ != 0) syscall(SYS_pidfd_send_signal, target_pidfd_, waiting_signal_, nullptr, 0);
+    waiting_signal_ = 0;
+    ScheduleCheck();
+    GuardianReport note = report_;
+    note.kind = ReportKind::kStarted;
+    // The caller may not be interested and let the socket fill up: never block on it.
+    send(record_.control, &note, sizeof(note), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+
+  // Ready, failed, or closed without a word: then the end of the process will tell.
+  void OnSetupPipe() {
+    SetupMessage message;
+    const ssize_t n = read(record_.setup_pipe, &message, sizeof(message));
+    if (n < 0 && errno == EINTR) return;
+    close(record_.setup_pipe);
+    record_.setup_pipe = -1;
+    if (n == static_cast<ssize_t>(sizeof(message)) && message.magic == kSetupMessageMagic) {
+      message.step[sizeof(message.step) - 1] = '\0';
+      message.detail[sizeof(message.detail) - 1] = '\0';
+      if (message.kind == SetupKind::kReady) return Started();
+      report_.setup = message;
+    } else {
+      Fail(&report_.setup, "bootstrap", 0,
+           "the child ended before its target was ready (is brood::Bootstrap called at the start of main?)");
+    }
+    failed_in_child_ = true;
+    // The child ends by itself now; its deadline is the set-up's.
+  }
+
+  void OnNotification() {
+    alignas(8) char buffer[1024] = {};  // The kernel's record may grow. seccomp_unotify(2).
+    auto* notification = reinterpret_cast<seccomp_notif*>(buffer);
+    if (ioctl(listener_, SECCOMP_IOCTL_NOTIF_RECV, notification) != 0) {
+      // ENOENT: the caller was killed before we looked. Any other: no process uses the filter any more.
+      if (errno != ENOENT && errno != EINTR) {
+        close(listener_);
+        listener_ = -1;
+      }
+      return;
+    }
+    report_.violation_number = notification->data.nr;
+    report_.violation_arch = notification->data.arch;
+    report_.violation_ip = notification->data.instruction_pointer;
+    report_.violation_tid = notification->pid;
+    for (int i = 0; i < 6; ++i) report_.violation_args[i] = notification->data.args[i];
+    // No answer is given: the call never returns, because the tree is killed now.
+    End(EndCause::kViolation);
+  }
+
+  bool NeedsChecks() const {
+    return record_.cpu_ns > 0 || record_.sampled_memory_bytes > 0 || record_.cgroup.limits_memory;
+  }
+
+  void ScheduleCheck() {
+    if (!NeedsChecks()) return;
+    const uint64_t now = MonotonicNanoseconds();
+    uint64_t interval = record_.sampled_memory_bytes > 0 ? kSampleNs : kOomCheckNs;
+    if (record_.cpu_ns > 0) {
+      // As late as the limit could be reached with all processors of the machine, but not so late that it is overrun.
+      const uint64_t left = record_.cpu_ns > cpu_seen_ ? record_.cpu_ns - cpu_seen_ : 0;
+      uint64_t soon = left / processors_;
+      if (soon < kSampleNs / 2) soon = kSampleNs / 2;
+      if (soon < interval) interval = soon;
+    }
+    next_check_ = now + interval;
+  }
+
+  void OnTime() {
+    const uint64_t now = MonotonicNanoseconds();
+    if (wall_deadline_ != 0 && now >= wall_deadline_ && !ended_) return End(EndCause::kWallTime);
+    if (!started() && now >= setup_deadline_ && !ended_) return End(EndCause::kSetupTimeout);
+    if (next_check_ == 0 || now < next_check_) return;
+    CgroupUsage usage;
+    if (record_.cgroup.count > 0) usage = ReadCgroupUsage(record_.cgroup);
+    if (usage.oom_kills > 0) return End(EndCause::kMemory);
+    cpu_seen_ = usage.cpu_ns;
+    if (record_.sampled_memory_bytes > 0 || (record_.cpu_ns > 0 && !record_.cgroup.counts_cpu)) {
+      const TreeSample sample = SampleTree(init_.pid);
+      if (sample.memory_bytes > memory_peak_) memory_peak_ = sample.memory_bytes;
+      if (!record_.cgroup.counts_cpu) cpu_seen_ = sample.cpu_ns;
+      if (record_.sampled_memory_bytes > 0 && sample.memory_bytes > record_.sampled_memory_bytes) {
+        return End(EndCause::kMemory);
+      }
+    }
+    if (record_.cpu_ns > 0 && cpu_seen_ >= record_.cpu_ns) return End(EndCause::kCpuTime);
+    ScheduleCheck();
+  }
+
+  // The target's number in our namespace stands in the pidfd's own file. proc(5), fdinfo.
+  static int32_t PidOf(int pidfd) {
+    Text<64> path;
+    path.Add("/proc/self/fdinfo/").AddNumber(static_cast<uint64_t>(pidfd));
+    char buffer[512];
+    if (ReadFile(AT_FDCWD, path.c_str(), buffer, sizeof(buffer)) <= 0) return 0;
+    return static_cast<int32_t>(NumberAfter(buffer, "Pid:", 0));
+  }
+
+  // What the child wrote before its end is passed on, as long as somebody takes it and the owner lives. The pipe may
+  // have other writers, which no tree of ours holds: what is not there now is not waited for.
+  void Drain() {
+    while (report_.cause != EndCause::kOwnerGone && pump_.ReadRest()) {
+      pollfd polls[4];
+      pump_.AddPolls(polls);
+      polls[2] = {record_.owner, POLLIN, 0};
+      polls[3] = {record_.control, POLLIN, 0};
+      if (ppoll(polls, 4, nullptr, nullptr) < 0 && errno != EINTR) return;
+      if (polls[2].revents != 0) return;
+      if (polls[3].revents != 0) {
+        GuardianCommand command;
+        const ssize_t n = recv(record_.control, &command, sizeof(command), MSG_DONTWAIT);
+        if (n == 0 || (n > 0 && command.kind == GuardianCommand::Kind::kKill)) return;
+      }
+      // A stream with nothing to pass on is polled for reading; ReadRest looks after it.
+      pump_.Move(polls, 2);
+    }
+    if (pump_.over_limit() && report_.cause == EndCause::kNone) report_.cause = EndCause::kOutput;
+  }
+
+  [[noreturn]] void Finish() {
+    if (end_time_ == 0) end_time_ = MonotonicNanoseconds();
+    // Kill before reaping: after wait() the number belongs to somebody else.
+    if (!KillTree(record_, init_.pidfd, kKillPatienceMs)) report_.tree_survived = 1;
+    FinalWords();
+    if (listener_ >= 0) close(listener_);
+    Drain();
+
+    rusage usage{};
+    getrusage(RUSAGE_CHILDREN, &usage);
+    report_.cpu_ns = (static_cast<uint64_t>(usage.ru_utime.tv_sec) + static_cast<uint64_t>(usage.ru_stime.tv_sec)) * 1'000'000'000u +
+                     (static_cast<uint64_t>(usage.ru_utime.tv_usec) + static_cast<uint64_t>(usage.ru_stime.tv_usec)) * 1000u;
+    report_.max_rss_bytes = static_cast<uint64_t>(usage.ru_maxrss) * 1024u;
+    const CgroupUsage cgroup = record_.cgroup.count > 0 ? ReadCgroupUsage(record_.cgroup) : CgroupUsage{};
+    report_.memory_peak_bytes = cgroup.memory_peak_bytes > 0 ? cgroup.memory_peak_bytes : memory_peak_;
+    report_.oom_kills = cgroup.oom_kills;
+    report_.process_refusals = cgroup.process_refusals;
+    if (begin_ != 0) report_.wall_ns = end_time_ - begin_;
+    for (int i = 0; i < 2; ++i) {
+      report_.stream_bytes[i] = pump_.bytes(i);
+      report_.stream_truncated[i] = pump_.truncated(i) ? 1 : 0;
+    }
+    if (!RemoveCgroups(record_.cgroup, 2000)) report_.tree_survived = 1;
+    if (failed_in_child_ && !started()) report_.setup_failed = 1;
+    report_.kind = ReportKind::kEnded;
+    // One write below PIPE_BUF into an empty pipe of our own: it neither blocks nor tears. If the caller is gone the
+    // signal is blocked and the error says nothing new.
+    while (write(record_.report, &report_, sizeof(report_)) < 0 && errno == EINTR) {
+    }
+    syscall(SYS_exit_group, 0);
+    __builtin_unreachable();
+  }
+
+  // The init may have reported the target's end after the moment at which we stopped listening, when both came at once.
+  void FinalWords() {
+    if (record_.guardian_socket < 0) return;
+    for (;;) {
+      pollfd pending = {record_.guardian_socket, POLLIN, 0};
+      if (poll(&pending, 1, 0) <= 0 || (pending.revents & POLLIN) == 0) return;
+      InitMessage message;
+      int fds[2] = {-1, -1};
+      int count = 0;
+      if (!ReceiveMessage(record_.guardian_socket, &message, fds, 2, &count)) return;
+      for (int i = 0; i < count; ++i) close(fds[i]);
+      if (message.kind == InitMessage::Kind::kExited && report_.has_status == 0 && report_.cause == EndCause::kNone) {
+        report_.status = message.status;
+        report_.has_status = 1;
+      }
+    }
+  }
+
+  LaunchRecord& record_;
+  Pump pump_;
+  GuardianReport report_;
+  InitProcess init_;
+  int target_pidfd_ = -1;
+  int listener_ = -1;
+  int waiting_signal_ = 0;
+  bool target_woken_ = false;
+  bool failed_in_child_ = false;
+  bool ended_ = false;
+  uint64_t processors_ = static_cast<uint64_t>(sysconf(_SC_NPROCESSORS_ONLN));
+  uint64_t setup_deadline_ = 0;
+  uint64_t wall_deadline_ = 0;
+  uint64_t next_check_ = 0;
+  uint64_t begin_ = 0;
+  uint64_t end_time_ = 0;
+  uint64_t cpu_seen_ = 0;
+  uint64_t memory_peak_ = 0;
+};
+
+}  // namespace
+
+void RunGuardian(LaunchRecord* record) {
+  GuardianReport report;
+  if (!BecomeGuardian(record, &report.setup)) {
+    report.setup_failed = 1;
+    if (write(record->report, &report, sizeof(report)) < 0) syscall(SYS_exit_group, 1);
+    syscall(SYS_exit_group, 1);
+  }
+  Guardian guardian(record);
+  guardian.Run();
+}
+
+}  // namespace brood::child

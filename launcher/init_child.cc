@@ -1,0 +1,124 @@
+#include "launcher/init_child.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "launcher/descriptors_child.h"
+#include "launcher/messages_child.h"
+#include "launcher/target_child.h"
+#include "sandbox/mounts_child.h"
+#include "sandbox/privileges_child.h"
+
+namespace brood::child {
+namespace {
+
+[[noreturn]] void End() {
+  syscall(SYS_exit_group, 0);
+  __builtin_unreachable();
+}
+
+// Waits for the guardian's word that the id maps and cgroups are in place; takes the lent mounts.
+bool AwaitGo(const LaunchRecord& record, int* sources) {
+  int fds[kMaxPassedFds];
+  int count = 0;
+  InitMessage message;
+  if (!ReceiveMessage(record.init_socket, &message, fds, kMaxPassedFds, &count)) return false;
+  int next = 0;
+  for (size_t i = 0; i < record.plan.mount_count; ++i) {
+    if (record.plan.mounts[i].kind == MountStep::Kind::kBind && record.plan.mounts[i].lent) {
+      sources[i] = next < count ? fds[next++] : -1;
+    }
+  }
+  return true;
+}
+
+bool SetUp(const LaunchRecord& record, int* sources, SetupMessage* failure) {
+  const ChildPlan& plan = record.plan;
+  if ((plan.namespaces & CLONE_NEWPID) == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
+    return Fail(failure, "tree", errno, "PR_SET_CHILD_SUBREAPER");
+  }
+  // Only now, when the guardian has put us into our cgroup: that becomes the root of the new namespace.
+  // cgroup_namespaces(7).
+  if ((plan.namespaces & CLONE_NEWCGROUP) != 0 && unshare(CLONE_NEWCGROUP) != 0) {
+    return Fail(failure, "cgroup namespace", errno, "unshare");
+  }
+  if (plan.hostname != nullptr && sethostname(plan.hostname, strlen(plan.hostname)) != 0) {
+    return Fail(failure, "hostname", errno, plan.hostname);
+  }
+  if (plan.loopback && !BringLoopbackUp(failure)) return false;
+
+  const bool own_mounts = (plan.namespaces & CLONE_NEWNS) != 0 && plan.mount_count > 0;
+  const bool mapped = (plan.namespaces & CLONE_NEWUSER) != 0;
+  // Sources are opened with the caller's id; what the tree is made of must belong to the child's id, because a file
+  // system refuses to create for an id that its user namespace does not know (EOVERFLOW). user_namespaces(7).
+  if (own_mounts && !OpenMountSources(plan, sources, failure)) return false;
+  if (mapped && !SwitchIds(kInsideId, kInsideId, plan.drop_groups, failure)) return false;
+  if (own_mounts && !BuildRoot(plan, sources, failure)) return false;
+  if (!mapped && plan.switch_ids) {
+    const uint32_t id = plan.ownerless_base + static_cast<uint32_t>(getppid()) % plan.ownerless_count;
+    if (!SwitchIds(id, id, plan.drop_groups, failure)) return false;
+  }
+  if (plan.new_session && setsid() < 0) return Fail(failure, "session", errno, "setsid");
+  if (plan.drop_privileges && !DropPrivileges(failure)) return false;
+  // Cleared by every change of ids, so set as late as this. prctl(2), PR_SET_PDEATHSIG. If the guardian is gone already
+  // the next message meets a closed socket.
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+
+  if (record.cwd != nullptr && chdir(record.cwd) != 0) {
+    if (record.cwd_required) return Fail(failure, "cwd", errno, record.cwd);
+    if (chdir("/") != 0) return Fail(failure, "cwd", errno, "/");
+  }
+  const int error = PlaceChildDescriptors(record);
+  return error == 0 || Fail(failure, "descriptors", error, "place the child's descriptors");
+}
+
+[[noreturn]] void Reap(const LaunchRecord& record, pid_t target) {
+  for (;;) {
+    int status = 0;
+    const pid_t pid = waitpid(-1, &status, __WALL);
+    if (pid < 0 && errno == EINTR) continue;
+    if (pid < 0) End();  // ECHILD: nothing is left.
+    if (pid != target) continue;
+    InitMessage message;
+    message.kind = InitMessage::Kind::kExited;
+    message.status = status;
+    SendMessage(record.init_socket, message, nullptr, 0);
+    // In a pid namespace our end is that of everything inside. pid_namespaces(7).
+    if (!record.wait_for_tree) End();
+  }
+}
+
+}  // namespace
+
+void RunInit(const LaunchRecord& record) {
+  KeepInitDescriptors(record);
+  prctl(PR_SET_NAME, "brood-init", 0, 0, 0);
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  int sources[kMaxMountSteps];
+  for (int& source : sources) source = -1;
+  if (!AwaitGo(record, sources)) End();
+
+  InitMessage message;
+  Birth birth;
+  if (!SetUp(record, sources, &message.setup) || !StartTarget(record, &birth, &message.setup)) {
+    message.kind = InitMessage::Kind::kFailed;
+    SendMessage(record.init_socket, message, nullptr, 0);
+    End();
+  }
+  message.kind = InitMessage::Kind::kStarted;
+  const int fds[] = {birth.pidfd, birth.listener};
+  SendMessage(record.init_socket, message, fds, birth.listener >= 0 ? 2 : 1);
+  // The child's streams are the child's alone: a reader must see their end when the child ends.
+  const int keep[] = {record.init_socket};
+  CloseAllBut(keep, 1);
+  Reap(record, birth.pid);
+}
+
+}  // namespace brood::child

@@ -1,0 +1,216 @@
+// The caller's half of a launch: everything that allocates is done here, before the guardian is born.
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "launcher/environment.h"
+#include "launcher/guardian_child.h"
+#include "launcher/launch_internal.h"
+#include "launcher/launch_record.h"
+#include "launcher/process.h"
+#include "launcher/process_state.h"
+#include "launcher/stdio_linux.h"
+#include "sandbox/cgroup.h"
+
+namespace brood {
+namespace {
+
+using internal::LaunchTarget;
+using internal::ProcessState;
+
+std::vector<const char*> Pointers(const std::vector<std::string>& texts) {
+  std::vector<const char*> pointers;
+  for (const std::string& text : texts) pointers.push_back(text.c_str());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+uint64_t Nanoseconds(const std::optional<absl::Duration>& duration) {
+  return duration.has_value() ? static_cast<uint64_t>(std::max<int64_t>(absl::ToInt64Nanoseconds(*duration), 1)) : 0;
+}
+
+// One launch being prepared. Lives until the guardian has its copy of everything.
+class Preparation {
+ public:
+  Preparation(const LaunchOptions& options, const LaunchTarget& target) : options_(options), target_(target) {}
+
+  absl::StatusOr<std::unique_ptr<ProcessState>> Launch() {
+    BROOD_RETURN_IF_ERROR(Check());
+    state_ = std::make_unique<ProcessState>();
+    state_->name = options_.name.empty() && !options_.argv.empty() ? options_.argv[0] : options_.name;
+    state_->policy = options_.policy;
+    BROOD_RETURN_IF_ERROR(PrepareTexts());
+    BROOD_RETURN_IF_ERROR(PrepareLimits());
+    BROOD_RETURN_IF_ERROR(PrepareStdio(options_, record_.output_limited, &stdio_));
+    BROOD_RETURN_IF_ERROR(PrepareChannels());
+    PrepareDescriptors();
+    return Fork();
+  }
+
+ private:
+  absl::Status Check() const {
+    if (target_.kind != LaunchTarget::Kind::kFunction && (options_.argv.empty() || options_.argv[0].empty())) {
+      return absl::InvalidArgumentError("argv: must name a program");
+    }
+    for (const std::string& argument : options_.argv) {
+      if (argument.find('\0') != std::string::npos) return absl::InvalidArgumentError("argv: an argument contains a zero byte");
+    }
+    std::set<int> numbers;
+    for (const InheritedFd& inherited : options_.inherited) {
+      if (inherited.child_fd < 3 || inherited.child_fd > 4096) {
+        return absl::InvalidArgumentError(absl::StrCat("inherited: child descriptor ", inherited.child_fd, " must be 3 to 4096"));
+      }
+      if (!numbers.insert(inherited.child_fd).second || inherited.child_fd == target_.setup_child_fd) {
+        return absl::InvalidArgumentError(absl::StrCat("inherited: child descriptor ", inherited.child_fd, " is given twice"));
+      }
+      if (fcntl(inherited.fd, F_GETFD) < 0) return ErrnoStatus(errno, "inherited: descriptor", absl::StrCat(inherited.fd));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status PrepareTexts() {
+    const EnvironmentBase base = options_.environment_base.value_or(
+        options_.policy != nullptr ? options_.policy->policy().environment : EnvironmentBase::kInherit);
+    BROOD_ASSIGN_OR_RETURN(environment_, MakeEnvironment(base, options_.env));
+    argv_ = options_.argv;
+    if (target_.kind == LaunchTarget::Kind::kProgram) candidates_ = ProgramCandidates(argv_[0], environment_);
+    argv_pointers_ = Pointers(argv_);
+    envp_pointers_ = Pointers(environment_);
+    candidate_pointers_ = Pointers(candidates_);
+    record_.argv = argv_pointers_.data();
+    record_.envp = envp_pointers_.data();
+    record_.candidates = candidate_pointers_.data();
+
+    record_.cwd_required = !options_.cwd.empty();
+    cwd_ = options_.cwd;
+    const bool own_root = options_.policy != nullptr && options_.policy->child_plan().mount_count > 0;
+    if (cwd_.empty() && own_root) {
+      char* own = get_current_dir_name();
+      cwd_ = own != nullptr ? own : "/";
+      free(own);
+    }
+    if (!cwd_.empty()) record_.cwd = cwd_.c_str();
+    return absl::OkStatus();
+  }
+
+  absl::Status PrepareLimits() {
+    record_.target = target_;
+    record_.wait_for_tree = options_.tree_end == TreeEnd::kWait;
+    if (options_.policy == nullptr) return absl::OkStatus();
+    const CompiledPolicy& plan = *options_.policy;
+    record_.plan = plan.child_plan();
+    record_.wall_ns = Nanoseconds(plan.limits().wall_time);
+    record_.cpu_ns = Nanoseconds(plan.limits().cpu_time);
+    record_.output_limited = plan.limits().output_bytes.has_value();
+    record_.output_bytes = plan.limits().output_bytes.value_or(0);
+    if (plan.sample_memory()) record_.sampled_memory_bytes = *plan.limits().memory_bytes;
+    if (plan.needs_cgroups()) {
+      BROOD_ASSIGN_OR_RETURN(cgroups_, Cgroups::Create(plan.cgroups()));
+      record_.cgroup = cgroups_.Record();
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status PrepareChannels() {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
+    state_->control.reset(pair[0]);
+    record_.control = Own(pair[1]);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
+    record_.guardian_socket = Own(pair[0]);
+    record_.init_socket = Own(pair[1]);
+    if (pipe2(pair, O_CLOEXEC) != 0) return ErrnoStatus(errno, "pipe");
+    state_->sentinel.reset(pair[0]);
+    record_.report = Own(pair[1]);
+    // Beside the socket: a fork of the caller without exec may hold a copy of its end, and the caller's death would go
+    // unseen.
+    record_.owner = Own(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+    if (record_.owner < 0) return ErrnoStatus(errno, "pidfd_open");
+    if (target_.setup_child_fd >= 0) {
+      if (pipe2(pair, O_CLOEXEC) != 0) return ErrnoStatus(errno, "pipe");
+      record_.setup_pipe = Own(pair[0]);
+      moves_.push_back({Own(pair[1]), target_.setup_child_fd});
+    }
+    return absl::OkStatus();
+  }
+
+  void PrepareDescriptors() {
+    for (int i = 0; i < 3; ++i) moves_.push_back({stdio_.child[i], i});
+    for (const InheritedFd& inherited : options_.inherited) moves_.push_back({inherited.fd, inherited.child_fd});
+    int highest = 2;
+    for (const FdMove& move : moves_) highest = std::max(highest, move.child_fd);
+    record_.lowest_free = highest + 1;
+    record_.child_fds = moves_.data();
+    record_.child_fd_count = moves_.size();
+    record_.streams[0] = stdio_.streams[0];
+    record_.streams[1] = stdio_.streams[1];
+  }
+
+  absl::StatusOr<std::unique_ptr<ProcessState>> Fork() {
+    // No handler of the embedder's may run in the guardian or, in a memory that both share, in the target.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    state_->start = absl::Now();
+    pid_t pid = -1;
+    int pidfd = -1;
+    if (target_.kind == LaunchTarget::Kind::kFunction) {
+      // The C library's fork: the function will allocate, so the locks of malloc must be in order in its copy. fork(2).
+      pid = fork();
+    } else {
+      // No exit signal: an embedder's SIGCHLD handler and its wait(-1) do not meet a child that it knows nothing of.
+      // clone(2), __WALL in wait(2).
+      pid = static_cast<pid_t>(syscall(SYS_clone, CLONE_PIDFD, nullptr, &pidfd, nullptr, nullptr));
+    }
+    if (pid == 0) child::RunGuardian(&record_);
+    const int error = errno;
+    if (pid > 0 && pidfd < 0) pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (pid < 0) return ErrnoStatus(error, "fork", "the guardian", "see the limits of processes and memory");
+    cgroups_.Release();
+    state_->guardian = pid;
+    state_->guardian_fd.reset(pidfd);
+    state_->captured[0] = std::move(stdio_.captured[0]);
+    state_->captured[1] = std::move(stdio_.captured[1]);
+    return std::move(state_);
+  }
+
+  int Own(int fd) {
+    owned_.emplace_back(fd);
+    return fd;
+  }
+
+  const LaunchOptions& options_;
+  const LaunchTarget& target_;
+  std::unique_ptr<ProcessState> state_;
+  LaunchRecord record_;
+  std::vector<std::string> environment_, argv_, candidates_;
+  std::vector<const char*> argv_pointers_, envp_pointers_, candidate_pointers_;
+  std::string cwd_;
+  PreparedStdio stdio_;
+  Cgroups cgroups_;
+  std::vector<FdMove> moves_;
+  std::vector<UniqueFd> owned_;
+};
+
+}  // namespace
+
+absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const internal::LaunchTarget& target) {
+  Preparation preparation(options, target);
+  BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessState> state, preparation.Launch());
+  return Process(std::move(state));
+}
+
+}  // namespace brood

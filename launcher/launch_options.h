@@ -1,0 +1,73 @@
+// What to start, and how.
+#ifndef BROOD_LAUNCHER_LAUNCH_OPTIONS_H_
+#define BROOD_LAUNCHER_LAUNCH_OPTIONS_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sandbox/plan.h"
+#include "sandbox/policy.h"
+
+namespace brood {
+
+// Where one of the child's standard streams leads.
+struct Stdio {
+  enum class Kind {
+    kInherit,  // The caller's own stream.
+    kNull,     // /dev/null.
+    kFd,       // `fd`, borrowed until Start returns.
+    kPath,     // `path`: opened for reading (stdin), or created and truncated (stdout, stderr), by the caller.
+    kCapture,  // stdout and stderr only: kept in memory, see Process::TakeStdout.
+    kMerge,    // stderr only: the same place as stdout.
+  };
+  Kind kind = Kind::kInherit;
+  int fd = -1;
+  std::string path;
+  uint64_t capture_bytes = 0;  // kCapture: keep the first so many bytes, the rest is counted and dropped. 0: 16 MiB.
+
+  static Stdio Inherit() { return {}; }
+  static Stdio Null() { return {.kind = Kind::kNull}; }
+  static Stdio Fd(int fd) { return {.kind = Kind::kFd, .fd = fd}; }
+  static Stdio Path(std::string path) { return {.kind = Kind::kPath, .path = std::move(path)}; }
+  static Stdio Capture(uint64_t keep_bytes = 0) { return {.kind = Kind::kCapture, .capture_bytes = keep_bytes}; }
+  static Stdio Merge() { return {.kind = Kind::kMerge}; }
+};
+
+// A descriptor that the child gets besides its standard streams.
+struct InheritedFd {
+  int fd = -1;        // The caller's; borrowed until Start returns.
+  int child_fd = -1;  // Its number in the child, above 2.
+};
+
+// How a child's descendants that outlive it are treated.
+enum class TreeEnd {
+  kKill,  // Killed before the outcome is given.
+  kWait,  // Waited for, within the limits.
+};
+
+struct LaunchOptions {
+  std::vector<std::string> argv;  // argv[0] is the program, looked up by the child's PATH if it has no slash.
+
+  // Environment: what the policy brings (or `environment_base`), then `env` on top. "K=V" sets, "K" passes the
+  // caller's value through (nothing if it has none).
+  std::vector<std::string> env;
+  std::optional<EnvironmentBase> environment_base;
+
+  std::string cwd;  // Inside. Empty: the caller's if it is visible inside, else "/".
+
+  Stdio stdin_spec;
+  Stdio stdout_spec;
+  Stdio stderr_spec;
+  std::vector<InheritedFd> inherited;
+
+  std::shared_ptr<const CompiledPolicy> policy;  // Null: the built-in `none`.
+  TreeEnd tree_end = TreeEnd::kKill;
+  std::string name;  // For people; empty: argv[0].
+};
+
+}  // namespace brood
+
+#endif  // BROOD_LAUNCHER_LAUNCH_OPTIONS_H_

@@ -1,0 +1,130 @@
+// One launch in the form that the guardian and the child carry out: plain pointers into memory that the caller
+// prepared before the fork, and the record in which the guardian reports.
+#ifndef BROOD_LAUNCHER_LAUNCH_RECORD_H_
+#define BROOD_LAUNCHER_LAUNCH_RECORD_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/setup_message.h"
+#include "launcher/launch_target.h"
+#include "sandbox/cgroup_child.h"
+#include "sandbox/child_plan.h"
+
+namespace brood {
+
+struct FdMove {
+  int source = -1;
+  int child_fd = -1;
+};
+
+// A stream that the guardian reads from the child and passes on.
+struct StreamRecord {
+  int pipe = -1;                     // Read end, non-blocking; -1: the stream goes directly where it should.
+  int sink = -1;                     // Where it goes on to.
+  uint64_t keep_bytes = UINT64_MAX;  // More than so many are counted and dropped.
+};
+
+struct LaunchRecord {
+  ChildPlan plan;
+
+  internal::LaunchTarget target;
+  const char* const* candidates = nullptr;  // kProgram: full paths to try in turn, null-terminated.
+  const char* const* argv = nullptr;
+  const char* const* envp = nullptr;
+  const char* cwd = nullptr;  // Null: "/" where there is an own root, else unchanged.
+  bool cwd_required = false;
+  bool wait_for_tree = false;
+
+  // Descriptors. All numbers are moved out of the child's way by the guardian, so they are not const.
+  FdMove* child_fds = nullptr;
+  size_t child_fd_count = 0;
+  int lowest_free = 3;       // Above every number that the child uses.
+  int control = -1;          // Guardian's end of the socket to the caller: commands in, `started` out.
+  int report = -1;           // Write end of the sentinel pipe.
+  int owner = -1;            // pidfd of the caller.
+  int guardian_socket = -1;  // Guardian's and
+  int init_socket = -1;      // init's end of the socket between them.
+  int setup_pipe = -1;       // Read end; functions only. The write end is one of `child_fds`.
+  StreamRecord streams[2];
+
+  uint64_t wall_ns = 0;       // 0: no limit. The same below.
+  uint64_t cpu_ns = 0;
+  uint64_t output_bytes = 0;
+  bool output_limited = false;
+  uint64_t sampled_memory_bytes = 0;  // Only where no cgroup enforces it.
+  bool sample_usage = false;
+
+  CgroupRecord cgroup;
+};
+
+enum class EndCause : uint32_t {
+  kNone,  // It ended by itself.
+  kWallTime,
+  kCpuTime,
+  kMemory,
+  kOutput,
+  kViolation,
+  kKillRequest,
+  kOwnerGone,
+  kSetupTimeout,
+};
+
+inline constexpr uint32_t kReportMagic = 0x42524432;  // "BRD2"
+
+enum class ReportKind : uint32_t { kStarted = 1, kEnded = 2 };
+
+struct GuardianReport {
+  uint32_t magic = kReportMagic;
+  ReportKind kind = ReportKind::kEnded;
+  int32_t pid = 0;
+  uint32_t outside_id = 0;  // The id that the child had, where it was an ownerless one.
+  EndCause cause = EndCause::kNone;
+  uint32_t started = 0;
+  uint32_t setup_failed = 0;
+  uint32_t has_status = 0;
+  int32_t status = 0;  // As of waitpid(2).
+  uint32_t tree_survived = 0;  // Something could not be killed within ten seconds.
+  uint64_t wall_ns = 0;
+  uint64_t cpu_ns = 0;
+  uint64_t max_rss_bytes = 0;
+  uint64_t memory_peak_bytes = 0;
+  uint64_t oom_kills = 0;
+  uint64_t process_refusals = 0;
+  uint64_t stream_bytes[2] = {};
+  uint32_t stream_truncated[2] = {};
+  uint32_t violation_arch = 0;
+  int32_t violation_number = -1;
+  int64_t violation_tid = 0;
+  uint64_t violation_ip = 0;
+  uint64_t violation_args[6] = {};
+  SetupMessage setup;
+};
+
+static_assert(sizeof(GuardianReport) <= 4096, "one atomic pipe write. pipe(7), PIPE_BUF");
+
+struct GuardianCommand {
+  enum class Kind : uint32_t { kSignal = 1, kKill = 2 };
+  uint32_t magic = kReportMagic;
+  Kind kind = Kind::kSignal;
+  int32_t signal = 0;
+};
+
+// Between init and guardian.
+struct InitMessage {
+  enum class Kind : uint32_t {
+    kGo = 1,       // To init, with the lent mounts attached.
+    kStarted = 2,  // From init: with the pidfd of the target and, where there is one, the filter's listener.
+    kFailed = 3,
+    kExited = 4,
+  };
+  uint32_t magic = kReportMagic;
+  Kind kind = Kind::kGo;
+  int32_t status = 0;
+  uint32_t fd_count = 0;
+  SetupMessage setup;
+};
+
+}  // namespace brood
+
+#endif  // BROOD_LAUNCHER_LAUNCH_RECORD_H_

@@ -1,0 +1,27 @@
+// What runs in a child once it is set up. Plain, because code after the fork reads it.
+#ifndef BROOD_LAUNCHER_LAUNCH_TARGET_H_
+#define BROOD_LAUNCHER_LAUNCH_TARGET_H_
+
+namespace brood::internal {
+
+struct LaunchTarget {
+  enum class Kind {
+    kProgram,     // options.argv, looked up by PATH inside.
+    kExecutable,  // `executable_fd` with options.argv: own binary of the spawn method. It inherits the set-up pipe.
+    kFunction,    // `run(arg, setup_fd)` in a fork of the caller; never returns.
+  };
+  Kind kind = Kind::kProgram;
+  int executable_fd = -1;
+
+  // kExecutable: the number that the write end of the set-up pipe has in the child. The bootstrap writes one
+  // SetupMessage to it (kReady, or kFailed) and closes it before the target runs.
+  int setup_child_fd = -1;
+
+  // kFunction: called in the child, in its sandbox. `setup_fd` as above. Must not return.
+  void (*run)(void* arg, int setup_fd) = nullptr;
+  void* arg = nullptr;
+};
+
+}  // namespace brood::internal
+
+#endif  // BROOD_LAUNCHER_LAUNCH_TARGET_H_

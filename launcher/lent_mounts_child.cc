@@ -1,0 +1,115 @@
+#include "launcher/lent_mounts_child.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/child_safe.h"
+#include "launcher/messages_child.h"
+#include "sandbox/mount_api_child.h"
+#include "sandbox/mounts_child.h"
+
+namespace brood::child {
+namespace {
+
+bool WriteProc(pid_t pid, const char* file, const char* text, size_t length, SetupMessage* failure) {
+  Text<64> path;
+  path.Add("/proc/").AddNumber(static_cast<uint64_t>(pid)).Add("/").Add(file);
+  const int error = WriteFile(AT_FDCWD, path.c_str(), text, length);
+  if (error == 0) return true;
+  return Fail(failure, "user namespace", error,
+              error == ENOENT ? "the caller needs a mounted /proc to write " : "write ", path.c_str());
+}
+
+bool WriteMap(pid_t pid, const char* file, uint32_t inside, uint32_t outside, SetupMessage* failure) {
+  Text<64> line;
+  line.AddNumber(inside).Add(" ").AddNumber(outside).Add(" 1\n");
+  return WriteProc(pid, file, line.c_str(), line.length(), failure);
+}
+
+// A user namespace in which the caller's id stands for the child's. It is kept alive by its descriptor alone.
+int OpenIdmapNamespace(const ChildPlan& plan, uint32_t outside_id, SetupMessage* failure) {
+  int ready[2];
+  if (pipe2(ready, O_CLOEXEC) != 0) {
+    Fail(failure, "mount", errno, "pipe");
+    return -1;
+  }
+  const long pid = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  if (pid == 0) {
+    // Lives until the guardian has opened its namespace, and no longer than the guardian: then the read ends.
+    close(ready[1]);
+    char byte;
+    while (read(ready[0], &byte, 1) < 0 && errno == EINTR) {
+    }
+    syscall(SYS_exit_group, 0);
+  }
+  close(ready[0]);
+  int fd = -1;
+  if (pid < 0) {
+    Fail(failure, "mount", errno, "user namespace for id-mapped mounts");
+  } else {
+    const pid_t holder = static_cast<pid_t>(pid);
+    if (WriteIdMaps(holder, plan.caller_uid, outside_id, plan.caller_gid, outside_id, false, failure)) {
+      Text<64> path;
+      path.Add("/proc/").AddNumber(static_cast<uint64_t>(holder)).Add("/ns/user");
+      fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+      if (fd < 0) Fail(failure, "mount", errno, "open ", path.c_str());
+    }
+  }
+  close(ready[1]);
+  if (pid > 0) {
+    while (waitpid(static_cast<pid_t>(pid), nullptr, __WALL) < 0 && errno == EINTR) {
+    }
+  }
+  return fd;
+}
+
+}  // namespace
+
+bool WriteIdMaps(pid_t pid, uint32_t inside_uid, uint32_t outside_uid, uint32_t inside_gid, uint32_t outside_gid,
+                 bool deny_setgroups, SetupMessage* failure) {
+  if (deny_setgroups && !WriteProc(pid, "setgroups", "deny", 4, failure)) return false;
+  return WriteMap(pid, "gid_map", inside_gid, outside_gid, failure) &&
+         WriteMap(pid, "uid_map", inside_uid, outside_uid, failure);
+}
+
+int OpenLentMounts(const LaunchRecord& record, uint32_t outside_id, int* fds, SetupMessage* failure) {
+  const ChildPlan& plan = record.plan;
+  int count = 0;
+  int user_namespace = -1;
+  for (size_t i = 0; i < plan.mount_count; ++i) {
+    const MountStep& step = plan.mounts[i];
+    if (step.kind != MountStep::Kind::kBind || !step.lent) continue;
+    if (count == kMaxPassedFds) {
+      Fail(failure, "mount", E2BIG, "more than 200 directories are lent");
+      return -1;
+    }
+    const int tree = OpenMountSource(step, failure);
+    if (tree < 0) return -1;
+    fds[count++] = tree;
+    if (!step.idmapped || plan.ids != IdMapping::kOwnerless) continue;
+    if (user_namespace < 0) {
+      user_namespace = OpenIdmapNamespace(plan, outside_id, failure);
+      if (user_namespace < 0) return -1;
+    }
+    mount_attr attributes = {};
+    attributes.attr_set = MOUNT_ATTR_IDMAP;
+    attributes.userns_fd = static_cast<uint64_t>(user_namespace);
+    // Only the top mount: a submount of a kind that cannot be mapped would refuse the whole tree. Others stay as they are.
+    if (MountSetattr(tree, 0, attributes) != 0 && step.idmap_required) {
+      Fail(failure, "mount", errno,
+           "this file system cannot be id-mapped, so it cannot be lent for writing; use one that can (ext4, xfs, btrfs, "
+           "tmpfs since Linux 6.3): ",
+           step.source);
+      return -1;
+    }
+  }
+  if (user_namespace >= 0) close(user_namespace);
+  return count;
+}
+
+}  // namespace brood::child

@@ -1,0 +1,112 @@
+#include "launcher/outcome.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/status.h"
+
+namespace brood {
+namespace {
+
+constexpr int kNoExitCode = -1000;
+
+template <typename... Visitors>
+struct Overloaded : Visitors... {
+  using Visitors::operator()...;
+};
+template <typename... Visitors>
+Overloaded(Visitors...) -> Overloaded<Visitors...>;
+
+int SignalOf(Layer limit) {
+  switch (limit) {
+    case Layer::kCpuTime:
+      return SIGXCPU;
+    case Layer::kOutput:
+    case Layer::kFileSize:
+      return SIGXFSZ;
+    default:
+      return SIGKILL;
+  }
+}
+
+std::string SignalText(int signal) {
+  const char* name = sigabbrev_np(signal);
+  return name != nullptr ? absl::StrCat("SIG", name) : absl::StrCat("signal ", signal);
+}
+
+}  // namespace
+
+bool Outcome::ok() const {
+  const auto* exited = std::get_if<Exited>(&ending);
+  return exited != nullptr && exited->code == 0;
+}
+
+int Outcome::exit_code() const {
+  return std::visit(Overloaded{
+                        [](const Exited& e) { return e.code; },
+                        [](const Signaled& s) { return -s.signal; },
+                        [](const TimedOut&) { return -SIGKILL; },
+                        [](const LimitHit& l) { return -SignalOf(l.limit); },
+                        [](const Violation&) { return -SIGSYS; },
+                        [](const SetupFailed&) { return kNoExitCode; },
+                        [](const Lost&) { return kNoExitCode; },
+                    },
+                    ending);
+}
+
+int Outcome::ShellExitCode() const {
+  constexpr int kTimeout = 124, kBroodFailed = 125, kNotExecutable = 126, kNotFound = 127;
+  if (std::holds_alternative<TimedOut>(ending)) return kTimeout;
+  if (std::holds_alternative<Lost>(ending)) return kBroodFailed;
+  if (const auto* setup = std::get_if<SetupFailed>(&ending)) {
+    if (setup->step != "exec") return kBroodFailed;
+    return setup->error_number == ENOENT || setup->error_number == ENOTDIR ? kNotFound : kNotExecutable;
+  }
+  const int code = exit_code();
+  return code < 0 ? 128 - code : code;
+}
+
+std::string_view Outcome::StatusWord() const {
+  return std::visit(Overloaded{
+                        [](const Exited& e) -> std::string_view { return e.code == 0 ? "ok" : "failed"; },
+                        [](const Signaled&) -> std::string_view { return "signaled"; },
+                        [](const TimedOut&) -> std::string_view { return "timeout"; },
+                        [](const LimitHit& l) -> std::string_view {
+                          if (l.limit == Layer::kMemory) return "memory";
+                          return l.limit == Layer::kCpuTime ? "cpu" : "output";
+                        },
+                        [](const Violation&) -> std::string_view { return "violation"; },
+                        [](const SetupFailed&) -> std::string_view { return "setup_failed"; },
+                        [](const Lost&) -> std::string_view { return "lost"; },
+                    },
+                    ending);
+}
+
+std::string Outcome::ToString() const {
+  return std::visit(
+      Overloaded{
+          [](const Exited& e) { return absl::StrCat("exited with code ", e.code); },
+          [](const Signaled& s) {
+            return absl::StrCat("ended by ", SignalText(s.signal), s.core_dumped ? " (core dumped)" : "");
+          },
+          [this](const TimedOut&) { return absl::StrCat("killed: wall time limit, after ", absl::FormatDuration(usage.wall_time)); },
+          [](const LimitHit& l) { return absl::StrCat("killed: ", LayerName(l.limit), " limit"); },
+          [](const Violation& v) {
+            if (v.number < 0) return std::string("killed: system call violation (not reported which)");
+            return absl::StrFormat("killed: system call %s (%d, %s) is not allowed, arguments 0x%x 0x%x 0x%x 0x%x 0x%x 0x%x",
+                                   v.syscall, v.number, v.arch, v.args[0], v.args[1], v.args[2], v.args[3], v.args[4], v.args[5]);
+          },
+          [](const SetupFailed& s) {
+            std::string text = absl::StrCat("not started: ", s.step, ": ", s.detail);
+            if (s.error_number != 0) absl::StrAppend(&text, ": ", ErrnoText(s.error_number));
+            return text;
+          },
+          [](const Lost& l) { return absl::StrCat("lost: ", l.reason); },
+      },
+      ending);
+}
+
+}  // namespace brood

@@ -1,0 +1,106 @@
+// How a child ended: one tagged value, with what it used and what was enforced.
+//
+//   if (const auto* exited = std::get_if<Exited>(&outcome.ending)) return exited->code;
+//   LOG(ERROR) << outcome.ToString();
+//
+// An Outcome is never an error of brood, and an error of brood is never an Outcome, with one exception that is both:
+// SetupFailed, when the child could not be set up although the request was sound.
+#ifndef BROOD_LAUNCHER_OUTCOME_H_
+#define BROOD_LAUNCHER_OUTCOME_H_
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "sandbox/layer.h"
+
+namespace brood {
+
+struct Exited {
+  int code = 0;  // 0 to 255.
+};
+
+struct Signaled {
+  int signal = 0;
+  bool core_dumped = false;
+};
+
+// The wall time was over and the tree was killed.
+struct TimedOut {};
+
+// Ended because of a limit: kMemory, kCpuTime, kOutput or kFileSize.
+struct LimitHit {
+  Layer limit = Layer::kMemory;
+};
+
+// A system call that the policy forbids; the tree was killed before it took effect.
+struct Violation {
+  std::string syscall;                // "mount"; "unknown" if the number has no name or was not reported.
+  int64_t number = -1;                // -1: not reported (killed by SIGSYS without a report).
+  std::array<uint64_t, 6> args = {};  // As passed; only the first ones have a meaning for most calls.
+  std::string arch;                   // "x86_64", "x86", "x32".
+  int64_t tid = 0;                    // As seen by brood, not inside.
+  uint64_t instruction_pointer = 0;
+};
+
+// The child could not be set up: it never ran its target.
+struct SetupFailed {
+  std::string step;      // "user namespace", "mount", "exec", "bootstrap".
+  int error_number = 0;  // errno, 0 if none.
+  std::string detail;    // The object, and what to change.
+};
+
+// brood cannot know how the child ended: its guardian was killed, or the child's init was.
+struct Lost {
+  std::string reason;
+};
+
+struct Usage {
+  absl::Duration wall_time;
+  absl::Duration cpu_time;         // User and system, the whole tree.
+  uint64_t memory_peak_bytes = 0;  // The tree; 0 if nothing here can tell.
+  uint64_t max_rss_bytes = 0;      // Its largest process. getrusage(2), ru_maxrss.
+};
+
+// What became of one captured or counted stream.
+struct StreamResult {
+  uint64_t bytes = 0;      // Written by the child, as far as it was read.
+  bool truncated = false;  // More was written than was kept.
+};
+
+struct Outcome {
+  std::variant<Exited, Signaled, TimedOut, LimitHit, Violation, SetupFailed, Lost> ending = Lost{"not ended"};
+  Usage usage;
+  absl::Time start = absl::InfinitePast();       // Wall clock; for people, not for arithmetic.
+  std::vector<Layer> limits_hit;                 // Every limit that refused something, whether or not it ended the child.
+  std::map<Layer, std::string> enforced;         // Layer -> by what.
+  std::vector<int64_t> kept_groups;              // Supplementary groups that could not be dropped.
+  StreamResult stdout_result;
+  StreamResult stderr_result;
+
+  // True if it exited with code 0.
+  bool ok() const;
+
+  // Python's rule: 0 to 255 if it exited, -n if signal n ended it, brood's own kill being signal 9, except that a
+  // violation is -SIGSYS, a CPU limit -SIGXCPU and an output or file size limit -SIGXFSZ. -1000 for SetupFailed and
+  // Lost, which have none.
+  int exit_code() const;
+
+  // What `brood run` exits with: the program's own code, 128+n, 124, 125, 126 or 127.
+  int ShellExitCode() const;
+
+  // One word: "ok", "failed", "signaled", "timeout", "memory", "cpu", "output", "violation", "setup_failed", "lost".
+  std::string_view StatusWord() const;
+
+  // One line for people: "killed: memory limit (512 MiB)". No line feed.
+  std::string ToString() const;
+};
+
+}  // namespace brood
+
+#endif  // BROOD_LAUNCHER_OUTCOME_H_

@@ -1,0 +1,206 @@
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "launcher/launch_internal.h"
+#include "launcher/process.h"
+#include "launcher/process_state.h"
+#include "launcher/report_outcome.h"
+
+namespace brood {
+namespace {
+
+using internal::ProcessState;
+
+// Waits until one of two descriptors is readable. False when `deadline` has passed.
+bool WaitReadable(int first, int second, absl::Time deadline) {
+  pollfd polls[] = {{first, POLLIN, 0}, {second, POLLIN, 0}};
+  for (;;) {
+    timespec wait{};
+    const timespec* timeout = nullptr;
+    if (deadline != absl::InfiniteFuture()) {
+      wait = absl::ToTimespec(std::max(deadline - absl::Now(), absl::ZeroDuration()));
+      timeout = &wait;
+    }
+    const int ready = ppoll(polls, 2, timeout, nullptr);
+    if (ready > 0) return true;
+    if (ready == 0 && absl::Now() >= deadline) return false;
+    if (ready < 0 && errno != EINTR) return true;
+  }
+}
+
+void Note(ProcessState* state, const GuardianReport& report) {
+  if (report.pid != 0) state->pid = report.pid;
+  if (report.started != 0) state->started = true;
+}
+
+// Takes a `started` note from the socket, if there is one.
+void ReadNotes(ProcessState* state) {
+  GuardianReport report;
+  while (state->control.valid()) {
+    const ssize_t n = recv(state->control.get(), &report, sizeof(report), MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR) continue;
+    if (n != static_cast<ssize_t>(sizeof(report)) || report.magic != kReportMagic) return;
+    Note(state, report);
+  }
+}
+
+void ReapGuardian(ProcessState* state) {
+  if (state->guardian < 0) return;
+  // It has written its last word or is dead; __WALL because its exit signal may be none. An embedder that reaps all its
+  // children, or ignores SIGCHLD, takes nothing from us: the outcome came through the pipe. wait(2).
+  while (waitpid(state->guardian, nullptr, __WALL) < 0 && errno == EINTR) {
+  }
+  state->guardian = -1;
+}
+
+// Called when the sentinel is readable.
+void ReadOutcome(ProcessState* state) {
+  ReadNotes(state);
+  GuardianReport report;
+  ssize_t n;
+  do {
+    n = read(state->sentinel.get(), &report, sizeof(report));
+  } while (n < 0 && errno == EINTR);
+  if (n == static_cast<ssize_t>(sizeof(report)) && report.magic == kReportMagic) {
+    Note(state, report);
+    state->outcome = OutcomeOf(report, state->policy.get());
+  } else {
+    Outcome lost;
+    lost.ending = Lost{"the guardian was killed"};
+    state->outcome = lost;
+  }
+  state->outcome->start = state->start;
+  ReapGuardian(state);
+  // Zero descriptors are held for a child that has ended, but for what it wrote and the sentinel that somebody may poll.
+  state->control.reset();
+  state->guardian_fd.reset();
+}
+
+bool Poll(ProcessState* state, absl::Time deadline) {
+  if (state->outcome.has_value()) return true;
+  if (!WaitReadable(state->sentinel.get(), -1, deadline)) return false;
+  ReadOutcome(state);
+  return true;
+}
+
+absl::Status Command(ProcessState* state, GuardianCommand::Kind kind, int signal) {
+  if (Poll(state, absl::InfinitePast())) return absl::OkStatus();
+  GuardianCommand command;
+  command.kind = kind;
+  command.signal = signal;
+  if (send(state->control.get(), &command, sizeof(command), MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET) {
+    return ErrnoStatus(errno, "send", "to the guardian");
+  }
+  return absl::OkStatus();
+}
+
+// Closing the socket makes the guardian kill the tree; it may have been stopped by a hostile child.
+void KillAndReap(ProcessState* state) {
+  if (state->outcome.has_value() || state->guardian < 0) return;
+  state->control.reset();
+  syscall(SYS_pidfd_send_signal, state->guardian_fd.get(), SIGCONT, nullptr, 0);
+  ReadOutcome(state);
+}
+
+}  // namespace
+
+Process::Process(std::unique_ptr<internal::ProcessState> state) : state_(std::move(state)) {}
+Process::Process(Process&&) noexcept = default;
+
+Process& Process::operator=(Process&& other) noexcept {
+  if (this != &other) {
+    if (state_ != nullptr) KillAndReap(state_.get());
+    state_ = std::move(other.state_);
+  }
+  return *this;
+}
+
+Process::~Process() {
+  if (state_ != nullptr) KillAndReap(state_.get());
+}
+
+absl::StatusOr<Process> Process::Launch(const LaunchOptions& options) { return LaunchInternal(options, {}); }
+
+absl::StatusOr<Process> Process::Start(const LaunchOptions& options) {
+  BROOD_ASSIGN_OR_RETURN(Process process, Launch(options));
+  BROOD_RETURN_IF_ERROR(AwaitStarted(process));
+  return process;
+}
+
+absl::StatusOr<Outcome> Process::Join(absl::Duration timeout) {
+  if (state_ == nullptr) return absl::FailedPreconditionError("join: the process object is closed");
+  if (!Poll(state_.get(), absl::Now() + timeout)) {
+    return absl::DeadlineExceededError(absl::StrCat("join ", state_->name, ": still running after ", absl::FormatDuration(timeout)));
+  }
+  return *state_->outcome;
+}
+
+absl::Status Process::Signal(int signal) {
+  if (state_ == nullptr) return absl::FailedPreconditionError("signal: the process object is closed");
+  return Command(state_.get(), GuardianCommand::Kind::kSignal, signal);
+}
+
+absl::Status Process::Terminate() { return Signal(SIGTERM); }
+
+absl::Status Process::Kill() {
+  if (state_ == nullptr) return absl::FailedPreconditionError("kill: the process object is closed");
+  return Command(state_.get(), GuardianCommand::Kind::kKill, 0);
+}
+
+absl::Status Process::Close() {
+  if (state_ == nullptr) return absl::OkStatus();
+  if (!Poll(state_.get(), absl::InfinitePast())) {
+    return absl::FailedPreconditionError(absl::StrCat("close ", state_->name, ": still running; join or kill it first"));
+  }
+  state_.reset();
+  return absl::OkStatus();
+}
+
+bool Process::IsAlive() { return state_ != nullptr && !Poll(state_.get(), absl::InfinitePast()); }
+
+std::optional<int> Process::exit_code() {
+  if (state_ == nullptr || !Poll(state_.get(), absl::InfinitePast())) return std::nullopt;
+  return state_->outcome->exit_code();
+}
+
+pid_t Process::pid() const {
+  if (state_ == nullptr) return 0;
+  ReadNotes(state_.get());
+  return state_->pid;
+}
+
+const std::string& Process::name() const {
+  static const std::string* empty = new std::string;
+  return state_ != nullptr ? state_->name : *empty;
+}
+
+int Process::sentinel() const { return state_ != nullptr ? state_->sentinel.get() : -1; }
+UniqueFd Process::TakeStdout() { return state_ != nullptr ? std::move(state_->captured[0]) : UniqueFd(); }
+UniqueFd Process::TakeStderr() { return state_ != nullptr ? std::move(state_->captured[1]) : UniqueFd(); }
+
+
+absl::Status AwaitStarted(Process& process) {
+  ProcessState* state = process.state_.get();
+  for (;;) {
+    ReadNotes(state);
+    if (state->started) return absl::OkStatus();
+    WaitReadable(state->control.get(), state->sentinel.get(), absl::InfiniteFuture());
+    ReadNotes(state);
+    if (state->started) return absl::OkStatus();
+    if (Poll(state, absl::InfinitePast())) {
+      if (const auto* failed = std::get_if<SetupFailed>(&state->outcome->ending)) return SetupStatus(*failed);
+      return absl::OkStatus();  // It ended before it was seen to start; the outcome says how.
+    }
+  }
+}
+
+}  // namespace brood

@@ -1,0 +1,32 @@
+// What a Process holds. Shared by process_linux.cc and launch_linux.cc only.
+#ifndef BROOD_LAUNCHER_PROCESS_STATE_H_
+#define BROOD_LAUNCHER_PROCESS_STATE_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/unique_fd.h"
+#include "launcher/launch_options.h"
+#include "launcher/launch_record.h"
+#include "launcher/outcome.h"
+
+namespace brood::internal {
+
+struct ProcessState {
+  std::string name;
+  std::shared_ptr<const CompiledPolicy> policy;
+  pid_t guardian = -1;    // -1 once it is reaped.
+  UniqueFd guardian_fd;   // Its pidfd.
+  UniqueFd control;       // Our end of the guardian's socket; closing it ends the child.
+  UniqueFd sentinel;      // Read end of the pipe for the final report.
+  UniqueFd captured[2];   // memfds of captured streams.
+  absl::Time start;
+  pid_t pid = 0;
+  bool started = false;
+  std::optional<Outcome> outcome;
+};
+
+}  // namespace brood::internal
+
+#endif  // BROOD_LAUNCHER_PROCESS_STATE_H_

@@ -1,0 +1,118 @@
+#include "launcher/pump_child.h"
+
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace brood::child {
+namespace {
+
+constexpr size_t kBufferSize = 64 * 1024;  // What a pipe holds. pipe(7).
+char g_buffers[2][kBufferSize];            // A guardian has one child; untouched pages cost nothing.
+
+}  // namespace
+
+Pump::Pump(StreamRecord* streams, bool limited, uint64_t limit_bytes) : limited_(limited), left_(limit_bytes) {
+  for (int i = 0; i < 2; ++i) {
+    state_[i].record = &streams[i];
+    state_[i].buffer = g_buffers[i];
+    state_[i].open = streams[i].pipe >= 0;
+    struct stat status;
+    state_[i].direct = streams[i].sink >= 0 && fstat(streams[i].sink, &status) == 0 && S_ISREG(status.st_mode);
+  }
+}
+
+size_t Pump::AddPolls(pollfd* polls) {
+  for (int i = 0; i < 2; ++i) {
+    const State& state = state_[i];
+    polls[i] = {-1, 0, 0};  // poll(2) ignores negative descriptors.
+    if (state.begin < state.end) {
+      polls[i] = {state.record->sink, POLLOUT, 0};
+    } else if (state.open) {
+      polls[i] = {state.record->pipe, POLLIN, 0};
+    }
+  }
+  return 2;
+}
+
+void Pump::Move(const pollfd* polls, size_t count) {
+  for (size_t i = 0; i < count && i < 2; ++i) {
+    if (polls[i].revents == 0) continue;
+    State* state = &state_[i];
+    if (state->begin < state->end) {
+      Write(state);
+    } else if (state->open) {
+      Read(state);
+      if (state->begin < state->end && state->direct) Write(state);
+    }
+  }
+}
+
+bool Pump::ReadRest() {
+  bool pending = false;
+  for (State& state : state_) {
+    while (state.begin == state.end && state.open) {
+      if (!Read(&state)) break;
+      if (state.begin < state.end && state.direct) Write(&state);
+    }
+    pending = pending || state.begin < state.end;
+  }
+  return pending;
+}
+
+bool Pump::Read(State* state) {
+  const ssize_t n = read(state->record->pipe, state->buffer, kBufferSize);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return errno == EINTR;
+  if (n <= 0) {
+    close(state->record->pipe);
+    state->record->pipe = -1;
+    state->open = false;
+    return false;
+  }
+  size_t got = static_cast<size_t>(n);
+  state->bytes += got;
+  if (limited_) {
+    if (got > left_) {
+      got = static_cast<size_t>(left_);
+      over_limit_ = true;
+      state->truncated = true;
+    }
+    left_ -= got;
+  }
+  if (state->kept + got > state->record->keep_bytes) {
+    got = static_cast<size_t>(state->record->keep_bytes - state->kept);
+    state->truncated = true;
+  }
+  state->kept += got;
+  state->begin = 0;
+  state->end = got;
+  return true;
+}
+
+void Pump::Write(State* state) {
+  size_t length = state->end - state->begin;
+  // The sink is somebody else's description, which must not be made non-blocking; after POLLOUT a pipe takes PIPE_BUF
+  // bytes at once. pipe(7).
+  if (!state->direct && length > PIPE_BUF) length = PIPE_BUF;
+  const ssize_t n = write(state->record->sink, state->buffer + state->begin, length);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n < 0) {
+    Drop(state);
+    return;
+  }
+  state->begin += static_cast<size_t>(n);
+}
+
+// The reader is gone (EPIPE) or the disk is full: the child gets SIGPIPE or EPIPE for its next write, as it would have
+// without us between.
+void Pump::Drop(State* state) {
+  state->begin = state->end = 0;
+  state->truncated = true;
+  state->open = false;
+  if (state->record->pipe >= 0) close(state->record->pipe);
+  state->record->pipe = -1;
+}
+
+}  // namespace brood::child

@@ -1,0 +1,59 @@
+// Passes a child's output on and counts it. Child-safe: see base/child_safe.h.
+#ifndef BROOD_LAUNCHER_PUMP_CHILD_H_
+#define BROOD_LAUNCHER_PUMP_CHILD_H_
+
+#include <poll.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "launcher/launch_record.h"
+
+namespace brood::child {
+
+// The two streams of one child, and the bytes that both may have together.
+class Pump {
+ public:
+  Pump(StreamRecord* streams, bool limited, uint64_t limit_bytes);
+
+  // Adds what to wait for to `polls`; returns how many entries were added (at most two).
+  size_t AddPolls(pollfd* polls);
+
+  // Moves what can be moved without blocking. `polls` as filled by AddPolls, after poll(2).
+  void Move(const pollfd* polls, size_t count);
+
+  // True once more was written than the limit allows. What is below the limit is still passed on.
+  bool over_limit() const { return over_limit_; }
+
+  // After the child's end: reads what its pipes still hold, without waiting. True if something is to be passed on, for
+  // which AddPolls and Move wait and write.
+  bool ReadRest();
+
+  uint64_t bytes(int stream) const { return state_[stream].bytes; }
+  bool truncated(int stream) const { return state_[stream].truncated; }
+
+ private:
+  struct State {
+    StreamRecord* record = nullptr;
+    uint64_t bytes = 0;
+    uint64_t kept = 0;
+    size_t begin = 0;  // Of what is in the buffer and not yet passed on.
+    size_t end = 0;
+    bool open = false;
+    bool truncated = false;
+    bool direct = false;  // The sink never blocks: a regular file or a memfd.
+    char* buffer = nullptr;
+  };
+  bool Read(State* state);  // False if there was nothing to read.
+  void Write(State* state);
+  void Drop(State* state);
+
+  State state_[2];
+  bool limited_;
+  bool over_limit_ = false;
+  uint64_t left_;
+};
+
+}  // namespace brood::child
+
+#endif  // BROOD_LAUNCHER_PUMP_CHILD_H_

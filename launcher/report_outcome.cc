@@ -1,0 +1,132 @@
+#include "launcher/report_outcome.h"
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "sandbox/machine.h"
+#include "sandbox/seccomp_compiler.h"
+
+namespace brood {
+namespace {
+
+SetupFailed SetupOf(const SetupMessage& message) {
+  // The texts come from our own code, but over a pipe that a child held: they end where the field ends.
+  const auto text = [](const char* data, size_t size) { return std::string(data, strnlen(data, size)); };
+  return {text(message.step, sizeof(message.step)), message.error_number, text(message.detail, sizeof(message.detail))};
+}
+
+// How a program that ended by itself ended; a signal that a limit of ours sends is that limit.
+void FromStatus(const GuardianReport& report, const Limits& limits, bool filtered, Outcome* outcome) {
+  if (WIFEXITED(report.status)) {
+    outcome->ending = Exited{WEXITSTATUS(report.status)};
+    return;
+  }
+  const int signal = WTERMSIG(report.status);
+  if (signal == SIGKILL && report.oom_kills > 0) {
+    outcome->ending = LimitHit{Layer::kMemory};
+  } else if (signal == SIGXCPU && limits.cpu_time) {
+    outcome->ending = LimitHit{Layer::kCpuTime};
+  } else if (signal == SIGXFSZ && limits.file_size_bytes) {
+    outcome->ending = LimitHit{Layer::kFileSize};
+  } else if (signal == SIGSYS && filtered) {
+    outcome->ending = Violation{.syscall = "unknown"};
+  } else {
+    outcome->ending = Signaled{signal, WCOREDUMP(report.status) != 0};
+  }
+}
+
+}  // namespace
+
+Outcome OutcomeOf(const GuardianReport& report, const CompiledPolicy* plan) {
+  Outcome outcome;
+  const Limits none;
+  const Limits& limits = plan != nullptr ? plan->limits() : none;
+  const bool filtered = plan != nullptr && plan->child_plan().filter_length > 0;
+  std::vector<Layer>& hit = outcome.limits_hit;
+
+  if (report.setup_failed != 0) {
+    outcome.ending = SetupOf(report.setup);
+  } else {
+    switch (report.cause) {
+      case EndCause::kNone:
+        if (report.has_status != 0) {
+          FromStatus(report, limits, filtered, &outcome);
+        } else if (report.oom_kills > 0) {
+          outcome.ending = LimitHit{Layer::kMemory};
+        } else {
+          outcome.ending = Lost{"the child's init was killed, and the child with it"};
+        }
+        break;
+      case EndCause::kWallTime:
+        outcome.ending = TimedOut{};
+        hit.push_back(Layer::kWallTime);
+        break;
+      case EndCause::kCpuTime:
+        outcome.ending = LimitHit{Layer::kCpuTime};
+        break;
+      case EndCause::kMemory:
+        outcome.ending = LimitHit{Layer::kMemory};
+        break;
+      case EndCause::kOutput:
+        outcome.ending = LimitHit{Layer::kOutput};
+        break;
+      case EndCause::kViolation: {
+        Violation violation;
+        violation.number = report.violation_number;
+        violation.arch = ArchName(report.violation_arch, report.violation_number);
+        violation.syscall = SyscallName(report.violation_arch, report.violation_number);
+        std::copy(std::begin(report.violation_args), std::end(report.violation_args), violation.args.begin());
+        violation.tid = report.violation_tid;
+        violation.instruction_pointer = report.violation_ip;
+        outcome.ending = violation;
+        break;
+      }
+      case EndCause::kKillRequest:
+        outcome.ending = Signaled{SIGKILL, false};
+        break;
+      case EndCause::kOwnerGone:
+        outcome.ending = Lost{"the owner was gone"};
+        break;
+      case EndCause::kSetupTimeout:
+        outcome.ending = SetupFailed{"bootstrap", ETIMEDOUT, "the child was not ready within 30 s"};
+        break;
+    }
+  }
+  if (const auto* limit = std::get_if<LimitHit>(&outcome.ending)) hit.push_back(limit->limit);
+  const auto add = [&hit](Layer layer) {
+    if (std::find(hit.begin(), hit.end(), layer) == hit.end()) hit.push_back(layer);
+  };
+  if (report.oom_kills > 0) add(Layer::kMemory);
+  if (report.process_refusals > 0) add(Layer::kProcesses);
+
+  outcome.usage.wall_time = absl::Nanoseconds(static_cast<int64_t>(report.wall_ns));
+  outcome.usage.cpu_time = absl::Nanoseconds(static_cast<int64_t>(report.cpu_ns));
+  outcome.usage.max_rss_bytes = report.max_rss_bytes;
+  outcome.usage.memory_peak_bytes = report.memory_peak_bytes;
+  outcome.stdout_result = {report.stream_bytes[0], report.stream_truncated[0] != 0};
+  outcome.stderr_result = {report.stream_bytes[1], report.stream_truncated[1] != 0};
+  if (plan != nullptr) {
+    outcome.enforced = plan->enforced();
+    if (plan->child_plan().drop_privileges && !plan->child_plan().drop_groups) outcome.kept_groups = SupplementaryGroups();
+  } else {
+    outcome.enforced[Layer::kTree] = "subreaper";
+  }
+  if (report.tree_survived != 0) {
+    outcome.enforced[Layer::kTree] = "failed: something of the tree could not be ended within 10 s";
+  }
+  return outcome;
+}
+
+absl::Status SetupStatus(const SetupFailed& failure) {
+  const std::string text = absl::StrCat(failure.step, ": ", failure.detail);
+  if (failure.error_number == 0) return absl::FailedPreconditionError(text);
+  return ErrnoStatus(failure.error_number, text);
+}
+
+}  // namespace brood

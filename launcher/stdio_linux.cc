@@ -1,0 +1,86 @@
+#include "launcher/stdio_linux.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace brood {
+namespace {
+
+constexpr uint64_t kDefaultCapture = 16u << 20;
+constexpr const char* kNames[] = {"stdin", "stdout", "stderr"};
+
+int Own(PreparedStdio* out, int fd) {
+  out->owned.emplace_back(fd);
+  return fd;
+}
+
+absl::StatusOr<int> Open(PreparedStdio* out, const char* path, int flags) {
+  const int fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0666);
+  if (fd < 0) return ErrnoStatus(errno, "open", path);
+  return Own(out, fd);
+}
+
+// Where a stream finally leads.
+absl::StatusOr<int> Sink(const Stdio& spec, int number, PreparedStdio* out) {
+  const int flags = number == 0 ? O_RDONLY : O_WRONLY | O_CREAT | O_TRUNC;
+  switch (spec.kind) {
+    case Stdio::Kind::kInherit:
+      // A caller whose own stream is closed gives an empty one: the number must not fall to some other file.
+      if (fcntl(number, F_GETFD) < 0) return Open(out, "/dev/null", number == 0 ? O_RDONLY : O_WRONLY);
+      return number;
+    case Stdio::Kind::kNull:
+      return Open(out, "/dev/null", number == 0 ? O_RDONLY : O_WRONLY);
+    case Stdio::Kind::kFd:
+      if (fcntl(spec.fd, F_GETFD) < 0) return ErrnoStatus(errno, absl::StrCat(kNames[number], ": descriptor"), absl::StrCat(spec.fd));
+      return spec.fd;
+    case Stdio::Kind::kPath:
+      return Open(out, spec.path.c_str(), flags);
+    case Stdio::Kind::kCapture: {
+      if (number == 0) return absl::InvalidArgumentError("stdin: cannot be captured");
+      UniqueFd& memory = out->captured[number - 1];
+      memory.reset(memfd_create("brood-capture", MFD_CLOEXEC));
+      if (!memory.valid()) return ErrnoStatus(errno, "memfd_create");
+      return memory.get();
+    }
+    case Stdio::Kind::kMerge:
+      return absl::InvalidArgumentError(absl::StrCat(kNames[number], ": only stderr can be merged, with stdout"));
+  }
+  return absl::InvalidArgumentError("unknown kind of stream");
+}
+
+}  // namespace
+
+absl::Status PrepareStdio(const LaunchOptions& options, bool counted, PreparedStdio* out) {
+  BROOD_ASSIGN_OR_RETURN(out->child[0], Sink(options.stdin_spec, 0, out));
+  for (int number = 1; number <= 2; ++number) {
+    const Stdio& spec = number == 1 ? options.stdout_spec : options.stderr_spec;
+    if (number == 2 && spec.kind == Stdio::Kind::kMerge) {
+      out->child[2] = out->child[1];
+      continue;
+    }
+    BROOD_ASSIGN_OR_RETURN(const int sink, Sink(spec, number, out));
+    if (!counted && spec.kind != Stdio::Kind::kCapture) {
+      out->child[number] = sink;
+      continue;
+    }
+    int pipe[2];
+    if (pipe2(pipe, O_CLOEXEC) != 0) return ErrnoStatus(errno, "pipe");
+    Own(out, pipe[0]);
+    Own(out, pipe[1]);
+    fcntl(pipe[0], F_SETFL, O_NONBLOCK);
+    out->child[number] = pipe[1];
+    StreamRecord& stream = out->streams[number - 1];
+    stream.pipe = pipe[0];
+    stream.sink = sink;
+    if (spec.kind == Stdio::Kind::kCapture) stream.keep_bytes = spec.capture_bytes > 0 ? spec.capture_bytes : kDefaultCapture;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace brood

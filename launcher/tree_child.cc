@@ -1,0 +1,145 @@
+#include "launcher/tree_child.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/child_safe.h"
+
+namespace brood::child {
+namespace {
+
+constexpr size_t kMaxProcesses = 1024;
+
+struct Processes {
+  pid_t pids[kMaxProcesses];
+  size_t count = 0;
+  void Add(pid_t pid) {
+    if (pid > 0 && count < kMaxProcesses) pids[count++] = pid;
+  }
+};
+
+// Children are listed per thread of their parent. proc(5), /proc/pid/task/tid/children.
+void AddChildrenOfTask(pid_t pid, const char* task, Processes* out) {
+  Text<96> path;
+  path.Add("/proc/").AddNumber(static_cast<uint64_t>(pid)).Add("/task/").Add(task).Add("/children");
+  char buffer[8192];
+  if (ReadFile(AT_FDCWD, path.c_str(), buffer, sizeof(buffer)) <= 0) return;
+  for (const char* at = buffer; *at != '\0';) {
+    out->Add(static_cast<pid_t>(ParseNumber(at)));
+    at = strchr(at, ' ');
+    if (at == nullptr) break;
+    ++at;
+  }
+}
+
+struct LinuxDirent {
+  uint64_t inode;
+  int64_t offset;
+  unsigned short length;
+  unsigned char type;
+  char name[];
+};
+
+void AddChildren(pid_t pid, Processes* out) {
+  Text<64> path;
+  path.Add("/proc/").AddNumber(static_cast<uint64_t>(pid)).Add("/task");
+  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  alignas(LinuxDirent) char buffer[4096];
+  for (;;) {
+    const long bytes = syscall(SYS_getdents64, fd, buffer, sizeof(buffer));  // readdir(3) allocates.
+    if (bytes <= 0) break;
+    for (long at = 0; at < bytes;) {
+      const auto* entry = reinterpret_cast<const LinuxDirent*>(buffer + at);
+      if (entry->name[0] >= '0' && entry->name[0] <= '9') AddChildrenOfTask(pid, entry->name, out);
+      at += entry->length;
+    }
+  }
+  close(fd);
+}
+
+uint64_t Field(const char* stat, int number) {
+  // The name in parentheses may hold blanks and parentheses; the fields go on after the last one. proc(5).
+  const char* at = strrchr(stat, ')');
+  if (at == nullptr) return 0;
+  for (int field = 2; field < number && at != nullptr; ++field) {
+    at = strchr(at + 1, ' ');
+  }
+  return at != nullptr ? ParseNumber(at) : 0;
+}
+
+void ReapAll() {
+  for (;;) {
+    const pid_t pid = waitpid(-1, nullptr, WNOHANG | __WALL);
+    if (pid > 0 || (pid < 0 && errno == EINTR)) continue;
+    return;
+  }
+}
+
+bool NoChildren() {
+  siginfo_t info;
+  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 && errno == ECHILD;
+}
+
+}  // namespace
+
+TreeSample SampleTree(pid_t root) {
+  static Processes tree;  // 4 KiB; the guardian has one thread and one child.
+  tree.count = 0;
+  tree.Add(root);
+  for (size_t i = 0; i < tree.count; ++i) AddChildren(tree.pids[i], &tree);
+  TreeSample sample;
+  const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t tick_ns = 1'000'000'000u / static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
+  for (size_t i = 0; i < tree.count; ++i) {
+    char buffer[1024];
+    Text<64> path;
+    path.Add("/proc/").AddNumber(static_cast<uint64_t>(tree.pids[i])).Add("/stat");
+    if (ReadFile(AT_FDCWD, path.c_str(), buffer, sizeof(buffer)) > 0) {
+      for (int field = 14; field <= 17; ++field) sample.cpu_ns += Field(buffer, field) * tick_ns;
+    }
+    Text<64> memory;
+    memory.Add("/proc/").AddNumber(static_cast<uint64_t>(tree.pids[i])).Add("/statm");
+    if (ReadFile(AT_FDCWD, memory.c_str(), buffer, sizeof(buffer)) > 0) {
+      const char* resident = strchr(buffer, ' ');
+      const char* shared = resident != nullptr ? strchr(resident + 1, ' ') : nullptr;
+      if (shared != nullptr) {
+        const uint64_t all = ParseNumber(resident);
+        const uint64_t file = ParseNumber(shared);
+        sample.memory_bytes += (all > file ? all - file : 0) * page;
+      }
+    }
+  }
+  return sample;
+}
+
+bool KillTree(const LaunchRecord& record, int init_pidfd, int patience_ms) {
+  // By pidfd: the init is ours to reap, so it cannot be somebody else yet, but nobody has to know that here.
+  if (init_pidfd >= 0) syscall(SYS_pidfd_send_signal, init_pidfd, SIGKILL, nullptr, 0);
+  static Processes children;
+  for (int waited = 0; waited <= patience_ms; ++waited) {
+    if (record.cgroup.count > 0) KillCgroups(record.cgroup);
+    // We are a subreaper: what loses its parent becomes our child. Our children are not reaped but here, so their
+    // numbers cannot have passed to others. prctl(2), PR_SET_CHILD_SUBREAPER.
+    children.count = 0;
+    AddChildren(getpid(), &children);
+    for (size_t i = 0; i < children.count; ++i) kill(children.pids[i], SIGKILL);
+    ReapAll();
+    if (NoChildren() && (record.cgroup.count == 0 || CgroupsEmpty(record.cgroup))) return true;
+    siginfo_t info;
+    // Until one of them has ended; those that are still ending become ours in the next round.
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOWAIT | WNOHANG | __WALL) == 0 && info.si_pid != 0) continue;
+    poll(nullptr, 0, 1);
+  }
+  return false;
+}
+
+}  // namespace brood::child

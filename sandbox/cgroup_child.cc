@@ -1,0 +1,121 @@
+#include "sandbox/cgroup_child.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/child_safe.h"
+
+namespace brood::child {
+namespace {
+
+const CgroupRecord::Directory* Find(const CgroupRecord& record, CgroupRecord::Role role) {
+  for (size_t i = 0; i < record.count; ++i) {
+    const CgroupRecord::Directory& directory = record.directories[i];
+    if (directory.role == role || directory.role == CgroupRecord::Role::kUnified) return &directory;
+  }
+  return nullptr;
+}
+
+bool Unified(const CgroupRecord::Directory& directory) { return directory.role == CgroupRecord::Role::kUnified; }
+
+}  // namespace
+
+int EnterCgroups(const CgroupRecord& record, pid_t pid) {
+  Text<24> text;
+  text.AddNumber(static_cast<uint64_t>(pid));
+  for (size_t i = 0; i < record.count; ++i) {
+    const int error = WriteFile(record.directories[i].fd, "cgroup.procs", text.c_str(), text.length());
+    if (error != 0) return error;
+  }
+  return 0;
+}
+
+CgroupUsage ReadCgroupUsage(const CgroupRecord& record) {
+  CgroupUsage usage;
+  char buffer[2048];
+  if (const auto* memory = Find(record, CgroupRecord::Role::kMemory); memory != nullptr && record.limits_memory) {
+    // oom_kill stands in both versions: memory.oom_control (v1, since Linux 4.13) and memory.events (v2).
+    if (ReadFile(memory->fd, Unified(*memory) ? "memory.events" : "memory.oom_control", buffer, sizeof(buffer)) > 0) {
+      usage.oom_kills = NumberAfter(buffer, "oom_kill", 0);
+    }
+    if (ReadFile(memory->fd, Unified(*memory) ? "memory.peak" : "memory.max_usage_in_bytes", buffer, sizeof(buffer)) > 0) {
+      usage.memory_peak_bytes = ParseNumber(buffer);
+    }
+  }
+  if (const auto* pids = Find(record, CgroupRecord::Role::kProcesses); pids != nullptr && record.limits_processes) {
+    if (ReadFile(pids->fd, "pids.events", buffer, sizeof(buffer)) > 0) {
+      usage.process_refusals = NumberAfter(buffer, "max", 0);
+    }
+  }
+  if (const auto* cpu = Find(record, CgroupRecord::Role::kCpu); cpu != nullptr && record.counts_cpu) {
+    if (Unified(*cpu)) {
+      if (ReadFile(cpu->fd, "cpu.stat", buffer, sizeof(buffer)) > 0) {
+        usage.cpu_ns = NumberAfter(buffer, "usage_usec", 0) * 1000;
+      }
+    } else if (ReadFile(cpu->fd, "cpuacct.usage", buffer, sizeof(buffer)) > 0) {
+      usage.cpu_ns = ParseNumber(buffer);
+    }
+  }
+  return usage;
+}
+
+void KillCgroups(const CgroupRecord& record) {
+  for (size_t i = 0; i < record.count; ++i) {
+    const CgroupRecord::Directory& directory = record.directories[i];
+    if (Unified(directory) && WriteFile(directory.fd, "cgroup.kill", "1", 1) == 0) continue;
+    char buffer[16384];
+    if (ReadFile(directory.fd, "cgroup.procs", buffer, sizeof(buffer)) <= 0) continue;
+    for (const char* at = buffer; *at != '\0';) {
+      const pid_t pid = static_cast<pid_t>(ParseNumber(at));
+      if (pid > 0) {
+        // A pid that was read may be somebody else's by now. What the pidfd is bound to cannot change, so membership
+        // is looked at once more through it before the signal goes out. pidfd_open(2).
+        const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+        if (fd >= 0) {
+          char again[16384];
+          Text<24> line;
+          line.AddNumber(static_cast<uint64_t>(pid)).Add("\n");
+          const long length = ReadFile(directory.fd, "cgroup.procs", again, sizeof(again));
+          const char* found = length > 0 ? strstr(again, line.c_str()) : nullptr;
+          while (found != nullptr && found != again && found[-1] != '\n') found = strstr(found + 1, line.c_str());
+          if (found != nullptr) syscall(SYS_pidfd_send_signal, fd, SIGKILL, nullptr, 0);
+          close(fd);
+        }
+      }
+      const char* next = strchr(at, '\n');
+      if (next == nullptr) break;
+      at = next + 1;
+    }
+  }
+}
+
+bool CgroupsEmpty(const CgroupRecord& record) {
+  char buffer[64];
+  for (size_t i = 0; i < record.count; ++i) {
+    if (ReadFile(record.directories[i].fd, "cgroup.procs", buffer, sizeof(buffer)) > 0) return false;
+  }
+  return true;
+}
+
+bool RemoveCgroups(const CgroupRecord& record, int patience_ms) {
+  bool all = true;
+  for (size_t i = 0; i < record.count; ++i) {
+    bool gone = false;
+    for (int waited = 0; !gone; ++waited) {
+      gone = rmdir(record.directories[i].path) == 0 || errno == ENOENT;
+      // EBUSY for a moment: a task that was reaped has not left its cgroup yet. There is no event to wait for.
+      if (gone || errno != EBUSY || waited >= patience_ms) break;
+      poll(nullptr, 0, 1);
+    }
+    all = all && gone;
+  }
+  return all;
+}
+
+}  // namespace brood::child

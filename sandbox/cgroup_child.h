@@ -1,0 +1,57 @@
+// What a guardian does with the cgroups of its child: put it in, read what was used, end what is inside, remove them.
+//
+// Child-safe: see base/child_safe.h.
+#ifndef BROOD_SANDBOX_CGROUP_CHILD_H_
+#define BROOD_SANDBOX_CGROUP_CHILD_H_
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace brood {
+
+inline constexpr size_t kMaxCgroups = 4;
+
+// Directories of one child: one for each controller with version 1, one for all with version 2.
+struct CgroupRecord {
+  enum class Role : int { kUnified, kMemory, kProcesses, kCpu };
+  struct Directory {
+    Role role = Role::kUnified;
+    int fd = -1;                 // O_PATH.
+    const char* path = nullptr;  // To remove it by.
+  };
+  Directory directories[kMaxCgroups];
+  size_t count = 0;
+  bool limits_memory = false;
+  bool limits_processes = false;
+  bool counts_cpu = false;
+};
+
+struct CgroupUsage {
+  uint64_t memory_peak_bytes = 0;
+  uint64_t oom_kills = 0;
+  uint64_t process_refusals = 0;
+  uint64_t cpu_ns = 0;
+};
+
+namespace child {
+
+// Puts `pid` (of the guardian's namespace) into every directory. Returns 0 or an errno value.
+int EnterCgroups(const CgroupRecord& record, pid_t pid);
+
+CgroupUsage ReadCgroupUsage(const CgroupRecord& record);
+
+// Sends SIGKILL to all that is inside. Once: the caller repeats it until nothing is left.
+void KillCgroups(const CgroupRecord& record);
+
+// True if no process is inside any more.
+bool CgroupsEmpty(const CgroupRecord& record);
+
+// Removes the directories; they must be empty. False if one is still there after `patience_ms`.
+bool RemoveCgroups(const CgroupRecord& record, int patience_ms);
+
+}  // namespace child
+}  // namespace brood
+
+#endif  // BROOD_SANDBOX_CGROUP_CHILD_H_

@@ -1,0 +1,77 @@
+// A plan in the form that a child can carry out: plain pointers into memory that the caller prepared before the fork.
+//
+// Everything is borrowed from the CompiledPolicy and the launch that made it; a child only reads it.
+#ifndef BROOD_SANDBOX_CHILD_PLAN_H_
+#define BROOD_SANDBOX_CHILD_PLAN_H_
+
+#include <linux/filter.h>
+#include <sys/resource.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace brood {
+
+struct MountStep {
+  enum class Kind {
+    kBind,       // `source` of the host appears at `target`.
+    kTmpfs,      // A new tmpfs with options `text` ("size=64M").
+    kProc,       // procfs of the new pid namespace; `text` is null or the value of its `subset` option.
+    kSymlink,    // `target` points to `text`.
+    kFile,       // A read-only file with content `text`.
+    kDirectory,  // An empty directory.
+  };
+  Kind kind = Kind::kDirectory;
+  const char* source = nullptr;
+  const char* target = nullptr;  // Relative to the new root, no leading slash. Empty: the new root itself.
+  const char* text = nullptr;
+  uint64_t attributes = 0;       // MOUNT_ATTR_* to set, on the whole tree of a bind.
+  bool optional = false;         // Left out without an error if `source` does not exist.
+  bool lent = false;             // The guardian opens `source` with the caller's full rights and hands it in.
+  bool idmapped = false;         // `lent` only: owned by the caller outside, by the child's id inside.
+  bool idmap_required = false;   // A file system that cannot do it makes the launch fail; else it is shown plainly.
+};
+
+struct RlimitStep {
+  int resource = 0;
+  rlimit limit = {};
+};
+
+// How a caller's ids become the child's.
+enum class IdMapping {
+  kNone,       // No user namespace.
+  kCaller,     // The caller's own id is the child's: all that an unprivileged caller can map.
+  kOwnerless,  // An id that owns nothing outside, one for each launch.
+};
+
+inline constexpr uint32_t kInsideId = 1000;  // uid and gid of the child in its user namespace.
+
+struct ChildPlan {
+  uint64_t namespaces = 0;  // CLONE_NEW* flags.
+  IdMapping ids = IdMapping::kNone;
+  uint32_t caller_uid = 0;
+  uint32_t caller_gid = 0;
+  uint32_t ownerless_base = 0;     // The id is this plus the guardian's pid modulo `ownerless_count`.
+  uint32_t ownerless_count = 0;    // 0: `kOwnerless` is not possible.
+  bool switch_ids = false;         // Without a user namespace: become the ownerless id. Needs root.
+  bool drop_groups = false;        // setgroups(0) is possible and wanted.
+  bool drop_privileges = false;    // Capabilities, no_new_privs.
+  const char* hostname = nullptr;  // Null: unchanged.
+  bool loopback = false;           // Bring `lo` up.
+
+  const MountStep* mounts = nullptr;
+  size_t mount_count = 0;
+
+  const sock_filter* filter = nullptr;
+  uint16_t filter_length = 0;  // Instructions; 0: no filter.
+  bool filter_notifies = false;
+
+  const RlimitStep* rlimits = nullptr;
+  size_t rlimit_count = 0;
+
+  bool new_session = false;
+};
+
+}  // namespace brood
+
+#endif  // BROOD_SANDBOX_CHILD_PLAN_H_

@@ -1,0 +1,44 @@
+// What this machine and this caller can do, as far as a plan depends on it. Looked up once per process.
+#ifndef BROOD_SANDBOX_MACHINE_H_
+#define BROOD_SANDBOX_MACHINE_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace brood {
+
+struct Machine {
+  uid_t uid = 0;  // Effective.
+  gid_t gid = 0;
+  bool can_map_any_id = false;    // CAP_SETUID and CAP_SETGID in a user namespace that knows the ownerless ids.
+  bool can_drop_groups = false;   // CAP_SETGID, and setgroups is not denied.
+  uint32_t ownerless_base = 0;
+  uint32_t ownerless_count = 0;
+  bool has_proc_children = false; // /proc/PID/task/TID/children, by which a tree is walked.
+
+  struct Cgroups {
+    // Directories in which this caller can make cgroups for children; empty if it cannot.
+    std::string unified;    // Version 2, with its controllers in `unified_controllers`.
+    std::vector<std::string> unified_controllers;
+    std::string memory;     // Version 1.
+    std::string pids;
+    std::string cpuacct;
+    std::string why_not;    // What to change, when a controller is missing.
+    bool swap_limit = false;  // Version 1: memory.memsw exists. Version 2: memory.swap.max exists.
+    bool swap_in_use = false; // The machine has swap.
+  };
+  Cgroups cgroups;
+};
+
+// Thread-safe. The groups and limits of the caller at the first call are what counts.
+const Machine& ThisMachine();
+
+// The supplementary groups of this process other than its effective one.
+std::vector<int64_t> SupplementaryGroups();
+
+}  // namespace brood
+
+#endif  // BROOD_SANDBOX_MACHINE_H_

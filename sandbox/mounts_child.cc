@@ -1,0 +1,325 @@
+#include "sandbox/mounts_child.h"
+
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/child_safe.h"
+#include "sandbox/mount_api_child.h"
+
+namespace brood::child {
+namespace {
+
+constexpr size_t kMaxOwnFileSystems = 64;
+constexpr size_t kMaxPath = 4096;
+
+// The file systems that this launch made itself. Only in them may directories and files be created: a mount point that
+// is missing inside a bind of the host would otherwise be created on the host (CVE-2026-87766 of bubblewrap).
+struct OwnFileSystems {
+  dev_t devices[kMaxOwnFileSystems];
+  size_t count = 0;
+
+  bool Has(dev_t device) const {
+    for (size_t i = 0; i < count; ++i) {
+      if (devices[i] == device) return true;
+    }
+    return false;
+  }
+  bool Add(int fd) {
+    struct stat status;
+    if (count == kMaxOwnFileSystems || fstat(fd, &status) != 0) return false;
+    devices[count++] = status.st_dev;
+    return true;
+  }
+};
+
+int OpenInRoot(int root, const char* path, uint64_t flags) {
+  // RESOLVE_IN_ROOT: no symlink, absolute or with "..", leads out of the tree that is being built. openat2(2).
+  return OpenAt2(root, path, flags | O_CLOEXEC, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+}
+
+// Opens the parent directory of `target`, making what is missing, and leaves the last component in `last`.
+int OpenParent(int root, const OwnFileSystems& own, const char* target, const char** last) {
+  char path[kMaxPath];
+  const size_t length = strlen(target);
+  if (length >= sizeof(path)) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  const char* slash = strrchr(target, '/');
+  *last = slash != nullptr ? slash + 1 : target;
+  if (slash == nullptr) return OpenInRoot(root, ".", O_PATH | O_DIRECTORY);
+
+  int directory = OpenInRoot(root, ".", O_PATH | O_DIRECTORY);
+  for (size_t end = 0; directory >= 0 && target + end < slash;) {
+    const char* next = strchr(target + end, '/');
+    const size_t begin = end;
+    end = static_cast<size_t>(next - target);
+    memcpy(path, target, end);
+    path[end] = '\0';
+    int child = OpenInRoot(root, path, O_PATH | O_DIRECTORY);
+    if (child < 0 && errno == ENOENT) {
+      struct stat status;
+      if (fstat(directory, &status) != 0 || !own.Has(status.st_dev)) {
+        close(directory);
+        errno = EROFS;
+        return -1;
+      }
+      if (mkdirat(directory, path + begin, 0755) != 0 && errno != EEXIST) {
+        const int saved = errno;
+        close(directory);
+        errno = saved;
+        return -1;
+      }
+      child = OpenInRoot(root, path, O_PATH | O_DIRECTORY);
+    }
+    const int saved = errno;
+    close(directory);
+    errno = saved;
+    directory = child;
+    ++end;
+  }
+  return directory;
+}
+
+// Opens the place where something is to be mounted, making an empty directory or file if it is missing.
+int OpenMountPoint(int root, const OwnFileSystems& own, const char* target, bool directory, SetupMessage* failure) {
+  int fd = OpenInRoot(root, target, O_PATH);
+  if (fd < 0 && errno == ENOENT) {
+    const char* last = nullptr;
+    const int parent = OpenParent(root, own, target, &last);
+    struct stat status;
+    if (parent < 0 || fstat(parent, &status) != 0 || !own.Has(status.st_dev)) {
+      const int saved = parent < 0 ? errno : EROFS;
+      if (parent >= 0) close(parent);
+      Fail(failure, "mount", saved, "the mount point does not exist and brood creates none outside its own tmpfs: /",
+           target);
+      return -1;
+    }
+    int error = 0;
+    if (directory) {
+      if (mkdirat(parent, last, 0755) != 0 && errno != EEXIST) error = errno;
+    } else {
+      const int file = openat(parent, last, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0444);
+      if (file < 0) error = errno;
+      if (file >= 0) close(file);
+    }
+    close(parent);
+    if (error != 0) {
+      Fail(failure, "mount", error, "create mount point /", target);
+      return -1;
+    }
+    fd = OpenInRoot(root, target, O_PATH);
+  }
+  if (fd < 0) {
+    Fail(failure, "mount", errno, "open mount point /", target);
+    return -1;
+  }
+  struct stat status;
+  if (fstat(fd, &status) != 0 || S_ISDIR(status.st_mode) != directory) {
+    Fail(failure, "mount", directory ? ENOTDIR : EISDIR, "source and mount point must both be directories or both files: /",
+         target);
+    close(fd);
+    return -1;
+  }
+  return fd;
+}
+
+bool Attach(int mount, int root, const OwnFileSystems& own, const char* target, SetupMessage* failure) {
+  struct stat status;
+  if (fstat(mount, &status) != 0) return Fail(failure, "mount", errno, "stat source of /", target);
+  const int place = OpenMountPoint(root, own, target, S_ISDIR(status.st_mode), failure);
+  if (place < 0) return false;
+  const bool moved = MoveMount(mount, place, "") == 0;
+  const int error = errno;
+  close(place);
+  return moved || Fail(failure, "mount", error, "move_mount onto /", target);
+}
+
+int NewFileSystem(const char* type, const char* size, const char* mode, const char* subset, unsigned attributes,
+                  const char* target, SetupMessage* failure) {
+  const int context = FsOpen(type);
+  if (context < 0) {
+    Fail(failure, "mount", errno, "fsopen ", type);
+    return -1;
+  }
+  int mount = -1;
+  if ((size == nullptr || FsConfigString(context, "size", size) == 0) &&
+      (mode == nullptr || FsConfigString(context, "mode", mode) == 0) &&
+      (subset == nullptr || FsConfigString(context, "subset", subset) == 0) && FsConfigCreate(context) == 0) {
+    mount = FsMount(context, attributes);
+  }
+  if (mount < 0) {
+    const int error = errno;
+    const bool proc = strcmp(type, "proc") == 0;
+    Fail(failure, "mount", error,
+         proc && error == EPERM ? "a new procfs needs a /proc of the caller that nothing is mounted over (containers mask "
+                                  "parts of theirs): /"
+                                : "new file system at /",
+         target);
+  }
+  const int saved = errno;
+  close(context);
+  errno = saved;
+  return mount;
+}
+
+bool MakeFile(int root, const OwnFileSystems& own, const MountStep& step, SetupMessage* failure) {
+  const char* last = nullptr;
+  const int parent = OpenParent(root, own, step.target, &last);
+  if (parent < 0) {
+    // Under a root that is the host's own tree the host's file is there already, or its absence is not ours to mend.
+    return errno == EROFS || Fail(failure, "mount", errno, "open parent of /", step.target);
+  }
+  struct stat status;
+  bool made = true;
+  if (fstat(parent, &status) == 0 && own.Has(status.st_dev)) {
+    if (step.kind == MountStep::Kind::kSymlink) {
+      made = symlinkat(step.text, parent, last) == 0 || errno == EEXIST;
+    } else if (step.kind == MountStep::Kind::kDirectory) {
+      made = mkdirat(parent, last, 0755) == 0 || errno == EEXIST;
+    } else {
+      const int file = openat(parent, last, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+      made = file >= 0 ? write(file, step.text, strlen(step.text)) >= 0 : errno == EEXIST;
+      const int saved = errno;
+      if (file >= 0) close(file);
+      errno = saved;
+    }
+  }
+  const int error = errno;
+  close(parent);
+  return made || Fail(failure, "mount", error, "create /", step.target);
+}
+
+bool CarryOut(const MountStep& step, int source, int root, OwnFileSystems* own, SetupMessage* failure) {
+  switch (step.kind) {
+    case MountStep::Kind::kBind: {
+      if (source == kAbsentSource) return true;
+      const bool attached = Attach(source, root, *own, step.target, failure);
+      close(source);
+      return attached;
+    }
+    case MountStep::Kind::kTmpfs:
+    case MountStep::Kind::kProc: {
+      const bool tmpfs = step.kind == MountStep::Kind::kTmpfs;
+      const int mount = NewFileSystem(tmpfs ? "tmpfs" : "proc", tmpfs ? step.text : nullptr, tmpfs ? "1777" : nullptr,
+                                      tmpfs ? nullptr : step.text, static_cast<unsigned>(step.attributes), step.target,
+                                      failure);
+      if (mount < 0) return false;
+      bool attached = Attach(mount, root, *own, step.target, failure);
+      if (attached && tmpfs && !own->Add(mount)) {
+        attached = Fail(failure, "mount", E2BIG, "more than 63 tmpfs mounts: /", step.target);
+      }
+      close(mount);
+      return attached;
+    }
+    case MountStep::Kind::kSymlink:
+    case MountStep::Kind::kFile:
+    case MountStep::Kind::kDirectory:
+      return MakeFile(root, *own, step, failure);
+  }
+  return Fail(failure, "mount", EINVAL, "unknown step");
+}
+
+// Puts the detached root somewhere, so that it is part of this namespace and can become its root.
+bool AttachRoot(int root, SetupMessage* failure) {
+  // Any directory will do: all sources are open already, and the old tree is gone in a moment.
+  constexpr const char* kPlaces[] = {"/tmp", "/proc", "/usr", "/dev"};
+  for (const char* place : kPlaces) {
+    if (MoveMount(root, AT_FDCWD, place) == 0) return true;
+    if (errno != ENOENT && errno != ENOTDIR) break;
+  }
+  return Fail(failure, "mount", errno, "attach the new root");
+}
+
+}  // namespace
+
+bool Fail(SetupMessage* failure, const char* step, int error_number, const char* detail, const char* object) {
+  failure->kind = SetupKind::kFailed;
+  failure->error_number = error_number;
+  CopyText(failure->step, sizeof(failure->step), step);
+  CopyText(failure->detail, sizeof(failure->detail), detail);
+  if (object != nullptr) {
+    const size_t length = strlen(failure->detail);
+    CopyText(failure->detail + length, sizeof(failure->detail) - length, object);
+  }
+  return false;
+}
+
+int OpenMountSource(const MountStep& step, SetupMessage* failure) {
+  // The caller resolved the path already; RESOLVE_NO_SYMLINKS makes a component that was swapped for a symlink since
+  // an error instead of a way out (CVE-2021-30465 of runc).
+  const int place = OpenAt2(AT_FDCWD, step.source, O_PATH | O_CLOEXEC, RESOLVE_NO_SYMLINKS);
+  if (place < 0) {
+    if (step.optional && (errno == ENOENT || errno == ENOTDIR)) return kAbsentSource;
+    Fail(failure, "mount", errno, "open source ", step.source);
+    return -1;
+  }
+  const int tree = OpenTree(place, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+  const int error = errno;
+  close(place);
+  if (tree < 0) {
+    Fail(failure, "mount", error, "open_tree ", step.source);
+    return -1;
+  }
+  mount_attr attributes = {};
+  attributes.attr_set = step.attributes;
+  // On the whole tree: a submount that stayed writable is the classic hole (nsjail, /dev/shm). mount_setattr(2).
+  if (attributes.attr_set != 0 && MountSetattr(tree, AT_RECURSIVE, attributes) != 0) {
+    Fail(failure, "mount", errno, "mount_setattr (Linux 5.12 is needed) ", step.source);
+    close(tree);
+    return -1;
+  }
+  return tree;
+}
+
+bool OpenMountSources(const ChildPlan& plan, int* sources, SetupMessage* failure) {
+  for (size_t i = 0; i < plan.mount_count; ++i) {
+    const MountStep& step = plan.mounts[i];
+    if (step.kind != MountStep::Kind::kBind || step.lent) continue;
+    sources[i] = OpenMountSource(step, failure);
+    if (sources[i] == -1) return false;
+  }
+  return true;
+}
+
+bool BuildRoot(const ChildPlan& plan, int* sources, SetupMessage* failure) {
+  // Nothing that happens here may travel back to the caller's mounts. mount_namespaces(7), "Shared subtrees".
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    return Fail(failure, "mount", errno, "make / private");
+  }
+  OwnFileSystems own;
+  size_t first = 0;
+  int root = -1;
+  bool own_root = true;
+  if (plan.mount_count > 0 && plan.mounts[0].target[0] == '\0' && plan.mounts[0].kind == MountStep::Kind::kBind) {
+    root = sources[0];
+    own_root = false;
+    first = 1;
+    if (root < 0) return Fail(failure, "mount", ENOENT, "the source of / does not exist");
+  } else {
+    root = NewFileSystem("tmpfs", "4M", "0755", nullptr, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, "", failure);
+    if (root < 0) return false;
+    own.Add(root);
+  }
+  if (!AttachRoot(root, failure)) return false;
+  for (size_t i = first; i < plan.mount_count; ++i) {
+    if (!CarryOut(plan.mounts[i], sources[i], root, &own, failure)) return false;
+  }
+  if (own_root) {
+    mount_attr attributes = {};
+    attributes.attr_set = MOUNT_ATTR_RDONLY;
+    if (MountSetattr(root, 0, attributes) != 0) return Fail(failure, "mount", errno, "make the root read-only");
+  }
+  // pivot_root(".", ".") stacks the old root on the new one; detaching it leaves the new one alone. pivot_root(2).
+  if (fchdir(root) != 0) return Fail(failure, "pivot_root", errno, "fchdir to the new root");
+  close(root);
+  if (syscall(SYS_pivot_root, ".", ".") != 0) return Fail(failure, "pivot_root", errno, "pivot_root");
+  if (umount2(".", MNT_DETACH) != 0) return Fail(failure, "pivot_root", errno, "detach the old root");
+  if (chdir("/") != 0) return Fail(failure, "pivot_root", errno, "chdir to the new root");
+  return true;
+}
+
+}  // namespace brood::child

@@ -1,0 +1,251 @@
+#include "sandbox/plan.h"
+
+#include <sched.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "sandbox/machine.h"
+#include "sandbox/plan_mounts.h"
+
+namespace brood {
+
+class PlanBuilder {
+ public:
+  explicit PlanBuilder(const Policy& policy) : plan_(std::make_shared<CompiledPolicy>()), machine_(ThisMachine()) {
+    plan_->policy_ = policy;
+  }
+
+  absl::StatusOr<std::shared_ptr<const CompiledPolicy>> Build() {
+    BROOD_RETURN_IF_ERROR(Check());
+    BROOD_ASSIGN_OR_RETURN(plan_->filter_, CompileFilter(policy()));
+    if (!plan_->filter_.instructions.empty()) {
+      Enforce(Layer::kSeccomp, absl::StrCat("seccomp filter, ", plan_->filter_.instructions.size(), " instructions"));
+    }
+    Namespaces();
+    BROOD_RETURN_IF_ERROR(Mounts());
+    Privileges();
+    BROOD_RETURN_IF_ERROR(LimitsOfTree());
+    LimitsOfProcesses();
+    Point();
+    return std::shared_ptr<const CompiledPolicy>(plan_);
+  }
+
+ private:
+  const Policy& policy() const { return plan_->policy_; }
+  ChildPlan& child() { return plan_->child_plan_; }
+  bool Has(Layer layer) const { return policy().namespaces.count(layer) != 0; }
+  bool Weaker(Layer layer) const { return policy().allow_weaker.count(layer) != 0; }
+  void Enforce(Layer layer, std::string by) { plan_->enforced_[layer] = std::move(by); }
+
+  absl::Status Check() const {
+    if (!policy().files.empty() && !Has(Layer::kMount)) {
+      return absl::InvalidArgumentError(
+          "files: a file rule needs the mount namespace, which the policy does not have; use one that extends default or "
+          "strict");
+    }
+    if (policy().minimal_system && (!Has(Layer::kMount) || !Has(Layer::kPid))) {
+      return absl::InvalidArgumentError("minimal_system needs the mount and pid namespaces");
+    }
+    if (policy().network.mode == NetworkMode::kAllow) {
+      return absl::UnimplementedError("network: an allow list of destinations is not enforceable by this version; use none, "
+                                      "loopback or host");
+    }
+    if (policy().network.mode != NetworkMode::kHost && !Has(Layer::kNet)) {
+      return absl::InvalidArgumentError("network: modes other than host need the net namespace");
+    }
+    if (policy().filter_syscalls && !policy().drop_privileges) {
+      return absl::InvalidArgumentError("filter_syscalls needs drop_privileges (no_new_privs). seccomp(2)");
+    }
+    for (Layer layer : {Layer::kLandlock, Layer::kTime}) {
+      if (Has(layer)) {
+        return absl::InvalidArgumentError(absl::StrCat("namespaces: \"", LayerName(layer), "\" is not one that can be asked for"));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  void Namespaces() {
+    struct Kind {
+      Layer layer;
+      uint64_t flag;
+      const char* text;
+    };
+    constexpr Kind kKinds[] = {
+        {Layer::kUser, CLONE_NEWUSER, "user namespace"}, {Layer::kPid, CLONE_NEWPID, "pid namespace"},
+        {Layer::kMount, CLONE_NEWNS, "mount namespace"}, {Layer::kNet, CLONE_NEWNET, "network namespace"},
+        {Layer::kIpc, CLONE_NEWIPC, "ipc namespace"},    {Layer::kUts, CLONE_NEWUTS, "uts namespace"},
+        {Layer::kCgroup, CLONE_NEWCGROUP, "cgroup namespace"}};
+    const bool host_network = policy().network.mode == NetworkMode::kHost;
+    for (const Kind& kind : kKinds) {
+      if (!Has(kind.layer) || (kind.layer == Layer::kNet && host_network)) continue;
+      child().namespaces |= kind.flag;
+      Enforce(kind.layer, kind.text);
+    }
+    child().loopback = policy().network.mode == NetworkMode::kLoopback && (child().namespaces & CLONE_NEWNET) != 0;
+    if ((child().namespaces & CLONE_NEWNET) != 0) {
+      Enforce(Layer::kNet, child().loopback ? "network namespace with its own loopback" : "network namespace without interfaces");
+    }
+    if (Has(Layer::kUts)) {
+      hostname_ = policy().hostname.empty() ? "brood" : policy().hostname;
+      child().hostname = Keep(hostname_);
+    }
+    Enforce(Layer::kTree, Has(Layer::kPid) ? "pid namespace" : "subreaper");
+  }
+
+  absl::Status Mounts() {
+    if (!Has(Layer::kMount)) return absl::OkStatus();
+    BROOD_ASSIGN_OR_RETURN(plan_->mounts_, PlanMounts(policy(), machine_.can_map_any_id, &plan_->texts_));
+    Enforce(Layer::kMount, absl::StrCat("mount namespace, own root of ", plan_->mounts_.size(), " entries, pivot_root"));
+    return absl::OkStatus();
+  }
+
+  void Privileges() {
+    child().caller_uid = machine_.uid;
+    child().caller_gid = machine_.gid;
+    child().drop_privileges = policy().drop_privileges;
+    child().new_session = policy().drop_privileges;
+    child().drop_groups = machine_.can_drop_groups && policy().drop_privileges;
+    child().ownerless_base = machine_.ownerless_base;
+    child().ownerless_count = machine_.ownerless_count;
+    if (Has(Layer::kUser)) {
+      child().ids = machine_.can_map_any_id ? IdMapping::kOwnerless : IdMapping::kCaller;
+      Enforce(Layer::kUser, machine_.can_map_any_id ? "user namespace, an id that owns nothing outside"
+                                                    : "user namespace, the caller's own id");
+    } else if (policy().drop_privileges && machine_.can_map_any_id) {
+      child().switch_ids = true;
+      Enforce(Layer::kUser, "an id that owns nothing, without a user namespace");
+    }
+    if (policy().drop_privileges) {
+      Enforce(Layer::kCapabilities, "all capability sets empty");
+      Enforce(Layer::kNoNewPrivs, "no_new_privs");
+    }
+  }
+
+  // One limit from what was asked for, or else what the built-in brings.
+  template <typename T>
+  static std::optional<T> Pick(const std::optional<T>& asked, const std::optional<T>& brought) {
+    return asked.has_value() ? asked : brought;
+  }
+
+  absl::Status Unenforceable(Layer layer, std::string_view why) const {
+    return absl::FailedPreconditionError(absl::StrCat("limit ", LayerName(layer), " cannot be enforced here for the whole tree: ",
+                                                      why, "; or accept the weaker form with --allow-weaker ", LayerName(layer)));
+  }
+
+  absl::Status LimitsOfTree() {
+    const Limits& asked = policy().limits;
+    const Limits& brought = policy().default_limits;
+    Limits& limits = plan_->limits_;
+    limits.memory_bytes = Pick(asked.memory_bytes, brought.memory_bytes);
+    limits.processes = Pick(asked.processes, brought.processes);
+    limits.cpu_time = Pick(asked.cpu_time, brought.cpu_time);
+    limits.wall_time = Pick(asked.wall_time, brought.wall_time);
+    limits.output_bytes = Pick(asked.output_bytes, brought.output_bytes);
+    limits.file_size_bytes = Pick(asked.file_size_bytes, brought.file_size_bytes);
+    limits.open_files = Pick(asked.open_files, brought.open_files);
+    limits.core_bytes = Pick(asked.core_bytes, brought.core_bytes);
+
+    const Machine::Cgroups& cgroups = machine_.cgroups;
+    const auto unified_has = [&](std::string_view controller) {
+      return !cgroups.unified.empty() && std::find(cgroups.unified_controllers.begin(), cgroups.unified_controllers.end(),
+                                                   controller) != cgroups.unified_controllers.end();
+    };
+    if (limits.memory_bytes) {
+      const bool possible = (unified_has("memory") || !cgroups.memory.empty()) && (!cgroups.swap_in_use || cgroups.swap_limit);
+      if (possible) {
+        plan_->cgroups_.memory_bytes = limits.memory_bytes;
+        Enforce(Layer::kMemory, cgroups.unified.empty() ? "cgroup v1 memory" : "cgroup v2 memory");
+      } else if (asked.memory_bytes && !Weaker(Layer::kMemory)) {
+        return Unenforceable(Layer::kMemory, cgroups.why_not.empty() ? "this kernel's cgroups do not limit swap" : cgroups.why_not);
+      } else {
+        plan_->sample_memory_ = true;
+        Limit(RLIMIT_DATA, *limits.memory_bytes);
+        Enforce(Layer::kMemory, "weaker: RLIMIT_DATA of each process, and sampling of the tree");
+      }
+    }
+    if (limits.processes) {
+      if (unified_has("pids") || !cgroups.pids.empty()) {
+        plan_->cgroups_.processes = limits.processes;
+        Enforce(Layer::kProcesses, cgroups.unified.empty() ? "cgroup v1 pids" : "cgroup v2 pids");
+      } else if (Has(Layer::kUser)) {
+        // Counted for each user namespace, and this one is the tree's own; init is one of them. Since Linux 5.14.
+        Limit(RLIMIT_NPROC, *limits.processes + 1);
+        Enforce(Layer::kProcesses, "RLIMIT_NPROC of the own user namespace");
+      } else if (asked.processes && !Weaker(Layer::kProcesses)) {
+        return Unenforceable(Layer::kProcesses, cgroups.why_not);
+      } else {
+        Limit(RLIMIT_NPROC, *limits.processes + 1);
+        Enforce(Layer::kProcesses, "weaker: RLIMIT_NPROC, which counts all processes of the user");
+      }
+    }
+    if (limits.cpu_time) {
+      plan_->cgroups_.count_cpu = unified_has("cpu") || !cgroups.unified.empty() || !cgroups.cpuacct.empty();
+      Limit(RLIMIT_CPU, static_cast<uint64_t>(std::ceil(absl::ToDoubleSeconds(*limits.cpu_time))) + 1);
+      if (!plan_->cgroups_.count_cpu && !machine_.has_proc_children && asked.cpu_time && !Weaker(Layer::kCpuTime)) {
+        return Unenforceable(Layer::kCpuTime, "neither cgroups nor /proc/PID/task/TID/children are there");
+      }
+      Enforce(Layer::kCpuTime, plan_->cgroups_.count_cpu ? "cgroup accounting and RLIMIT_CPU" : "accounting by /proc and RLIMIT_CPU");
+    }
+    plan_->needs_cgroups_ =
+        plan_->cgroups_.memory_bytes || plan_->cgroups_.processes || plan_->cgroups_.count_cpu;
+    if (limits.wall_time) Enforce(Layer::kWallTime, "guardian, CLOCK_MONOTONIC");
+    if (limits.output_bytes) Enforce(Layer::kOutput, "guardian, between child and sink");
+    if (!Has(Layer::kPid) && !machine_.has_proc_children) {
+      return absl::FailedPreconditionError(
+          "without a pid namespace the tree is ended by /proc/PID/task/TID/children, which this kernel lacks; use a policy "
+          "with the pid namespace");
+    }
+    return absl::OkStatus();
+  }
+
+  void LimitsOfProcesses() {
+    const Limits& limits = plan_->limits_;
+    if (limits.file_size_bytes) {
+      Limit(RLIMIT_FSIZE, *limits.file_size_bytes);
+      Enforce(Layer::kFileSize, "RLIMIT_FSIZE");
+    }
+    if (limits.open_files) {
+      Limit(RLIMIT_NOFILE, *limits.open_files);
+      Enforce(Layer::kOpenFiles, "RLIMIT_NOFILE");
+    }
+    if (limits.core_bytes) {
+      Limit(RLIMIT_CORE, *limits.core_bytes);
+    } else if (policy().drop_privileges) {
+      Limit(RLIMIT_CORE, 0);
+    }
+  }
+
+  // Never above the hard limit that the caller has itself, which counts all the same.
+  void Limit(int resource, uint64_t value) {
+    rlimit now{};
+    getrlimit(static_cast<__rlimit_resource>(resource), &now);
+    rlim_t limit = std::min<rlim_t>(value, now.rlim_max);
+    plan_->rlimits_.push_back({resource, {limit, limit}});
+  }
+
+  const char* Keep(const std::string& text) { return plan_->texts_.emplace_back(text).c_str(); }
+
+  void Point() {
+    child().mounts = plan_->mounts_.data();
+    child().mount_count = plan_->mounts_.size();
+    child().filter = plan_->filter_.instructions.data();
+    child().filter_length = static_cast<uint16_t>(plan_->filter_.instructions.size());
+    child().filter_notifies = plan_->filter_.notifies;
+    child().rlimits = plan_->rlimits_.data();
+    child().rlimit_count = plan_->rlimits_.size();
+  }
+
+  std::shared_ptr<CompiledPolicy> plan_;
+  const Machine& machine_;
+  std::string hostname_;
+};
+
+absl::StatusOr<std::shared_ptr<const CompiledPolicy>> CompilePolicy(const Policy& policy) {
+  return PlanBuilder(policy).Build();
+}
+
+}  // namespace brood

@@ -1,0 +1,193 @@
+#include "sandbox/plan_mounts.h"
+
+#include <linux/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <map>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/status.h"
+#include "sandbox/mounts_child.h"
+
+namespace brood {
+namespace {
+
+constexpr uint64_t kDefaultTmpfsBytes = 64u << 20;
+constexpr uint64_t kHidden = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+
+// "/a//b/../c" is refused rather than guessed at: what a person wrote is what is shown.
+absl::StatusOr<std::string> Destination(const FileRule& rule) {
+  if (rule.destination.empty() || rule.destination[0] != '/') {
+    return absl::InvalidArgumentError(absl::StrCat("files: \"", rule.destination, "\" must be an absolute path"));
+  }
+  std::vector<std::string> parts;
+  for (std::string_view part : absl::StrSplit(rule.destination, '/', absl::SkipEmpty())) {
+    if (part == "..") {
+      return absl::InvalidArgumentError(absl::StrCat("files: \"", rule.destination, "\" must not contain \"..\""));
+    }
+    if (part != ".") parts.emplace_back(part);
+  }
+  std::string clean;
+  for (const std::string& part : parts) absl::StrAppend(&clean, clean.empty() ? "" : "/", part);
+  return clean;
+}
+
+std::string Resolve(const std::string& path) {
+  char* resolved = realpath(path.c_str(), nullptr);
+  std::string result = resolved != nullptr ? resolved : "";
+  free(resolved);
+  return result;
+}
+
+// Parents before what is mounted inside them.
+bool Earlier(const MountStep& a, const MountStep& b) {
+  const std::vector<std::string_view> left = absl::StrSplit(std::string_view(a.target), '/', absl::SkipEmpty());
+  const std::vector<std::string_view> right = absl::StrSplit(std::string_view(b.target), '/', absl::SkipEmpty());
+  return left < right;
+}
+
+class MountPlanner {
+ public:
+  MountPlanner(bool lend, std::deque<std::string>* texts) : lend_(lend), texts_(texts) {}
+
+  absl::Status AddRule(const FileRule& rule) {
+    BROOD_ASSIGN_OR_RETURN(const std::string target, Destination(rule));
+    if (rule.kind == FileRule::Kind::kTmpfs) {
+      if (target.empty()) return absl::InvalidArgumentError("files: a tmpfs at / would hide everything");
+      const uint64_t size = rule.size_bytes > 0 ? rule.size_bytes : kDefaultTmpfsBytes;
+      MountStep step;
+      step.kind = MountStep::Kind::kTmpfs;
+      step.text = Keep(absl::StrCat(size));
+      step.attributes = kHidden;
+      Put(target, step);
+      return absl::OkStatus();
+    }
+    if (rule.source.empty() || rule.source[0] != '/') {
+      return absl::InvalidArgumentError(absl::StrCat("files: \"", rule.source, "\" must be an absolute path"));
+    }
+    // Where /bin is a symlink to usr/bin on the host it is one inside: a bind would resolve it and hide /usr/bin's own.
+    struct stat status;
+    if (rule.optional && target.find('/') == std::string::npos && lstat(rule.source.c_str(), &status) == 0 &&
+        S_ISLNK(status.st_mode)) {
+      char link[PATH_MAX];
+      const ssize_t length = readlink(rule.source.c_str(), link, sizeof(link));
+      if (length > 0) {
+        MountStep step;
+        step.kind = MountStep::Kind::kSymlink;
+        step.text = Keep(std::string(link, static_cast<size_t>(length)));
+        Put(target, step);
+        return absl::OkStatus();
+      }
+    }
+    const std::string source = Resolve(rule.source);
+    if (source.empty()) {
+      if (rule.optional && (errno == ENOENT || errno == ENOTDIR || errno == EACCES)) return absl::OkStatus();
+      return ErrnoStatus(errno, "files: path", rule.source);
+    }
+    MountStep step;
+    step.kind = MountStep::Kind::kBind;
+    step.source = Keep(source);
+    step.optional = rule.optional;
+    step.attributes = kHidden | (rule.access == FileRule::Access::kReadOnly ? MOUNT_ATTR_RDONLY : 0);
+    if (!rule.optional && lend_) {
+      step.lent = true;
+      // Written with the caller's id outside. What is only shown is mapped where strangers could not read it, a private
+      // directory of root's; what is public is shown as a stranger sees it, so that --ro /etc does not lend /etc/shadow.
+      const bool write = rule.access == FileRule::Access::kReadWrite;
+      const bool is_private = stat(source.c_str(), &status) == 0 &&
+                              (status.st_mode & (S_ISDIR(status.st_mode) ? 0005u : 0004u)) !=
+                                  (S_ISDIR(status.st_mode) ? 0005u : 0004u);
+      step.idmapped = write || is_private;
+      step.idmap_required = write;
+    }
+    Put(target, step);
+    return absl::OkStatus();
+  }
+
+  void AddMinimalSystem(bool proc_of_processes_only) {
+    MountStep proc;
+    proc.kind = MountStep::Kind::kProc;
+    proc.text = proc_of_processes_only ? "pid" : nullptr;
+    proc.attributes = kHidden | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY;
+    PutIfFree("proc", proc);
+    for (const char* device : {"null", "zero", "full", "random", "urandom"}) {
+      MountStep step;
+      step.kind = MountStep::Kind::kBind;
+      step.source = Keep(absl::StrCat("/dev/", device));
+      step.optional = true;
+      step.attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+      PutIfFree(absl::StrCat("dev/", device), step);
+    }
+    Link("dev/fd", "/proc/self/fd");
+    Link("dev/stdin", "/proc/self/fd/0");
+    Link("dev/stdout", "/proc/self/fd/1");
+    Link("dev/stderr", "/proc/self/fd/2");
+    MountStep shared;
+    shared.kind = MountStep::Kind::kTmpfs;
+    shared.text = "64M";
+    shared.attributes = kHidden | MOUNT_ATTR_NOEXEC;
+    PutIfFree("dev/shm", shared);
+    // Names for the ids that exist inside, so that what looks them up finds them; nothing of the host's.
+    File("etc/passwd",
+         "root:x:0:0:root:/:/usr/sbin/nologin\nbrood:x:1000:1000:brood:/tmp:/bin/sh\n"
+         "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
+    File("etc/group", "root:x:0:\nbrood:x:1000:\nnogroup:x:65534:\n");
+  }
+
+  std::vector<MountStep> Take() {
+    std::vector<MountStep> steps;
+    for (auto& [target, step] : steps_) steps.push_back(step);
+    std::stable_sort(steps.begin(), steps.end(), Earlier);
+    return steps;
+  }
+
+ private:
+  const char* Keep(std::string text) { return texts_->emplace_back(std::move(text)).c_str(); }
+
+  void Put(const std::string& target, MountStep step) {
+    step.target = Keep(target);
+    steps_[target] = step;
+  }
+  void PutIfFree(const std::string& target, MountStep step) {
+    if (steps_.find(target) == steps_.end()) Put(target, step);
+  }
+  void Link(const std::string& target, const char* to) {
+    MountStep step;
+    step.kind = MountStep::Kind::kSymlink;
+    step.text = to;
+    PutIfFree(target, step);
+  }
+  void File(const std::string& target, const char* content) {
+    MountStep step;
+    step.kind = MountStep::Kind::kFile;
+    step.text = content;
+    PutIfFree(target, step);
+  }
+
+  bool lend_;
+  std::deque<std::string>* texts_;
+  std::map<std::string, MountStep> steps_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, bool lend, std::deque<std::string>* texts) {
+  MountPlanner planner(lend, texts);
+  for (const FileRule& rule : policy.files) BROOD_RETURN_IF_ERROR(planner.AddRule(rule));
+  if (policy.minimal_system) planner.AddMinimalSystem(policy.unlisted == SyscallAction::kKill);
+  std::vector<MountStep> steps = planner.Take();
+  if (steps.size() > child::kMaxMountSteps) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("files: ", steps.size(), " entries, at most ", child::kMaxMountSteps, " are possible"));
+  }
+  return steps;
+}
+
+}  // namespace brood

@@ -1,0 +1,20 @@
+// The mount steps of a policy on this machine, in the order in which they are carried out.
+#ifndef BROOD_SANDBOX_PLAN_MOUNTS_H_
+#define BROOD_SANDBOX_PLAN_MOUNTS_H_
+
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "sandbox/child_plan.h"
+#include "sandbox/policy.h"
+
+namespace brood {
+
+// Strings that the steps point to are kept in `texts`. Errors: InvalidArgument and NotFound, naming the rule.
+absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, bool lend, std::deque<std::string>* texts);
+
+}  // namespace brood
+
+#endif  // BROOD_SANDBOX_PLAN_MOUNTS_H_

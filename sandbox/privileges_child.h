@@ -1,0 +1,31 @@
+// Takes privileges away from a child: ids, groups, capabilities, system calls, resources.
+//
+// Child-safe: see base/child_safe.h.
+#ifndef BROOD_SANDBOX_PRIVILEGES_CHILD_H_
+#define BROOD_SANDBOX_PRIVILEGES_CHILD_H_
+
+#include <cstdint>
+
+#include "base/setup_message.h"
+#include "sandbox/child_plan.h"
+
+namespace brood::child {
+
+// Becomes uid and gid `id` (real, effective, saved, file system), with no supplementary groups if `drop_groups`.
+// In a new user namespace the capabilities stay until DropPrivileges.
+bool SwitchIds(uint32_t uid, uint32_t gid, bool drop_groups, SetupMessage* failure);
+
+// Empties all five capability sets, locks the secure bits, sets no_new_privs and makes the process undumpable.
+bool DropPrivileges(SetupMessage* failure);
+
+bool ApplyRlimits(const ChildPlan& plan, SetupMessage* failure);
+
+// Loads the filter. `listener` gets the descriptor of its notifications, or -1 if it has none.
+bool LoadFilter(const ChildPlan& plan, int* listener, SetupMessage* failure);
+
+// Brings the loopback interface of the own network namespace up.
+bool BringLoopbackUp(SetupMessage* failure);
+
+}  // namespace brood::child
+
+#endif  // BROOD_SANDBOX_PRIVILEGES_CHILD_H_
