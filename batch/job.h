@@ -1,0 +1,50 @@
+// Jobs: the lines of a batch file, checked before anything runs.
+//
+//   absl::StatusOr<std::vector<Job>> jobs = LoadJobs("jobs.jsonl");
+//   if (!jobs.ok()) std::cerr << jobs.status().message();   // One line for each bad line, with file and line number.
+//
+// Each line is one JSON object, as docs and DESIGN have it. Empty lines and lines that start with # are skipped, so
+// that jobs can be commented out. A job without an id has its line number as id.
+#ifndef BROOD_BATCH_JOB_H_
+#define BROOD_BATCH_JOB_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "batch/policy_options.h"
+
+namespace brood {
+
+inline constexpr size_t kMaxJobLineBytes = size_t{1} << 20;
+inline constexpr size_t kMaxJobFileBytes = size_t{1} << 30;
+
+struct Job {
+  std::string id;                 // Unique in its batch; 1 to 1,024 bytes.
+  int line = 0;                   // In its file.
+  std::vector<std::string> argv;  // Not empty.
+  std::vector<std::string> env;   // "K=V" sets, "K" passes the caller's value through.
+  std::string cwd;                // Inside; empty: the batch's.
+  std::string stdin_path;         // Empty: /dev/null. Opened by brood, outside the sandbox, as are the next two.
+  std::string stdout_path;        // Empty: captured, or in the output directory.
+  std::string stderr_path;
+  std::string policy;          // Name or file; empty: the batch's.
+  PolicyOptions options;       // Nearer than the batch's.
+  std::optional<int> retries;  // Unset: the batch's.
+};
+
+// Reads the text of a job file; `file` is for messages.
+//
+// Errors: InvalidArgument with one line `FILE:LINE: field "argv": expected ...` for each bad line, at most 20 and the
+//   number of the others.
+absl::StatusOr<std::vector<Job>> ParseJobs(std::string_view text, const std::string& file);
+
+// Reads a job file, "-" being standard input. Errors: as ParseJobs, and those of reading.
+absl::StatusOr<std::vector<Job>> LoadJobs(const std::string& path);
+
+}  // namespace brood
+
+#endif  // BROOD_BATCH_JOB_H_

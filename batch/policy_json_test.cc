@@ -1,0 +1,88 @@
+#include "batch/policy_json.h"
+
+#include "gtest/gtest.h"
+#include "sandbox/policy_flatbuffer.h"
+
+namespace brood {
+namespace {
+
+std::string ErrorOf(std::string_view text) { return std::string(ParsePolicy(text, "p").status().message()); }
+
+bool Contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+TEST(PolicyJsonTest, ReadsTheShapeThatTheDesignShows) {
+  const absl::StatusOr<Policy> policy = ParsePolicy(R"({ "extends": "strict",  // A comment.
+    "files":    [{"path": "/data/in"}, {"path": "/data/out", "access": "rw"}, {"tmpfs": "/tmp", "size": "256M"}],
+    "network":  {"mode": "allow", "to": ["10.0.0.5:443"]},
+    "syscalls": [{"names": ["@timers", "sysinfo"], "action": "allow"},
+                 {"names": ["ioctl"], "args": [{"index": 1, "op": "==", "value": "0x5401"}], "action": "allow"},
+                 {"names": ["socket"], "action": "errno", "errno": "EACCES"}],
+    "limits":   {"memory": "1G", "processes": 32, "wall_time": 20},
+    "allow_weaker": ["landlock"] })",
+                                                    "p");
+  ASSERT_TRUE(policy.ok()) << policy.status();
+  EXPECT_EQ(policy->name, "p");
+  EXPECT_EQ(policy->limits.memory_bytes, uint64_t{1} << 30);
+  EXPECT_EQ(policy->limits.wall_time, absl::Seconds(20));
+  EXPECT_EQ(policy->network.mode, NetworkMode::kAllow);
+  EXPECT_TRUE(policy->allow_weaker.contains(Layer::kLandlock));
+  // The built-in's own limits stay what they were: of the strongest form that there is, not required.
+  EXPECT_EQ(policy->default_limits.memory_bytes, uint64_t{512} << 20);
+  int tmpfs = 0;
+  for (const FileRule& rule : policy->files) {
+    if (rule.destination != "/tmp") continue;
+    EXPECT_EQ(rule.size_bytes, uint64_t{256} << 20);
+    ++tmpfs;
+  }
+  EXPECT_EQ(tmpfs, 1);
+}
+
+TEST(PolicyJsonTest, BuiltinTextsMeanTheBuiltinPolicies) {
+  for (const std::string_view name : BuiltinPolicyNames()) {
+    std::string text(BuiltinPolicyText(name).value());
+    // They extend nothing without saying so.
+    if (!Contains(text, "\"extends\"")) text.replace(text.find('{'), 1, "{\"extends\": null,");
+    const absl::StatusOr<Policy> policy = ParsePolicy(text, "p");
+    ASSERT_TRUE(policy.ok()) << policy.status();
+    EXPECT_EQ(EncodePolicy(*policy), EncodePolicy(BuiltinPolicy(name).value())) << name;
+  }
+}
+
+TEST(PolicyJsonTest, AFileMustSayWhatItExtends) {
+  EXPECT_TRUE(Contains(ErrorOf("{}"), "p:1: field \"extends\": missing; expected one of strict, default"));
+  EXPECT_TRUE(Contains(ErrorOf("{\"extends\":\n\"stric\"}"), "null for no sandbox, got \"stric\""));
+  EXPECT_TRUE(ParsePolicy("{\"extends\": null}", "p").ok());
+}
+
+TEST(PolicyJsonTest, ErrorsNameLineAndField) {
+  EXPECT_TRUE(Contains(ErrorOf("{\"extends\":\"strict\",\n\"limits\":{\n\"memroy\": 1}}"),
+                       "p:3: field \"limits.memroy\": unknown; did you mean \"memory\"?"));
+  EXPECT_TRUE(
+      Contains(ErrorOf("{\"extends\":\"strict\",\n\"limits\":{\"memory\": \"lots\"}}"), "p:2: field \"limits\""));
+  EXPECT_TRUE(Contains(ErrorOf("{\"extends\":\"strict\",\n\"files\":[{\"path\":\"/a\"},\n{\"path\":\"b\"}]}"),
+                       "p:3: field \"files[1]\""));
+  EXPECT_TRUE(Contains(ErrorOf("{\"extends\":\"strict\",\n\"unlisted\":\"perhaps\"}"), "p:2: field \"unlisted\""));
+}
+
+TEST(PolicyJsonTest, TwoRulesForOneThingInAFileAreAnErrorAtTheSecond) {
+  EXPECT_TRUE(Contains(ErrorOf("{\"extends\":\"strict\",\"files\":[{\"path\":\"/a\"},\n{\"path\":\"/a\"}]}"),
+                       "p:2: field \"files[1]\""));
+  EXPECT_TRUE(Contains(ErrorOf("{\"extends\":\"strict\",\"syscalls\":[{\"names\":[\"read\"],\"action\":\"allow\"},\n"
+                               "{\"names\":[\"read\"],\"action\":\"kill\"}]}"),
+                       "p:2: field \"syscalls[1]\""));
+}
+
+TEST(PolicyJsonTest, AnArgumentRuleNeedsItsIndex) {
+  EXPECT_TRUE(Contains(ErrorOf("{\"extends\":\"strict\",\"syscalls\":[{\"names\":[\"ioctl\"],\"action\":\"allow\","
+                               "\"args\":[{\"op\":\"==\",\"value\":1}]}]}"),
+                       "index is 0 to 5"));
+}
+
+TEST(PolicyJsonTest, LoadPolicyKnowsNamesAndSuggestsThem) {
+  EXPECT_EQ(LoadPolicy("networked").value().name, "networked");
+  EXPECT_TRUE(Contains(LoadPolicy("strikt").status().message(), "did you mean \"strict\"?"));
+  EXPECT_EQ(LoadPolicy("/nowhere/p.json").status().code(), absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace brood

@@ -1,0 +1,63 @@
+#include "batch/policy_options.h"
+
+#include "gtest/gtest.h"
+
+namespace brood {
+namespace {
+
+TEST(PolicyOptionsTest, ANearerRuleReplacesTheOneForTheSamePlace) {
+  Policy policy = BuiltinPolicy("strict").value();
+  const size_t before = policy.files.size();
+  PolicyOptions options;
+  options.files.push_back(ParseTmpfsRule("/tmp:1M").value());
+  ASSERT_TRUE(ApplyPolicyOptions(options, policy).ok());
+  EXPECT_EQ(policy.files.size(), before);
+  EXPECT_EQ(policy.files.back().size_bytes, uint64_t{1} << 20);
+}
+
+TEST(PolicyOptionsTest, LimitsBecomeRequiredAndTheBuiltinsOwnStayDefaults) {
+  Policy policy = BuiltinPolicy("strict").value();
+  PolicyOptions options;
+  options.limits.processes = 3;
+  ASSERT_TRUE(ApplyPolicyOptions(options, policy).ok());
+  EXPECT_EQ(policy.limits.processes, 3u);
+  EXPECT_EQ(policy.limits.memory_bytes, std::nullopt);
+  EXPECT_EQ(policy.default_limits.processes, 64u);
+}
+
+TEST(PolicyOptionsTest, ANetworkModeBringsOrDropsItsNamespace) {
+  Policy policy = BuiltinPolicy("strict").value();
+  PolicyOptions options;
+  options.network = ParseNetwork("host").value();
+  ASSERT_TRUE(ApplyPolicyOptions(options, policy).ok());
+  EXPECT_FALSE(policy.namespaces.contains(Layer::kNet));
+  options.network = ParseNetwork("loopback").value();
+  ASSERT_TRUE(ApplyPolicyOptions(options, policy).ok());
+  EXPECT_TRUE(policy.namespaces.contains(Layer::kNet));
+}
+
+TEST(PolicyOptionsTest, FileRulesThatWouldHideNothingAreRefused) {
+  Policy policy = BuiltinPolicy("none").value();
+  PolicyOptions options;
+  options.files.push_back(ParseBindRule("/usr", FileRule::Access::kReadOnly).value());
+  EXPECT_EQ(ApplyPolicyOptions(options, policy).code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(PolicyOptionsTest, BindRulesAreMadeAbsoluteAndNormal) {
+  const FileRule rule = ParseBindRule("/a/../b//c/", FileRule::Access::kReadWrite).value();
+  EXPECT_EQ(rule.source, "/b/c");
+  EXPECT_EQ(rule.destination, "/b/c");
+  EXPECT_EQ(ParseBindRule("/a:b:/c", FileRule::Access::kReadOnly).value().source, "/a:b");
+  EXPECT_EQ(ParseBindRule(".", FileRule::Access::kReadOnly).value().source[0], '/');
+  EXPECT_FALSE(ParseBindRule("", FileRule::Access::kReadOnly).ok());
+  EXPECT_FALSE(ParseBindRule(":/a", FileRule::Access::kReadOnly).ok());
+}
+
+TEST(PolicyOptionsTest, UnknownLayersAreNamedAndSuggested) {
+  EXPECT_EQ(ParseLayers("memory,landlock").value().size(), 2u);
+  const std::string message(ParseLayers("memroy").status().message());
+  EXPECT_NE(message.find("did you mean \"memory\"?"), std::string::npos) << message;
+}
+
+}  // namespace
+}  // namespace brood
