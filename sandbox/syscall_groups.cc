@@ -26,7 +26,7 @@ const std::vector<SyscallGroup>& SyscallGroups() {
        "membarrier pkey_alloc pkey_free pkey_mprotect get_mempolicy set_mempolicy mbind remap_file_pages map_shadow_stack"},
       {"@process", "own children (without new namespaces) and their end",
        "fork vfork execve execveat exit exit_group wait4 waitid waitpid getpid getppid gettid getpgid getpgrp getsid "
-       "setpgid setsid pidfd_open pidfd_send_signal kill tkill tgkill prctl arch_prctl personality getrusage getpriority "
+       "setpgid setsid pidfd_open pidfd_send_signal kill tkill tgkill prctl arch_prctl getrusage getpriority "
        "prlimit64 getrlimit ugetrlimit setrlimit times process_mrelease"},
       {"@threads", "own threads and their scheduling",
        "futex futex_time64 futex_waitv set_robust_list get_robust_list set_tid_address set_thread_area get_thread_area "
@@ -43,7 +43,6 @@ const std::vector<SyscallGroup>& SyscallGroups() {
        "getuid geteuid getgid getegid getresuid getresgid getgroups uname sysinfo capget getrandom"},
       {"@identity-change", "changes to an id that one has already",
        "setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups capset"},
-      {"@sync", "kept for policies that name it: everything it had is in @threads and @memory", "futex membarrier"},
       {"@aio", "asynchronous file input and output of the older kind",
        "io_setup io_submit io_getevents io_pgetevents io_cancel io_destroy"},
       {"@ipc", "System V and POSIX messages, semaphores and shared memory, in the own ipc namespace",
