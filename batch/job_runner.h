@@ -1,0 +1,56 @@
+// The seam between the scheduler, which decides what runs when, and what runs a job: processes, or a test's fake.
+#ifndef BROOD_BATCH_JOB_RUNNER_H_
+#define BROOD_BATCH_JOB_RUNNER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "batch/job.h"
+#include "launcher/outcome.h"
+
+namespace brood {
+
+// What a job wrote to one of its streams.
+struct JobStream {
+  std::string path;     // Where it went; empty if it was captured.
+  std::string content;  // Captured.
+  uint64_t bytes = 0;   // Written by the job.
+  bool truncated = false;
+};
+
+// How one attempt ended.
+struct JobEnd {
+  Outcome outcome;
+  JobStream stdout_stream;
+  JobStream stderr_stream;
+};
+
+// Destroying one that has not been finished kills its tree.
+class RunningJob {
+ public:
+  virtual ~RunningJob() = default;
+
+  // Readable when the job has ended. Borrowed.
+  virtual int sentinel() const = 0;
+
+  // Called once, when the sentinel is readable.
+  virtual JobEnd Finish() = 0;
+};
+
+class JobRunner {
+ public:
+  virtual ~JobRunner() = default;
+
+  // Starts one attempt; `job` outlives it.
+  //
+  // Errors: InvalidArgument (the job itself is wrong: not tried again), ResourceExhausted (the machine is full: tried
+  //   again when another job has ended), others (this attempt failed).
+  virtual absl::StatusOr<std::unique_ptr<RunningJob>> Start(const Job& job) = 0;
+};
+
+}  // namespace brood
+
+#endif  // BROOD_BATCH_JOB_RUNNER_H_

@@ -1,0 +1,141 @@
+#include "batch/process_runner.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "batch/files.h"
+#include "batch/policy_json.h"
+#include "launcher/process.h"
+#include "sandbox/policy_flatbuffer.h"
+
+namespace brood {
+namespace {
+
+class RunningProcess : public RunningJob {
+ public:
+  RunningProcess(Process process, std::string stdout_path, std::string stderr_path, size_t capture_bytes)
+      : process_(std::move(process)),
+        stdout_path_(std::move(stdout_path)),
+        stderr_path_(std::move(stderr_path)),
+        capture_bytes_(capture_bytes) {}
+
+  int sentinel() const override { return process_.sentinel(); }
+
+  JobEnd Finish() override {
+    JobEnd end;
+    absl::StatusOr<Outcome> outcome = process_.Join();
+    if (!outcome.ok()) {
+      end.outcome.ending = Lost{.reason = std::string(outcome.status().message())};
+      return end;
+    }
+    end.outcome = *std::move(outcome);
+    end.stdout_stream = Stream(stdout_path_, end.outcome.stdout_result, process_.TakeStdout());
+    end.stderr_stream = Stream(stderr_path_, end.outcome.stderr_result, process_.TakeStderr());
+    return end;
+  }
+
+ private:
+  JobStream Stream(const std::string& path, const StreamResult& result, const UniqueFd& captured) const {
+    JobStream stream{.path = path, .content = {}, .bytes = result.bytes, .truncated = result.truncated};
+    struct stat status = {};
+    if (!path.empty()) {
+      if (stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode)) {
+        stream.bytes = std::max(stream.bytes, static_cast<uint64_t>(status.st_size));
+      }
+      return stream;
+    }
+    if (!captured.valid()) return stream;
+    absl::StatusOr<std::string> content = ReadAll(captured.get(), "captured output", capture_bytes_);
+    if (content.ok()) {
+      stream.content = *std::move(content);
+    } else {
+      stream.truncated = true;
+    }
+    return stream;
+  }
+
+  Process process_;
+  std::string stdout_path_;
+  std::string stderr_path_;
+  size_t capture_bytes_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ProcessRunner>> ProcessRunner::Create(const JobDefaults& defaults) {
+  std::unique_ptr<ProcessRunner> runner(new ProcessRunner(defaults));
+  if (!defaults.output_dir.empty()) {
+    BROOD_ASSIGN_OR_RETURN(runner->output_dir_, OpenOrMakeDirectory(defaults.output_dir));
+  }
+  BROOD_RETURN_IF_ERROR(runner->PolicyOf(Job{}).status());
+  return runner;
+}
+
+absl::StatusOr<std::shared_ptr<const CompiledPolicy>> ProcessRunner::PolicyOf(const Job& job) {
+  const std::string& name = job.policy.empty() ? defaults_.policy : job.policy;
+  auto loaded = policies_.find(name);
+  if (loaded == policies_.end()) loaded = policies_.emplace(name, LoadPolicy(name)).first;
+  BROOD_ASSIGN_OR_RETURN(Policy policy, loaded->second);
+  BROOD_RETURN_IF_ERROR(ApplyPolicyOptions(defaults_.options, policy));
+  BROOD_RETURN_IF_ERROR(ApplyPolicyOptions(job.options, policy));
+  const std::string key = EncodePolicy(policy);
+  auto compiled = compiled_.find(key);
+  if (compiled == compiled_.end()) compiled = compiled_.emplace(key, CompilePolicy(policy)).first;
+  return compiled->second;
+}
+
+absl::StatusOr<Stdio> ProcessRunner::OutputStream(const std::string& own_path, const std::string& directory,
+                                                  int directory_fd, const char* name, UniqueFd& opened,
+                                                  std::string& path) const {
+  if (!own_path.empty()) {
+    path = own_path;
+    return Stdio::Path(own_path);
+  }
+  if (directory_fd < 0) return Stdio::Capture(defaults_.capture_bytes);
+  path = absl::StrCat(defaults_.output_dir, "/", directory, "/", name);
+  // The directory may be one that earlier jobs could write to.
+  opened =
+      UniqueFd(openat(directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666));
+  if (!opened.valid()) return ErrnoStatus(errno, "open", path);
+  return Stdio::Fd(opened.get());
+}
+
+absl::StatusOr<std::unique_ptr<RunningJob>> ProcessRunner::Start(const Job& job) {
+  LaunchOptions options;
+  absl::StatusOr<std::shared_ptr<const CompiledPolicy>> policy = PolicyOf(job);
+  // Whatever its code: the same job will have the same policy the next time.
+  if (!policy.ok()) return absl::InvalidArgumentError(policy.status().message());
+  options.policy = *std::move(policy);
+  options.argv = job.argv;
+  options.env = defaults_.env;
+  options.env.insert(options.env.end(), job.env.begin(), job.env.end());
+  options.cwd = job.cwd.empty() ? defaults_.cwd : job.cwd;
+  options.stdin_spec = job.stdin_path.empty() ? Stdio::Null() : Stdio::Path(job.stdin_path);
+  options.tree_end = defaults_.tree_end;
+  options.name = job.id;
+
+  UniqueFd directory;
+  UniqueFd stdout_fd;
+  UniqueFd stderr_fd;
+  std::string stdout_path;
+  std::string stderr_path;
+  const std::string directory_name = FileNameOf(job.id);
+  if (output_dir_.valid()) {
+    BROOD_ASSIGN_OR_RETURN(directory, OpenOrMakeSubdirectory(output_dir_.get(), directory_name));
+  }
+  BROOD_ASSIGN_OR_RETURN(options.stdout_spec, OutputStream(job.stdout_path, directory_name, directory.get(), "stdout",
+                                                           stdout_fd, stdout_path));
+  BROOD_ASSIGN_OR_RETURN(options.stderr_spec, OutputStream(job.stderr_path, directory_name, directory.get(), "stderr",
+                                                           stderr_fd, stderr_path));
+  BROOD_ASSIGN_OR_RETURN(Process process, Process::Launch(options));
+  return std::make_unique<RunningProcess>(std::move(process), std::move(stdout_path), std::move(stderr_path),
+                                          defaults_.capture_bytes);
+}
+
+}  // namespace brood

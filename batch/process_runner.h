@@ -1,0 +1,59 @@
+// Runs jobs as processes of this machine, each in the sandbox of its policy.
+//
+//   BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessRunner> runner, ProcessRunner::Create({.policy = "strict"}));
+//   BROOD_ASSIGN_OR_RETURN(BatchSummary summary, RunJobs(jobs, {.parallel = 8}, *runner, listener));
+#ifndef BROOD_BATCH_PROCESS_RUNNER_H_
+#define BROOD_BATCH_PROCESS_RUNNER_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/unique_fd.h"
+#include "batch/job_runner.h"
+#include "batch/policy_options.h"
+#include "launcher/launch_options.h"
+
+namespace brood {
+
+// What a job does not say itself.
+struct JobDefaults {
+  std::string policy = "default";  // Built-in or file.
+  PolicyOptions options;
+  std::vector<std::string> env;  // Under the job's own.
+  std::string cwd;
+  std::string output_dir;  // Not empty: streams go to OUTPUT_DIR/ID/stdout and stderr.
+  TreeEnd tree_end = TreeEnd::kKill;
+  // Of each captured stream, what is kept for its result; the rest is counted. --output limits what may be written.
+  uint64_t capture_bytes = uint64_t{1} << 20;
+};
+
+class ProcessRunner : public JobRunner {
+ public:
+  // Reads and compiles the policy of `defaults`. Errors: those of LoadPolicy, ApplyPolicyOptions and CompilePolicy, and
+  //   of making the output directory.
+  static absl::StatusOr<std::unique_ptr<ProcessRunner>> Create(const JobDefaults& defaults);
+
+  absl::StatusOr<std::unique_ptr<RunningJob>> Start(const Job& job) override;
+
+  // The policy that the job runs with, made ready. Equal policies are compiled once.
+  absl::StatusOr<std::shared_ptr<const CompiledPolicy>> PolicyOf(const Job& job);
+
+ private:
+  explicit ProcessRunner(JobDefaults defaults) : defaults_(std::move(defaults)) {}
+
+  absl::StatusOr<Stdio> OutputStream(const std::string& own_path, const std::string& directory, int directory_fd,
+                                     const char* name, UniqueFd& opened, std::string& path) const;
+
+  JobDefaults defaults_;
+  UniqueFd output_dir_;
+  std::map<std::string, absl::StatusOr<Policy>> policies_;  // By name.
+  // By wire form.
+  std::map<std::string, absl::StatusOr<std::shared_ptr<const CompiledPolicy>>> compiled_;
+};
+
+}  // namespace brood
+
+#endif  // BROOD_BATCH_PROCESS_RUNNER_H_

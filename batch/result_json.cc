@@ -1,0 +1,124 @@
+#include "batch/result_json.h"
+
+#include <nlohmann/json.hpp>
+#include <variant>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/status.h"
+#include "sandbox/layer.h"
+
+namespace brood {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kVersion = 1;
+
+std::string HexText(uint64_t value) { return absl::StrCat("0x", absl::Hex(value)); }
+
+// The JSON library has this check inside dump(), but tells of a failure by an exception or a replaced character only.
+bool IsUtf8(const std::string& text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    const size_t length = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3 : 4;
+    if ((lead >= 0x80 && lead < 0xc2) || lead > 0xf4 || i + length > text.size()) return false;
+    for (size_t k = 1; k < length; ++k) {
+      if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return false;
+    }
+    // Overlong forms, surrogates, and what is beyond U+10FFFF. RFC 3629, section 4.
+    const auto second = length > 1 ? static_cast<unsigned char>(text[i + 1]) : 0;
+    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) ||
+        (lead == 0xf4 && second > 0x8f)) {
+      return false;
+    }
+    i += length;
+  }
+  return true;
+}
+
+Json StreamJson(const JobStream& stream) {
+  Json json;
+  if (!stream.path.empty()) {
+    json["path"] = stream.path;
+  } else if (IsUtf8(stream.content)) {
+    json["text"] = stream.content;
+  } else {
+    json["base64"] = absl::Base64Escape(stream.content);
+  }
+  json["bytes"] = stream.bytes;
+  json["truncated"] = stream.truncated;
+  return json;
+}
+
+Json ViolationJson(const Outcome& outcome) {
+  const auto* violation = std::get_if<Violation>(&outcome.ending);
+  if (violation == nullptr) return nullptr;
+  Json args = Json::array();
+  // As text: JSON's readers keep 53 bits of a number.
+  for (const uint64_t arg : violation->args) args.push_back(HexText(arg));
+  return {{"syscall", violation->syscall}, {"nr", violation->number}, {"args", args},
+          {"arch", violation->arch},       {"tid", violation->tid},   {"ip", HexText(violation->instruction_pointer)}};
+}
+
+Json SetupJson(const Outcome& outcome) {
+  const auto* setup = std::get_if<SetupFailed>(&outcome.ending);
+  if (setup == nullptr) return nullptr;
+  Json error = nullptr;
+  if (setup->error_number != 0) error = ErrnoName(setup->error_number);
+  return {{"step", setup->step}, {"errno", error}, {"detail", setup->detail}};
+}
+
+}  // namespace
+
+std::string ResultLine(std::string_view id, int attempt, const JobEnd& end, ResultStreams streams) {
+  const Outcome& outcome = end.outcome;
+  const auto* exited = std::get_if<Exited>(&outcome.ending);
+  const auto* signaled = std::get_if<Signaled>(&outcome.ending);
+  Json json;
+  json["v"] = kVersion;
+  json["id"] = id;
+  json["attempt"] = attempt;
+  json["status"] = outcome.StatusWord();
+  json["exit_code"] = exited != nullptr ? Json(exited->code) : Json(nullptr);
+  json["signal"] = signaled != nullptr ? Json(signaled->signal) : Json(nullptr);
+  json["core"] = signaled != nullptr && signaled->core_dumped;
+  json["violation"] = ViolationJson(outcome);
+  json["limits_hit"] = Json::array();
+  for (const Layer layer : outcome.limits_hit) json["limits_hit"].push_back(LayerName(layer));
+  json["setup"] = SetupJson(outcome);
+  if (const auto* lost = std::get_if<Lost>(&outcome.ending)) json["reason"] = lost->reason;
+  json["start"] = outcome.start == absl::InfinitePast()
+                      ? Json(nullptr)
+                      : Json(absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", outcome.start, absl::UTCTimeZone()));
+  json["wall_s"] = absl::ToDoubleSeconds(outcome.usage.wall_time);
+  json["cpu_s"] = absl::ToDoubleSeconds(outcome.usage.cpu_time);
+  json["memory_peak_bytes"] = outcome.usage.memory_peak_bytes;
+  json["max_rss_bytes"] = outcome.usage.max_rss_bytes;
+  const bool included = streams == ResultStreams::kIncluded;
+  json["stdout"] = included ? StreamJson(end.stdout_stream) : Json(nullptr);
+  json["stderr"] = included ? StreamJson(end.stderr_stream) : Json(nullptr);
+  json["value"] = nullptr;
+  json["enforced"] = Json::object();
+  for (const auto& [layer, by_what] : outcome.enforced) json["enforced"][std::string(LayerName(layer))] = by_what;
+  json["kept_groups"] = outcome.kept_groups;
+  // Paths and details are the machine's, not UTF-8 by any promise; what is not becomes U+FFFD.
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::optional<ResultHead> ParseResultHead(std::string_view line) {
+  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return std::nullopt;
+  const auto id = json.find("id");
+  const auto attempt = json.find("attempt");
+  const auto status = json.find("status");
+  if (id == json.end() || !id->is_string() || status == json.end() || !status->is_string()) return std::nullopt;
+  if (attempt == json.end() || !attempt->is_number_integer()) return std::nullopt;
+  ResultHead head{.id = id->get<std::string>(), .attempt = attempt->get<int>(), .status = status->get<std::string>()};
+  const auto wall = json.find("wall_s");
+  if (wall != json.end() && wall->is_number()) head.wall_seconds = wall->get<double>();
+  return head;
+}
+
+}  // namespace brood
