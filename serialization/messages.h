@@ -1,0 +1,75 @@
+// What a child is told and what it answers, as C++ values. The schemas say what each field means.
+//
+// Functions may be called from any thread.
+#ifndef BROOD_SERIALIZATION_MESSAGES_H_
+#define BROOD_SERIALIZATION_MESSAGES_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "serialization/value.h"
+
+namespace brood {
+
+enum class StartMethod { kSpawn, kFork, kForkServer };
+
+// "spawn", "fork", "forkserver".
+std::string_view StartMethodName(StartMethod method);
+
+// serialization/preparation_data.fbs
+struct PreparationData {
+  std::string name;
+  StartMethod start_method = StartMethod::kSpawn;
+  std::string executable;
+  std::vector<std::string> argv;
+  std::string cwd;
+  std::vector<std::pair<std::string, std::optional<std::string>>> environment;
+  int log_level = 0;
+  std::vector<std::string> plugin_path;
+  std::vector<std::string> preload;
+  std::string auth_key;
+};
+
+// serialization/process_data.fbs
+struct ProcessData {
+  std::string target;
+  std::vector<TypedValue> arguments;
+  std::string policy;  // As EncodePolicy writes it.
+  std::vector<std::pair<int, std::string>> handles;
+  int setup_handle = -1;
+  int result_handle = -1;
+  uint64_t max_result_bytes = 0;
+  bool daemon = false;
+};
+
+// serialization/result.fbs
+struct ResultError {
+  std::string type;
+  absl::Status status;  // Message, code and payloads.
+  std::string stack;
+  std::shared_ptr<ResultError> cause;  // The nested exception; null if there is none.
+};
+struct Result {
+  std::optional<TypedValue> value;
+  std::optional<ResultError> error;
+};
+
+std::string EncodePreparationData(const PreparationData& data);
+std::string EncodeProcessData(const ProcessData& data);
+std::string EncodeResult(const Result& result);
+
+// Verify the bytes, then read them; they must be aligned to 8 (ReadMessage gives such). Errors: DataLoss.
+absl::StatusOr<PreparationData> DecodePreparationData(std::string_view bytes);
+absl::StatusOr<ProcessData> DecodeProcessData(std::string_view bytes);
+absl::StatusOr<Result> DecodeResult(std::string_view bytes);
+
+}  // namespace brood
+
+#endif  // BROOD_SERIALIZATION_MESSAGES_H_
