@@ -1,0 +1,30 @@
+// What this machine can enforce for this caller, found out by trying it: `brood doctor`.
+#ifndef BROOD_SANDBOX_PROBE_H_
+#define BROOD_SANDBOX_PROBE_H_
+
+#include <string>
+#include <vector>
+
+#include "sandbox/layer.h"
+
+namespace brood {
+
+struct LayerReport {
+  enum class Verdict {
+    kFull,         // Enforceable.
+    kWeaker,       // Only in a weaker form, which --allow-weaker accepts.
+    kUnavailable,  // Not at all.
+  };
+  Layer layer = Layer::kUser;
+  Verdict verdict = Verdict::kUnavailable;
+  std::string by_what;
+  std::string remedy;  // What to change; empty for kFull.
+};
+
+// One report for each layer, in the order of kAllLayers. Starts and ends a short-lived process for each kind of
+// namespace; changes nothing. Thread-safe.
+std::vector<LayerReport> ProbeMachine();
+
+}  // namespace brood
+
+#endif  // BROOD_SANDBOX_PROBE_H_

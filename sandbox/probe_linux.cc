@@ -1,0 +1,198 @@
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "base/child_safe.h"
+#include "base/status.h"
+#include "sandbox/machine.h"
+#include "sandbox/probe.h"
+
+namespace brood {
+namespace {
+
+using Verdict = LayerReport::Verdict;
+
+// Runs `step` in a process of its own, in new namespaces `flags` (with a user namespace, where the caller needs one).
+// Returns 0 or the errno of what failed. `step` must be child-safe.
+int Try(uint64_t flags, int (*step)()) {
+  int report[2];
+  if (pipe2(report, O_CLOEXEC) != 0) return errno;
+  const long pid = syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  if (pid == 0) {
+    const int result = step != nullptr ? step() : 0;
+    if (write(report[1], &result, sizeof(result)) < 0) syscall(SYS_exit_group, 1);
+    syscall(SYS_exit_group, 0);
+  }
+  const int clone_error = errno;
+  close(report[1]);
+  int result = pid < 0 ? clone_error : EIO;
+  if (pid > 0) {
+    if (read(report[0], &result, sizeof(result)) != sizeof(result)) result = EIO;
+    while (waitpid(static_cast<pid_t>(pid), nullptr, __WALL) < 0 && errno == EINTR) {
+    }
+  }
+  close(report[0]);
+  return result;
+}
+
+std::string Setting(const char* path) {
+  std::ifstream file(path);
+  std::string text;
+  std::getline(file, text);
+  return text;
+}
+
+std::string UserNamespaceRemedy(int error) {
+  if (Setting("/proc/sys/kernel/unprivileged_userns_clone") == "0") return "sysctl -w kernel.unprivileged_userns_clone=1";
+  if (Setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1") {
+    return "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile with `userns,` for brood";
+  }
+  if (Setting("/proc/sys/user/max_user_namespaces") == "0") return "sysctl -w user.max_user_namespaces=10000";
+  return absl::StrCat("the kernel answers ", ErrnoText(error),
+                      ": a container's seccomp profile, or a chroot, refuses user namespaces; run brood outside of it");
+}
+
+int NewProc() {
+  const int context = static_cast<int>(syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC));
+  if (context < 0) return errno;
+  if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return errno;
+  return syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID) < 0 ? errno : 0;
+}
+
+int NewPrivileges() { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : errno; }
+
+int SeccompListener() {
+  unsigned action = SECCOMP_RET_USER_NOTIF;
+  return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0 ? 0 : errno;
+}
+
+class Doctor {
+ public:
+  Doctor() : machine_(ThisMachine()), user_error_(Try(CLONE_NEWUSER, nullptr)) {}
+
+  LayerReport Report(Layer layer) const {
+    switch (layer) {
+      case Layer::kUser:
+        if (user_error_ != 0) return No(layer, UserNamespaceRemedy(user_error_));
+        return Yes(layer, machine_.can_map_any_id ? "user namespace, an id that owns nothing outside"
+                                                  : "user namespace, the caller's own id");
+      case Layer::kPid:
+        return Namespace(layer, CLONE_NEWPID, "pid namespace");
+      case Layer::kMount: {
+        const int error = Try(Flags(CLONE_NEWNS | CLONE_NEWPID), NewProc);
+        if (error == 0) return Yes(layer, "mount namespace, pivot_root, own procfs");
+        if (user_error_ != 0) return No(layer, UserNamespaceRemedy(user_error_));
+        return No(layer, absl::StrCat("a new procfs cannot be mounted (", ErrnoText(error),
+                                      "): parts of /proc are masked here, as containers do it; unmask them (docker: "
+                                      "--security-opt systempaths=unconfined) or run outside"));
+      }
+      case Layer::kNet:
+        return Namespace(layer, CLONE_NEWNET, "network namespace");
+      case Layer::kIpc:
+        return Namespace(layer, CLONE_NEWIPC, "ipc namespace");
+      case Layer::kUts:
+        return Namespace(layer, CLONE_NEWUTS, "uts namespace");
+      case Layer::kCgroup:
+        return Namespace(layer, CLONE_NEWCGROUP, "cgroup namespace");
+      case Layer::kTime:
+        return No(layer, "no policy of this version asks for it");
+      case Layer::kLandlock: {
+        const long abi = syscall(SYS_landlock_create_ruleset, nullptr, 0, 1u /* LANDLOCK_CREATE_RULESET_VERSION */);
+        return No(layer, abi > 0 ? absl::StrCat("the kernel has Landlock ABI ", abi, "; no policy of this version asks for it")
+                                 : "the kernel has no Landlock; no policy of this version asks for it");
+      }
+      case Layer::kCapabilities:
+        return Yes(layer, "capset, bounding and ambient sets");
+      case Layer::kNoNewPrivs: {
+        const int error = Try(0, NewPrivileges);
+        return error == 0 ? Yes(layer, "prctl") : No(layer, ErrnoText(error));
+      }
+      case Layer::kSeccomp: {
+        const int error = SeccompListener();
+        return error == 0 ? Yes(layer, "seccomp filter, violations by user notification")
+                          : No(layer, absl::StrCat("the kernel lacks user notification (Linux 5.0): ", ErrnoText(error)));
+      }
+      case Layer::kTree:
+        if (Namespace(Layer::kPid, CLONE_NEWPID, "").verdict == Verdict::kFull) return Yes(layer, "pid namespace; else subreaper");
+        return machine_.has_proc_children ? Yes(layer, "subreaper") : No(layer, "a kernel with CONFIG_PROC_CHILDREN");
+      case Layer::kMemory:
+        return Memory();
+      case Layer::kProcesses:
+        if (HasUnified("pids")) return Yes(layer, absl::StrCat("cgroup v2 pids in ", machine_.cgroups.unified));
+        if (!machine_.cgroups.pids.empty()) return Yes(layer, absl::StrCat("cgroup v1 pids in ", machine_.cgroups.pids));
+        if (user_error_ == 0) return Yes(layer, "RLIMIT_NPROC of the own user namespace");
+        return Weaker(layer, "RLIMIT_NPROC, which counts all processes of the user", machine_.cgroups.why_not);
+      case Layer::kCpuTime:
+        if (!machine_.cgroups.unified.empty()) return Yes(layer, "cgroup v2 cpu.stat and RLIMIT_CPU");
+        if (!machine_.cgroups.cpuacct.empty()) return Yes(layer, "cgroup v1 cpuacct and RLIMIT_CPU");
+        return Yes(layer, "accounting by /proc and RLIMIT_CPU");
+      case Layer::kWallTime:
+        return Yes(layer, "guardian, CLOCK_MONOTONIC");
+      case Layer::kOutput:
+        return Yes(layer, "guardian, between child and sink");
+      case Layer::kFileSize:
+        return Yes(layer, "RLIMIT_FSIZE");
+      case Layer::kOpenFiles:
+        return Yes(layer, "RLIMIT_NOFILE");
+    }
+    return No(layer, "unknown layer");
+  }
+
+ private:
+  static LayerReport Yes(Layer layer, std::string by) { return {layer, Verdict::kFull, std::move(by), ""}; }
+  static LayerReport No(Layer layer, std::string remedy) { return {layer, Verdict::kUnavailable, "", std::move(remedy)}; }
+  static LayerReport Weaker(Layer layer, std::string by, std::string remedy) {
+    return {layer, Verdict::kWeaker, std::move(by), std::move(remedy)};
+  }
+
+  // A policy makes all namespaces together with the user namespace.
+  uint64_t Flags(uint64_t flags) const { return user_error_ == 0 ? flags | CLONE_NEWUSER : flags; }
+
+  LayerReport Namespace(Layer layer, uint64_t flag, const char* by) const {
+    const int error = Try(Flags(flag), nullptr);
+    if (error == 0) return Yes(layer, by);
+    if (user_error_ != 0 && error == EPERM) return No(layer, UserNamespaceRemedy(user_error_));
+    return No(layer, absl::StrCat("the kernel answers ", ErrnoText(error), "; see /proc/sys/user/max_*_namespaces"));
+  }
+
+  bool HasUnified(std::string_view controller) const {
+    const auto& names = machine_.cgroups.unified_controllers;
+    return !machine_.cgroups.unified.empty() && std::find(names.begin(), names.end(), controller) != names.end();
+  }
+
+  LayerReport Memory() const {
+    const Machine::Cgroups& cgroups = machine_.cgroups;
+    const char* weaker = "RLIMIT_DATA of each process, and sampling of the tree";
+    if (!HasUnified("memory") && cgroups.memory.empty()) return Weaker(Layer::kMemory, weaker, cgroups.why_not);
+    if (cgroups.swap_in_use && !cgroups.swap_limit) {
+      return Weaker(Layer::kMemory, weaker, "boot with swapaccount=1, or swapoff -a: the limit must count swap");
+    }
+    return Yes(Layer::kMemory, HasUnified("memory") ? absl::StrCat("cgroup v2 memory in ", cgroups.unified)
+                                                    : absl::StrCat("cgroup v1 memory in ", cgroups.memory));
+  }
+
+  const Machine& machine_;
+  int user_error_;
+};
+
+}  // namespace
+
+std::vector<LayerReport> ProbeMachine() {
+  const Doctor doctor;
+  std::vector<LayerReport> reports;
+  for (Layer layer : kAllLayers) reports.push_back(doctor.Report(layer));
+  return reports;
+}
+
+}  // namespace brood

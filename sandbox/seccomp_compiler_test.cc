@@ -1,0 +1,157 @@
+#include "sandbox/seccomp_compiler.h"
+
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "gtest/gtest.h"
+
+namespace brood {
+namespace {
+
+// What a filter answers to one call: the kernel's own rules for classic BPF over seccomp_data. bpf(4), seccomp(2).
+uint32_t Evaluate(const std::vector<sock_filter>& program, const seccomp_data& data) {
+  uint32_t a = 0;
+  for (size_t pc = 0; pc < program.size(); ++pc) {
+    const sock_filter& i = program[pc];
+    switch (i.code) {
+      case BPF_LD | BPF_W | BPF_ABS:
+        memcpy(&a, reinterpret_cast<const char*>(&data) + i.k, sizeof(a));
+        break;
+      case BPF_ALU | BPF_AND | BPF_K:
+        a &= i.k;
+        break;
+      case BPF_JMP | BPF_JA:
+        pc += i.k;
+        break;
+      case BPF_JMP | BPF_JEQ | BPF_K:
+        pc += a == i.k ? i.jt : i.jf;
+        break;
+      case BPF_JMP | BPF_JGT | BPF_K:
+        pc += a > i.k ? i.jt : i.jf;
+        break;
+      case BPF_JMP | BPF_JGE | BPF_K:
+        pc += a >= i.k ? i.jt : i.jf;
+        break;
+      case BPF_RET | BPF_K:
+        return i.k;
+      default:
+        ADD_FAILURE() << "instruction " << i.code;
+        return 0;
+    }
+  }
+  ADD_FAILURE() << "fell off the end";
+  return 0;
+}
+
+class FilterTest : public testing::Test {
+ protected:
+  void Compile(std::string_view name) { Compile(BuiltinPolicy(name).value()); }
+  void Compile(const Policy& policy) {
+    absl::StatusOr<CompiledFilter> filter = CompileFilter(policy);
+    ASSERT_TRUE(filter.ok()) << filter.status();
+    program_ = filter->instructions;
+  }
+  uint32_t Call(const char* name, uint64_t arg0 = 0, uint64_t arg1 = 0) {
+    return CallNumber(seccomp_syscall_resolve_name(name), arg0, arg1);
+  }
+  uint32_t CallNumber(int number, uint64_t arg0 = 0, uint64_t arg1 = 0, uint32_t arch = seccomp_arch_native()) {
+    seccomp_data data = {};
+    data.nr = number;
+    data.arch = arch;
+    data.args[0] = arg0;
+    data.args[1] = arg1;
+    return Evaluate(program_, data);
+  }
+  std::vector<sock_filter> program_;
+};
+
+constexpr uint32_t kAllow = SECCOMP_RET_ALLOW;
+constexpr uint32_t kViolation = SECCOMP_RET_USER_NOTIF;
+constexpr uint32_t Errno(int value) { return SECCOMP_RET_ERRNO | static_cast<uint32_t>(value); }
+
+TEST_F(FilterTest, StrictAllowsTheListAndReportsTheRest) {
+  Compile("strict");
+  EXPECT_EQ(Call("read"), kAllow);
+  EXPECT_EQ(Call("execve"), kAllow);
+  EXPECT_EQ(Call("mount"), kViolation);
+  EXPECT_EQ(Call("ptrace"), kViolation);
+  EXPECT_EQ(Call("socket", 2), kViolation);
+  EXPECT_EQ(Call("socket", 1), Errno(EACCES));
+  EXPECT_EQ(Call("io_uring_setup"), kViolation);
+}
+
+TEST_F(FilterTest, DefaultRefusesWithEpermAndReportsAttacks) {
+  Compile("default");
+  EXPECT_EQ(Call("socket", 2), kAllow);
+  EXPECT_EQ(Call("socket", 16), Errno(EPERM));
+  EXPECT_EQ(Call("mount"), kViolation);
+  EXPECT_EQ(Call("bpf"), kViolation);
+  EXPECT_EQ(Call("io_uring_setup"), Errno(ENOSYS));
+}
+
+TEST_F(FilterTest, NewNamespacesAreNoWayRoundForClone) {
+  for (const char* name : {"strict", "default", "networked"}) {
+    Compile(name);
+    EXPECT_EQ(Call("clone", 0x1200011), kAllow) << name;
+    for (uint64_t flag : {0x20000u, 0x2000000u, 0x4000000u, 0x8000000u, 0x10000000u, 0x20000000u, 0x40000000u}) {
+      EXPECT_NE(Call("clone", flag | 17), kAllow) << name << std::hex << flag;
+    }
+    EXPECT_EQ(Call("clone3"), Errno(ENOSYS)) << name;
+    EXPECT_NE(Call("unshare", 0x10000000), kAllow) << name;
+  }
+}
+
+TEST_F(FilterTest, TerminalInjectionIsComparedIn32Bits) {
+  Compile("default");
+  EXPECT_EQ(Call("ioctl", 0, 0x5401), kAllow);
+  EXPECT_EQ(Call("ioctl", 0, 0x5412), kViolation);
+  EXPECT_EQ(Call("ioctl", 0, 0x100005412), kViolation);  // CVE-2019-10063: the kernel ignores the high half.
+}
+
+TEST_F(FilterTest, NumbersThatNobodyKnowsGiveEnosys) {
+  for (const char* name : {"strict", "default"}) {
+    Compile(name);
+    EXPECT_EQ(CallNumber(100000), Errno(ENOSYS)) << name;
+  }
+}
+
+TEST_F(FilterTest, ForeignArchitecturesAreViolations) {
+  Compile("default");
+  EXPECT_EQ(CallNumber(3, 0, 0, AUDIT_ARCH_I386), kViolation);
+  if (seccomp_arch_native() == AUDIT_ARCH_X86_64) {
+    EXPECT_EQ(CallNumber(0x40000000), kViolation);
+  }
+}
+
+TEST_F(FilterTest, ANearerRuleReplacesTheBaseForThatCall) {
+  Policy policy = BuiltinPolicy("strict").value();
+  policy.syscalls.push_back({.names = {"socket"}, .action = SyscallAction::kErrno, .errno_value = EAFNOSUPPORT, .layer = 7});
+  policy.syscalls.push_back({.names = {"mount"}, .action = SyscallAction::kAllow, .layer = 7});
+  Compile(policy);
+  EXPECT_EQ(Call("socket", 1), Errno(EAFNOSUPPORT));
+  EXPECT_EQ(Call("socket", 2), Errno(EAFNOSUPPORT));
+  EXPECT_EQ(Call("mount"), kAllow);
+  EXPECT_EQ(Call("umount2"), kViolation);
+}
+
+TEST_F(FilterTest, UnknownNamesAreErrorsThatNameTheRule) {
+  Policy policy = BuiltinPolicy("strict").value();
+  policy.syscalls = {{.names = {"read"}}, {.names = {"raed"}}};
+  EXPECT_EQ(CompileFilter(policy).status().message(), "syscalls[1]: unknown system call raed");
+  policy.syscalls = {{.names = {"@nothing"}}};
+  EXPECT_EQ(CompileFilter(policy).status().message(), "syscalls[0]: unknown system call group @nothing");
+}
+
+TEST(SyscallNameTest, NamesNumbersOfEveryArchitecture) {
+  EXPECT_EQ(SyscallName(AUDIT_ARCH_X86_64, 165), "mount");
+  EXPECT_EQ(SyscallName(AUDIT_ARCH_I386, 11), "execve");
+  EXPECT_EQ(SyscallName(AUDIT_ARCH_X86_64, 99999), "unknown");
+  EXPECT_EQ(ArchName(AUDIT_ARCH_X86_64, 0x40000001), "x32");
+}
+
+}  // namespace
+}  // namespace brood
