@@ -28,9 +28,7 @@ void FromStatus(const GuardianReport& report, const Limits& limits, bool filtere
     return;
   }
   const int signal = WTERMSIG(report.status);
-  if (signal == SIGKILL && report.oom_kills > 0) {
-    outcome->ending = LimitHit{Layer::kMemory};
-  } else if (signal == SIGXCPU && limits.cpu_time) {
+  if (signal == SIGXCPU && limits.cpu_time) {
     outcome->ending = LimitHit{Layer::kCpuTime};
   } else if (signal == SIGXFSZ && limits.file_size_bytes) {
     outcome->ending = LimitHit{Layer::kFileSize};
@@ -55,10 +53,12 @@ Outcome OutcomeOf(const GuardianReport& report, const CompiledPolicy* plan) {
   } else {
     switch (report.cause) {
       case EndCause::kNone:
-        if (report.has_status != 0) {
-          FromStatus(report, limits, filtered, &outcome);
-        } else if (report.oom_kills > 0) {
+        // The kernel ended a process of the tree for the limit, and that ends the tree: at once with version 2
+        // (memory.oom.group), as soon as the guardian sees it with version 1, which may be after the rest has ended.
+        if (report.oom_kills > 0) {
           outcome.ending = LimitHit{Layer::kMemory};
+        } else if (report.has_status != 0) {
+          FromStatus(report, limits, filtered, &outcome);
         } else {
           outcome.ending = Lost{"the child's init was killed, and the child with it"};
         }

@@ -1,0 +1,230 @@
+// The sandbox on real processes, through the public interface.
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "launcher/process.h"
+#include "sandbox/machine.h"
+
+namespace brood {
+namespace {
+
+std::string ReadAll(const UniqueFd& fd) {
+  std::string text;
+  char buffer[4096];
+  ssize_t n;
+  while ((n = pread(fd.get(), buffer, sizeof(buffer), static_cast<off_t>(text.size()))) > 0) {
+    text.append(buffer, static_cast<size_t>(n));
+  }
+  return text;
+}
+
+struct Result {
+  Outcome outcome;
+  std::string out;
+  std::string err;
+};
+
+class SandboxTest : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    char pattern[] = "/tmp/brood-test-XXXXXX";
+    ASSERT_NE(mkdtemp(pattern), nullptr);
+    directory_ = pattern;
+    policy_ = BuiltinPolicy(GetParam()).value();
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  Result Run(const std::string& script) {
+    Result result;
+    absl::StatusOr<std::shared_ptr<const CompiledPolicy>> compiled = CompilePolicy(policy_);
+    EXPECT_TRUE(compiled.ok()) << compiled.status();
+    if (!compiled.ok()) return result;
+    LaunchOptions options;
+    options.argv = {"sh", "-c", script};
+    options.policy = *compiled;
+    options.stdin_spec = Stdio::Null();
+    options.stdout_spec = Stdio::Capture();
+    options.stderr_spec = Stdio::Capture();
+    absl::StatusOr<Process> process = Process::Launch(options);
+    EXPECT_TRUE(process.ok()) << process.status();
+    if (!process.ok()) return result;
+    absl::StatusOr<Outcome> outcome = process->Join(absl::Seconds(60));
+    EXPECT_TRUE(outcome.ok()) << outcome.status();
+    if (outcome.ok()) result.outcome = *outcome;
+    result.out = ReadAll(process->TakeStdout());
+    result.err = ReadAll(process->TakeStderr());
+    return result;
+  }
+
+  void Bind(const std::string& path, FileRule::Access access) {
+    policy_.files.push_back({.kind = FileRule::Kind::kBind, .source = path, .destination = path, .access = access});
+  }
+
+  std::string directory_;
+  Policy policy_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Policies, SandboxTest, testing::Values("strict", "default"),
+                         [](const auto& param) { return param.param; });
+
+TEST_P(SandboxTest, NothingOfTheHostIsVisibleThatWasNotListed) {
+  std::ofstream(directory_ + "/secret") << "x";
+  const Result result = Run("ls -A / | tr '\\n' ' '; ls -A /tmp; cat " + directory_ + "/secret /etc/shadow");
+  EXPECT_EQ(result.out.find("root "), std::string::npos) << result.out;
+  EXPECT_EQ(result.out.find("home"), std::string::npos) << result.out;
+  EXPECT_EQ(result.outcome.exit_code(), 1) << result.outcome.ToString() << result.err;
+}
+
+TEST_P(SandboxTest, ListedDirectoriesAreReadOnlyUnlessSaidOtherwise) {
+  std::ofstream(directory_ + "/in") << "hello";
+  Bind(directory_, FileRule::Access::kReadOnly);
+  const Result result = Run("cat " + directory_ + "/in; echo x > " + directory_ + "/new");
+  EXPECT_EQ(result.out, "hello") << result.err << result.outcome.ToString();
+  EXPECT_NE(result.err.find("Read-only"), std::string::npos) << result.err;
+  EXPECT_FALSE(std::filesystem::exists(directory_ + "/new"));
+}
+
+TEST_P(SandboxTest, WritableDirectoriesBelongToTheCallerOutside) {
+  Bind(directory_, FileRule::Access::kReadWrite);
+  const Result result = Run("echo x > " + directory_ + "/new && stat -c %u " + directory_ + "/new");
+  ASSERT_TRUE(result.outcome.ok()) << result.err << result.outcome.ToString();
+  EXPECT_EQ(result.out, "1000\n");
+  struct stat status;
+  ASSERT_EQ(stat((directory_ + "/new").c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, geteuid());
+}
+
+TEST_P(SandboxTest, TheProgramHasNoPrivilegeAndOwnsNothing) {
+  const Result result =
+      Run("grep -E '^(Cap(Inh|Prm|Eff|Bnd|Amb)|NoNewPrivs|Seccomp):' /proc/self/status | tr -d '\\t '; id -u; id -G");
+  EXPECT_EQ(result.out,
+            "CapInh:0000000000000000\nCapPrm:0000000000000000\nCapEff:0000000000000000\nCapBnd:0000000000000000\n"
+            "CapAmb:0000000000000000\nNoNewPrivs:1\nSeccomp:2\n1000\n1000\n")
+      << result.err << result.outcome.ToString();
+}
+
+TEST_P(SandboxTest, SystemDirectoriesAndTheRootCannotBeWritten) {
+  const Result result = Run("for f in /x /usr/x /bin/x /etc/x /dev/x /proc/x; do echo x > $f && echo wrote $f; done; true");
+  EXPECT_EQ(result.out, "") << result.out;
+}
+
+TEST_P(SandboxTest, OnlyOwnProcessesAreVisible) {
+  const Result result = Run("cd /proc; for p in [0-9]*; do echo $p; done | wc -l");
+  EXPECT_LE(std::stoi(result.out + " 0"), 4) << result.out;
+}
+
+TEST_P(SandboxTest, NoNetworkBeyondItsOwn) {
+  const Result result = Run("python3 -c 'import socket; socket.create_connection((\"192.0.2.1\", 9), 2)' 2>&1");
+  EXPECT_FALSE(result.outcome.ok()) << result.outcome.ToString();
+  if (GetParam() == "strict") {
+    EXPECT_EQ(result.outcome.StatusWord(), "violation") << result.outcome.ToString() << result.out;
+  }
+}
+
+TEST_P(SandboxTest, AMemoryBombIsAMemoryLimit) {
+  policy_.default_limits.memory_bytes = 64 << 20;
+  const Result result = Run("python3 -c 'x = bytearray(1 << 30); x[::4096] = b\"x\" * (1 << 18)'");
+  if (result.outcome.enforced.at(Layer::kMemory).find("cgroup") == std::string::npos) {
+    GTEST_SKIP() << "memory is sampled here: " << result.outcome.enforced.at(Layer::kMemory);
+  }
+  EXPECT_EQ(result.outcome.StatusWord(), "memory") << result.outcome.ToString() << result.err;
+  EXPECT_EQ(result.outcome.ShellExitCode(), 137);
+  EXPECT_GT(result.outcome.usage.memory_peak_bytes, 32u << 20);
+}
+
+TEST_P(SandboxTest, AForkBombStopsAtTheProcessLimit) {
+  policy_.default_limits.processes = 20;
+  policy_.limits.wall_time = absl::Seconds(2);
+  const Result result = Run("f() { f | f & }; f; while :; do :; done");
+  EXPECT_EQ(result.outcome.StatusWord(), "timeout") << result.outcome.ToString();
+  const auto& hit = result.outcome.limits_hit;
+  if (result.outcome.enforced.at(Layer::kProcesses).find("cgroup") != std::string::npos) {
+    EXPECT_NE(std::find(hit.begin(), hit.end(), Layer::kProcesses), hit.end());
+  }
+}
+
+TEST_P(SandboxTest, CpuTimeOfTheWholeTreeIsLimited) {
+  policy_.limits.cpu_time = absl::Milliseconds(300);
+  policy_.limits.wall_time = absl::Seconds(30);
+  const Result result = Run("while :; do :; done & while :; do :; done");
+  EXPECT_EQ(result.outcome.StatusWord(), "cpu") << result.outcome.ToString();
+  EXPECT_EQ(result.outcome.ShellExitCode(), 152);
+  EXPECT_LT(result.outcome.usage.cpu_time, absl::Seconds(2));
+}
+
+TEST_P(SandboxTest, AFileSizeLimitIsToldApart) {
+  policy_.limits.file_size_bytes = 4096;
+  const Result result = Run("exec head -c 100000 /dev/zero > /tmp/big");
+  EXPECT_EQ(result.outcome.StatusWord(), "output") << result.outcome.ToString();
+  EXPECT_EQ(result.outcome.limits_hit, std::vector<Layer>{Layer::kFileSize});
+  EXPECT_EQ(result.outcome.ShellExitCode(), 153);
+}
+
+TEST_P(SandboxTest, AProgramThatStopsItselfOrItsParentIsStillTimedOut) {
+  for (const char* script : {"kill -STOP $$", "kill -STOP $PPID; sleep 60", "trap '' TERM INT HUP; sleep 60"}) {
+    policy_.limits.wall_time = absl::Milliseconds(300);
+    EXPECT_EQ(Run(script).outcome.StatusWord(), "timeout") << script;
+  }
+}
+
+TEST_P(SandboxTest, TheEnvironmentIsTheOneThatWasAskedFor) {
+  setenv("BROOD_TEST_SECRET", "x", 1);
+  const Result result = Run("env -u PWD -u _ -u OLDPWD | cut -d= -f1 | sort | tr '\\n' ' '");
+  EXPECT_EQ(result.out.find("SECRET"), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("HOME LANG PATH"), std::string::npos) << result.out;
+}
+
+TEST_P(SandboxTest, NoCgroupIsLeftBehind) {
+  const Machine::Cgroups& cgroups = ThisMachine().cgroups;
+  for (int i = 0; i < 5; ++i) Run("true");
+  const std::string mine = "brood-" + std::to_string(getpid()) + "-";
+  for (const std::string& parent : {cgroups.memory, cgroups.pids, cgroups.cpuacct, cgroups.unified}) {
+    if (parent.empty()) continue;
+    for (const auto& entry : std::filesystem::directory_iterator(parent)) {
+      EXPECT_NE(entry.path().filename().string().rfind(mine, 0), 0u) << entry.path();
+    }
+  }
+}
+
+TEST(OwnerTest, KillingTheOwnerKillsTheTree) {
+  for (const char* name : {"none", "strict"}) {
+    int pipe[2];
+    ASSERT_EQ(pipe2(pipe, O_CLOEXEC), 0);
+    const pid_t owner = fork();
+    ASSERT_GE(owner, 0);
+    if (owner == 0) {
+      LaunchOptions options;
+      options.argv = {"sh", "-c", "echo up; (setsid sleep 600 &) ; sleep 600"};
+      options.policy = CompilePolicy(BuiltinPolicy(name).value()).value();
+      options.stdout_spec = Stdio::Fd(pipe[1]);
+      options.stderr_spec = Stdio::Null();
+      absl::StatusOr<Process> process = Process::Start(options);
+      if (!process.ok()) _exit(1);
+      (void)process->Join();
+      _exit(0);
+    }
+    close(pipe[1]);
+    char buffer[8];
+    ASSERT_EQ(read(pipe[0], buffer, 3), 3) << name;
+    kill(owner, SIGKILL);
+    waitpid(owner, nullptr, 0);
+    // End of file comes when the last process of the tree is gone.
+    pollfd wait = {pipe[0], POLLIN, 0};
+    ASSERT_EQ(poll(&wait, 1, 20000), 1) << name << ": the tree outlived its owner";
+    EXPECT_EQ(read(pipe[0], buffer, sizeof(buffer)), 0) << name;
+    close(pipe[0]);
+  }
+}
+
+}  // namespace
+}  // namespace brood
