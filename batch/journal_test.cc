@@ -1,0 +1,88 @@
+#include "batch/journal.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "batch/files.h"
+#include "gtest/gtest.h"
+
+namespace brood {
+namespace {
+
+class JournalTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    path_ =
+        absl::StrCat(testing::TempDir(), "/", testing::UnitTest::GetInstance()->current_test_info()->name(), getpid());
+  }
+  void TearDown() override { unlink(path_.c_str()); }
+  void Write(std::string_view content) { std::ofstream(path_, std::ios::binary) << content; }
+  std::string Content() { return ReadFile(path_, 1 << 20).value(); }
+
+  std::string path_;
+  JournalOptions resume_{.existing = JournalOptions::Existing::kContinue};
+};
+
+TEST_F(JournalTest, AppendsLines) {
+  Journal journal = Journal::Open(path_, {}).value();
+  EXPECT_TRUE(journal.Append("a").ok());
+  EXPECT_TRUE(journal.Append("b").ok());
+  EXPECT_TRUE(journal.Close().ok());
+  EXPECT_EQ(Content(), "a\nb\n");
+}
+
+TEST_F(JournalTest, RefusesAFileWithContentUnlessItIsContinued) {
+  Write("x\n");
+  EXPECT_EQ(Journal::Open(path_, {}).status().code(), absl::StatusCode::kAlreadyExists);
+  Journal journal = Journal::Open(path_, resume_).value();
+  EXPECT_TRUE(journal.Append("a").ok());
+  EXPECT_EQ(Content(), "x\na\n");
+}
+
+TEST_F(JournalTest, CutsATornLineBeforeTheNextOne) {
+  Write(absl::StrCat("x\n", std::string(10'000, 'y')));
+  Journal journal = Journal::Open(path_, resume_).value();
+  EXPECT_TRUE(journal.Append("a").ok());
+  EXPECT_EQ(Content(), "x\na\n");
+}
+
+TEST_F(JournalTest, TwoBatchesNeverShareOne) {
+  const Journal first = Journal::Open(path_, {}).value();
+  EXPECT_EQ(Journal::Open(path_, resume_).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(JournalTest, AShortWriteLeavesWholeLinesOnly) {
+  Journal journal = Journal::Open(path_, {.sync = JournalOptions::Sync::kAlways}).value();
+  ASSERT_TRUE(journal.Append("first").ok());
+  // RLIMIT_FSIZE gives what a full disk gives: a write of a part. setrlimit(2).
+  signal(SIGXFSZ, SIG_IGN);
+  rlimit old = {};
+  getrlimit(RLIMIT_FSIZE, &old);
+  const rlimit small = {.rlim_cur = 10, .rlim_max = old.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const absl::Status status = journal.Append("second line");
+  setrlimit(RLIMIT_FSIZE, &old);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_EQ(Content(), "first\n");
+  EXPECT_TRUE(journal.Append("third").ok());
+  EXPECT_EQ(Content(), "first\nthird\n");
+}
+
+TEST_F(JournalTest, ReadingKeepsTheLastResultOfEachIdAndIgnoresTornAndForeignLines) {
+  Write(
+      "{\"v\":1,\"id\":\"a\",\"attempt\":1,\"status\":\"failed\"}\nforeign\n[]\n"
+      "{\"v\":9,\"id\":\"a\",\"attempt\":2,\"status\":\"ok\",\"new\":1}\n{\"v\":1,\"id\":\"b\",\"attempt\":1,"
+      "\"status\":\"ok\"}");
+  const std::map<std::string, ResultHead> results = ReadJournal(path_).value();
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_EQ(results.at("a").attempt, 2);
+  EXPECT_EQ(results.at("a").status, "ok");
+}
+
+}  // namespace
+}  // namespace brood

@@ -1,0 +1,112 @@
+#include "batch/result_json.h"
+
+#include <cerrno>
+#include <csignal>
+
+#include "batch/json.h"
+#include "gtest/gtest.h"
+
+namespace brood {
+namespace {
+
+// The text of a field, as it stands in the line.
+std::string Field(const std::string& line, std::string_view name) {
+  const JsonValue value = ParseJson(line, {.file = "line"}).value();
+  for (const JsonMember& member : value.members) {
+    if (member.name != name) continue;
+    switch (member.value.kind) {
+      case JsonValue::Kind::kNull:
+        return "null";
+      case JsonValue::Kind::kBool:
+        return member.value.boolean ? "true" : "false";
+      default:
+        return member.value.text;
+    }
+  }
+  return "absent";
+}
+
+TEST(ResultJsonTest, HasEveryFieldOfTheContract) {
+  JobEnd end;
+  end.outcome.ending = Exited{0};
+  end.outcome.start = absl::FromUnixMillis(1'000'000'000'123);
+  end.outcome.enforced = {{Layer::kSeccomp, "filter"}};
+  end.outcome.limits_hit = {Layer::kProcesses};
+  end.outcome.kept_groups = {27};
+  end.stdout_stream.content = "hi\n";
+  end.stdout_stream.bytes = 3;
+  const std::string line = ResultLine("a", 2, end);
+  EXPECT_EQ(line,
+            R"({"v":1,"id":"a","attempt":2,"status":"ok","exit_code":0,"signal":null,"core":false,"violation":null,)"
+            R"("limits_hit":["processes"],"setup":null,"start":"2001-09-09T01:46:40.123Z","wall_s":0.0,"cpu_s":0.0,)"
+            R"("memory_peak_bytes":0,"max_rss_bytes":0,"stdout":{"text":"hi\n","bytes":3,"truncated":false},)"
+            R"("stderr":{"text":"","bytes":0,"truncated":false},"value":null,"enforced":{"seccomp":"filter"},)"
+            R"("kept_groups":[27]})");
+}
+
+TEST(ResultJsonTest, TheExitCodeIsNullUnlessItExited) {
+  JobEnd end;
+  end.outcome.ending = Signaled{.signal = SIGSEGV, .core_dumped = true};
+  const std::string line = ResultLine("a", 1, end);
+  EXPECT_EQ(Field(line, "exit_code"), "null");
+  EXPECT_EQ(Field(line, "signal"), "11");
+  EXPECT_EQ(Field(line, "core"), "true");
+  EXPECT_EQ(Field(line, "status"), "signaled");
+}
+
+TEST(ResultJsonTest, ViolationsAndSetupFailuresAreSpelledOut) {
+  JobEnd end;
+  end.outcome.ending = Violation{.syscall = "mount",
+                                 .number = 165,
+                                 .args = {~uint64_t{0}, 2},
+                                 .arch = "x86_64",
+                                 .tid = 9,
+                                 .instruction_pointer = 16};
+  EXPECT_NE(ResultLine("a", 1, end)
+                .find(R"("violation":{"syscall":"mount","nr":165,"args":["0xffffffffffffffff","0x2",)"
+                      R"("0x0","0x0","0x0","0x0"],"arch":"x86_64","tid":9,"ip":"0x10"})"),
+            std::string::npos);
+  end.outcome.ending = SetupFailed{.step = "exec", .error_number = ENOENT, .detail = "nothing\xff"};
+  EXPECT_NE(ResultLine("a", 1, end)
+                .find("\"setup\":{\"step\":\"exec\",\"errno\":\"ENOENT\",\"detail\":\"nothing\xef\xbf\xbd\"}"),
+            std::string::npos);
+}
+
+TEST(ResultJsonTest, StreamsAreTextOnlyIfTheyAreUtf8) {
+  const std::pair<std::string, bool> cases[] = {
+      {"plain", true},
+      {"\xc3\xa9", true},
+      {"\xf0\x9f\x98\x80", true},
+      {std::string("a\0b", 3), true},
+      {"\xff", false},
+      {"\xc3", false},
+      {"\xc0\x80", false},
+      {"\xed\xa0\x80", false},
+      {"\xe0\x80\x80", false},
+      {"\xf4\x90\x80\x80", false},
+  };
+  for (const auto& [content, is_text] : cases) {
+    JobEnd end;
+    end.stdout_stream.content = content;
+    const std::string line = ResultLine("a", 1, end);
+    EXPECT_EQ(line.find("base64") == std::string::npos, is_text) << line;
+  }
+}
+
+TEST(ResultJsonTest, HeadsAreReadBackAndForeignLinesAreNone) {
+  JobEnd end;
+  end.outcome.ending = Exited{7};
+  end.outcome.usage.wall_time = absl::Milliseconds(1500);
+  const std::optional<ResultHead> head = ParseResultHead(ResultLine("\xc3\xa9\"\n", 3, end));
+  ASSERT_TRUE(head.has_value());
+  EXPECT_EQ(head->id, "\xc3\xa9\"\n");
+  EXPECT_EQ(head->attempt, 3);
+  EXPECT_EQ(head->status, "failed");
+  EXPECT_EQ(head->wall_seconds, 1.5);
+  for (const char* line : {"", "{", "[]", "{\"id\":1}", "{\"id\":\"a\",\"status\":\"ok\"}"}) {
+    EXPECT_FALSE(ParseResultHead(line).has_value()) << line;
+  }
+}
+
+}  // namespace
+}  // namespace brood
