@@ -3,18 +3,17 @@
 
 brood_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
-# HOME may be unset, or not be this user's.
-if [[ -z ${HOME:-} || ! -w $HOME ]]; then
-  HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
-  [[ -n $HOME && -w $HOME ]] || HOME=/tmp/brood-home-$(id -u)
-  mkdir -p "$HOME"
-  export HOME
-fi
-brood_cache=${XDG_CACHE_HOME:-$HOME/.cache}/brood
-
 say() { printf 'brood: %s\n' "$*" >&2; }
 
 die() {
   say "$*"
   exit 125
 }
+
+# HOME may be unset, or not be this user's.
+if [[ -z ${HOME:-} || ! -w $HOME ]]; then
+  HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
+  [[ -n $HOME && -w $HOME ]] || die "there is no home directory to keep a cache in: set HOME to a folder that you can write to"
+  export HOME
+fi
+brood_cache=${XDG_CACHE_HOME:-$HOME/.cache}/brood
