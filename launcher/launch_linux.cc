@@ -64,6 +64,10 @@ class Preparation {
     if (target_.kind != LaunchTarget::Kind::kFunction && (options_.argv.empty() || options_.argv[0].empty())) {
       return absl::InvalidArgumentError("argv: must name a program");
     }
+    if (target_.kind != LaunchTarget::Kind::kFunction && options_.policy != nullptr && options_.policy->forbids_exec()) {
+      return absl::InvalidArgumentError(
+          "policy: its filter makes execve, execveat or exit_group a violation, so that no program can start; allow them");
+    }
     for (const std::string& argument : options_.argv) {
       if (argument.find('\0') != std::string::npos) return absl::InvalidArgumentError("argv: an argument contains a zero byte");
     }

@@ -49,7 +49,7 @@ class ProcessTest : public testing::TestWithParam<std::string> {
   std::shared_ptr<const CompiledPolicy> policy_ = Compiled(GetParam());
 };
 
-INSTANTIATE_TEST_SUITE_P(Policies, ProcessTest, testing::Values("none", "default", "strict"),
+INSTANTIATE_TEST_SUITE_P(Policies, ProcessTest, testing::Values("none", "networked", "default", "strict"),
                          [](const auto& param) { return param.param; });
 
 TEST_P(ProcessTest, ExitCodesAreExact) {

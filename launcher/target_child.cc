@@ -95,6 +95,25 @@ int RunProgram(void* arg) {
   return 1;
 }
 
+// Looks at what an exec could not run, without the filter that the target had.
+void ExplainExec(const LaunchRecord& record, SetupMessage* failure) {
+  const char* found = nullptr;
+  for (const char* const* candidate = record.candidates; *candidate != nullptr && found == nullptr; ++candidate) {
+    if (Exists(*candidate)) found = *candidate;
+  }
+  if (failure->error_number == ENOENT && found != nullptr) {
+    Text<sizeof(SetupMessage::detail)> detail;
+    detail.Add(found).Add(" is there, but its interpreter or loader is not visible inside");
+    CopyText(failure->detail, sizeof(failure->detail), detail.c_str());
+  }
+  // A directory of PATH that cannot be searched says EACCES for a program that may not exist at all.
+  if (failure->error_number == EACCES && found == nullptr && record.candidates[0] != nullptr &&
+      record.candidates[1] != nullptr) {
+    failure->error_number = ENOENT;
+    CopyText(failure->detail, sizeof(failure->detail), record.argv[0]);
+  }
+}
+
 bool StartProgram(const LaunchRecord& record, Birth* birth, SetupMessage* failure) {
   Shared shared;
   shared.record = &record;
@@ -107,15 +126,7 @@ bool StartProgram(const LaunchRecord& record, Birth* birth, SetupMessage* failur
   birth->pid = pid;
   birth->listener = shared.listener;
   if (!shared.failed) return true;
-  if (shared.failure->error_number == ENOENT && record.target.kind == internal::LaunchTarget::Kind::kProgram) {
-    for (const char* const* candidate = record.candidates; *candidate != nullptr; ++candidate) {
-      if (!Exists(*candidate)) continue;
-      Text<sizeof(SetupMessage::detail)> detail;
-      detail.Add(*candidate).Add(" is there, but its interpreter or loader is not visible inside");
-      CopyText(failure->detail, sizeof(failure->detail), detail.c_str());
-      break;
-    }
-  }
+  if (record.target.kind == internal::LaunchTarget::Kind::kProgram) ExplainExec(record, failure);
   return false;
 }
 

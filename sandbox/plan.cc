@@ -163,8 +163,11 @@ class PlanBuilder {
         return Unenforceable(Layer::kMemory, cgroups.why_not.empty() ? "this kernel's cgroups do not limit swap" : cgroups.why_not);
       } else {
         plan_->sample_memory_ = true;
-        Limit(RLIMIT_DATA, *limits.memory_bytes);
-        Enforce(Layer::kMemory, "weaker: RLIMIT_DATA of each process, and sampling of the tree");
+        // Bounds what one process can take between two samples. Not the limit itself: a program that is refused memory
+        // ends in its own way, and the outcome would not say that the limit was it.
+        constexpr uint64_t kSlackBytes = uint64_t{4} << 30;
+        Limit(RLIMIT_DATA, *limits.memory_bytes + kSlackBytes);
+        Enforce(Layer::kMemory, "weaker: sampling of the tree, and RLIMIT_DATA of each process");
       }
     }
     if (limits.processes) {

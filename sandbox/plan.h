@@ -37,6 +37,9 @@ class CompiledPolicy {
   // The guardian adds up the memory of the tree itself, since no cgroup does it.
   bool sample_memory() const { return sample_memory_; }
 
+  // No program can be started under the filter.
+  bool forbids_exec() const { return filter_.forbids_exec; }
+
   const std::map<Layer, std::string>& enforced() const { return enforced_; }
 
  private:

@@ -253,6 +253,11 @@ absl::StatusOr<CompiledFilter> CompileFilter(const Policy& policy) {
                                                      ErrnoText(-result)));
     }
   }
+  for (const char* name : {"execve", "execveat", "exit_group"}) {
+    const auto found = entries.find(NumberOf(name));
+    const uint32_t action = found != entries.end() ? found->second.action.value_or(unlisted) : unlisted;
+    if (action == SCMP_ACT_TRACE(kViolationMark)) filter.forbids_exec = true;
+  }
   BROOD_ASSIGN_OR_RETURN(std::vector<sock_filter> main, Export(context.get()));
   BROOD_ASSIGN_OR_RETURN(filter.instructions, Prefix(entries));
   filter.instructions.insert(filter.instructions.end(), main.begin(), main.end());

@@ -15,7 +15,8 @@ namespace brood {
 
 struct CompiledFilter {
   std::vector<sock_filter> instructions;
-  bool notifies = false;  // Violations go to a listener.
+  bool notifies = false;      // Violations go to a listener.
+  bool forbids_exec = false;  // Starting a program would itself be a violation: functions only.
 };
 
 // Compiles the filter of a policy for the native architecture. Foreign architectures, x32 and violations go to the

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -57,11 +58,12 @@ Header MakeHeader(MessageType type, std::string_view body) {
   return header;
 }
 
-// write(2) that gives EPIPE without the signal, on any kind of handle. The signal is blocked for this thread only and
-// taken back if the write raised it; one that was pending before stays pending.
-ssize_t WriteWithoutSignal(int fd, const char* data, size_t size) {
-  const ssize_t sent = send(fd, data, size, MSG_NOSIGNAL);
-  if (sent >= 0 || errno != ENOTSOCK) return sent;
+// write(2) that gives EPIPE without the signal, on any kind of handle. On a pipe the signal is blocked for this thread
+// only and taken back if the write raised it; one that was pending before stays pending. On files, memfds among them,
+// it is a plain write: a child's filter may forbid everything else.
+ssize_t WriteWithoutSignal(int fd, mode_t kind, const char* data, size_t size) {
+  if (S_ISSOCK(kind)) return send(fd, data, size, MSG_NOSIGNAL);
+  if (S_ISREG(kind)) return write(fd, data, size);
   sigset_t pipe_signal;
   sigemptyset(&pipe_signal);
   sigaddset(&pipe_signal, SIGPIPE);
@@ -98,8 +100,10 @@ absl::Status WaitFor(int fd, short events, absl::Time deadline, std::string_view
 }
 
 absl::Status WriteAll(int fd, const char* data, size_t size, std::string_view what) {
+  struct stat about = {};
+  if (fstat(fd, &about) != 0) return ErrnoStatus(errno, "write", what);
   while (size > 0) {
-    const ssize_t written = WriteWithoutSignal(fd, data, size);
+    const ssize_t written = WriteWithoutSignal(fd, about.st_mode, data, size);
     if (written >= 0) {
       data += written;
       size -= static_cast<size_t>(written);
