@@ -1,0 +1,60 @@
+#include "bootstrap/bootstrap.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <string_view>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "bootstrap/run_child.h"
+#include "serialization/framing.h"
+#include "serialization/messages.h"
+
+namespace brood {
+namespace {
+
+std::atomic<bool> g_called = false;
+
+template <typename Message>
+absl::StatusOr<Message> Receive(int fd, MessageType type, absl::StatusOr<Message> (*decode)(std::string_view)) {
+  // Room for what surrounds the arguments, whose own bound is the sender's.
+  BROOD_ASSIGN_OR_RETURN(const std::string bytes, ReadMessage(fd, type, {.max_bytes = 2 * kMaxMessageBytes}));
+  return decode(bytes);
+}
+
+[[noreturn]] void RunSpawned(const char* handle_text, const char* parent_text) {
+  int fd = -1;
+  int parent = -1;
+  if (!absl::SimpleAtoi(handle_text, &fd) || !absl::SimpleAtoi(parent_text, &parent) || fd < 3 || parent < 0 ||
+      fcntl(fd, F_GETFD) < 0) {
+    internal::FailBootstrap(-1, absl::InvalidArgumentError(
+                                    absl::StrCat("handle \"", handle_text, "\", parent \"", parent_text,
+                                                 "\": not what a parent passes; this command line is not for people")));
+  }
+  // The message that would say where the set-up pipe is may be the damaged one, so its place is fixed.
+  struct stat about = {};
+  const bool from_launcher =
+      fd == internal::kMessageFd && fstat(internal::kSetupFd, &about) == 0 && S_ISFIFO(about.st_mode);
+  const int setup_fd = from_launcher ? internal::kSetupFd : -1;
+  absl::StatusOr<PreparationData> preparation = Receive(fd, MessageType::kPreparationData, DecodePreparationData);
+  if (!preparation.ok()) internal::FailBootstrap(setup_fd, preparation.status());
+  absl::StatusOr<ProcessData> process = Receive(fd, MessageType::kProcessData, DecodeProcessData);
+  if (!process.ok()) internal::FailBootstrap(setup_fd, process.status());
+  close(fd);
+  internal::RunChild(*preparation, *std::move(process));
+}
+
+}  // namespace
+
+void Bootstrap(int argc, char** argv) {
+  if (argc == 4 && std::string_view(argv[1]) == internal::kBootstrapFlag) RunSpawned(argv[2], argv[3]);
+  g_called = true;
+}
+
+bool internal::BootstrapWasCalled() { return g_called; }
+
+}  // namespace brood

@@ -1,0 +1,52 @@
+// How a target ends its process other than by returning.
+#ifndef BROOD_BOOTSTRAP_EXIT_H_
+#define BROOD_BOOTSTRAP_EXIT_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace brood {
+
+// What an exit-style target returns: its process's exit code, 0 to 255. Anything else is an error of the caller's: a
+// message on stderr and code 1.
+struct ExitCode {
+  int value = 0;
+};
+
+// End the process with code 0, with `code` (0 to 255; anything else as above), or with `text` on stderr and code 1.
+// Destructors on the way run, then finalizers, then the streams are flushed.
+//
+// On the thread that runs the target this is an exception that is not a std::exception: `catch (...)` stops it unless
+// it throws it again, and it cannot leave a noexcept function. On any other thread, and outside of a target, nothing is
+// unwound.
+[[noreturn]] void Exit();
+[[noreturn]] void Exit(int code);
+[[noreturn]] void Exit(std::string_view text);
+[[noreturn]] inline void Exit(const char* text) { Exit(std::string_view(text)); }
+
+namespace internal {
+
+// What Exit throws.
+struct ExitRequest {
+  int code = 0;
+  std::optional<std::string> text;
+};
+
+// While one exists, Exit on this thread throws.
+class ExitScope {
+ public:
+  ExitScope();
+  ~ExitScope();
+};
+
+// Says what there is to say on stderr; the exit code.
+int ReportExit(const ExitRequest& request);
+
+// Runs finalizers, flushes the standard streams, ends the process without its atexit handlers.
+[[noreturn]] void EndProcess(int code);
+
+}  // namespace internal
+}  // namespace brood
+
+#endif  // BROOD_BOOTSTRAP_EXIT_H_

@@ -1,0 +1,110 @@
+#include "bootstrap/finalizer.h"
+
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "bootstrap/error_report.h"
+
+namespace brood {
+namespace {
+
+struct Entry {
+  int priority = 0;
+  pid_t owner = -1;
+  std::function<void()> callback;
+};
+
+struct Registry {
+  std::mutex mutex;
+  FinalizerId next = 1;
+  std::map<FinalizerId, Entry> entries;
+};
+
+// Never freed: finalizers may be added from any static destructor.
+std::atomic<Registry*> g_registry = nullptr;
+
+Registry& Current() {
+  Registry* registry = g_registry.load();
+  if (registry != nullptr) return *registry;
+  auto* fresh = new Registry;
+  if (g_registry.compare_exchange_strong(registry, fresh)) return *fresh;
+  delete fresh;
+  return *registry;
+}
+
+// Takes an entry out, so that it runs at most once whoever asks.
+std::function<void()> Take(FinalizerId id) {
+  Registry& registry = Current();
+  const std::lock_guard<std::mutex> lock(registry.mutex);
+  const auto found = registry.entries.find(id);
+  if (found == registry.entries.end()) return nullptr;
+  const bool own = found->second.owner == getpid();
+  std::function<void()> callback = std::move(found->second.callback);
+  registry.entries.erase(found);
+  return own ? std::move(callback) : nullptr;
+}
+
+FinalizerId Next() {
+  Registry& registry = Current();
+  const std::lock_guard<std::mutex> lock(registry.mutex);
+  FinalizerId best = 0;
+  int priority = 0;
+  // Ascending ids: of equal priorities the last one seen is the newest.
+  for (const auto& [id, entry] : registry.entries) {
+    if (best == 0 || entry.priority >= priority) {
+      best = id;
+      priority = entry.priority;
+    }
+  }
+  return best;
+}
+
+}  // namespace
+
+FinalizerId AddFinalizer(std::function<void()> callback, FinalizerOptions options) {
+  Registry& registry = Current();
+  const std::lock_guard<std::mutex> lock(registry.mutex);
+  const FinalizerId id = registry.next++;
+  registry.entries[id] = {.priority = options.priority, .owner = getpid(), .callback = std::move(callback)};
+  return id;
+}
+
+bool RunFinalizer(FinalizerId id) {
+  const std::function<void()> callback = Take(id);
+  if (callback == nullptr) return false;
+  callback();
+  return true;
+}
+
+bool CancelFinalizer(FinalizerId id) { return Take(id) != nullptr; }
+
+bool FinalizerIsActive(FinalizerId id) {
+  Registry& registry = Current();
+  const std::lock_guard<std::mutex> lock(registry.mutex);
+  const auto found = registry.entries.find(id);
+  return found != registry.entries.end() && found->second.owner == getpid();
+}
+
+namespace internal {
+
+void RunFinalizers() {
+  for (FinalizerId id = Next(); id != 0; id = Next()) {
+    const std::function<void()> callback = Take(id);
+    if (callback == nullptr) continue;
+    try {
+      callback();
+    } catch (...) {
+      PrintError("finalizer", CurrentException());
+    }
+  }
+}
+
+void ForgetFinalizers() { g_registry.store(nullptr); }
+
+}  // namespace internal
+}  // namespace brood

@@ -1,0 +1,42 @@
+// What must happen before a child ends: callbacks in order of priority. As multiprocessing.util.Finalize.
+//
+//   const FinalizerId id = AddFinalizer([] { Upload(); }, {.priority = 10});
+//   RunFinalizer(id);      // Now, and not again at the end; or
+//   CancelFinalizer(id);   // Never.
+//
+// At the end of a target, however it ends short of a signal, those of this process run: the highest priority first, of
+// equal ones the newest first. What a finalizer throws is printed and the next one runs. Those of a parent are not
+// inherited by a fork. Thread-safe.
+#ifndef BROOD_BOOTSTRAP_FINALIZER_H_
+#define BROOD_BOOTSTRAP_FINALIZER_H_
+
+#include <cstdint>
+#include <functional>
+
+namespace brood {
+
+using FinalizerId = uint64_t;
+
+struct FinalizerOptions {
+  int priority = 0;
+};
+
+FinalizerId AddFinalizer(std::function<void()> callback, FinalizerOptions options = {});
+
+// False if it has run, was cancelled, or belongs to another process.
+bool RunFinalizer(FinalizerId id);
+bool CancelFinalizer(FinalizerId id);
+bool FinalizerIsActive(FinalizerId id);
+
+namespace internal {
+
+// Runs all that are there, also those that are added meanwhile.
+void RunFinalizers();
+
+// In the child of a fork, before anything else of this file: another thread of the parent may have held the lock.
+void ForgetFinalizers();
+
+}  // namespace internal
+}  // namespace brood
+
+#endif  // BROOD_BOOTSTRAP_FINALIZER_H_

@@ -1,0 +1,119 @@
+#include "bootstrap/run_child.h"
+
+#include <cxxabi.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/setup_message.h"
+#include "bootstrap/error_report.h"
+#include "bootstrap/exit.h"
+#include "bootstrap/registry.h"
+#include "serialization/framing.h"
+
+namespace brood {
+namespace internal {
+namespace {
+
+const PreparationData* g_preparation = nullptr;
+
+void Copy(std::string_view text, char* to, size_t size) {
+  const size_t length = std::min(text.size(), size - 1);
+  std::memcpy(to, text.data(), length);
+}
+
+// Closes the handle: the target must not be able to speak for its set-up.
+bool Report(int setup_handle, const SetupMessage& message) {
+  if (setup_handle < 0) return true;
+  ssize_t written = -1;
+  do {
+    written = write(setup_handle, &message, sizeof(message));
+  } while (written < 0 && errno == EINTR);
+  close(setup_handle);
+  return written == sizeof(message);
+}
+
+struct Ending {
+  int code = 0;
+  Result result;
+};
+
+Ending EndWithError(std::string_view target, ResultError error) {
+  PrintError(absl::StrCat("target ", target), error);
+  return {.code = 1, .result = {.value = std::nullopt, .error = std::move(error)}};
+}
+
+Ending RunTarget(std::string_view name, const BoundTarget& target) {
+  const ExitScope scope;
+  try {
+    TargetResult result = target();
+    if (!result.status.ok()) return EndWithError(name, StatusError(result.status));
+    const int code = ReportExit({.code = result.exit_code, .text = std::nullopt});
+    return {.code = code, .result = {.value = std::move(result.value), .error = std::nullopt}};
+  } catch (const ExitRequest& request) {
+    return {.code = ReportExit(request), .result = {}};
+  } catch (const abi::__forced_unwind&) {
+    throw;  // pthread_exit or pthread_cancel: the C library insists.
+  } catch (...) {
+    return EndWithError(name, CurrentException());
+  }
+}
+
+// A result that cannot be delivered ends the child with code 1: its caller must not take silence for success.
+int LeaveResult(const ProcessData& process, Ending& ending) {
+  if (process.result_handle < 0) return ending.code;
+  std::string bytes = EncodeResult(ending.result);
+  if (bytes.size() > process.max_result_bytes) {
+    const absl::Status too_large = absl::ResourceExhaustedError(
+        absl::StrCat("the result takes ", bytes.size(), " bytes, ", process.max_result_bytes, " are allowed"));
+    ending = EndWithError(process.target, StatusError(too_large));
+    bytes = EncodeResult(ending.result);
+  }
+  const absl::Status written = WriteMessage(process.result_handle, MessageType::kResult, bytes);
+  close(process.result_handle);
+  if (written.ok()) return ending.code;
+  std::fprintf(stderr, "%s\n", std::string(written.message()).c_str());
+  return std::max(ending.code, 1);
+}
+
+}  // namespace
+
+const PreparationData* CurrentPreparation() { return g_preparation; }
+
+void FailBootstrap(int setup_handle, const absl::Status& status) {
+  const std::string text = absl::StrCat("brood: bootstrap: ", status.message(), "\n");
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  SetupMessage message;
+  message.kind = SetupKind::kFailed;
+  Copy("bootstrap", message.step, sizeof(message.step));
+  Copy(status.message(), message.detail, sizeof(message.detail));
+  Report(setup_handle, message);
+  std::fflush(stderr);
+  _exit(kBootstrapFailedCode);
+}
+
+void RunChild(const PreparationData& preparation, ProcessData process) {
+  g_preparation = &preparation;
+  if (!preparation.name.empty()) prctl(PR_SET_NAME, preparation.name.c_str(), 0, 0, 0);
+  const absl::StatusOr<const TargetEntry*> entry = FindTarget(process.target);
+  if (!entry.ok()) FailBootstrap(process.setup_handle, entry.status());
+  absl::StatusOr<BoundTarget> target = (*entry)->bind(process.arguments);
+  if (!target.ok()) {
+    FailBootstrap(process.setup_handle, Annotate(target.status(), absl::StrCat("target ", process.target)));
+  }
+  process.arguments = {};
+  if (!Report(process.setup_handle, SetupMessage())) _exit(kBootstrapFailedCode);  // Nobody is there to run for.
+  Ending ending = RunTarget(process.target, *target);
+  target = absl::UnknownError("done");  // The arguments' destructors run before the finalizers.
+  const int code = LeaveResult(process, ending);
+  EndProcess(code);
+}
+
+}  // namespace internal
+}  // namespace brood

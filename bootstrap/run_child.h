@@ -1,0 +1,29 @@
+// From the messages to the end of the process: what both start methods do in a child.
+#ifndef BROOD_BOOTSTRAP_RUN_CHILD_H_
+#define BROOD_BOOTSTRAP_RUN_CHILD_H_
+
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "serialization/messages.h"
+
+namespace brood {
+namespace internal {
+
+// The exit code of a child that could not begin.
+inline constexpr int kBootstrapFailedCode = 125;
+
+// Prepares, says on process.setup_handle that the target runs, runs it, leaves its result on process.result_handle,
+// runs finalizers, flushes, ends with the exit code that DESIGN.md gives.
+[[noreturn]] void RunChild(const PreparationData& preparation, ProcessData process);
+
+// Says why the target never ran: on stderr, and on `setup_handle` unless it is -1.
+[[noreturn]] void FailBootstrap(int setup_handle, const absl::Status& status);
+
+// What the parent said of this process; null in a process that nobody started through brood.
+const PreparationData* CurrentPreparation();
+
+}  // namespace internal
+}  // namespace brood
+
+#endif  // BROOD_BOOTSTRAP_RUN_CHILD_H_
