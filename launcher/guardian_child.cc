@@ -171,9 +171,6 @@ class Guardian {
       message.detail[sizeof(message.detail) - 1] = '\0';
       if (message.kind == SetupKind::kReady) return Started();
       report_.setup = message;
-    } else {
-      Fail(&report_.setup, "bootstrap", 0,
-           "the child ended before its target was ready (is brood::Bootstrap called at the start of main?)");
     }
     failed_in_child_ = true;
     // The child ends by itself now; its deadline is the set-up's.
@@ -291,7 +288,13 @@ class Guardian {
       report_.stream_truncated[i] = pump_.truncated(i) ? 1 : 0;
     }
     if (!RemoveCgroups(record_.cgroup, 2000)) report_.tree_survived = 1;
-    if (failed_in_child_ && !started()) report_.setup_failed = 1;
+    // A child that was killed before it was ready did not fail to set up: the signal, or the limit, is the truth.
+    const bool killed = report_.has_status != 0 && WIFSIGNALED(report_.status) && report_.setup.kind != SetupKind::kFailed;
+    if (failed_in_child_ && !started() && !killed) report_.setup_failed = 1;
+    if (report_.setup_failed != 0 && report_.setup.kind != SetupKind::kFailed) {
+      Fail(&report_.setup, "bootstrap", 0,
+           "the child ended before its target was ready (is brood::Bootstrap called at the start of main?)");
+    }
     report_.kind = ReportKind::kEnded;
     // One write below PIPE_BUF into an empty pipe of our own: it neither blocks nor tears. If the caller is gone the
     // signal is blocked and the error says nothing new.

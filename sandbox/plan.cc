@@ -215,10 +215,10 @@ class PlanBuilder {
       Limit(RLIMIT_NOFILE, *limits.open_files);
       Enforce(Layer::kOpenFiles, "RLIMIT_NOFILE");
     }
-    if (limits.core_bytes) {
-      Limit(RLIMIT_CORE, *limits.core_bytes);
-    } else if (policy().drop_privileges) {
-      Limit(RLIMIT_CORE, 0);
+    // One byte stands for none: a core_pattern that is a pipe ignores a limit of 0, but not 1, and a file is never cut to
+    // one byte. core(5); fs/coredump.c, "RLIMIT_CORE of 1".
+    if (limits.core_bytes || policy().drop_privileges) {
+      Limit(RLIMIT_CORE, std::max<uint64_t>(limits.core_bytes.value_or(0), 1));
     }
   }
 
