@@ -16,6 +16,7 @@
 #include "batch/suggest.h"
 #include "flatbuffers/flatbuffers.h"
 #include "sandbox/policy_flatbuffer.h"
+#include "sandbox/seccomp_compiler.h"
 
 // A field of the schema is called `errno`; the C library has a macro of that name, which this file does not need.
 #undef errno
@@ -186,13 +187,23 @@ absl::StatusOr<Policy> Decode(const JsonValue& value, const std::string& file) {
   const auto table = WritePolicy(reader);
   BROOD_RETURN_IF_ERROR(reader.Finish());
   fbs::FinishPolicyBuffer(builder, table);
-  return DecodePolicy({reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize()});
+  absl::StatusOr<Policy> policy =
+      DecodePolicy({reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize()});
+  // Names of system calls are known to the filter's compiler alone.
+  const bool names_syscalls =
+      absl::c_any_of(value.members, [](const JsonMember& member) { return member.name == "syscalls"; });
+  if (policy.ok() && names_syscalls && policy->filter_syscalls) BROOD_RETURN_IF_ERROR(CompileFilter(*policy).status());
+  return policy;
 }
 
 // The decoder knows fields, not lines. So the file is decoded again, one member and one list element more at a time:
 // the piece with which it fails first is the one to name.
 absl::Status Locate(const JsonValue& whole, const std::string& file, const absl::Status& error) {
-  const std::string_view problem = absl::StripPrefix(error.message(), "policy: ");
+  std::string_view problem = absl::StripPrefix(error.message(), "policy: ");
+  // The compiler counts the rules of the base as well.
+  if (const size_t end = problem.find("]: "); absl::StartsWith(problem, "syscalls[") && end != std::string_view::npos) {
+    problem.remove_prefix(end + 3);
+  }
   JsonValue part{.kind = JsonValue::Kind::kObject, .line = whole.line};
   for (const JsonMember& member : whole.members) {
     part.members.push_back({.name = member.name, .line = member.line, .value = member.value});

@@ -72,6 +72,12 @@ TEST(PolicyJsonTest, TwoRulesForOneThingInAFileAreAnErrorAtTheSecond) {
                        "p:2: field \"syscalls[1]\""));
 }
 
+TEST(PolicyJsonTest, UnknownSystemCallsNameTheirLine) {
+  EXPECT_EQ(ErrorOf("{\"extends\":\"strict\",\"syscalls\":[{\"names\":[\"read\"],\"action\":\"allow\"},\n"
+                    "{\"names\":[\"raed\"],\"action\":\"kill\"}]}"),
+            "p:2: field \"syscalls[1]\": unknown system call raed");
+}
+
 TEST(PolicyJsonTest, AnArgumentRuleNeedsItsIndex) {
   EXPECT_TRUE(Contains(ErrorOf("{\"extends\":\"strict\",\"syscalls\":[{\"names\":[\"ioctl\"],\"action\":\"allow\","
                                "\"args\":[{\"op\":\"==\",\"value\":1}]}]}"),

@@ -1,0 +1,105 @@
+#include "cli/shared_options.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/status.h"
+#include "batch/files.h"
+
+namespace brood {
+namespace {
+
+template <typename Parse, typename To>
+absl::Status Read(const ParsedOptions& options, std::string_view name, Parse parse, To& to) {
+  if (!options.Has(name)) return absl::OkStatus();
+  auto value = parse(options.Value(name));
+  if (!value.ok()) return Annotate(value.status(), name);
+  to = *std::move(value);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> ParseCount(std::string_view text) {
+  uint64_t count = 0;
+  if (!absl::SimpleAtoi(text, &count) || count == 0) {
+    return absl::InvalidArgumentError(absl::StrCat("expected a number from 1, got \"", text, "\""));
+  }
+  return count;
+}
+
+absl::Status AddVariable(std::string_view where, std::string_view entry, std::vector<std::string>& env) {
+  if (entry.empty() || entry[0] == '=' || entry.find('\0') != std::string_view::npos) {
+    return absl::InvalidArgumentError(absl::StrCat(where, ": expected NAME=VALUE or NAME, got \"", entry, "\""));
+  }
+  env.emplace_back(entry);
+  return absl::OkStatus();
+}
+
+absl::Status AddEnvironmentFile(const std::string& path, std::vector<std::string>& env) {
+  constexpr size_t kMaxBytes = size_t{4} << 20;
+  BROOD_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxBytes));
+  int line = 0;
+  for (std::string_view entry : absl::StrSplit(text, '\n')) {
+    ++line;
+    entry = absl::StripTrailingAsciiWhitespace(entry);
+    if (entry.empty() || entry[0] == '#') continue;
+    BROOD_RETURN_IF_ERROR(AddVariable(absl::StrCat(path, ":", line), entry, env));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddFileRule(const std::string& name, absl::StatusOr<FileRule> rule, std::vector<FileRule>& files) {
+  if (!rule.ok()) return Annotate(rule.status(), name);
+  for (const FileRule& other : files) {
+    if (other.destination == rule->destination) {
+      return absl::InvalidArgumentError(absl::StrCat(name, ": two rules for ", rule->destination));
+    }
+  }
+  files.push_back(*std::move(rule));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
+  JobDefaults defaults;
+  PolicyOptions& policy = defaults.options;
+  defaults.policy = options.Value("--policy", defaults.policy);
+  defaults.cwd = options.Value("--cwd");
+  if (options.Has("--cwd") && defaults.cwd.empty()) return absl::InvalidArgumentError("--cwd: expected a directory");
+  for (const auto& [name, value] : options.given()) {
+    if (name == "--ro")
+      BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseBindRule(value, FileRule::Access::kReadOnly), policy.files));
+    if (name == "--rw")
+      BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseBindRule(value, FileRule::Access::kReadWrite), policy.files));
+    if (name == "--tmpfs") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseTmpfsRule(value), policy.files));
+    if (name == "--allow-weaker") {
+      const absl::StatusOr<LayerSet> layers = ParseLayers(value);
+      if (!layers.ok()) return Annotate(layers.status(), name);
+      policy.allow_weaker.insert(layers->begin(), layers->end());
+    }
+  }
+  // Files first, so that --env wins over them wherever it stands.
+  for (const std::string& path : options.Values("--env-file"))
+    BROOD_RETURN_IF_ERROR(AddEnvironmentFile(path, defaults.env));
+  for (const std::string& entry : options.Values("--env"))
+    BROOD_RETURN_IF_ERROR(AddVariable("--env", entry, defaults.env));
+  if (options.Has("--clear-env")) policy.environment = EnvironmentBase::kEmpty;
+  if (options.Has("--hostname")) policy.hostname = options.Value("--hostname");
+  if (options.Has("--wait-tree")) defaults.tree_end = TreeEnd::kWait;
+  BROOD_RETURN_IF_ERROR(Read(options, "--net", ParseNetwork, policy.network));
+  BROOD_RETURN_IF_ERROR(Read(options, "--wall-time", ParseTime, policy.limits.wall_time));
+  BROOD_RETURN_IF_ERROR(Read(options, "--cpu-time", ParseTime, policy.limits.cpu_time));
+  BROOD_RETURN_IF_ERROR(Read(options, "--memory", ParseSize, policy.limits.memory_bytes));
+  BROOD_RETURN_IF_ERROR(Read(options, "--output", ParseSize, policy.limits.output_bytes));
+  BROOD_RETURN_IF_ERROR(Read(options, "--file-size", ParseSize, policy.limits.file_size_bytes));
+  BROOD_RETURN_IF_ERROR(Read(options, "--processes", ParseCount, policy.limits.processes));
+  BROOD_RETURN_IF_ERROR(Read(options, "--open-files", ParseCount, policy.limits.open_files));
+  return defaults;
+}
+
+}  // namespace brood

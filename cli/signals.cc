@@ -1,0 +1,35 @@
+#include "cli/signals.h"
+
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "base/status.h"
+
+namespace brood {
+
+absl::StatusOr<SignalSource> SignalSource::Create() {
+  sigset_t wanted;
+  sigemptyset(&wanted);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+    struct sigaction action = {};
+    if (sigaction(number, nullptr, &action) != 0) return ErrnoStatus(errno, "sigaction");
+    // A blocked signal is queued even if it is ignored, and would be read here. signal(7).
+    if (action.sa_handler != SIG_IGN) sigaddset(&wanted, number);
+  }
+  if (sigprocmask(SIG_BLOCK, &wanted, nullptr) != 0) return ErrnoStatus(errno, "sigprocmask");
+  SignalSource source;
+  source.fd_ = UniqueFd(signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC));
+  if (!source.fd_.valid()) return ErrnoStatus(errno, "signalfd");
+  return source;
+}
+
+std::optional<CaughtSignal> SignalSource::Next() {
+  signalfd_siginfo info = {};
+  if (read(fd_.get(), &info, sizeof(info)) != static_cast<ssize_t>(sizeof(info))) return std::nullopt;
+  return CaughtSignal{.number = static_cast<int>(info.ssi_signo), .from_terminal = info.ssi_code == SI_KERNEL};
+}
+
+}  // namespace brood
