@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "launcher/environment.h"
 #include "launcher/guardian_child.h"
+#include "launcher/join_at_end.h"
 #include "launcher/launch_internal.h"
 #include "launcher/launch_record.h"
 #include "launcher/process.h"
@@ -51,6 +52,7 @@ class Preparation {
     state_ = std::make_unique<ProcessState>();
     state_->name = options_.name.empty() && !options_.argv.empty() ? options_.argv[0] : options_.name;
     state_->policy = options_.policy;
+    state_->daemon = options_.daemon;
     BROOD_RETURN_IF_ERROR(PrepareTexts());
     BROOD_RETURN_IF_ERROR(PrepareLimits());
     BROOD_RETURN_IF_ERROR(PrepareStdio(options_, record_.output_limited, &stdio_));
@@ -184,6 +186,7 @@ class Preparation {
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (pid < 0) return ErrnoStatus(error, "fork", "the guardian", "see the limits of processes and memory");
     cgroups_.Release();
+    if (!state_->daemon) internal::BeginJoin(state_->sentinel.get());
     state_->guardian = pid;
     state_->guardian_fd.reset(pidfd);
     state_->captured[0] = std::move(stdio_.captured[0]);

@@ -66,6 +66,9 @@ struct LaunchOptions {
   std::shared_ptr<const CompiledPolicy> policy;  // Null: the built-in `none`.
   TreeEnd tree_end = TreeEnd::kKill;
   std::string name;  // For people; empty: argv[0].
+
+  // A target of brood's waits at its end for its children that are still running and not daemons; daemons are killed.
+  bool daemon = false;
 };
 
 }  // namespace brood

@@ -61,6 +61,7 @@ class Process {  // Move-only. Destroying a running one kills its tree and reaps
   std::optional<int> exit_code();  // Outcome::exit_code() once it has ended.
   pid_t pid() const;               // Of the target, as the caller sees it; 0 until it runs.
   const std::string& name() const;
+  bool daemon() const;             // LaunchOptions::daemon.
 
   // Readable when the child has ended. Borrowed: poll it in your own loop, read nothing from it.
   int sentinel() const;

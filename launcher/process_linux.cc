@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "launcher/join_at_end.h"
 #include "launcher/launch_internal.h"
 #include "launcher/process.h"
 #include "launcher/process_state.h"
@@ -79,6 +80,7 @@ void ReadOutcome(ProcessState* state) {
     state->outcome = lost;
   }
   state->outcome->start = state->start;
+  if (!state->daemon) internal::EndJoin(state->sentinel.get());
   ReapGuardian(state);
   // Zero descriptors are held for a child that has ended, but for what it wrote and the sentinel that somebody may poll.
   state->control.reset();
@@ -103,8 +105,24 @@ absl::Status Command(ProcessState* state, GuardianCommand::Kind kind, int signal
   return absl::OkStatus();
 }
 
+absl::Status CheckOwner(const ProcessState* state, std::string_view operation) {
+  if (state == nullptr) return absl::FailedPreconditionError(absl::StrCat(operation, ": the process object is closed"));
+  if (state->owner != getpid()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(operation, ": only the process that started ", state->name, " may do that, not a fork of it"));
+  }
+  return absl::OkStatus();
+}
+
 // Closing the socket makes the guardian kill the tree; it may have been stopped by a hostile child.
 void KillAndReap(ProcessState* state) {
+  if (state->owner != getpid()) {
+    // In a fork the numbers stand for nothing, or for somebody else's files.
+    for (UniqueFd* fd : {&state->guardian_fd, &state->control, &state->sentinel, &state->captured[0], &state->captured[1]}) {
+      (void)fd->release();
+    }
+    return;
+  }
   if (state->outcome.has_value() || state->guardian < 0) return;
   state->control.reset();
   syscall(SYS_pidfd_send_signal, state->guardian_fd.get(), SIGCONT, nullptr, 0);
@@ -137,7 +155,7 @@ absl::StatusOr<Process> Process::Start(const LaunchOptions& options) {
 }
 
 absl::StatusOr<Outcome> Process::Join(absl::Duration timeout) {
-  if (state_ == nullptr) return absl::FailedPreconditionError("join: the process object is closed");
+  BROOD_RETURN_IF_ERROR(CheckOwner(state_.get(), "join"));
   if (!Poll(state_.get(), absl::Now() + timeout)) {
     return absl::DeadlineExceededError(absl::StrCat("join ", state_->name, ": still running after ", absl::FormatDuration(timeout)));
   }
@@ -145,19 +163,20 @@ absl::StatusOr<Outcome> Process::Join(absl::Duration timeout) {
 }
 
 absl::Status Process::Signal(int signal) {
-  if (state_ == nullptr) return absl::FailedPreconditionError("signal: the process object is closed");
+  BROOD_RETURN_IF_ERROR(CheckOwner(state_.get(), "signal"));
   return Command(state_.get(), GuardianCommand::Kind::kSignal, signal);
 }
 
 absl::Status Process::Terminate() { return Signal(SIGTERM); }
 
 absl::Status Process::Kill() {
-  if (state_ == nullptr) return absl::FailedPreconditionError("kill: the process object is closed");
+  BROOD_RETURN_IF_ERROR(CheckOwner(state_.get(), "kill"));
   return Command(state_.get(), GuardianCommand::Kind::kKill, 0);
 }
 
 absl::Status Process::Close() {
   if (state_ == nullptr) return absl::OkStatus();
+  BROOD_RETURN_IF_ERROR(CheckOwner(state_.get(), "close"));
   if (!Poll(state_.get(), absl::InfinitePast())) {
     return absl::FailedPreconditionError(absl::StrCat("close ", state_->name, ": still running; join or kill it first"));
   }
@@ -165,16 +184,16 @@ absl::Status Process::Close() {
   return absl::OkStatus();
 }
 
-bool Process::IsAlive() { return state_ != nullptr && !Poll(state_.get(), absl::InfinitePast()); }
+bool Process::IsAlive() { return CheckOwner(state_.get(), "").ok() && !Poll(state_.get(), absl::InfinitePast()); }
 
 std::optional<int> Process::exit_code() {
-  if (state_ == nullptr || !Poll(state_.get(), absl::InfinitePast())) return std::nullopt;
+  if (!CheckOwner(state_.get(), "").ok() || !Poll(state_.get(), absl::InfinitePast())) return std::nullopt;
   return state_->outcome->exit_code();
 }
 
 pid_t Process::pid() const {
   if (state_ == nullptr) return 0;
-  ReadNotes(state_.get());
+  if (state_->owner == getpid()) ReadNotes(state_.get());
   return state_->pid;
 }
 
@@ -183,6 +202,7 @@ const std::string& Process::name() const {
   return state_ != nullptr ? state_->name : *empty;
 }
 
+bool Process::daemon() const { return state_ != nullptr && state_->daemon; }
 int Process::sentinel() const { return state_ != nullptr ? state_->sentinel.get() : -1; }
 UniqueFd Process::TakeStdout() { return state_ != nullptr ? std::move(state_->captured[0]) : UniqueFd(); }
 UniqueFd Process::TakeStderr() { return state_ != nullptr ? std::move(state_->captured[1]) : UniqueFd(); }

@@ -2,6 +2,8 @@
 #ifndef BROOD_LAUNCHER_PROCESS_STATE_H_
 #define BROOD_LAUNCHER_PROCESS_STATE_H_
 
+#include <unistd.h>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,7 +16,9 @@
 namespace brood::internal {
 
 struct ProcessState {
+  pid_t owner = getpid();  // A fork of the owner has copies of this, and of numbers that are not its descriptors.
   std::string name;
+  bool daemon = false;
   std::shared_ptr<const CompiledPolicy> policy;
   pid_t guardian = -1;    // -1 once it is reaped.
   UniqueFd guardian_fd;   // Its pidfd.
