@@ -159,7 +159,7 @@ absl::StatusOr<std::optional<DemoReport>> RunDemo(size_t wanted) {
     if (with == nullptr || without == nullptr) return absl::InternalError(absl::StrCat("no result of ", job.id));
     report.honest.push_back({.id = job.id,
                              .difference = Difference(*with, *without),
-                             .bytes = without->stdout_stream.bytes + without->stderr_stream.bytes});
+                             .bytes = without->stdout_stream.content.size() + without->stderr_stream.content.size()});
     if (report.enforced.empty()) {
       for (const auto& [layer, by] : with->outcome.enforced) report.enforced.emplace_back(LayerName(layer), by);
     }

@@ -1,13 +1,12 @@
 #include "cli/demo_files.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
-#include <system_error>
-#include <utility>
+#include <memory>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -17,30 +16,44 @@ namespace {
 
 constexpr int kMaxEntries = 60000;
 
-void Walk(const std::string& directory, const FileQuery& query, int& entries, std::vector<std::string>& found) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (std::filesystem::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
-    names.push_back(it->path().filename().string());
+struct Entry {
+  std::string name;
+  unsigned char type;
+};
+
+// In the order of their names: the file system's own order differs from machine to machine.
+std::vector<Entry> Entries(const std::string& directory) {
+  std::vector<Entry> entries;
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(opendir(directory.c_str()), closedir);
+  if (stream == nullptr) return entries;
+  while (const dirent* entry = readdir(stream.get())) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") entries.push_back({.name = std::string(name), .type = entry->d_type});
   }
-  // The file system's own order differs from machine to machine.
-  std::sort(names.begin(), names.end());
-  for (const std::string& name : names) {
-    if (++entries > kMaxEntries) return;
-    const std::string path = absl::StrCat(directory, "/", name);
-    struct stat status = {};
-    if (lstat(path.c_str(), &status) != 0) continue;
-    if (S_ISDIR(status.st_mode)) {
-      Walk(path, query, entries, found);
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.name < b.name; });
+  return entries;
+}
+
+bool HasSuffix(std::string_view name, const std::vector<std::string_view>& suffixes) {
+  return suffixes.empty() || std::any_of(suffixes.begin(), suffixes.end(),
+                                         [&](std::string_view suffix) { return absl::EndsWith(name, suffix); });
+}
+
+void Walk(const std::string& directory, const FileQuery& query, int& visited, std::vector<std::string>& found) {
+  for (const Entry& entry : Entries(directory)) {
+    if (++visited > kMaxEntries) return;
+    const std::string path = absl::StrCat(directory, "/", entry.name);
+    if (entry.type == DT_DIR) {
+      Walk(path, query, visited, found);
       continue;
     }
+    // DT_UNKNOWN is for file systems that don't say; their directories are not entered.
+    if ((entry.type != DT_REG && entry.type != DT_UNKNOWN) || !HasSuffix(entry.name, query.suffixes)) continue;
+    struct stat status = {};
+    if (lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode) || (status.st_mode & S_IROTH) == 0) continue;
     const auto size = static_cast<uint64_t>(status.st_size);
-    if (!S_ISREG(status.st_mode) || (status.st_mode & S_IROTH) == 0) continue;
     if (size < query.min_bytes || size > query.max_bytes) continue;
-    const bool named =
-        query.suffixes.empty() || std::any_of(query.suffixes.begin(), query.suffixes.end(),
-                                              [&](std::string_view suffix) { return absl::EndsWith(name, suffix); });
-    if (named && (!query.accept || query.accept(path))) found.push_back(path);
+    if (!query.accept || query.accept(path)) found.push_back(path);
   }
 }
 
@@ -49,8 +62,8 @@ void Walk(const std::string& directory, const FileQuery& query, int& entries, st
 std::vector<std::string> FindFiles(const FileQuery& query) {
   std::vector<std::string> found;
   for (const std::string& root : query.roots) {
-    int entries = 0;
-    Walk(root, query, entries, found);
+    int visited = 0;
+    Walk(root, query, visited, found);
   }
   return found;
 }

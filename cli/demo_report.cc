@@ -11,8 +11,13 @@
 namespace brood {
 namespace {
 
+constexpr size_t kNamedDifferences = 10;  // The JSON form has all of them.
+
 std::string StreamDifference(std::string_view name, const JobStream& sandboxed, const JobStream& plain) {
-  if (sandboxed.truncated || plain.truncated) return absl::StrCat(name, " is too long to be compared");
+  for (const JobStream* stream : {&sandboxed, &plain}) {
+    if (stream->content.size() != stream->bytes)
+      return absl::StrCat(name, " was not kept whole, and can't be compared");
+  }
   if (sandboxed.content == plain.content) return "";
   const size_t shorter = std::min(sandboxed.content.size(), plain.content.size());
   size_t at = 0;
@@ -73,9 +78,10 @@ void PrintReport(const DemoReport& report, Colour colour, FILE* out) {
       all, absl::ToDoubleSeconds(report.sandboxed_time), PerSecond(all, report.sandboxed_time), report.parallel,
       PerSecond(report.honest.size(), report.plain_time));
   uint64_t bytes = 0;
+  size_t named = 0;
   for (const HonestVerdict& verdict : report.honest) {
     bytes += verdict.bytes;
-    if (!verdict.difference.empty())
+    if (!verdict.difference.empty() && ++named <= kNamedDifferences)
       absl::FPrintF(out, "%sdifferent%s  %s: %s\n", bad, off, verdict.id, verdict.difference);
   }
   absl::FPrintF(

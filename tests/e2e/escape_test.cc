@@ -1,0 +1,218 @@
+// Hostile programs in the built-in sandboxes: what they try must fail, be seen by brood, and have no effect outside.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/harness.h"
+
+namespace brood {
+namespace {
+
+class EscapeTest : public testing::TestWithParam<std::string> {
+ protected:
+  static bool Strict() { return GetParam() == "strict"; }
+
+  // In strict the call is a violation; in default it may also be refused with an errno.
+  static void ExpectStopped(const std::vector<std::string>& argv, const std::string& syscall) {
+    const Ended run = RunProgram(GetParam(), argv);
+    EXPECT_FALSE(SaysItWorked(run)) << run.Text();
+    if (Strict()) {
+      EXPECT_EQ(ViolationOf(run), syscall) << run.Text();
+    } else if (ViolationOf(run).empty()) {
+      EXPECT_EQ(run.outcome.exit_code(), 1) << run.Text();
+      EXPECT_TRUE(absl::StrContains(run.out, "refused: ")) << run.Text();
+    }
+  }
+
+  // In both the call is an attack on the kernel surface.
+  static void ExpectViolation(const std::vector<std::string>& argv, const std::string& syscall) {
+    const Ended run = RunProgram(GetParam(), argv);
+    EXPECT_FALSE(SaysItWorked(run)) << run.Text();
+    EXPECT_EQ(ViolationOf(run), syscall) << run.Text();
+  }
+
+  // What is refused by the file system, not by the filter.
+  static void ExpectRefused(const std::vector<std::string>& argv, const Tweaks& tweaks = {}) {
+    const Ended run = RunProgram(GetParam(), argv, tweaks);
+    EXPECT_EQ(run.outcome.exit_code(), 1) << run.Text();
+    EXPECT_FALSE(SaysItWorked(run)) << run.Text();
+    EXPECT_TRUE(absl::StrContains(run.out, "refused: ")) << run.Text();
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Policies, EscapeTest, testing::Values("strict", "default"),
+                         [](const auto& param) { return param.param; });
+
+TEST_P(EscapeTest, TheAttackThatTestsRelyOnWorksWithoutASandbox) {
+  const Ended run = RunProgram("none", {"int80_call"});
+  // A kernel without the i386 ABI refuses by itself.
+  EXPECT_TRUE(SaysItWorked(run) || absl::StrContains(run.out, "refused: ")) << run.Text();
+  EXPECT_TRUE(SaysItWorked(RunProgram("none", {"fork_bomb", "3"})));
+}
+
+TEST_P(EscapeTest, HostLoopbackIsNotReachable) {
+  const UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(listener.get(), 4), 0);
+  ASSERT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const std::string port = absl::StrCat(ntohs(address.sin_port));
+
+  EXPECT_TRUE(SaysItWorked(RunProgram("none", {"connects_out", port})));
+  pollfd ready = {.fd = listener.get(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(poll(&ready, 1, 0), 1);
+  close(accept(listener.get(), nullptr, nullptr));
+
+  const Ended run = RunProgram(GetParam(), {"connects_out", port, "elsewhere"});
+  EXPECT_FALSE(SaysItWorked(run)) << run.Text();
+  if (Strict()) {
+    EXPECT_EQ(ViolationOf(run), "socket") << run.Text();
+  }
+  EXPECT_EQ(poll(&ready, 1, 0), 0) << "the listener has a connection";
+}
+
+TEST_P(EscapeTest, AbstractSocketsOfTheHostAreNotReachable) {
+  const std::string name = absl::StrCat("brood-e2e-", getpid(), GetParam());
+  const UniqueFd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  memcpy(address.sun_path + 1, name.data(), name.size());
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(listener.get(), 4), 0);
+  EXPECT_TRUE(SaysItWorked(RunProgram("none", {"connects_unix", name})));
+  ExpectRefused({"connects_unix", name});
+}
+
+TEST_P(EscapeTest, FilesOutsideAreNotWritten) {
+  TemporaryDirectory hidden;
+  TemporaryDirectory shown;
+  const std::string a = hidden.path() + "/file";
+  const std::string b = shown.path() + "/file";
+  ExpectRefused({"writes_outside", a, b, "/usr/brood-e2e-was-here", "/etc/brood-e2e-was-here"},
+                {.policy = [&](Policy& policy) {
+                  policy.files.push_back({.source = shown.path(), .destination = shown.path()});
+                }});
+  for (const std::string& path :
+       {a, b, std::string("/usr/brood-e2e-was-here"), std::string("/etc/brood-e2e-was-here")}) {
+    EXPECT_FALSE(std::filesystem::exists(path)) << path;
+  }
+}
+
+TEST_P(EscapeTest, ShadowAndRootsHomeAreNotReadable) {
+  ExpectRefused({"reads_shadow"});
+  ExpectRefused({"lists_root_home"});
+}
+
+TEST_P(EscapeTest, FilesThatOnlyTheCallerMayReadStayUnreadableToRootsChild) {
+  if (!IsRoot()) GTEST_SKIP() << "needs a file of another user";
+  TemporaryDirectory shown;
+  const std::string path = shown.path() + "/secret";
+  close(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_EQ(truncate(path.c_str(), 1), 0);
+  ASSERT_EQ(chown(path.c_str(), 12345, 12345), 0);
+  ExpectRefused({"reads_shadow", path}, {.policy = [&](Policy& policy) {
+                  policy.files.push_back({.source = shown.path(), .destination = shown.path()});
+                }});
+}
+
+TEST_P(EscapeTest, OutsidersAreNeitherSeenNorKilledNorRead) {
+  absl::StatusOr<Process> outsider = StartProgram("none", {"sleeps_forever"});
+  ASSERT_TRUE(outsider.ok()) << outsider.status();
+  ASSERT_TRUE(WaitFor([&] { return outsider->pid() != 0 || !outsider->IsAlive(); }));
+  const std::string pid = absl::StrCat(outsider->pid());
+  EXPECT_TRUE(SaysItWorked(RunProgram("none", {"sees_outsider", pid})));
+  ExpectRefused({"sees_outsider", pid});
+  ExpectStopped({"ptraces_parent", pid}, "ptrace");
+  ExpectStopped({"reads_memory_of_parent", pid}, "process_vm_readv");
+  const Ended run = RunProgram(GetParam(), {"kills_outsider", pid});
+  EXPECT_FALSE(SaysItWorked(run)) << run.Text();
+  EXPECT_TRUE(outsider->IsAlive());
+}
+
+TEST_P(EscapeTest, NothingIsGainedBySetuid) {
+  const Ended run = RunProgram(GetParam(), {"gains_setuid"});
+  EXPECT_FALSE(SaysItWorked(run)) << run.Text();
+  if (!IsRoot()) return;
+  // A setuid program in a directory that is shown.
+  TemporaryDirectory shown;
+  const std::string path = shown.path() + "/prints_ids";
+  std::filesystem::copy_file(ProgramPath("prints_ids"), path);
+  ASSERT_EQ(chmod(path.c_str(), 04755), 0);
+  const Ended gained = RunProgram(GetParam(), {"execs", path}, {.policy = [&](Policy& policy) {
+                                    policy.files.push_back({.source = shown.path(), .destination = shown.path()});
+                                  }});
+  EXPECT_TRUE(gained.outcome.ok()) << gained.Text();
+  EXPECT_FALSE(absl::StrContains(gained.out, "uid 0 ")) << gained.Text();
+}
+
+TEST_P(EscapeTest, MountsAreRefused) {
+  ExpectViolation({"mounts_tmpfs"}, "mount");
+  ExpectViolation({"remounts_root"}, "mount");
+  ExpectStopped({"chroots"}, "chroot");
+}
+
+TEST_P(EscapeTest, NamespacesAreRefused) {
+  ExpectViolation({"unshares_user"}, "unshare");
+  // Its flags are in memory, where a filter can't see them; libc falls back on clone.
+  const Ended run = RunProgram(GetParam(), {"clones_user"});
+  EXPECT_EQ(run.outcome.exit_code(), 1) << run.Text();
+  EXPECT_TRUE(absl::StrContains(run.out, "Function not implemented")) << run.Text();
+}
+
+TEST_P(EscapeTest, TheKernelSurfaceIsClosed) {
+  ExpectStopped({"opens_io_uring"}, "io_uring_setup");
+  ExpectStopped({"opens_userfaultfd"}, "userfaultfd");
+  ExpectStopped({"opens_perf"}, "perf_event_open");
+  ExpectStopped({"adds_key"}, "add_key");
+  ExpectStopped({"creates_bpf_map"}, "bpf");
+  ExpectStopped({"opens_by_handle"}, "open_by_handle_at");
+  ExpectStopped({"opens_netlink"}, "socket");
+  ExpectStopped({"opens_vsock"}, "socket");
+  ExpectStopped({"disables_aslr"}, "personality");
+}
+
+TEST_P(EscapeTest, ForeignAbisAreRefused) {
+  const Ended i386 = RunProgram(GetParam(), {"int80_call"});
+  EXPECT_FALSE(SaysItWorked(i386)) << i386.Text();
+  const auto* violation = std::get_if<Violation>(&i386.outcome.ending);
+  ASSERT_NE(violation, nullptr) << i386.Text();
+  EXPECT_EQ(violation->arch, "x86");
+  EXPECT_EQ(violation->number, 20);
+
+  const Ended x32 = RunProgram(GetParam(), {"x32_call"});
+  EXPECT_FALSE(SaysItWorked(x32)) << x32.Text();
+}
+
+TEST_P(EscapeTest, UnknownSystemCallsAreNotImplemented) {
+  const Ended run = RunProgram(GetParam(), {"calls_unknown"});
+  EXPECT_TRUE(absl::StrContains(run.out, "Function not implemented")) << run.Text();
+}
+
+TEST_P(EscapeTest, SettingsOfTheKernelAreNotWritable) {
+  ExpectRefused({"opens_core_pattern"});
+  ExpectRefused({"writes_sysfs"});
+}
+
+TEST_P(EscapeTest, OwnLimitsAreNotRaised) {
+  const Ended run =
+      RunProgram(GetParam(), {"raises_limits"}, {.policy = [](Policy& policy) { policy.limits.core_bytes = 0; }});
+  EXPECT_FALSE(SaysItWorked(run)) << run.Text();
+}
+
+}  // namespace
+}  // namespace brood

@@ -1,0 +1,93 @@
+// Each limit stops the program that is made to break it, and the outcome names the limit.
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/harness.h"
+
+namespace brood {
+namespace {
+
+// The limits that the policy brings by itself take the strongest form that the machine has, so these tests hold for
+// root and for others alike.
+class LimitsTest : public testing::TestWithParam<std::string> {
+ protected:
+  static Ended RunLimited(std::vector<std::string> argv, const std::function<void(Limits&)>& limit) {
+    return RunProgram(GetParam(), std::move(argv), {.policy = [&](Policy& policy) { limit(policy.default_limits); }});
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Policies, LimitsTest, testing::Values("strict", "default"),
+                         [](const auto& param) { return param.param; });
+
+TEST_P(LimitsTest, AForkBombStopsAtTheLimit) {
+  // Bounded, so that a limit that does not hold costs 200 processes only.
+  const Ended run = RunLimited({"fork_bomb", "200"}, [](Limits& limits) { limits.processes = 20; });
+  EXPECT_FALSE(SaysItWorked(run)) << run.Text();
+  EXPECT_TRUE(absl::StrContains(run.out, "refused: fork")) << run.Text();
+  EXPECT_TRUE(ProcessesNamed(ProgramInside("fork_bomb")).empty());
+}
+
+TEST_P(LimitsTest, ThreadsCountAsProcesses) {
+  const Ended run = RunLimited({"many_threads", "200"}, [](Limits& limits) { limits.processes = 20; });
+  EXPECT_FALSE(SaysItWorked(run)) << run.Text();
+}
+
+TEST_P(LimitsTest, AMemoryBombIsAMemoryLimit) {
+  const Ended run = RunLimited({"memory_bomb", "512"}, [](Limits& limits) { limits.memory_bytes = 64 << 20; });
+  EXPECT_FALSE(SaysItWorked(run)) << run.Text();
+  if (IsRoot()) {
+    EXPECT_EQ(run.outcome.StatusWord(), "memory") << run.Text();
+  }
+}
+
+TEST_P(LimitsTest, AMemoryBombSpreadOverProcessesIsAMemoryLimit) {
+  // Each process takes less than the limit.
+  const Ended run =
+      RunLimited({"memory_bomb_spread", "12", "32"}, [](Limits& limits) { limits.memory_bytes = 96 << 20; });
+  EXPECT_FALSE(SaysItWorked(run)) << run.Text();
+  EXPECT_EQ(run.outcome.StatusWord(), "memory") << run.Text();
+}
+
+TEST_P(LimitsTest, PrivateTmpIsBounded) {
+  const Ended run = RunLimited({"fills_tmp", "8", "24"}, [](Limits&) {});
+  EXPECT_FALSE(SaysItWorked(run)) << run.Text();
+}
+
+TEST_P(LimitsTest, ASpinnerHitsTheCpuLimit) {
+  const Ended run = RunLimited({"spins_forever"}, [](Limits& limits) { limits.cpu_time = absl::Seconds(1); });
+  EXPECT_EQ(run.outcome.StatusWord(), "cpu") << run.Text();
+}
+
+TEST_P(LimitsTest, ASpinnerHitsTheWallLimit) {
+  const Ended run = RunLimited({"spins_forever"}, [](Limits& limits) { limits.wall_time = absl::Milliseconds(300); });
+  EXPECT_EQ(run.outcome.StatusWord(), "timeout") << run.Text();
+}
+
+TEST_P(LimitsTest, NothingOutlivesTheWallLimit) {
+  const auto limit = [](Limits& limits) { limits.wall_time = absl::Milliseconds(300); };
+  for (const char* program : {"sleeps_forever", "stops_itself", "ignores_all_signals", "traps_term"}) {
+    const Ended run = RunLimited({program}, limit);
+    EXPECT_EQ(run.outcome.StatusWord(), "timeout") << program << ": " << run.Text();
+    EXPECT_LT(run.outcome.usage.wall_time, absl::Seconds(5)) << program;
+    EXPECT_TRUE(ProcessesNamed(ProgramInside(program)).empty()) << program;
+  }
+  const Ended run = RunLimited({"stops_parent", "sandboxed"}, limit);
+  EXPECT_EQ(run.outcome.StatusWord(), "timeout") << run.Text();
+}
+
+TEST_P(LimitsTest, AnOutputFloodHitsTheOutputLimit) {
+  const Ended run = RunLimited({"writes_forever", "both"}, [](Limits& limits) { limits.output_bytes = 1 << 20; });
+  EXPECT_EQ(run.outcome.StatusWord(), "output") << run.outcome.ToString();
+  EXPECT_LE(run.out.size() + run.err.size(), size_t{1} << 20);
+}
+
+TEST_P(LimitsTest, ABigFileHitsTheFileSizeLimit) {
+  const Ended run =
+      RunLimited({"writes_big_file", "/tmp/big", "16"}, [](Limits& limits) { limits.file_size_bytes = 4 << 20; });
+  const auto* hit = std::get_if<LimitHit>(&run.outcome.ending);
+  ASSERT_NE(hit, nullptr) << run.Text();
+  EXPECT_EQ(hit->limit, Layer::kFileSize);
+}
+
+}  // namespace
+}  // namespace brood
