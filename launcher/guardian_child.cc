@@ -135,7 +135,8 @@ class Guardian {
         report_.pid = PidOf(target_pidfd_);
         begin_ = MonotonicNanoseconds();
         if (record_.wall_ns > 0) wall_deadline_ = begin_ + record_.wall_ns;
-        if (record_.setup_pipe < 0) Started();
+        // A function says on its set-up pipe when it is ready, which may have been read before this.
+        if (record_.target.setup_child_fd < 0 || ready_in_child_) Started();
         return;
       case InitMessage::Kind::kExited:
         report_.status = message.status;
@@ -169,7 +170,11 @@ class Guardian {
     if (n == static_cast<ssize_t>(sizeof(message)) && message.magic == kSetupMessageMagic) {
       message.step[sizeof(message.step) - 1] = '\0';
       message.detail[sizeof(message.detail) - 1] = '\0';
-      if (message.kind == SetupKind::kReady) return Started();
+      if (message.kind == SetupKind::kReady) {
+        ready_in_child_ = true;
+        if (target_pidfd_ >= 0) Started();
+        return;
+      }
       report_.setup = message;
     }
     failed_in_child_ = true;
@@ -330,6 +335,7 @@ class Guardian {
   int listener_ = -1;
   int waiting_signal_ = 0;
   bool target_woken_ = false;
+  bool ready_in_child_ = false;
   bool failed_in_child_ = false;
   bool ended_ = false;
   uint64_t processors_ = static_cast<uint64_t>(sysconf(_SC_NPROCESSORS_ONLN));
