@@ -10,17 +10,10 @@ import xml.etree.ElementTree as ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-# Name: Bazel arguments. Lint is not a Bazel test.
+# Patterns of `bazel test`. A later pattern can bring back what an earlier one took away.
 EVERYTHING = ["//..."]
 UNIT = ["//...", "-//tests/..."]
-GROUPS = {
-    "unit": [UNIT],
-    "e2e": [["//tests/..."]],
-    "lint": ["lint"],
-    "sanitize": [["--config=sanitize"] + UNIT],
-    "all": ["lint", EVERYTHING, ["--config=sanitize"] + UNIT],
-}
-DEFAULT = ["lint", EVERYTHING]
+GROUPS = {"unit": UNIT, "e2e": ["//tests/..."], "all": EVERYTHING}
 
 
 class Counts:
@@ -39,7 +32,7 @@ def first_line(text):
     return lines[0] if lines else ""
 
 
-def count_xml(path, label, counts):
+def count_xml(path, label, status, counts):
     """Counts the cases of one test.xml; returns how many of them failed."""
     failed = 0
     for case in ElementTree.parse(path).iter("testcase"):
@@ -52,7 +45,8 @@ def count_xml(path, label, counts):
         skip = case.find("skipped")
         if problem is not None:
             failed += 1
-            counts.failed.append((name, first_line(problem.get("message") or problem.text)))
+            reason = first_line(problem.get("message") or problem.text)
+            counts.failed.append((name, "timed out" if status == "TIMEOUT" else reason))
         elif skip is not None:
             counts.skipped.append((name, first_line(skip.get("message") or skip.text) or "no reason given"))
         elif case.get("status") == "notrun" or case.get("result") == "suppressed":
@@ -99,12 +93,12 @@ def count_events(lines, counts):
         xml = [o["uri"] for o in result.get("testActionOutput", []) if o["name"] == "test.xml" and "uri" in o]
         failed = 0
         if xml and os.path.exists(local_path(xml[0])):
-            failed = count_xml(local_path(xml[0]), label, counts)
+            failed = count_xml(local_path(xml[0]), label, status, counts)
         elif status == "PASSED":
             counts.passed += 1
         if status not in ("PASSED", "FLAKY") and not failed:
             # The cases in the file all passed, but the program did not end well.
-            counts.failed.append((label, status.lower().replace("_", " ")))
+            counts.failed.append((label, status.lower().replace("_", " ") + ", though none of its cases did"))
     for label, reason in problems.items():
         if label not in tested:
             counts.failed.append((label, reason))
@@ -113,9 +107,7 @@ def count_events(lines, counts):
             counts.failed.append((label, (status or "no status").lower()))
 
 
-def bazel_test(arguments, counts):
-    options = [a for a in arguments if a.startswith("--")]
-    patterns = [a for a in arguments if not a.startswith("--")]
+def bazel_test(options, patterns, counts):
     with tempfile.TemporaryDirectory() as temp:
         events = os.path.join(temp, "events.json")
         command = ["bazel", "test", "--keep_going", "--test_summary=terse", "--show_result=0"]
@@ -141,22 +133,18 @@ def lint(counts):
 
 
 def main():
-    steps = [step for argument in sys.argv[1:] for step in GROUPS.get(argument, [[argument]])]
-    # Patterns given together are one Bazel command.
-    merged = []
-    for step in steps or DEFAULT:
-        plain = step != "lint" and not any(a.startswith("-") for a in step)
-        if plain and merged and merged[-1] != "lint" and not any(a.startswith("-") for a in merged[-1]):
-            merged[-1] = merged[-1] + step
-        elif step not in merged:
-            merged.append(step)
+    arguments = sys.argv[1:]
+    options = [a for a in arguments if a.startswith("--")]
+    names = [a for a in arguments if not a.startswith("--")]
+    patterns = [p for n in names if n not in ("lint", "sanitize") for p in GROUPS.get(n, [n])]
 
     counts = Counts()
-    for step in merged:
-        if step == "lint":
-            lint(counts)
-        else:
-            bazel_test(step, counts)
+    if not names or "lint" in names or "all" in names:
+        lint(counts)
+    if not names or patterns:
+        bazel_test(options, patterns or EVERYTHING, counts)
+    if "sanitize" in names or "all" in names:
+        bazel_test(["--config=sanitize"] + options, UNIT, counts)
     for title, cases in (("skipped", counts.skipped), ("failed", counts.failed)):
         for name, reason in cases:
             print("%s: %s: %s" % (title, name, reason))
