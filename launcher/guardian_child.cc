@@ -133,7 +133,7 @@ class Guardian {
         target_pidfd_ = fds[0];
         listener_ = fds[1];
         report_.pid = PidOf(target_pidfd_);
-        begin_ = MonotonicNanoseconds();
+        begin_ = message.time_ns;
         if (record_.wall_ns > 0) wall_deadline_ = begin_ + record_.wall_ns;
         // A function says on its set-up pipe when it is ready, which may have been read before this.
         if (record_.target.setup_child_fd < 0 || ready_in_child_) Started();
@@ -141,7 +141,7 @@ class Guardian {
       case InitMessage::Kind::kExited:
         report_.status = message.status;
         report_.has_status = 1;
-        end_time_ = MonotonicNanoseconds();
+        end_time_ = message.time_ns;
         if (!record_.wait_for_tree) ended_ = true;
         return;
       case InitMessage::Kind::kGo:

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/child_safe.h"
 #include "launcher/descriptors_child.h"
 #include "launcher/messages_child.h"
 #include "launcher/target_child.h"
@@ -89,6 +90,7 @@ bool SetUp(const LaunchRecord& record, int* sources, SetupMessage* failure) {
     InitMessage message;
     message.kind = InitMessage::Kind::kExited;
     message.status = status;
+    message.time_ns = MonotonicNanoseconds();
     SendMessage(record.init_socket, message, nullptr, 0);
     // In a pid namespace our end is that of everything inside. pid_namespaces(7).
     if (!record.wait_for_tree) End();
@@ -101,13 +103,18 @@ void RunInit(const LaunchRecord& record) {
   KeepInitDescriptors(record);
   prctl(PR_SET_NAME, "brood-init", 0, 0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  // /proc/1/cmdline is readable to everyone inside, whether we are dumpable or not, and would show the caller's. The copy
+  // is ours alone. proc(5).
+  if (record.wipe_begin != nullptr) memset(record.wipe_begin, 0, static_cast<size_t>(record.wipe_end - record.wipe_begin));
   int sources[kMaxMountSteps];
   for (int& source : sources) source = -1;
   if (!AwaitGo(record, sources)) End();
 
   InitMessage message;
   Birth birth;
-  if (!SetUp(record, sources, &message.setup) || !StartTarget(record, &birth, &message.setup)) {
+  const bool ready = SetUp(record, sources, &message.setup);
+  message.time_ns = MonotonicNanoseconds();
+  if (!ready || !StartTarget(record, &birth, &message.setup)) {
     message.kind = InitMessage::Kind::kFailed;
     SendMessage(record.init_socket, message, nullptr, 0);
     End();

@@ -24,6 +24,7 @@
 #include "launcher/process_state.h"
 #include "launcher/stdio_linux.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/machine.h"
 
 namespace brood {
 namespace {
@@ -117,6 +118,11 @@ class Preparation {
     if (options_.policy == nullptr) return absl::OkStatus();
     const CompiledPolicy& plan = *options_.policy;
     record_.plan = plan.child_plan();
+    // A forked function is this very program and may read its arguments.
+    if (plan.policy().drop_privileges && target_.kind != LaunchTarget::Kind::kFunction) {
+      record_.wipe_begin = ThisMachine().argument_begin;
+      record_.wipe_end = ThisMachine().argument_end;
+    }
     record_.wall_ns = Nanoseconds(plan.limits().wall_time);
     record_.cpu_ns = Nanoseconds(plan.limits().cpu_time);
     record_.output_limited = plan.limits().output_bytes.has_value();

@@ -35,6 +35,8 @@ struct LaunchRecord {
   const char* cwd = nullptr;  // Null: "/" where there is an own root, else unchanged.
   bool cwd_required = false;
   bool wait_for_tree = false;
+  char* wipe_begin = nullptr;  // The init overwrites this part of its memory: the caller's argv and environment.
+  char* wipe_end = nullptr;
 
   // Descriptors. All numbers are moved out of the child's way by the guardian, so they are not const.
   FdMove* child_fds = nullptr;
@@ -122,6 +124,7 @@ struct InitMessage {
   Kind kind = Kind::kGo;
   int32_t status = 0;
   uint32_t fd_count = 0;
+  uint64_t time_ns = 0;  // kStarted, kExited: CLOCK_MONOTONIC just before the birth, just after the end.
   SetupMessage setup;
 };
 

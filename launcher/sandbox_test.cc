@@ -181,6 +181,16 @@ TEST_P(SandboxTest, TheEnvironmentIsTheOneThatWasAskedFor) {
   EXPECT_NE(result.out.find("HOME LANG PATH"), std::string::npos) << result.out;
 }
 
+TEST_P(SandboxTest, TheCallersArgumentsAndEnvironmentCannotBeReadInside) {
+  const Result result = Run("cat /proc/1/cmdline /proc/1/environ | tr -d '\\0'");
+  EXPECT_EQ(result.out, "") << result.out;
+}
+
+TEST_P(SandboxTest, WallTimeIsThatOfTheProgram) {
+  const Result result = Run("sleep 0.2");
+  EXPECT_GE(result.outcome.usage.wall_time, absl::Milliseconds(200));
+}
+
 TEST_P(SandboxTest, NoCgroupIsLeftBehind) {
   const Machine::Cgroups& cgroups = ThisMachine().cgroups;
   for (int i = 0; i < 5; ++i) Run("true");

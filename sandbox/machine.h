@@ -17,6 +17,8 @@ struct Machine {
   bool can_drop_groups = false;   // CAP_SETGID, and setgroups is not denied.
   uint32_t ownerless_base = 0;
   uint32_t ownerless_count = 0;
+  char* argument_begin = nullptr; // Where the kernel put this process's arguments and environment, which anyone may read
+  char* argument_end = nullptr;   // in /proc/PID/cmdline; null if unknown.
   bool has_proc_children = false; // /proc/PID/task/TID/children, by which a tree is walked.
 
   struct Cgroups {

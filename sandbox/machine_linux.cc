@@ -172,6 +172,24 @@ Machine::Cgroups FindCgroups() {
   return cgroups;
 }
 
+// proc(5), /proc/pid/stat: fields 48 to 51 are arg_start, arg_end, env_start, env_end.
+void FindArguments(Machine* machine) {
+  const std::string stat = ReadText("/proc/self/stat");
+  const size_t name_end = stat.rfind(')');
+  if (name_end == std::string::npos) return;
+  const std::vector<std::string> fields = absl::StrSplit(stat.substr(name_end + 2), absl::ByAnyChar(" \n"), absl::SkipEmpty());
+  constexpr size_t kArgStart = 48 - 3, kArgEnd = 49 - 3, kEnvStart = 50 - 3, kEnvEnd = 51 - 3;
+  uint64_t start = 0, end = 0, environment = 0, environment_end = 0;
+  if (fields.size() <= kEnvEnd || !absl::SimpleAtoi(fields[kArgStart], &start) || !absl::SimpleAtoi(fields[kArgEnd], &end) ||
+      !absl::SimpleAtoi(fields[kEnvStart], &environment) || !absl::SimpleAtoi(fields[kEnvEnd], &environment_end)) {
+    return;
+  }
+  // One block, in that order, unless somebody moved the fields by prctl(PR_SET_MM): then it is left alone.
+  if (start == 0 || end < start || environment != end || environment_end < environment) return;
+  machine->argument_begin = reinterpret_cast<char*>(start);
+  machine->argument_end = reinterpret_cast<char*>(environment_end);
+}
+
 Machine Look() {
   Machine machine;
   machine.uid = geteuid();
@@ -185,6 +203,7 @@ Machine Look() {
   }
   machine.can_drop_groups =
       HasCapability(CAP_SETGID) && !absl::StartsWith(ReadText("/proc/self/setgroups"), "deny");
+  FindArguments(&machine);
   machine.has_proc_children =
       access(absl::StrCat("/proc/self/task/", getpid(), "/children").c_str(), R_OK) == 0;
   machine.cgroups = FindCgroups();
