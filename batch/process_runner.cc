@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -51,6 +52,8 @@ class RunningProcess : public RunningJob {
       return stream;
     }
     if (!captured.valid()) return stream;
+    // The guardian wrote through the same file description, so that its offset is at the end.
+    if (lseek(captured.get(), 0, SEEK_SET) != 0) return stream;
     absl::StatusOr<std::string> content = ReadAll(captured.get(), "captured output", capture_bytes_);
     if (content.ok()) {
       stream.content = *std::move(content);

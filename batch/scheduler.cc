@@ -79,7 +79,8 @@ class Scheduler {
       }
       if (absl::IsInvalidArgument(running.status())) attempt.left = 0;
       JobEnd end;
-      end.outcome.ending = SetupFailed{.step = "launch", .detail = std::string(running.status().message())};
+      end.outcome.ending = SetupFailed{.step = absl::IsInvalidArgument(running.status()) ? "request" : "launch",
+                                       .detail = std::string(running.status().message())};
       end.outcome.start = absl::Now();
       BROOD_RETURN_IF_ERROR(Collect(std::move(attempt), std::move(end)));
     }

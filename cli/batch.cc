@@ -95,13 +95,19 @@ absl::StatusOr<BatchSettings> ReadSettings(const ParsedOptions& options) {
   return settings;
 }
 
-// Leaves the jobs that have a result in the journal out.
-absl::Status SkipFinished(const BatchSettings& settings, std::vector<Job>& jobs) {
+// Leaves the jobs that have a result in the journal out. False if one of those results is not ok.
+absl::StatusOr<bool> SkipFinished(const BatchSettings& settings, std::vector<Job>& jobs) {
   const absl::StatusOr<std::map<std::string, ResultHead>> done = ReadJournal(settings.results);
-  if (absl::IsNotFound(done.status())) return absl::OkStatus();  // Nothing was begun.
+  if (absl::IsNotFound(done.status())) return true;  // Nothing was begun.
   BROOD_RETURN_IF_ERROR(done.status());
-  std::erase_if(jobs, [&](const Job& job) { return done->contains(job.id); });
-  return absl::OkStatus();
+  bool all_ok = true;
+  std::erase_if(jobs, [&](const Job& job) {
+    const auto head = done->find(job.id);
+    if (head == done->end()) return false;
+    all_ok = all_ok && head->second.status == "ok";
+    return true;
+  });
+  return all_ok;
 }
 
 class Reporter : public BatchListener {
@@ -141,7 +147,10 @@ absl::StatusOr<int> RunBatch(std::vector<Job> jobs, BatchSettings& settings) {
   BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create());
   BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessRunner> runner, ProcessRunner::Create(settings.defaults));
   const size_t all = jobs.size();
-  if (settings.resume) BROOD_RETURN_IF_ERROR(SkipFinished(settings, jobs));
+  bool earlier_ok = true;
+  if (settings.resume) {
+    BROOD_ASSIGN_OR_RETURN(earlier_ok, SkipFinished(settings, jobs));
+  }
   if (settings.dry_run) return DryRun(jobs, settings, *runner);
   BROOD_ASSIGN_OR_RETURN(Journal journal, Journal::Open(settings.results, settings.journal));
   if (jobs.size() < all)
@@ -156,7 +165,7 @@ absl::StatusOr<int> RunBatch(std::vector<Job> jobs, BatchSettings& settings) {
   BROOD_RETURN_IF_ERROR(journal.Close());
   PrintError("batch", SummaryLine(*summary));
   if (summary->interrupted) return kExitInterrupted;
-  return summary->all_ok() ? kExitOk : kExitNegative;
+  return summary->all_ok() && earlier_ok ? kExitOk : kExitNegative;
 }
 
 }  // namespace

@@ -99,7 +99,7 @@ void Progress::Note(std::string_view text) {
   if (!shown_) return;
   Clear();
   absl::FPrintF(stderr, "%s\n", text);
-  last_ = absl::InfinitePast();
+  if (rewrites_) last_ = absl::InfinitePast();
 }
 
 void Progress::Clear() {

@@ -1,0 +1,148 @@
+// `brood batch` and the small commands, end to end.
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "cli/testdata/brood_under_test.h"
+#include "gtest/gtest.h"
+
+namespace brood {
+namespace {
+
+bool Contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+// The line of the result with this id.
+std::string ResultOf(const std::string& results, std::string_view id) {
+  for (const std::string_view line : absl::StrSplit(results, '\n')) {
+    if (Contains(line, absl::StrCat("\"id\":\"", id, "\""))) return std::string(line);
+  }
+  return "";
+}
+
+size_t LinesOf(std::string_view text) { return static_cast<size_t>(std::count(text.begin(), text.end(), '\n')); }
+
+TEST(BatchTest, JobsThatCannotRunTakeNoOtherWithThem) {
+  const std::string broken = TempFile("broken.json", "{\"extends\": \"strict\", \"syscals\": []}");
+  const std::string jobs = absl::StrCat(
+      R"({"id":"first","argv":["echo","hi"]})", "\n", R"({"id":"missing","argv":["no-such-program"]})", "\n",
+      R"({"id":"policy","argv":["true"],"policy":")", broken, "\"}\n",
+      R"({"id":"stdin","argv":["cat"],"stdin":"/nowhere"})", "\n", R"({"id":"last","argv":["printf","\\377"]})", "\n");
+  const Finished batch = RunBrood({"batch", "-"}, jobs);
+  EXPECT_EQ(batch.exit_code, 1);
+  EXPECT_EQ(LinesOf(batch.out), 5u) << batch.out;
+  EXPECT_TRUE(Contains(ResultOf(batch.out, "first"), R"("status":"ok")"));
+  EXPECT_TRUE(Contains(ResultOf(batch.out, "first"), R"("stdout":{"text":"hi\n","bytes":3,"truncated":false})"))
+      << ResultOf(batch.out, "first");
+  EXPECT_TRUE(Contains(ResultOf(batch.out, "missing"), R"("setup":{"step":"exec","errno":"ENOENT")"));
+  EXPECT_TRUE(Contains(ResultOf(batch.out, "policy"), R"(field \"syscals\": unknown; did you mean \"syscalls\"?)"))
+      << ResultOf(batch.out, "policy");
+  EXPECT_TRUE(Contains(ResultOf(batch.out, "stdin"), R"("status":"setup_failed")"));
+  EXPECT_TRUE(Contains(ResultOf(batch.out, "last"), R"("stdout":{"base64":"/w==","bytes":1,)"));
+  EXPECT_TRUE(Contains(batch.err, "5 jobs in ")) << batch.err;
+}
+
+TEST(BatchTest, BadJobLinesRunNothing) {
+  const std::string trace = TempFile("trace", "");
+  unlink(trace.c_str());
+  const std::string jobs = TempFile("bad.jsonl", absl::StrCat(R"({"argv":["touch",")", trace, R"("],"policy":"none"})",
+                                                              "\nbroken\n", R"({"argv":["a"],"id":"1"})", "\n"));
+  const Finished batch = RunBrood({"batch", jobs});
+  EXPECT_EQ(batch.exit_code, 2);
+  EXPECT_EQ(batch.out, "");
+  EXPECT_EQ(batch.err.find(jobs + ":2:1: not JSON"), 0u) << batch.err;
+  EXPECT_TRUE(Contains(batch.err, jobs + ":3: field \"id\": \"1\" is the id of line 1 already\n")) << batch.err;
+  EXPECT_NE(access(trace.c_str(), F_OK), 0);
+}
+
+TEST(BatchTest, ExitStatusTellsWhetherAllJobsAreOk) {
+  EXPECT_EQ(RunBrood({"batch", "-"}, "{\"argv\":[\"true\"]}").exit_code, 0);
+  EXPECT_EQ(RunBrood({"batch", "-"}, "{\"argv\":[\"false\"]}").exit_code, 1);
+  EXPECT_EQ(RunBrood({"batch", "-"}, "").exit_code, 0);
+  EXPECT_EQ(RunBrood({"batch"}).exit_code, 2);
+  EXPECT_EQ(RunBrood({"batch", "/nowhere.jsonl"}).exit_code, 2);
+  EXPECT_EQ(RunBrood({"batch", "-j", "0", "-"}).exit_code, 2);
+  EXPECT_EQ(RunBrood({"batch", "-", "-j", "2"}).exit_code, 2);
+}
+
+TEST(BatchTest, LimitsOfTheJobWinOverTheCommandLine) {
+  const Finished batch = RunBrood({"batch", "--wall-time", "100ms", "-"},
+                                  "{\"id\":\"short\",\"argv\":[\"sleep\",\"1000\"]}\n"
+                                  "{\"id\":\"long\",\"argv\":[\"true\"],\"limits\":{\"wall_time\":\"1h\"}}\n");
+  EXPECT_TRUE(Contains(ResultOf(batch.out, "short"), R"("status":"timeout")")) << batch.out;
+  EXPECT_TRUE(Contains(ResultOf(batch.out, "long"), R"("status":"ok")"));
+}
+
+TEST(BatchTest, AnInterruptEndsItWithAValidJournal) {
+  StartedBrood brood({"batch", "-j", "2", "-"},
+                     "{\"id\":\"quick\",\"argv\":[\"true\"]}\n{\"id\":\"slow\",\"argv\":[\"sleep\",\"1000\"]}\n");
+  EXPECT_TRUE(Contains(brood.ReadLine(), R"("id":"quick")"));
+  brood.Signal(SIGTERM);
+  const Finished batch = brood.Wait();
+  EXPECT_EQ(batch.exit_code, 130);
+  EXPECT_EQ(batch.out, "");
+  EXPECT_TRUE(Contains(batch.err, "1 without a result (interrupted)")) << batch.err;
+}
+
+TEST(BatchTest, ResumeRunsWhatHasNoResultAndCountsWhatHas) {
+  const std::string journal = TempFile("journal.jsonl", R"({"v":1,"id":"a","attempt":1,"status":"failed"})"
+                                                        "\n{\"v\":1,\"id\":\"b\",\"att");
+  const std::string jobs = "{\"id\":\"a\",\"argv\":[\"true\"]}\n{\"id\":\"b\",\"argv\":[\"true\"]}\n";
+  EXPECT_EQ(RunBrood({"batch", "--results", journal, "-"}, jobs).exit_code, 2);
+  EXPECT_EQ(RunBrood({"batch", "--results", journal, "--resume", "-"}, jobs).exit_code, 1);
+  const std::string content = FileContent(journal);
+  EXPECT_EQ(LinesOf(content), 2u) << content;
+  EXPECT_TRUE(Contains(ResultOf(content, "b"), R"("status":"ok")")) << content;
+  EXPECT_EQ(RunBrood({"status", journal}).out, "results\t2\nfailed\t1\nok\t1\n");
+}
+
+TEST(BatchTest, OutputDirectoryAndOrder) {
+  const std::string directory = TempFile("marker", "") + ".d";
+  const Finished batch = RunBrood(
+      {"batch", "--keep-order", "-j", "4", "--output-dir", directory, "-"},
+      "{\"id\":\"../up\",\"argv\":[\"sh\",\"-c\",\"echo out; echo err >&2\"]}\n{\"id\":\"z\",\"argv\":[\"true\"]}\n");
+  EXPECT_EQ(batch.exit_code, 0) << batch.err;
+  EXPECT_EQ(FileContent(directory + "/%2e.%2fup/stdout"), "out\n");
+  EXPECT_EQ(FileContent(directory + "/%2e.%2fup/stderr"), "err\n");
+  EXPECT_LT(batch.out.find("../up"), batch.out.find("\"id\":\"z\""));
+}
+
+TEST(BatchTest, DryRunPrintsCommandsAndRunsNothing) {
+  const std::string trace = TempFile("dry", "");
+  unlink(trace.c_str());
+  const Finished batch = RunBrood({"batch", "--dry-run", "--policy", "none", "-"},
+                                  absl::StrCat("{\"id\":\"a\",\"argv\":[\"touch\",\"", trace, "\",\"it's\"]}\n"));
+  EXPECT_EQ(batch.exit_code, 0);
+  EXPECT_EQ(batch.out, absl::StrCat("a\tnone\ttouch ", trace, " 'it'\\''s'\n"));
+  EXPECT_NE(access(trace.c_str(), F_OK), 0);
+}
+
+TEST(CommandsTest, UnknownOnesAreSuggested) {
+  const Finished unknown = RunBrood({"bacth"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_TRUE(Contains(unknown.err, "did you mean \"batch\"?")) << unknown.err;
+  EXPECT_EQ(RunBrood({}).exit_code, 2);
+  EXPECT_EQ(RunBrood({"help", "limits"}).exit_code, 0);
+  EXPECT_EQ(RunBrood({"--version"}).out.find("brood "), 0u);
+}
+
+TEST(CommandsTest, PolicyExplainsAndChecks) {
+  EXPECT_TRUE(Contains(RunBrood({"policy", "explain", "strict"}).out, "\"unlisted\": \"kill\""));
+  EXPECT_EQ(RunBrood({"policy", "explain", "nothing"}).exit_code, 2);
+  const std::string good = TempFile("good.json", "{\"extends\": \"strict\"}");
+  const std::string bad = TempFile("bad.json", "{\"extends\": \"strict\", \"x\": 1}");
+  EXPECT_EQ(RunBrood({"policy", "check", good}).exit_code, 0);
+  EXPECT_EQ(RunBrood({"policy", "check", bad}).exit_code, 1);
+}
+
+TEST(CommandsTest, DoctorListsEveryLayer) {
+  const Finished doctor = RunBrood({"doctor"});
+  EXPECT_LE(doctor.exit_code, 1);
+  EXPECT_EQ(LinesOf(doctor.out), 21u) << doctor.out;
+  EXPECT_TRUE(Contains(RunBrood({"doctor", "--json"}).out, "\"layer\":\"open_files\""));
+}
+
+}  // namespace
+}  // namespace brood

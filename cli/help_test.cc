@@ -1,0 +1,30 @@
+#include "cli/help.h"
+
+#include "absl/strings/str_split.h"
+#include "cli/options.h"
+#include "gtest/gtest.h"
+
+namespace brood {
+namespace {
+
+TEST(HelpTest, EveryPageFitsAScreen) {
+  for (const std::string& topic : HelpTopics()) {
+    const std::vector<std::string> lines = absl::StrSplit(HelpText(topic), '\n');
+    EXPECT_LE(lines.size(), 41u) << topic;
+    for (const std::string& line : lines) EXPECT_LE(line.size(), 100u) << topic << ": " << line;
+  }
+}
+
+TEST(HelpTest, EveryOptionIsOnSomePage) {
+  std::string all;
+  for (const std::string& topic : HelpTopics()) all += HelpText(topic);
+  for (const Option& option : AllOptions()) EXPECT_NE(all.find(option.name), std::string::npos) << option.name;
+}
+
+TEST(HelpTest, EveryCommandIsListed) {
+  for (const std::string& command : CommandNames()) EXPECT_NE(HelpText("brood").find(command), std::string::npos);
+  EXPECT_EQ(HelpText("nothing"), "");
+}
+
+}  // namespace
+}  // namespace brood

@@ -1,0 +1,145 @@
+// `brood run`, end to end: what it prints and what it exits with.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "cli/testdata/brood_under_test.h"
+#include "gtest/gtest.h"
+
+namespace brood {
+namespace {
+
+bool Contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+Finished RunHelper(std::string_view name, std::vector<std::string> options = {}) {
+  const std::string helper = Helper(name);
+  std::vector<std::string> args = {"run", "--ro", helper};
+  args.insert(args.end(), options.begin(), options.end());
+  args.push_back(helper);
+  return RunBrood(args);
+}
+
+TEST(RunTest, ExitsWithTheProgramsOwnCodeAndSaysNothing) {
+  for (const int code : {0, 1, 7, 124, 125, 126, 127, 137, 255}) {
+    const Finished run = RunBrood({"run", "--", "sh", "-c", "exit " + std::to_string(code)});
+    EXPECT_EQ(run.exit_code, code);
+    EXPECT_EQ(run.err, "");
+  }
+}
+
+TEST(RunTest, SignalsOfTheProgramAreTrue) {
+  EXPECT_EQ(RunHelper("raises_segv").exit_code, 128 + SIGSEGV);
+  EXPECT_EQ(RunHelper("raises_kill").exit_code, 128 + SIGKILL);
+  EXPECT_EQ(RunHelper("aborts").exit_code, 128 + SIGABRT);
+}
+
+TEST(RunTest, TheResultTellsExit137FromDeathByKill) {
+  const std::string killed = TempFile("killed.json", "");
+  RunHelper("raises_kill", {"--result", killed});
+  EXPECT_TRUE(Contains(FileContent(killed), R"("status":"signaled","exit_code":null,"signal":9)"))
+      << FileContent(killed);
+  const std::string exited = TempFile("exited.json", "");
+  RunBrood({"run", "--result", exited, "sh", "-c", "exit 137"});
+  EXPECT_TRUE(Contains(FileContent(exited), R"("status":"failed","exit_code":137,"signal":null)"))
+      << FileContent(exited);
+}
+
+TEST(RunTest, MissingAndNotExecutableProgramsAre127And126WithALine) {
+  const Finished missing = RunBrood({"run", "no-such-program"});
+  EXPECT_EQ(missing.exit_code, 127);
+  EXPECT_TRUE(Contains(missing.err, "ENOENT")) << missing.err;
+  const Finished plain = RunBrood({"run", "--", "/usr/share/dict/../../bin/../lib/os-release"});
+  EXPECT_EQ(plain.exit_code, 126) << plain.err;
+}
+
+TEST(RunTest, TheWallTimeLimitIs124WithALine) {
+  const Finished run = RunBrood({"run", "--wall-time", "100ms", "--", "sleep", "1000"});
+  EXPECT_EQ(run.exit_code, 124);
+  EXPECT_TRUE(Contains(run.err, "wall time limit")) << run.err;
+}
+
+TEST(RunTest, AViolationIs159AndNamesTheSystemCall) {
+  const std::string result = TempFile("violation.json", "");
+  const Finished run =
+      RunBrood({"run", "--policy", "strict", "--result", result, "--", "python3", "-c", "import os; os.setuid(0)"});
+  EXPECT_EQ(run.exit_code, 159);
+  EXPECT_TRUE(Contains(run.err, "setuid")) << run.err;
+  EXPECT_TRUE(Contains(FileContent(result), R"("violation":{"syscall":"setuid","nr":105,)")) << FileContent(result);
+}
+
+TEST(RunTest, TheOutputLimitIs153) { EXPECT_EQ(RunBrood({"run", "--output", "1K", "--", "yes"}).exit_code, 153); }
+
+TEST(RunTest, BadUsageIs125AndRunsNothing) {
+  const std::string trace = TempFile("trace", "");
+  unlink(trace.c_str());
+  const std::vector<std::vector<std::string>> cases = {
+      {"run"},
+      {"run", "--memory", "lots", "touch", trace},
+      {"run", "--polcy", "x", "touch", trace},
+      {"run", "--policy", "strikt", "touch", trace},
+      {"run", "--net", "allow:10.0.0.1:80", "touch", trace},
+      {"run", "--allow-weaker", "nothing", "touch", trace},
+      {"run", "--policy", "none", "--ro", "/usr", "touch", trace},
+      {"run", "--policy", "none", "--result", "/nowhere/result", "touch", trace},
+  };
+  for (const std::vector<std::string>& args : cases) {
+    const Finished run = RunBrood(args);
+    EXPECT_EQ(run.exit_code, 125) << args.back();
+    EXPECT_TRUE(Contains(run.err, "brood run: ")) << run.err;
+  }
+  EXPECT_NE(access(trace.c_str(), F_OK), 0);
+}
+
+TEST(RunTest, APolicyWithAnUnknownSystemCallNamesFileLineAndField) {
+  const std::string policy =
+      TempFile("p.json", "{\"extends\": \"strict\",\n \"syscalls\": [{\"names\": [\"foo\"], \"action\": \"allow\"}]}");
+  const Finished run = RunBrood({"run", "--policy", policy, "true"});
+  EXPECT_EQ(run.exit_code, 125);
+  EXPECT_EQ(run.err, "brood run: " + policy + ":2: field \"syscalls[0]\": unknown system call foo\n");
+}
+
+TEST(RunTest, ASignalIsForwarded) {
+  const std::string helper = Helper("exits_3_on_term");
+  StartedBrood brood({"run", "--ro", helper, helper});
+  ASSERT_EQ(brood.ReadLine(), "ready\n");
+  brood.Signal(SIGTERM);
+  EXPECT_EQ(brood.Wait().exit_code, 3);
+}
+
+TEST(RunTest, ASecondSignalKillsTheTree) {
+  const std::string helper = Helper("ignores_signals");
+  StartedBrood brood({"run", "--ro", helper, helper});
+  ASSERT_EQ(brood.ReadLine(), "ready\n");
+  // Two different ones: a second of the same kind may become one with the first. signal(7), "Queueing".
+  brood.Signal(SIGTERM);
+  brood.Signal(SIGINT);
+  EXPECT_EQ(brood.Wait().exit_code, 128 + SIGKILL);
+}
+
+TEST(RunTest, TheEnvironmentIsWhatWasAskedFor) {
+  const std::string file = TempFile("env", "# comment\nA=file\nB=file\n");
+  setenv("PASSED", "through", 1);
+  setenv("SECRET", "kept", 1);
+  const Finished run = RunBrood({"run", "--env-file", file, "--env", "B=option", "--env", "PASSED", "--", "env"});
+  EXPECT_TRUE(Contains(run.out, "A=file\n"));
+  EXPECT_TRUE(Contains(run.out, "B=option\n")) << run.out;
+  EXPECT_TRUE(Contains(run.out, "PASSED=through\n"));
+  EXPECT_FALSE(Contains(run.out, "SECRET"));
+  EXPECT_EQ(RunBrood({"run", "--clear-env", "--env", "A=b", "--", "/usr/bin/env"}).out, "A=b\n");
+}
+
+TEST(RunTest, TheResultFollowsTheProgramsOutputOnStdout) {
+  const Finished run = RunBrood({"run", "--result", "-", "echo", "hi"});
+  EXPECT_EQ(run.out.substr(0, 9), "hi\n{\"v\":1") << run.out;
+}
+
+TEST(RunTest, FilesAreSeenOnlyIfListed) {
+  const std::string file = TempFile("seen", "content");
+  EXPECT_EQ(RunBrood({"run", "--", "cat", file}).exit_code, 1);
+  EXPECT_EQ(RunBrood({"run", "--ro", file, "--", "cat", file}).out, "content");
+  EXPECT_EQ(RunBrood({"run", "--ro", file + ":/elsewhere", "--", "cat", "/elsewhere"}).out, "content");
+}
+
+}  // namespace
+}  // namespace brood

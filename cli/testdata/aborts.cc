@@ -1,0 +1,4 @@
+// Ends by abort().
+#include <cstdlib>
+
+int main() { abort(); }

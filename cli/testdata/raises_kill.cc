@@ -1,0 +1,4 @@
+// Ends by SIGKILL, its own.
+#include <csignal>
+
+int main() { raise(SIGKILL); }

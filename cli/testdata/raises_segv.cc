@@ -1,0 +1,4 @@
+// Ends by SIGSEGV.
+#include <csignal>
+
+int main() { raise(SIGSEGV); }
