@@ -139,7 +139,7 @@ absl::StatusOr<std::optional<DemoReport>> RunDemo(size_t wanted) {
     const JobEnd* end = ends[attack.job.id];
     if (end == nullptr) return absl::InternalError(absl::StrCat("no result of ", attack.job.id));
     report.hostile.push_back({.what = attack.what,
-                              .outcome = end->outcome.ToString(),
+                              .status = std::string(end->outcome.StatusWord()),
                               .stopped_by = StoppedBy(*end),
                               .problem = Judge(attack, *end),
                               .result = ResultLine(attack.job.id, 1, *end)});
@@ -159,6 +159,7 @@ absl::StatusOr<std::optional<DemoReport>> RunDemo(size_t wanted) {
     if (with == nullptr || without == nullptr) return absl::InternalError(absl::StrCat("no result of ", job.id));
     report.honest.push_back({.id = job.id,
                              .difference = Difference(*with, *without),
+                             .exit_code = without->outcome.exit_code(),
                              .bytes = without->stdout_stream.content.size() + without->stderr_stream.content.size()});
     if (report.enforced.empty()) {
       for (const auto& [layer, by] : with->outcome.enforced) report.enforced.emplace_back(LayerName(layer), by);

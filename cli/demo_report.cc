@@ -64,29 +64,31 @@ void PrintReport(const DemoReport& report, Colour colour, FILE* out) {
   absl::FPrintF(out, "\nhostile jobs among them\n");
   for (const HostileVerdict& verdict : report.hostile) {
     const bool stopped = verdict.problem.empty();
-    absl::FPrintF(out, "  %s%-7s%s  %-27s  %s\n", stopped ? good : bad, stopped ? "stopped" : "FAILED", off,
-                  verdict.what, verdict.outcome);
-    absl::FPrintF(out, "           %-27s  by %s\n", "", verdict.stopped_by);
-    if (!stopped) absl::FPrintF(out, "           %-27s  %s%s%s\n", "", bad, verdict.problem, off);
+    absl::FPrintF(out, "  %s%-7s%s  %-27s  %-9s  %s\n", stopped ? good : bad, stopped ? "stopped" : "FAILED", off,
+                  verdict.what, verdict.status, verdict.stopped_by);
+    if (!stopped) absl::FPrintF(out, "           %s%s%s\n", bad, verdict.problem, off);
   }
-  absl::FPrintF(out, "\nenforced:");
-  for (const auto& [layer, by] : report.enforced) absl::FPrintF(out, " %s (%s)", layer, by);
+  absl::FPrintF(out, "\nenforced\n");
+  for (const auto& [layer, by] : report.enforced) absl::FPrintF(out, "  %-14s  %s\n", layer, by);
 
   const size_t all = report.honest.size() + report.hostile.size();
-  absl::FPrintF(
-      out, "\n\n%u jobs in %.1f s: %.0f a second, %d at a time (the honest ones without a sandbox: %.0f a second)\n",
-      all, absl::ToDoubleSeconds(report.sandboxed_time), PerSecond(all, report.sandboxed_time), report.parallel,
-      PerSecond(report.honest.size(), report.plain_time));
+  absl::FPrintF(out,
+                "\n%u jobs in %.1f s: %.0f a second, %d at a time (the honest ones without a sandbox: %.0f a second)\n",
+                all, absl::ToDoubleSeconds(report.sandboxed_time), PerSecond(all, report.sandboxed_time),
+                report.parallel, PerSecond(report.honest.size(), report.plain_time));
   uint64_t bytes = 0;
   size_t named = 0;
+  size_t zero = 0;
   for (const HonestVerdict& verdict : report.honest) {
     bytes += verdict.bytes;
+    if (verdict.exit_code == 0) ++zero;
     if (!verdict.difference.empty() && ++named <= kNamedDifferences)
       absl::FPrintF(out, "%sdifferent%s  %s: %s\n", bad, off, verdict.id, verdict.difference);
   }
-  absl::FPrintF(
-      out, "%u of %u honest jobs gave the same stdout, stderr and exit code as without a sandbox (%u bytes compared)\n",
-      report.honest.size() - report.different(), report.honest.size(), bytes);
+  absl::FPrintF(out,
+                "%u of %u honest jobs gave the same stdout, stderr and exit code as without a sandbox (%u bytes "
+                "compared; %u exited with 0)\n",
+                report.honest.size() - report.different(), report.honest.size(), bytes, zero);
   absl::FPrintF(out, "%u of %u hostile jobs were stopped with the right outcome\n",
                 report.hostile.size() - report.not_stopped(), report.hostile.size());
   absl::FPrintF(out, "%s%s%s\n", report.passed() ? good : bad, report.passed() ? "passed" : "FAILED", off);
@@ -97,7 +99,10 @@ absl::Status WriteReportJson(const DemoReport& report, const std::string& path) 
   using nlohmann::json;
   json honest = json::array();
   for (const HonestVerdict& verdict : report.honest) {
-    honest.push_back({{"id", verdict.id}, {"identical", verdict.difference.empty()}, {"bytes", verdict.bytes}});
+    honest.push_back({{"id", verdict.id},
+                      {"identical", verdict.difference.empty()},
+                      {"exit_code", verdict.exit_code},
+                      {"bytes", verdict.bytes}});
     if (!verdict.difference.empty()) honest.back()["difference"] = verdict.difference;
   }
   json hostile = json::array();
@@ -105,7 +110,7 @@ absl::Status WriteReportJson(const DemoReport& report, const std::string& path) 
     hostile.push_back({{"what", verdict.what},
                        {"stopped", verdict.problem.empty()},
                        {"stopped_by", verdict.stopped_by},
-                       {"outcome", verdict.outcome},
+                       {"status", verdict.status},
                        {"result", json::parse(verdict.result, nullptr, /*allow_exceptions=*/false)}});
     if (!verdict.problem.empty()) hostile.back()["problem"] = verdict.problem;
   }

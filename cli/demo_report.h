@@ -17,12 +17,13 @@ namespace brood {
 struct HonestVerdict {
   std::string id;
   std::string difference;  // Empty: the same stdout, stderr and exit code.
+  int exit_code = 0;       // Without a sandbox. Outcome::exit_code().
   uint64_t bytes = 0;      // Compared.
 };
 
 struct HostileVerdict {
   std::string what;
-  std::string outcome;  // For people.
+  std::string status;  // Outcome::StatusWord().
   std::string stopped_by;
   std::string problem;  // Empty: stopped, with the right outcome, and no harm was done.
   std::string result;   // The job's result, as JSON.

@@ -8,6 +8,8 @@
 
 int main(int argc, char** argv) {
   if (argc != 2 || strcmp(argv[1], "sandboxed") != 0) return Usage("stops_parent sandboxed");
-  Attempt("stop the parent", getppid() > 0 ? kill(getppid(), SIGSTOP) : -1);
+  // That the call returns 0 says nothing: the kernel drops the signal if the parent is pid 1 of this namespace.
+  if (kill(getppid(), SIGSTOP) == 0) puts("sent");
+  fflush(stdout);
   for (;;) pause();
 }
