@@ -92,13 +92,14 @@ def count_events(lines, counts):
         status = result.get("status", "NO_STATUS")
         xml = [o["uri"] for o in result.get("testActionOutput", []) if o["name"] == "test.xml" and "uri" in o]
         failed = 0
+        reason = status.lower().replace("_", " ")
         if xml and os.path.exists(local_path(xml[0])):
             failed = count_xml(local_path(xml[0]), label, status, counts)
+            reason += ", though none of its cases did"
         elif status == "PASSED":
             counts.passed += 1
         if status not in ("PASSED", "FLAKY") and not failed:
-            # The cases in the file all passed, but the program did not end well.
-            counts.failed.append((label, status.lower().replace("_", " ") + ", though none of its cases did"))
+            counts.failed.append((label, reason))
     for label, reason in problems.items():
         if label not in tested:
             counts.failed.append((label, reason))
@@ -152,4 +153,5 @@ def main():
     sys.exit(1 if counts.failed else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()
