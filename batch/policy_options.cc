@@ -1,9 +1,13 @@
 #include "batch/policy_options.h"
 
+#include <linux/netlink.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -25,6 +29,67 @@ std::string Normal(std::string_view path) {
   return normal;
 }
 
+bool Names(const SyscallRule& rule, std::string_view name) { return absl::c_linear_search(rule.names, name); }
+
+// Rules of the nearest file win for each system call as a whole, so those about other families come along.
+void AllowSocketFamilies(bool routes, Policy& policy) {
+  unsigned nearest = 0;
+  unsigned socket_layer = 0;
+  for (const SyscallRule& rule : policy.syscalls) {
+    nearest = std::max(nearest, rule.layer);
+    if (Names(rule, "socket")) socket_layer = std::max(socket_layer, rule.layer);
+  }
+  // The family is an int: what a register has above it does not count.
+  const auto family = [](uint64_t value) {
+    return ArgumentRule{.index = 0, .op = ArgumentRule::Op::kMaskedEqual, .value = value, .mask = 0xffffffff};
+  };
+  std::vector<SyscallRule> rules = {{.names = {"@sockets"}},
+                                    {.names = {"socket"}, .args = {family(AF_INET)}},
+                                    {.names = {"socket"}, .args = {family(AF_INET6)}}};
+  // Name resolution asks which addresses this machine has.
+  if (routes)
+    rules.push_back({.names = {"socket"}, .args = {family(AF_NETLINK), {.index = 2, .value = NETLINK_ROUTE}}});
+  for (const SyscallRule& rule : policy.syscalls) {
+    const bool about_a_family = rule.args.size() == 1 && rule.args[0].index == 0;
+    if (!Names(rule, "socket") || rule.layer != socket_layer || !about_a_family) continue;
+    const uint64_t value = rule.args[0].value;
+    if (value == AF_INET || value == AF_INET6) continue;
+    rules.push_back(rule);
+    rules.back().names = {"socket"};
+  }
+  for (SyscallRule& rule : rules) {
+    rule.layer = nearest + 1;
+    policy.syscalls.push_back(std::move(rule));
+  }
+}
+
+// The files that `networked` has and `default` lacks: what name resolution and TLS read.
+absl::Status ShowResolverFiles(Policy& policy) {
+  BROOD_ASSIGN_OR_RETURN(const Policy networked, BuiltinPolicy("networked"));
+  BROOD_ASSIGN_OR_RETURN(const Policy base, BuiltinPolicy("default"));
+  const auto has = [](const Policy& where, const FileRule& rule) {
+    return absl::c_any_of(where.files, [&](const FileRule& other) { return other.destination == rule.destination; });
+  };
+  for (const FileRule& rule : networked.files) {
+    if (!has(base, rule) && !has(policy, rule)) policy.files.push_back(rule);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ApplyNetwork(const Network& network, Policy& policy) {
+  policy.network = network;
+  const bool shares_the_machines = network.mode == NetworkMode::kHost;
+  if (shares_the_machines) {
+    policy.namespaces.erase(Layer::kNet);
+  } else {
+    policy.namespaces.insert(Layer::kNet);
+  }
+  if (network.mode == NetworkMode::kNone) return absl::OkStatus();
+  if (policy.filter_syscalls) AllowSocketFamilies(shares_the_machines, policy);
+  if (shares_the_machines && policy.namespaces.contains(Layer::kMount)) return ShowResolverFiles(policy);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void ApplyLimits(const Limits& nearer, Limits& limits) {
@@ -44,17 +109,10 @@ absl::Status ApplyPolicyOptions(const PolicyOptions& options, Policy& policy) {
         absl::StrCat("policy \"", policy.name, "\" shows the whole machine, so that file rules (",
                      options.files[0].destination, ") have no effect; use strict, default or networked"));
   }
+  if (options.network.has_value()) BROOD_RETURN_IF_ERROR(ApplyNetwork(*options.network, policy));
   for (const FileRule& rule : options.files) {
     std::erase_if(policy.files, [&](const FileRule& base) { return base.destination == rule.destination; });
     policy.files.push_back(rule);
-  }
-  if (options.network.has_value()) {
-    policy.network = *options.network;
-    if (policy.network.mode == NetworkMode::kHost) {
-      policy.namespaces.erase(Layer::kNet);
-    } else {
-      policy.namespaces.insert(Layer::kNet);
-    }
   }
   if (options.hostname.has_value()) {
     policy.hostname = *options.hostname;

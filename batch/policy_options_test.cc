@@ -1,5 +1,9 @@
 #include "batch/policy_options.h"
 
+#include <sys/socket.h>
+
+#include <set>
+
 #include "gtest/gtest.h"
 
 namespace brood {
@@ -34,6 +38,20 @@ TEST(PolicyOptionsTest, ANetworkModeBringsOrDropsItsNamespace) {
   options.network = ParseNetwork("loopback").value();
   ASSERT_TRUE(ApplyPolicyOptions(options, policy).ok());
   EXPECT_TRUE(policy.namespaces.contains(Layer::kNet));
+}
+
+TEST(PolicyOptionsTest, ANetworkModeBringsItsSocketRulesAndLeavesThoseOfOtherFamilies) {
+  Policy policy = BuiltinPolicy("strict").value();
+  PolicyOptions options;
+  options.network = ParseNetwork("loopback").value();
+  ASSERT_TRUE(ApplyPolicyOptions(options, policy).ok());
+  std::set<std::pair<uint64_t, SyscallAction>> families;
+  for (const SyscallRule& rule : policy.syscalls) {
+    if (rule.layer == 1 && rule.names[0] == "socket") families.emplace(rule.args[0].value, rule.action);
+  }
+  EXPECT_EQ(families, (std::set<std::pair<uint64_t, SyscallAction>>{{AF_UNIX, SyscallAction::kErrno},
+                                                                    {AF_INET, SyscallAction::kAllow},
+                                                                    {AF_INET6, SyscallAction::kAllow}}));
 }
 
 TEST(PolicyOptionsTest, FileRulesThatWouldHideNothingAreRefused) {

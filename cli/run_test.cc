@@ -134,6 +134,17 @@ TEST(RunTest, TheResultFollowsTheProgramsOutputOnStdout) {
   EXPECT_EQ(run.out.substr(0, 9), "hi\n{\"v\":1") << run.out;
 }
 
+TEST(RunTest, ANetworkModeBringsItsSocketRules) {
+  const std::string script = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print('bound')";
+  for (const char* policy : {"strict", "default"}) {
+    for (const char* mode : {"loopback", "host"}) {
+      const Finished run = RunBrood({"run", "--policy", policy, "--net", mode, "--", "python3", "-c", script});
+      EXPECT_EQ(run.out, "bound\n") << policy << " " << mode << ": " << run.err;
+    }
+  }
+  EXPECT_EQ(RunBrood({"run", "--policy", "strict", "--", "python3", "-c", script}).exit_code, 159);
+}
+
 TEST(RunTest, FilesAreSeenOnlyIfListed) {
   const std::string file = TempFile("seen", "content");
   EXPECT_EQ(RunBrood({"run", "--", "cat", file}).exit_code, 1);
