@@ -100,7 +100,10 @@ void ExitFromAThread() {
 }
 BROOD_TARGET(ExitFromAThread);
 
-void Raise(int signal) { raise(signal); }
+void Raise(int signal) {
+  ::signal(signal, SIG_DFL);  // A sanitizer may have a handler for it, and would exit instead.
+  raise(signal);
+}
 BROOD_TARGET(Raise);
 
 void PrintWithoutFlush(std::string text) { std::fputs(text.c_str(), stdout); }

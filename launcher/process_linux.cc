@@ -114,6 +114,14 @@ absl::Status CheckOwner(const ProcessState* state, std::string_view operation) {
   return absl::OkStatus();
 }
 
+// The guardian wrote through the same description, so it stands at the end.
+UniqueFd Take(ProcessState* state, int stream) {
+  if (state == nullptr) return UniqueFd();
+  UniqueFd captured = std::move(state->captured[stream]);
+  if (captured.valid()) lseek(captured.get(), 0, SEEK_SET);
+  return captured;
+}
+
 // Closing the socket makes the guardian kill the tree; it may have been stopped by a hostile child.
 void KillAndReap(ProcessState* state) {
   if (state->owner != getpid()) {
@@ -204,8 +212,8 @@ const std::string& Process::name() const {
 
 bool Process::daemon() const { return state_ != nullptr && state_->daemon; }
 int Process::sentinel() const { return state_ != nullptr ? state_->sentinel.get() : -1; }
-UniqueFd Process::TakeStdout() { return state_ != nullptr ? std::move(state_->captured[0]) : UniqueFd(); }
-UniqueFd Process::TakeStderr() { return state_ != nullptr ? std::move(state_->captured[1]) : UniqueFd(); }
+UniqueFd Process::TakeStdout() { return Take(state_.get(), 0); }
+UniqueFd Process::TakeStderr() { return Take(state_.get(), 1); }
 
 
 absl::Status AwaitStarted(Process& process) {
