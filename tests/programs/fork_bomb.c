@@ -32,7 +32,7 @@ static int CountedBomb(int wanted) {
 }
 
 int main(int argc, char** argv) {
-  if (argc != 2) return Usage("fork_bomb sandboxed | COUNT");
+  if (argc < 2) return Usage("fork_bomb sandboxed | COUNT");
   if (strcmp(argv[1], "sandboxed") != 0) return CountedBomb(atoi(argv[1]));
   for (;;) {
     if (fork() < 0) sched_yield();

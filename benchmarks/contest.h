@@ -1,0 +1,69 @@
+// Measures contestants side by side: each round runs every one of them once, in an order of its own, so that whatever
+// else the machine does hits all alike. Ratios within one run are worth comparing; times are not.
+//
+//   Contest contest("program", "vfork+exec+wait");
+//   contest.Add("vfork+exec+wait", [] { ... return absl::OkStatus(); });
+//   contest.Add("library, strict", [&] { ... });
+//   contest.Run(300);
+//   for (const Row& row : contest.Rows()) ...
+#ifndef BROOD_BENCHMARKS_CONTEST_H_
+#define BROOD_BENCHMARKS_CONTEST_H_
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace brood {
+
+struct Row {
+  std::string workload;
+  std::string contestant;
+  int n = 0;
+  double p50_us = 0;
+  double p99_us = 0;
+  double per_second = 0;      // One after the other: 1 / mean.
+  double ratio_to_floor = 0;  // Of the p50s of this run.
+};
+
+struct Skipped {
+  std::string workload;
+  std::string contestant;
+  std::string reason;
+};
+
+class Contest {
+ public:
+  // `floor` is the contestant that the others are compared with.
+  Contest(std::string workload, std::string floor) : workload_(std::move(workload)), floor_(std::move(floor)) {}
+
+  void Add(std::string name, std::function<absl::Status()> once) {
+    contestants_.push_back({.name = std::move(name), .once = std::move(once), .times_us = {}});
+  }
+  void Skip(std::string name, std::string reason) {
+    skipped_.push_back({.workload = workload_, .contestant = std::move(name), .reason = std::move(reason)});
+  }
+
+  // Some rounds to warm up, then `rounds` that count. A contestant that fails is skipped from then on, with its reason.
+  void Run(int rounds);
+
+  std::vector<Row> Rows() const;
+  const std::vector<Skipped>& skipped() const { return skipped_; }
+
+ private:
+  struct Contestant {
+    std::string name;
+    std::function<absl::Status()> once;
+    std::vector<double> times_us;
+  };
+  std::string workload_;
+  std::string floor_;
+  std::vector<Contestant> contestants_;
+  std::vector<Skipped> skipped_;
+};
+
+}  // namespace brood
+
+#endif  // BROOD_BENCHMARKS_CONTEST_H_

@@ -1,0 +1,230 @@
+// The brood program as its users meet it: exit codes, results, errors.
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "cli/runfiles.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/harness.h"
+
+namespace brood {
+namespace {
+
+std::string BroodPath() {
+  if (const char* copied = getenv("BROOD_TEST_CLI"); copied != nullptr) return copied;
+  return std::filesystem::canonical(RunfilesDirectory("cli").value() + "/brood").string();
+}
+
+PlainRun Brood(std::vector<std::string> args) {
+  args.insert(args.begin(), BroodPath());
+  return RunPlain(args);
+}
+
+// `brood run OPTIONS -- PROGRAM ARGS` of one of tests/programs.
+std::vector<std::string> RunArgs(std::vector<std::string> options, std::vector<std::string> argv) {
+  std::vector<std::string> args = {"run"};
+  args.insert(args.end(), options.begin(), options.end());
+  args.insert(args.end(), {"--ro", absl::StrCat(ProgramPath(argv[0]), ":", ProgramInside(argv[0])), "--"});
+  argv[0] = ProgramInside(argv[0]);
+  args.insert(args.end(), argv.begin(), argv.end());
+  return args;
+}
+
+int RunCode(std::vector<std::string> options, std::vector<std::string> argv) {
+  return Brood(RunArgs(std::move(options), std::move(argv))).code;
+}
+
+std::string FileContent(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+}
+
+void Write(const std::string& path, std::string_view text) { std::ofstream(path, std::ios::binary) << text; }
+
+TEST(CliRunTest, TheExitStatusIsTheProgramsOwn) {
+  for (int code : {0, 1, 7, 137, 255}) EXPECT_EQ(RunCode({}, {"exits_with", absl::StrCat(code)}), code);
+}
+
+TEST(CliRunTest, SignalsAndLimitsHaveTheirCodes) {
+  EXPECT_EQ(RunCode({}, {"raises_segv"}), 128 + SIGSEGV);
+  EXPECT_EQ(RunCode({}, {"raises_kill"}), 128 + SIGKILL);
+  EXPECT_EQ(RunCode({}, {"aborts"}), 128 + SIGABRT);
+  EXPECT_EQ(RunCode({"--wall-time", "300ms"}, {"sleeps_forever"}), 124);
+  EXPECT_EQ(RunCode({"--cpu-time", "1s"}, {"spins_forever"}), 152);
+  EXPECT_EQ(RunCode({"--output", "1M"}, {"writes_forever"}), 153);
+  EXPECT_EQ(RunCode({"--policy", "strict"}, {"mounts_tmpfs"}), 159);
+}
+
+TEST(CliRunTest, MissingAndNotExecutableProgramsAreToldApart) {
+  EXPECT_EQ(Brood({"run", "--", "brood-e2e-no-such-program"}).code, 127);
+  EXPECT_EQ(Brood({"run", "--", "/usr/share"}).code, 126);
+}
+
+TEST(CliRunTest, BadUsageIsBroodsOwnFailure) {
+  for (const std::vector<std::string>& args :
+       std::vector<std::vector<std::string>>{{"run"},
+                                             {"run", "--no-such-option", "--", "true"},
+                                             {"run", "--memory", "lots", "--", "true"},
+                                             {"run", "--policy", "no-such-policy", "--", "true"}}) {
+    const PlainRun run = Brood(args);
+    EXPECT_EQ(run.code, 125);
+    EXPECT_NE(run.err, "");
+    EXPECT_EQ(run.out, "");
+  }
+}
+
+TEST(CliRunTest, ThePolicyFileWithAnUnknownSystemCallIsRefused) {
+  TemporaryDirectory directory;
+  const std::string file = directory.path() + "/policy.json";
+  Write(file, "{ \"extends\": \"strict\",\n  \"syscalls\": [{\"names\": [\"opnat\"], \"action\": \"allow\"}] }\n");
+  const PlainRun run = Brood({"run", "--policy", file, "--", "true"});
+  EXPECT_EQ(run.code, 125);
+  EXPECT_TRUE(absl::StrContains(run.err, "opnat")) << run.err;
+  EXPECT_EQ(Brood({"policy", "check", file}).code, 1);
+}
+
+TEST(CliRunTest, AMemoryLimitIsEnforcedOrRefusedUnlessAllowedWeaker) {
+  TemporaryDirectory directory;
+  const std::string result = directory.path() + "/result.json";
+  const PlainRun run = Brood({"run", "--memory", "64M", "--result", result, "--", "true"});
+  if (run.code == 0) {
+    EXPECT_TRUE(absl::StrContains(FileContent(result), "\"memory\":\"cgroup")) << FileContent(result);
+  } else {
+    EXPECT_EQ(run.code, 125);
+    EXPECT_TRUE(absl::StrContains(run.err, "--allow-weaker memory")) << run.err;
+  }
+  EXPECT_EQ(Brood({"run", "--memory", "64M", "--allow-weaker", "memory", "--", "true"}).code, 0);
+}
+
+TEST(CliRunTest, TheResultNamesTheViolation) {
+  TemporaryDirectory directory;
+  const std::string result = directory.path() + "/result.json";
+  EXPECT_EQ(RunCode({"--policy", "strict", "--result", result}, {"mounts_tmpfs"}), 159);
+  const std::string text = FileContent(result);
+  for (const char* part : {"\"status\":\"violation\"", "\"syscall\":\"mount\"", "\"nr\":165", "\"exit_code\":null"}) {
+    EXPECT_TRUE(absl::StrContains(text, part)) << part << " in " << text;
+  }
+}
+
+// Starts `brood run` and gives its pid; its standard output leads to `out`.
+pid_t StartBrood(std::vector<std::string> args, const std::string& out) {
+  args.insert(args.begin(), BroodPath());
+  const pid_t pid = fork();
+  if (pid != 0) return pid;
+  dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
+  dup2(open(out.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600), STDOUT_FILENO);
+  std::vector<char*> words;
+  for (std::string& word : args) words.push_back(word.data());
+  words.push_back(nullptr);
+  execv(words[0], words.data());
+  _exit(127);
+}
+
+int Wait(pid_t pid) {
+  int status = 0;
+  waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+TEST(CliRunTest, SignalsAreForwardedToTheProgram) {
+  TemporaryDirectory directory;
+  const std::string out = directory.path() + "/out";
+  const pid_t pid = StartBrood(RunArgs({}, {"traps_term"}), out);
+  EXPECT_TRUE(WaitFor([&] { return FileContent(out) == "trapping\n"; }));
+  kill(pid, SIGTERM);
+  EXPECT_EQ(Wait(pid), 0);
+}
+
+TEST(CliRunTest, ASecondSignalKillsTheTree) {
+  TemporaryDirectory directory;
+  const std::string out = directory.path() + "/out";
+  const std::string token = absl::StrCat("token-second-", getpid());
+  const pid_t pid = StartBrood(RunArgs({}, {"ignores_all_signals", token}), out);
+  EXPECT_TRUE(WaitFor([&] { return FileContent(out) == "ignoring\n"; }));
+  kill(pid, SIGTERM);
+  // Not ended by the first. There is nothing to wait for here but time.
+  const auto ended = [&] {
+    siginfo_t info = {};
+    return waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0;
+  };
+  EXPECT_FALSE(WaitFor(ended, absl::Milliseconds(200)));
+  kill(pid, SIGTERM);
+  EXPECT_EQ(Wait(pid), 128 + SIGKILL);
+  // brood itself, whose command line has the token too, is gone as well.
+  EXPECT_TRUE(ProcessesNamed(token).empty());
+}
+
+TEST(CliRunTest, KillingBroodKillsTheTree) {
+  TemporaryDirectory directory;
+  const std::string out = directory.path() + "/out";
+  const std::string token = absl::StrCat("token-owner-", getpid());
+  const pid_t pid = StartBrood(RunArgs({}, {"sleeps_forever", token}), out);
+  EXPECT_TRUE(WaitFor([&] { return FileContent(out) == "asleep\n"; }));
+  kill(pid, SIGKILL);
+  EXPECT_EQ(Wait(pid), -SIGKILL);
+  EXPECT_TRUE(WaitFor([&] { return ProcessesNamed(token).empty(); }));
+}
+
+TEST(CliBatchTest, BadLinesAreReportedBeforeAnythingRuns) {
+  TemporaryDirectory directory;
+  const std::string jobs = directory.path() + "/jobs.jsonl";
+  const std::string results = directory.path() + "/results.jsonl";
+  Write(jobs,
+        "{\"id\":\"a\",\"argv\":[\"true\"]}\n"
+        "{\"id\":\"b\",\"argv\":[\"true\"]\n"
+        "{\"id\":\"c\",\"argv\":[\"true\"],\"colour\":\"red\"}\n"
+        "{\"id\":\"a\",\"argv\":[\"true\"]}\n");
+  const PlainRun run = Brood({"batch", "--results", results, jobs});
+  EXPECT_EQ(run.code, 2);
+  for (const char* place : {"jobs.jsonl:2", "jobs.jsonl:3", "jobs.jsonl:4"}) {
+    EXPECT_TRUE(absl::StrContains(run.err, place)) << place << " in " << run.err;
+  }
+  EXPECT_FALSE(absl::StrContains(FileContent(results), "\"id\"")) << FileContent(results);
+}
+
+TEST(CliBatchTest, AJobThatCannotStartTakesNoOtherWithIt) {
+  TemporaryDirectory directory;
+  const std::string jobs = directory.path() + "/jobs.jsonl";
+  const std::string results = directory.path() + "/results.jsonl";
+  Write(jobs,
+        "{\"id\":\"first\",\"argv\":[\"true\"]}\n"
+        "{\"id\":\"missing\",\"argv\":[\"/no/such/program\"]}\n"
+        "{\"id\":\"crash\",\"argv\":[\"sh\",\"-c\",\"kill -SEGV $$\"],\"policy\":\"strict\"}\n"
+        "{\"id\":\"last\",\"argv\":[\"echo\",\"done\"]}\n");
+  const PlainRun run = Brood({"batch", "-j", "2", "--results", results, jobs});
+  EXPECT_EQ(run.code, 1) << run.err;
+  const std::string text = FileContent(results);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 4) << text;
+  for (const char* part : {"\"status\":\"setup_failed\"", "\"status\":\"signaled\"", "done\\n"}) {
+    EXPECT_TRUE(absl::StrContains(text, part)) << part << " in " << text;
+  }
+}
+
+TEST(CliTest, VersionAndUnknownCommands) {
+  EXPECT_EQ(Brood({"--version"}).code, 0);
+  EXPECT_EQ(Brood({"rnu"}).code, 2);
+  const PlainRun doctor = Brood({"doctor"});
+  EXPECT_TRUE(doctor.code == 0 || doctor.code == 1) << doctor.err;
+  EXPECT_TRUE(absl::StrContains(doctor.out, "seccomp")) << doctor.out;
+}
+
+TEST(CliDemoTest, ASmallDemoPasses) {
+  TemporaryDirectory directory;
+  const std::string json = directory.path() + "/demo.json";
+  const PlainRun run = Brood({"demo", "--jobs", "24", "--json", json});
+  EXPECT_EQ(run.code, 0) << run.out << run.err;
+  EXPECT_TRUE(absl::StrContains(FileContent(json), "\"passed\": true"));
+}
+
+}  // namespace
+}  // namespace brood
