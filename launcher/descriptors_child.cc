@@ -32,7 +32,10 @@ void ForEach(LaunchRecord* record, Visit visit) {
     visit(&stream.pipe);
     visit(&stream.sink);
   }
-  for (size_t i = 0; i < record->cgroup.count; ++i) visit(&record->cgroup.directories[i].fd);
+  for (size_t i = 0; i < record->cgroup.count; ++i) {
+    visit(&record->cgroup.directories[i].fd);
+    visit(&record->cgroup.directories[i].tasks_fd);
+  }
 }
 
 struct Kept {
@@ -86,6 +89,7 @@ void KeepInitDescriptors(const LaunchRecord& record) {
   for (size_t i = 0; i < record.child_fd_count; ++i) kept.Add(record.child_fds[i].source);
   kept.Add(record.init_socket);
   kept.Add(record.target.executable_fd);
+  for (size_t i = 0; i < record.cgroup.count; ++i) kept.Add(record.cgroup.directories[i].tasks_fd);
   CloseAllBut(kept.numbers, kept.count);
 }
 

@@ -45,7 +45,10 @@ bool SetUp(const LaunchRecord& record, int* sources, SetupMessage* failure) {
   if ((plan.namespaces & CLONE_NEWPID) == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
     return Fail(failure, "tree", errno, "PR_SET_CHILD_SUBREAPER");
   }
-  // Only now, when the guardian has put us into our cgroup: that becomes the root of the new namespace.
+  if (const int error = EnterOwnCgroups(record.cgroup); error != 0) {
+    return Fail(failure, "cgroup", error, "enter the child's cgroup");
+  }
+  // Only now, when we are in our cgroup: that becomes the root of the new namespace.
   // cgroup_namespaces(7).
   if ((plan.namespaces & CLONE_NEWCGROUP) != 0 && unshare(CLONE_NEWCGROUP) != 0) {
     return Fail(failure, "cgroup namespace", errno, "unshare");

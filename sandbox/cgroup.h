@@ -43,6 +43,7 @@ class Cgroups {
     CgroupRecord::Role role;
     std::string path;
     UniqueFd fd;
+    UniqueFd tasks;  // Version 1 only.
   };
   absl::Status Make(CgroupRecord::Role role, const std::string& parent, const std::string& name);
 

@@ -30,8 +30,16 @@ int EnterCgroups(const CgroupRecord& record, pid_t pid) {
   Text<24> text;
   text.AddNumber(static_cast<uint64_t>(pid));
   for (size_t i = 0; i < record.count; ++i) {
+    if (record.directories[i].tasks_fd >= 0) continue;
     const int error = WriteFile(record.directories[i].fd, "cgroup.procs", text.c_str(), text.length());
     if (error != 0) return error;
+  }
+  return 0;
+}
+
+int EnterOwnCgroups(const CgroupRecord& record) {
+  for (size_t i = 0; i < record.count; ++i) {
+    if (record.directories[i].tasks_fd >= 0 && write(record.directories[i].tasks_fd, "0", 1) != 1) return errno;
   }
   return 0;
 }

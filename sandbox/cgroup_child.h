@@ -19,6 +19,7 @@ struct CgroupRecord {
   struct Directory {
     Role role = Role::kUnified;
     int fd = -1;                 // O_PATH.
+    int tasks_fd = -1;           // Version 1: its `tasks`, open for writing with the caller's rights.
     const char* path = nullptr;  // To remove it by.
   };
   Directory directories[kMaxCgroups];
@@ -37,8 +38,13 @@ struct CgroupUsage {
 
 namespace child {
 
-// Puts `pid` (of the guardian's namespace) into every directory. Returns 0 or an errno value.
+// Puts `pid` (of the guardian's namespace) into every directory of version 2. Returns 0 or an errno value.
 int EnterCgroups(const CgroupRecord& record, pid_t pid);
+
+// Puts the calling process, which must have one thread, into every directory of version 1. A thread that moves itself is
+// the one case for which the kernel does not take its lock over all processes of the machine, whose other side waits for
+// an RCU grace period: microseconds instead of milliseconds. kernel/cgroup/cgroup.c, cgroup_procs_write_start().
+int EnterOwnCgroups(const CgroupRecord& record);
 
 CgroupUsage ReadCgroupUsage(const CgroupRecord& record);
 

@@ -32,8 +32,12 @@ Cgroups::~Cgroups() {
 absl::Status Cgroups::Make(CgroupRecord::Role role, const std::string& parent, const std::string& name) {
   const std::string path = absl::StrCat(parent, "/", name);
   if (mkdir(path.c_str(), 0755) != 0) return ErrnoStatus(errno, "mkdir", path, ThisMachine().cgroups.why_not);
-  directories_.push_back({role, path, UniqueFd(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC))});
+  directories_.push_back({role, path, UniqueFd(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)), UniqueFd()});
   if (!directories_.back().fd.valid()) return ErrnoStatus(errno, "open", path);
+  if (role != CgroupRecord::Role::kUnified) {
+    directories_.back().tasks.reset(openat(directories_.back().fd.get(), "tasks", O_WRONLY | O_CLOEXEC));
+    if (!directories_.back().tasks.valid()) return ErrnoStatus(errno, "open", absl::StrCat(path, "/tasks"));
+  }
   return absl::OkStatus();
 }
 
@@ -84,7 +88,7 @@ absl::StatusOr<Cgroups> Cgroups::Create(const CgroupRequest& request) {
 CgroupRecord Cgroups::Record() const {
   CgroupRecord record;
   for (const Directory& directory : directories_) {
-    record.directories[record.count++] = {directory.role, directory.fd.get(), directory.path.c_str()};
+    record.directories[record.count++] = {directory.role, directory.fd.get(), directory.tasks.get(), directory.path.c_str()};
   }
   record.limits_memory = limits_memory_;
   record.limits_processes = limits_processes_;
