@@ -1,7 +1,9 @@
 #include "base/unique_fd.h"
 
-#include <cerrno>
+#include <fcntl.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 namespace brood {
 
@@ -14,5 +16,7 @@ void UniqueFd::reset(int fd) {
   }
   fd_ = fd;
 }
+
+UniqueFd Duplicate(int fd) { return UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
 }  // namespace brood

@@ -33,6 +33,10 @@ class UniqueFd {
   int fd_ = -1;
 };
 
+// A duplicate above the standard streams, close-on-exec. Invalid, with errno, if it cannot be made. fcntl(2),
+// F_DUPFD_CLOEXEC.
+UniqueFd Duplicate(int fd);
+
 }  // namespace brood
 
 #endif  // BROOD_BASE_UNIQUE_FD_H_

@@ -68,6 +68,10 @@ Ending RunTarget(std::string_view name, const BoundTarget& target) {
 // A result that cannot be delivered ends the child with code 1: its caller must not take silence for success.
 int LeaveResult(const ProcessData& process, Ending& ending) {
   if (process.result_handle < 0) return ending.code;
+  if (ending.result.value.has_value() && !ending.result.value->handles.empty()) {
+    ending = EndWithError(process.target, StatusError(absl::InvalidArgumentError(
+                                              "a result cannot carry descriptors; send them over a connection")));
+  }
   std::string bytes = EncodeResult(ending.result);
   if (bytes.size() > process.max_result_bytes) {
     const absl::Status too_large = absl::ResourceExhaustedError(
@@ -103,6 +107,9 @@ void RunChild(const PreparationData& preparation, ProcessData process) {
   if (!preparation.name.empty()) prctl(PR_SET_NAME, preparation.name.c_str(), 0, 0, 0);
   const absl::StatusOr<const TargetEntry*> entry = FindTarget(process.target);
   if (!entry.ok()) FailBootstrap(process.setup_handle, entry.status());
+  if (const absl::Status adopted = AdoptArgumentHandles(process); !adopted.ok()) {
+    FailBootstrap(process.setup_handle, adopted);
+  }
   absl::StatusOr<BoundTarget> target = (*entry)->bind(process.arguments);
   if (!target.ok()) {
     FailBootstrap(process.setup_handle, Annotate(target.status(), absl::StrCat("target ", process.target)));

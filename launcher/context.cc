@@ -102,6 +102,21 @@ absl::Status CheckInherited(const LaunchOptions& options) {
   return absl::OkStatus();
 }
 
+// Adds the handles of the arguments to what the child inherits, above all other numbers.
+absl::StatusOr<WireHandles> PassHandles(LaunchOptions& options, ProcessData& process) {
+  WireHandles handles = ReleaseArgumentHandles(process.arguments);
+  int number = internal::kResultFd;
+  for (const InheritedFd& inherited : options.inherited) number = std::max(number, inherited.child_fd);
+  for (const auto& handle : handles) {
+    if (!handle->valid()) {
+      return absl::ResourceExhaustedError("an argument's handle could not be duplicated; see the limit of open files");
+    }
+    process.argument_handles.push_back(++number);
+    options.inherited.push_back({.fd = handle->get(), .child_fd = number});
+  }
+  return handles;
+}
+
 absl::StatusOr<std::optional<Result>> ReadResult(int fd, uint64_t max_bytes) {
   struct stat about = {};
   if (fstat(fd, &about) != 0) return ErrnoStatus(errno, "fstat", "the result");
@@ -189,6 +204,8 @@ absl::StatusOr<Process> Context::StartWithResult(const LaunchOptions& options, s
     process.result_handle = internal::kResultFd;
     launch.inherited.push_back({.fd = result_fd, .child_fd = internal::kResultFd});
   }
+  // Kept open until the child has its own. The child sees placeholders: in a fork, too, the parent's numbers mean nothing.
+  BROOD_ASSIGN_OR_RETURN(const WireHandles kept, PassHandles(launch, process));
   for (const InheritedFd& inherited : launch.inherited) process.handles.emplace_back(inherited.child_fd, "inherited");
   switch (method_) {
     case StartMethod::kSpawn:

@@ -124,9 +124,13 @@ template <typename... Parameters, typename... Arguments>
 std::vector<TypedValue> PackArguments(void (*)(Parameters...), Arguments&&... arguments) {
   static_assert(sizeof...(Parameters) == sizeof...(Arguments), "the target takes another number of arguments");
   if constexpr (sizeof...(Parameters) == sizeof...(Arguments)) {
-    static_assert((std::convertible_to<Arguments, Storage<Parameters>> && ...),
+    // What a parameter holds may be impossible to copy (a connection): it is packed where it stands.
+    static_assert((std::convertible_to<Arguments&&, const Storage<Parameters>&> && ...),
                   "an argument does not convert to the target's parameter");
-    return {Pack<Storage<Parameters>>(std::forward<Arguments>(arguments))...};
+    std::vector<TypedValue> packed;
+    packed.reserve(sizeof...(Arguments));
+    (packed.push_back(Pack<Storage<Parameters>>(std::forward<Arguments>(arguments))), ...);
+    return packed;
   }
 }
 

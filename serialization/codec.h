@@ -6,9 +6,10 @@
 //
 // Supported: bool, char, integers, float and double, enums with a fixed type, std::string, vector, deque, list, array,
 // the maps and sets of the library and of Abseil, optional, pair, tuple, variant, monostate, absl::Status, StatusOr,
-// Duration, Time, and structs declared with BROOD_FIELDS. Anything else does not compile, and says so.
+// Duration, Time, UniqueFd, and structs declared with BROOD_FIELDS. Anything else does not compile, and says so.
 //
-// What stays off the wire: pointers, references, handles, locks. A type is identified by its shape: two peers must
+// What stays off the wire: pointers, references. A UniqueFd, and what owns one, travels beside the bytes (value.h and
+// wire.h). A type is identified by its shape: two peers must
 // agree on TypeName before bytes are decoded (value.h does that), then decoding checks bounds, counts, depth and every
 // value that a type cannot hold. Functions may be called from any thread.
 #ifndef BROOD_SERIALIZATION_CODEC_H_
@@ -204,6 +205,15 @@ struct Codec<std::string> {
   }
 };
 
+// A descriptor; the receiver gets a duplicate. Only in values that are packed (value.h): bytes alone cannot carry it.
+template <>
+struct Codec<UniqueFd> {
+  static constexpr size_t kMinBytes = 4;
+  static void Describe(internal::Description& to) { to.Word("handle"); }
+  static void Encode(const UniqueFd& value, WireWriter& to) { to.Handle(Duplicate(value.get())); }
+  static bool Decode(WireReader& from, UniqueFd& value) { return from.Handle(value); }
+};
+
 template <internal::Sequence T>
 struct Codec<T> {
   using Element = typename T::value_type;
@@ -347,8 +357,8 @@ std::string EncodeValue(const T& value) {
 // Reads the value that all of `bytes` stands for; what `value` holds after an error is unspecified. Errors: DataLoss
 // saying what is wrong with the bytes.
 template <typename T>
-absl::Status DecodeInto(std::string_view bytes, T& value) {
-  WireReader reader(bytes);
+absl::Status DecodeInto(std::string_view bytes, T& value, const WireHandles* handles = nullptr) {
+  WireReader reader(bytes, handles);
   if (Codec<T>::Decode(reader, value) && !reader.AtEnd()) reader.Fail("has bytes left over");
   if (reader.status().ok()) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat("a ", TypeName<T>(), " that ", reader.status().message()));

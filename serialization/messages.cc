@@ -1,5 +1,7 @@
 #include "serialization/messages.h"
 
+#include <fcntl.h>
+
 #include "absl/strings/cord.h"
 #include "base/status.h"
 #include "serialization/preparation_data_generated.h"
@@ -22,13 +24,24 @@ Offset<flatbuffers::Vector<uint8_t>> Bytes(Builder& builder, std::string_view by
   return builder.CreateVector(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
 }
 
-Offset<fbs::Value> WriteValue(Builder& builder, const TypedValue& value) {
-  const auto type = Text(builder, value.type);
-  return fbs::CreateValue(builder, type, Bytes(builder, value.bytes));
+std::shared_ptr<const UniqueFd> NoHandle() {
+  static const auto* const none = new std::shared_ptr<const UniqueFd>(std::make_shared<const UniqueFd>());
+  return *none;
 }
 
-TypedValue ReadValue(const fbs::Value& value) {
-  return {.type = std::string(View(value.type())), .bytes = std::string(View(value.bytes()))};
+Offset<fbs::Value> WriteValue(Builder& builder, const TypedValue& value) {
+  const auto type = Text(builder, value.type);
+  return fbs::CreateValue(builder, type, Bytes(builder, value.bytes), static_cast<uint32_t>(value.handles.size()));
+}
+
+// With placeholders for its handles, `max_handles` at most.
+absl::StatusOr<TypedValue> ReadValue(const fbs::Value& value, size_t max_handles) {
+  if (value.handle_count() > max_handles) {
+    return absl::DataLossError(absl::StrCat("a value that announces ", value.handle_count(), " handles, of ", max_handles));
+  }
+  return TypedValue{.type = std::string(View(value.type())),
+                    .bytes = std::string(View(value.bytes())),
+                    .handles = WireHandles(value.handle_count(), NoHandle())};
 }
 
 std::vector<std::string> ReadStrings(const Strings* strings) {
@@ -119,11 +132,12 @@ std::string EncodeProcessData(const ProcessData& data) {
   }
   const auto target = Text(builder, data.target);
   const auto written_arguments = builder.CreateVector(arguments);
+  const auto argument_handles = builder.CreateVector(data.argument_handles);
   const auto policy = Bytes(builder, data.policy);
   const auto written_handles = builder.CreateVector(handles);
   fbs::FinishProcessDataBuffer(
-      builder, fbs::CreateProcessData(builder, target, written_arguments, policy, written_handles, data.setup_handle,
-                                      data.result_handle, data.max_result_bytes, data.daemon));
+      builder, fbs::CreateProcessData(builder, target, written_arguments, argument_handles, policy, written_handles,
+                                      data.setup_handle, data.result_handle, data.max_result_bytes, data.daemon));
   return Take(builder);
 }
 
@@ -166,7 +180,14 @@ absl::StatusOr<ProcessData> DecodeProcessData(std::string_view bytes) {
   ProcessData data;
   data.target = View(from->target());
   if (from->arguments() != nullptr) {
-    for (const fbs::Value* argument : *from->arguments()) data.arguments.push_back(ReadValue(*argument));
+    const size_t max_handles = from->argument_handles() != nullptr ? from->argument_handles()->size() : 0;
+    for (const fbs::Value* argument : *from->arguments()) {
+      BROOD_ASSIGN_OR_RETURN(TypedValue value, ReadValue(*argument, max_handles));
+      data.arguments.push_back(std::move(value));
+    }
+  }
+  if (from->argument_handles() != nullptr) {
+    data.argument_handles.assign(from->argument_handles()->begin(), from->argument_handles()->end());
   }
   data.policy = View(from->policy());
   if (from->handles() != nullptr) {
@@ -184,10 +205,40 @@ absl::StatusOr<ProcessData> DecodeProcessData(std::string_view bytes) {
 absl::StatusOr<Result> DecodeResult(std::string_view bytes) {
   BROOD_ASSIGN_OR_RETURN(const auto* const from, Verified<fbs::Result>(bytes, fbs::ResultIdentifier(), "result"));
   Result result;
-  if (from->value() != nullptr) result.value = ReadValue(*from->value());
+  if (from->value() != nullptr) {
+    BROOD_ASSIGN_OR_RETURN(result.value, ReadValue(*from->value(), 0));
+  }
   if (from->error() != nullptr) result.error = ReadError(*from->error());
   if (result.value.has_value() && result.error.has_value()) return absl::DataLossError("result: both value and error");
   return result;
+}
+
+WireHandles ReleaseArgumentHandles(std::vector<TypedValue>& arguments) {
+  WireHandles released;
+  for (TypedValue& argument : arguments) {
+    for (std::shared_ptr<const UniqueFd>& handle : argument.handles) released.push_back(std::exchange(handle, NoHandle()));
+  }
+  return released;
+}
+
+absl::Status AdoptArgumentHandles(ProcessData& data) {
+  WireHandles adopted;
+  for (const int number : data.argument_handles) {
+    // From now on it goes no further than this process, as every descriptor of ours. fcntl(2), F_SETFD.
+    if (number < 3 || fcntl(number, F_SETFD, FD_CLOEXEC) != 0) {
+      return absl::DataLossError(absl::StrCat("process data: handle ", number, " is not an open descriptor above 2"));
+    }
+    adopted.push_back(std::make_shared<const UniqueFd>(number));
+  }
+  auto next = adopted.begin();
+  for (TypedValue& argument : data.arguments) {
+    for (std::shared_ptr<const UniqueFd>& handle : argument.handles) {
+      if (next == adopted.end()) return absl::DataLossError("process data: fewer handles than its arguments refer to");
+      handle = *next++;
+    }
+  }
+  if (next != adopted.end()) return absl::DataLossError("process data: more handles than its arguments refer to");
+  return absl::OkStatus();
 }
 
 }  // namespace brood

@@ -40,7 +40,10 @@ struct PreparationData {
 // serialization/process_data.fbs
 struct ProcessData {
   std::string target;
+  // The handles of an argument stand for themselves only on the sender's side; in a message, and in a fork, they are
+  // invalid placeholders until AdoptArgumentHandles.
   std::vector<TypedValue> arguments;
+  std::vector<int> argument_handles;  // The child's numbers for the handles of all arguments, in order.
   std::string policy;  // As EncodePolicy writes it.
   std::vector<std::pair<int, std::string>> handles;
   int setup_handle = -1;
@@ -69,6 +72,13 @@ std::string EncodeResult(const Result& result);
 absl::StatusOr<PreparationData> DecodePreparationData(std::string_view bytes);
 absl::StatusOr<ProcessData> DecodeProcessData(std::string_view bytes);
 absl::StatusOr<Result> DecodeResult(std::string_view bytes);
+
+// Takes the handles out of `arguments` and leaves placeholders; the order is that of ProcessData::argument_handles.
+WireHandles ReleaseArgumentHandles(std::vector<TypedValue>& arguments);
+
+// In the child: makes `data` the owner of the descriptors that it names, and puts them into its arguments. Errors:
+// DataLoss (a number that is not an open descriptor above 2, or not as many as there are placeholders).
+absl::Status AdoptArgumentHandles(ProcessData& data);
 
 }  // namespace brood
 

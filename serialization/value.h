@@ -19,13 +19,16 @@
 namespace brood {
 
 struct TypedValue {
-  std::string type;   // As TypeName says it.
-  std::string bytes;  // As EncodeValue writes them.
+  std::string type;     // As TypeName says it.
+  std::string bytes;    // As EncodeValue writes them.
+  WireHandles handles;  // The descriptors that the bytes refer to. Empty for most.
 };
 
 template <typename T>
 TypedValue Pack(const T& value) {
-  return {.type = TypeName<T>(), .bytes = EncodeValue(value)};
+  WireWriter writer;
+  Codec<T>::Encode(value, writer);
+  return {.type = TypeName<T>(), .bytes = writer.Take(), .handles = writer.TakeHandles()};
 }
 
 // Errors: InvalidArgument (the value is of another type), DataLoss (its bytes are not of its type).
@@ -35,7 +38,7 @@ absl::Status UnpackInto(const TypedValue& from, T& value) {
   if (from.type != expected) {
     return absl::InvalidArgumentError(absl::StrCat("expected ", expected, ", got ", from.type));
   }
-  return DecodeInto(from.bytes, value);
+  return DecodeInto(from.bytes, value, &from.handles);
 }
 
 template <typename T>

@@ -1,18 +1,30 @@
 // The bytes below the codec: fixed-width little-endian numbers and counted strings, with every read in bounds.
+//
+// A value that refers to descriptors (a connection, a lock) hands them to the writer and finds them at the reader: the
+// bytes hold their place in a list that travels beside the bytes, as SCM_RIGHTS or by inheritance.
+//   static void Encode(const Lock& lock, WireWriter& to) { to.Handle(lock.DuplicateDescriptor()); }
+//   static bool Decode(WireReader& from, Lock& lock) { UniqueFd fd; return from.Handle(fd) && lock.Attach(std::move(fd)); }
 #ifndef BROOD_SERIALIZATION_WIRE_H_
 #define BROOD_SERIALIZATION_WIRE_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/unique_fd.h"
 
 namespace brood {
+
+// Descriptors on their way. Shared, so that packed values can be copied; each decoding takes duplicates.
+using WireHandles = std::vector<std::shared_ptr<const UniqueFd>>;
 
 class WireWriter {
  public:
@@ -25,16 +37,25 @@ class WireWriter {
   void Raw(const void* data, size_t size) {
     if (size > 0) bytes_.append(static_cast<const char*>(data), size);
   }
+  // Takes a descriptor that the value refers to. An invalid one (a duplicate that could not be made) is found by whoever
+  // sends the value.
+  void Handle(UniqueFd handle) {
+    Number(static_cast<uint32_t>(handles_.size()));
+    handles_.push_back(std::make_shared<const UniqueFd>(std::move(handle)));
+  }
   std::string Take() { return std::move(bytes_); }
+  WireHandles TakeHandles() { return std::move(handles_); }
 
  private:
   std::string bytes_;
+  WireHandles handles_;
 };
 
 // After the first error every read fails; status() says what was wrong first.
 class WireReader {
  public:
-  explicit WireReader(std::string_view bytes) : rest_(bytes) {}
+  // Both are borrowed; null: the value comes without handles.
+  explicit WireReader(std::string_view bytes, const WireHandles* handles = nullptr) : rest_(bytes), handles_(handles) {}
 
   template <typename T>
   bool Number(T& value) {
@@ -65,6 +86,15 @@ class WireReader {
     return true;
   }
 
+  // A duplicate of the descriptor that stands here, close-on-exec.
+  bool Handle(UniqueFd& handle) {
+    uint32_t index = 0;
+    if (!Number(index)) return false;
+    if (handles_ == nullptr || index >= handles_->size()) return Fail("refers to a handle that did not come with it");
+    handle = Duplicate((*handles_)[index]->get());
+    return handle.valid() || Fail("has a handle that cannot be duplicated (see the limit of open files)");
+  }
+
   // Around each nested value: bounds the recursion of types that contain themselves.
   bool Enter() { return ++depth_ <= kMaxDepth || Fail("is nested too deep"); }
   void Leave() { --depth_; }
@@ -81,6 +111,7 @@ class WireReader {
  private:
   static constexpr int kMaxDepth = 200;
   std::string_view rest_;
+  const WireHandles* handles_;
   int depth_ = 0;
   absl::Status status_;
 };
