@@ -1,0 +1,37 @@
+#include "base/fork_generation.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+
+namespace brood {
+namespace {
+
+// The kernel zeroes this page in every fork; a process number would not do, because each pid namespace counts anew.
+// madvise(2), MADV_WIPEONFORK.
+std::atomic<uint64_t>* MakePage() {
+  void* page = mmap(nullptr, static_cast<size_t>(sysconf(_SC_PAGESIZE)), PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return nullptr;
+  madvise(page, static_cast<size_t>(sysconf(_SC_PAGESIZE)), MADV_WIPEONFORK);
+  return static_cast<std::atomic<uint64_t>*>(page);
+}
+
+std::atomic<uint64_t>* const g_page = MakePage();
+std::atomic<uint64_t> g_last = 0;  // Survives the fork: what the parent had.
+
+}  // namespace
+
+uint64_t ForkGeneration() {
+  if (g_page == nullptr) return static_cast<uint64_t>(getpid());
+  uint64_t generation = g_page->load(std::memory_order_acquire);
+  if (generation != 0) return generation;
+  // First call of this process. Of several threads one wins.
+  const uint64_t next = g_last.load() + 1;
+  if (!g_page->compare_exchange_strong(generation, next)) return generation;
+  g_last.store(next);
+  return next;
+}
+
+}  // namespace brood

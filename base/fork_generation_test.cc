@@ -1,0 +1,35 @@
+#include "base/fork_generation.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gtest/gtest.h"
+
+namespace brood {
+namespace {
+
+TEST(ForkGenerationTest, StaysTheSameInOneProcess) {
+  EXPECT_NE(ForkGeneration(), 0u);
+  EXPECT_EQ(ForkGeneration(), ForkGeneration());
+}
+
+TEST(ForkGenerationTest, DiffersFromEveryAncestors) {
+  const uint64_t mine = ForkGeneration();
+  const pid_t child = fork();
+  if (child == 0) {
+    const uint64_t childs = ForkGeneration();
+    if (childs == mine) _exit(1);
+    const pid_t grandchild = fork();
+    if (grandchild == 0) _exit(ForkGeneration() == childs || ForkGeneration() == mine ? 2 : 0);
+    int status = 0;
+    waitpid(grandchild, &status, 0);
+    _exit(WEXITSTATUS(status));
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(ForkGeneration(), mine);
+}
+
+}  // namespace
+}  // namespace brood
