@@ -51,8 +51,14 @@ absl::StatusOr<Message> Receive(int fd, MessageType type, absl::StatusOr<Message
 }  // namespace
 
 void Bootstrap(int argc, char** argv) {
-  if (argc == 4 && std::string_view(argv[1]) == internal::kBootstrapFlag) RunSpawned(argv[2], argv[3]);
-  g_called = true;
+  g_called = true;  // In a spawned child too: its target may start children of its own.
+  if (argc < 2 || std::string_view(argv[1]) != internal::kBootstrapFlag) return;
+  if (argc != 4) {
+    internal::FailBootstrap(
+        -1, absl::InvalidArgumentError(absl::StrCat(internal::kBootstrapFlag, " takes a handle and a parent, got ",
+                                                    argc - 2, " arguments; this command line is not for people")));
+  }
+  RunSpawned(argv[2], argv[3]);
 }
 
 bool internal::BootstrapWasCalled() { return g_called; }

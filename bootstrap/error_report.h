@@ -6,18 +6,21 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "bootstrap/throw_site.h"
 #include "serialization/messages.h"
 
 namespace brood {
 namespace internal {
 
-// The exception that is being handled, of whatever type, with the nested ones as causes. Inside a catch block only.
-ResultError CurrentException();
+// The exception that is being handled, of whatever type, with the nested ones as causes; `site` is where it came from.
+// Inside a catch block only. Long texts are cut, so that the whole is below kMaxErrorBytes, and it never throws.
+ResultError CurrentException(const ThrowSite& site) noexcept;
 
-// A status that a target returned.
+// A status that a target returned. One that would take more than kMaxErrorBytes has its message cut and loses its
+// payloads, and says so.
 ResultError StatusError(const absl::Status& status);
 
-// "TYPE: MESSAGE" and a line for each cause, on stderr. `where` is what ended by it: "target Square".
+// On stderr: "WHERE ended by TYPE: MESSAGE", the stack, and the same for each cause. `where` is "target Square".
 void PrintError(std::string_view where, const ResultError& error);
 
 }  // namespace internal

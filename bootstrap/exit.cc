@@ -1,8 +1,14 @@
 #include "bootstrap/exit.h"
 
+#include <sys/types.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <utility>
 
@@ -16,6 +22,37 @@ thread_local int t_scopes = 0;
 [[noreturn]] void Request(internal::ExitRequest request) {
   if (t_scopes > 0) throw request;
   internal::EndProcess(internal::ReportExit(request));
+}
+
+std::atomic<pid_t> g_ending_thread = 0;
+
+bool FlushCout() {
+  if (!std::cout.good()) return true;  // The target knows, or does not care.
+  try {
+    std::cout.flush();
+    std::cerr.flush();
+    std::clog.flush();
+  } catch (const std::ios_base::failure&) {
+    // For those who asked the stream to throw; its state says the same.
+  }
+  return std::cout.good();
+}
+
+// False if something that was printed is lost.
+bool FlushStreams() {
+  errno = 0;
+  // First: a flush of std::cout is one of stdout too, and keeps the error for itself.
+  const bool flushed = std::fflush(stdout) == 0 && FlushCout();
+  if (!flushed) std::fprintf(stderr, "output is lost: stdout: %s\n", std::strerror(errno));
+  std::fflush(stderr);
+  return flushed;
+}
+
+void AtExit(int status, void* /*unused*/) {
+  // Again, for a finalizer that calls exit(3) in its turn: further down lie the handlers that a forked child has of its
+  // parent, which belong to the parent's files and locks.
+  internal::CatchExit();
+  internal::EndProcess(status & 0xff);
 }
 
 }  // namespace
@@ -40,14 +77,18 @@ int ReportExit(const ExitRequest& request) {
 }
 
 void EndProcess(int code) {
+  pid_t nobody = 0;
+  const pid_t self = gettid();
+  // One that is there twice is a finalizer that ends the process.
+  if (!g_ending_thread.compare_exchange_strong(nobody, self) && nobody != self) {
+    while (true) pause();
+  }
   RunFinalizers();
-  std::cout.flush();
-  std::cerr.flush();
-  std::clog.flush();
-  std::fflush(stdout);
-  std::fflush(stderr);
-  _exit(code);
+  _exit(std::max(code, FlushStreams() ? 0 : 1));
 }
+
+void CatchExit() { on_exit(AtExit, nullptr); }
+void ForgetEnd() { g_ending_thread = 0; }
 
 }  // namespace internal
 }  // namespace brood

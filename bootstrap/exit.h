@@ -15,7 +15,10 @@ struct ExitCode {
 };
 
 // End the process with code 0, with `code` (0 to 255; anything else as above), or with `text` on stderr and code 1.
-// Destructors on the way run, then finalizers, then the streams are flushed.
+// Destructors on the way run, then finalizers, then stdout and stderr are flushed (other streams are not: a forked
+// child has copies of its parent's). Handlers of atexit(3) and destructors of static objects do not run.
+//
+// exit(3) in a target runs the handlers that were registered since the target began, and then does the same.
 //
 // On the thread that runs the target this is an exception that is not a std::exception: `catch (...)` stops it unless
 // it throws it again, and it cannot leave a noexcept function. On any other thread, and outside of a target, nothing is
@@ -43,8 +46,15 @@ class ExitScope {
 // Says what there is to say on stderr; the exit code.
 int ReportExit(const ExitRequest& request);
 
-// Runs finalizers, flushes the standard streams, ends the process without its atexit handlers.
+// Runs finalizers, flushes the standard streams, ends the process without its atexit handlers. Output that cannot be
+// written turns code 0 into 1. If two threads end the process, the second one waits for the first.
 [[noreturn]] void EndProcess(int code);
+
+// From here on exit(3) is EndProcess, once the handlers that are registered later have run. In a child only.
+void CatchExit();
+
+// In the child of a fork: its parent may have been ending.
+void ForgetEnd();
 
 }  // namespace internal
 }  // namespace brood

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "bootstrap/error_report.h"
+#include "bootstrap/throw_site.h"
 
 namespace brood {
 namespace {
@@ -96,10 +97,11 @@ void RunFinalizers() {
   for (FinalizerId id = Next(); id != 0; id = Next()) {
     const std::function<void()> callback = Take(id);
     if (callback == nullptr) continue;
+    ThrowSite site;
     try {
-      callback();
+      Watch(callback, &site);
     } catch (...) {
-      PrintError("finalizer", CurrentException());
+      PrintError("finalizer", CurrentException(site));
     }
   }
 }

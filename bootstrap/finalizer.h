@@ -4,9 +4,10 @@
 //   RunFinalizer(id);      // Now, and not again at the end; or
 //   CancelFinalizer(id);   // Never.
 //
-// At the end of a target, however it ends short of a signal, those of this process run: the highest priority first, of
-// equal ones the newest first. What a finalizer throws is printed and the next one runs. Those of a parent are not
-// inherited by a fork. Thread-safe.
+// At the end of a target, those of this process run: when it returns, throws, calls brood::Exit or exit(3), on whatever
+// thread; not after a signal, _exit(2) or quick_exit(3). The highest priority first, of equal ones the newest first.
+// What a finalizer throws is printed and the next one runs; one that calls Exit or exit decides the exit code, and the
+// others still run. Those of a parent are not inherited by a fork. Thread-safe.
 #ifndef BROOD_BOOTSTRAP_FINALIZER_H_
 #define BROOD_BOOTSTRAP_FINALIZER_H_
 

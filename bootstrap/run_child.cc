@@ -11,10 +11,15 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/setup_message.h"
+#include "base/status.h"
+#include "base/thread_count.h"
 #include "bootstrap/error_report.h"
 #include "bootstrap/exit.h"
 #include "bootstrap/registry.h"
+#include "bootstrap/throw_site.h"
 #include "serialization/framing.h"
 
 namespace brood {
@@ -49,19 +54,13 @@ Ending EndWithError(std::string_view target, ResultError error) {
   return {.code = 1, .result = {.value = std::nullopt, .error = std::move(error)}};
 }
 
-Ending RunTarget(std::string_view name, const BoundTarget& target) {
-  const ExitScope scope;
-  try {
-    TargetResult result = target();
-    if (!result.status.ok()) return EndWithError(name, StatusError(result.status));
-    const int code = ReportExit({.code = result.exit_code, .text = std::nullopt});
-    return {.code = code, .result = {.value = std::move(result.value), .error = std::nullopt}};
-  } catch (const ExitRequest& request) {
-    return {.code = ReportExit(request), .result = {}};
-  } catch (const abi::__forced_unwind&) {
-    throw;  // pthread_exit or pthread_cancel: the C library insists.
-  } catch (...) {
-    return EndWithError(name, CurrentException());
+// pthread_exit(3) in a main thread: "the process continues until its last thread terminates". The C library would do
+// that by unwinding to the bottom of the stack, which in a forked child is made of the parent's frames.
+void WaitForOtherThreads() {
+  for (absl::Duration pause = absl::Milliseconds(1);; pause = std::min(2 * pause, absl::Milliseconds(50))) {
+    const absl::StatusOr<int> threads = ThreadCount();
+    if (!threads.ok() || *threads <= 1) return;
+    absl::SleepFor(pause);
   }
 }
 
@@ -73,7 +72,8 @@ int LeaveResult(const ProcessData& process, Ending& ending) {
                                               "a result cannot carry descriptors; send them over a connection")));
   }
   std::string bytes = EncodeResult(ending.result);
-  if (bytes.size() > process.max_result_bytes) {
+  const bool is_value = ending.result.value.has_value();
+  if (is_value && bytes.size() > process.max_result_bytes) {
     const absl::Status too_large = absl::ResourceExhaustedError(
         absl::StrCat("the result takes ", bytes.size(), " bytes, ", process.max_result_bytes, " are allowed"));
     ending = EndWithError(process.target, StatusError(too_large));
@@ -84,6 +84,40 @@ int LeaveResult(const ProcessData& process, Ending& ending) {
   if (written.ok()) return ending.code;
   std::fprintf(stderr, "%s\n", std::string(written.message()).c_str());
   return std::max(ending.code, 1);
+}
+
+Ending RunTarget(const BoundTarget& target, const ProcessData& process) {
+  ThrowSite site;
+  try {
+    const ExitScope scope;
+    TargetResult result;
+    Watch([&] { result = target(); }, &site);
+    if (!result.status.ok()) return EndWithError(process.target, StatusError(result.status));
+    const int code = ReportExit({.code = result.exit_code, .text = std::nullopt});
+    return {.code = code, .result = {.value = std::move(result.value), .error = std::nullopt}};
+  } catch (const ExitRequest& request) {
+    return {.code = ReportExit(request), .result = {}};
+  } catch (const abi::__forced_unwind&) {
+    // pthread_exit or pthread_cancel: a handler that must not be left but by throwing on, and is not left at all.
+    WaitForOtherThreads();
+    Ending ending;
+    EndProcess(LeaveResult(process, ending));
+  } catch (...) {
+    return EndWithError(process.target, CurrentException(site));
+  }
+}
+
+absl::StatusOr<BoundTarget> Bind(const TargetEntry& entry, const std::vector<TypedValue>& arguments) {
+  ThrowSite site;
+  try {
+    absl::StatusOr<BoundTarget> target = absl::UnknownError("not bound");
+    Watch([&] { target = entry.bind(arguments); }, &site);
+    return target;
+  } catch (...) {
+    const ResultError error = CurrentException(site);
+    return absl::InternalError(
+        absl::StrCat("its arguments could not be made: ", error.type, ": ", error.status.message()));
+  }
 }
 
 }  // namespace
@@ -102,7 +136,7 @@ void FailBootstrap(int setup_handle, const absl::Status& status) {
   _exit(kBootstrapFailedCode);
 }
 
-void RunChild(const PreparationData& preparation, ProcessData process) {
+void RunChild(const PreparationData& preparation, ProcessData process) noexcept {
   g_preparation = &preparation;
   if (!preparation.name.empty()) prctl(PR_SET_NAME, preparation.name.c_str(), 0, 0, 0);
   const absl::StatusOr<const TargetEntry*> entry = FindTarget(process.target);
@@ -110,13 +144,14 @@ void RunChild(const PreparationData& preparation, ProcessData process) {
   if (const absl::Status adopted = AdoptArgumentHandles(process); !adopted.ok()) {
     FailBootstrap(process.setup_handle, adopted);
   }
-  absl::StatusOr<BoundTarget> target = (*entry)->bind(process.arguments);
+  absl::StatusOr<BoundTarget> target = Bind(**entry, process.arguments);
   if (!target.ok()) {
     FailBootstrap(process.setup_handle, Annotate(target.status(), absl::StrCat("target ", process.target)));
   }
   process.arguments = {};
   if (!Report(process.setup_handle, SetupMessage())) _exit(kBootstrapFailedCode);  // Nobody is there to run for.
-  Ending ending = RunTarget(process.target, *target);
+  CatchExit();
+  Ending ending = RunTarget(*target, process);
   target = absl::UnknownError("done");  // The arguments' destructors run before the finalizers.
   const int code = LeaveResult(process, ending);
   EndProcess(code);

@@ -15,7 +15,9 @@ inline constexpr int kBootstrapFailedCode = 125;
 
 // Prepares, says on process.setup_handle that the target runs, runs it, leaves its result on process.result_handle,
 // runs finalizers, flushes, ends with the exit code that DESIGN.md gives.
-[[noreturn]] void RunChild(const PreparationData& preparation, ProcessData process);
+//
+// Noexcept: beyond it lie, in a forked child, the frames of its parent, which must not run twice.
+[[noreturn]] void RunChild(const PreparationData& preparation, ProcessData process) noexcept;
 
 // Says why the target never ran: on stderr, and on `setup_handle` unless it is -1.
 [[noreturn]] void FailBootstrap(int setup_handle, const absl::Status& status);

@@ -102,11 +102,13 @@ struct TypedTarget {
     return BoundTarget([values]() -> TargetResult {
       return std::apply(
           [](Storage<Parameters>&... value) -> TargetResult {
+            // Volatile, so that it is not inlined: a stack trace shows its name.
+            Returned (*volatile function)(Parameters...) = kFunction;
             if constexpr (std::is_void_v<Returned>) {
-              kFunction(std::move(value)...);
+              function(std::move(value)...);
               return {};
             } else {
-              return ReturnOf<Returned>::Wrap(kFunction(std::move(value)...));
+              return ReturnOf<Returned>::Wrap(function(std::move(value)...));
             }
           },
           *values);

@@ -1,6 +1,5 @@
 #include "launcher/context.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio_ext.h>
 #include <sys/mman.h>
@@ -14,7 +13,9 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/thread_count.h"
 #include "base/unique_fd.h"
+#include "bootstrap/exit.h"
 #include "bootstrap/finalizer.h"
 #include "bootstrap/run_child.h"
 #include "launcher/launch_internal.h"
@@ -22,17 +23,6 @@
 
 namespace brood {
 namespace {
-
-absl::StatusOr<int> ThreadCount() {
-  DIR* directory = opendir("/proc/self/task");
-  if (directory == nullptr) {
-    return ErrnoStatus(errno, "count threads in", "/proc/self/task", "or say that the fork is safe");
-  }
-  int count = 0;
-  while (const dirent* entry = readdir(directory)) count += entry->d_name[0] != '.';
-  closedir(directory);
-  return count;
-}
 
 // Whoever holds a stream's lock now is not waited for: the child empties its copy of the buffer in any case.
 void FlushUnlessLocked(FILE* stream) {
@@ -88,6 +78,7 @@ void RunForked(void* arg, int /*setup_fd*/) {
   __fpurge(stdout);
   __fpurge(stderr);
   internal::ForgetFinalizers();
+  internal::ForgetEnd();
   const auto* const child = static_cast<const ForkedChild*>(arg);
   internal::RunChild(*child->preparation, *child->process);
 }
@@ -122,10 +113,8 @@ absl::StatusOr<std::optional<Result>> ReadResult(int fd, uint64_t max_bytes) {
   if (fstat(fd, &about) != 0) return ErrnoStatus(errno, "fstat", "the result");
   if (about.st_size == 0) return std::nullopt;
   if (lseek(fd, 0, SEEK_SET) != 0) return ErrnoStatus(errno, "lseek", "the result");
-  // An error's text comes on top of the value's bound.
-  constexpr uint64_t kRoomForErrors = 1 << 20;
   BROOD_ASSIGN_OR_RETURN(const std::string bytes,
-                         ReadMessage(fd, MessageType::kResult, {.max_bytes = max_bytes + kRoomForErrors}));
+                         ReadMessage(fd, MessageType::kResult, {.max_bytes = max_bytes + kMaxErrorBytes}));
   BROOD_ASSIGN_OR_RETURN(Result result, DecodeResult(bytes));
   return result;
 }
@@ -138,6 +127,7 @@ absl::Status ErrorOf(const ResultError& error) {
   }
   absl::Status status = absl::UnknownError(text);
   status.SetPayload(kExceptionTypeUrl, absl::Cord(error.type));
+  if (!error.stack.empty()) status.SetPayload(kStackTraceUrl, absl::Cord(error.stack));
   return status;
 }
 
@@ -246,10 +236,14 @@ absl::StatusOr<Process> Context::Spawn(LaunchOptions options, const PreparationD
 absl::StatusOr<Process> Context::Fork(LaunchOptions options, const PreparationData& preparation,
                                       const ProcessData& process) const {
   if (options_.fork_with_threads == ForkWithThreads::kRefuse) {
-    BROOD_ASSIGN_OR_RETURN(const int threads, ThreadCount());
-    if (threads > 1) {
+    const absl::StatusOr<int> threads = ThreadCount();
+    if (!threads.ok()) {
+      return absl::Status(threads.status().code(),
+                          absl::StrCat("fork: ", threads.status().message(), "; or say that the fork is safe"));
+    }
+    if (*threads > 1) {
       return absl::FailedPreconditionError(
-          absl::StrCat("fork: this process has ", threads, " threads, and a lock that one of them holds now would be ",
+          absl::StrCat("fork: this process has ", *threads, " threads, and a lock that one of them holds now would be ",
                        "held for ever in the child; use spawn, or say ForkWithThreads::kCallerSaysSafe"));
     }
   }

@@ -82,9 +82,9 @@ class Context {
   // As Start, then waits for the end and gives what the function returned: StatusOr<T> for T and StatusOr<T>, Status
   // for void, Status and ExitCode.
   //
-  // Errors: those of Start; the function's own status; Unknown with "TYPE: MESSAGE" for an exception, and the type in
-  //   the payload kExceptionTypeUrl; Aborted if the child ended in any other way (a signal, a limit, a violation, an
-  //   exit code other than 0), saying which.
+  // Errors: those of Start; the function's own status; Unknown with "TYPE: MESSAGE" for an exception, its type and
+  //   its stack in the payloads kExceptionTypeUrl and kStackTraceUrl; Aborted if the child ended in any other way (a
+  //   signal, a limit, a violation, an exit code other than 0), saying which.
   template <typename Returned, typename... Parameters, typename... Arguments>
   auto Call(const LaunchOptions& options, Returned (*function)(Parameters...), Arguments&&... arguments) const
       -> std::conditional_t<std::is_void_v<typename internal::ReturnOf<Returned>::Value>, absl::Status,
@@ -117,6 +117,10 @@ class Context {
 
 // The payload of a status that stands for an exception in a child: the type's name, "std::runtime_error".
 inline constexpr std::string_view kExceptionTypeUrl = "brood/exception-type";
+
+// Likewise: the stack where it was thrown (or last rethrown), innermost first, one frame a line:
+// "jobs::Parse() (program+0x1234)". At most 16 KiB; absent where the machine's unwinder is not known.
+inline constexpr std::string_view kStackTraceUrl = "brood/stack-trace";
 
 namespace internal {
 

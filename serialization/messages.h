@@ -56,9 +56,13 @@ struct ProcessData {
 struct ResultError {
   std::string type;
   absl::Status status;  // Message, code and payloads.
-  std::string stack;
+  std::string stack;  // Of the throw: one frame a line. Empty if it is not known.
   std::shared_ptr<ResultError> cause;  // The nested exception; null if there is none.
 };
+
+// What an error may take on the wire, on top of a value's bound.
+inline constexpr uint64_t kMaxErrorBytes = uint64_t{1} << 20;
+
 struct Result {
   std::optional<TypedValue> value;
   std::optional<ResultError> error;

@@ -1,0 +1,13 @@
+#ifndef BROOD_BASE_THREAD_COUNT_H_
+#define BROOD_BASE_THREAD_COUNT_H_
+
+#include "absl/status/statusor.h"
+
+namespace brood {
+
+// How many threads this process has now. Errors: what opening /proc/self/task gives.
+absl::StatusOr<int> ThreadCount();
+
+}  // namespace brood
+
+#endif  // BROOD_BASE_THREAD_COUNT_H_
