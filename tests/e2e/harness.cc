@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 #include <system_error>
 #include <utility>
 #include <variant>
@@ -124,8 +124,10 @@ std::set<pid_t> ProcessesNamed(const std::string& token) {
     pid_t pid = 0;
     if (!absl::SimpleAtoi(it->path().filename().string(), &pid)) continue;
     std::ifstream file(it->path() / "cmdline", std::ios::binary);
-    const std::string line((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    const std::vector<std::string> words = absl::StrSplit(line, '\0');
+    // Any process of the machine may end right here. An iterator would throw then; this leaves what was read.
+    std::ostringstream line;
+    line << file.rdbuf();
+    const std::vector<std::string> words = absl::StrSplit(line.str(), '\0');
     if (std::find(words.begin(), words.end(), token) != words.end()) pids.insert(pid);
   }
   return pids;
