@@ -76,7 +76,7 @@ class Guardian {
     if (polls[kControl].revents != 0) OnCommand();
     pump_.Move(polls + kStreams, 2);
     if (pump_.over_limit()) End(EndCause::kOutput);
-    if (polls[kListener].revents != 0) OnNotification();
+    if (polls[kListener].revents != 0) OnListener(polls[kListener].revents);
     if (polls[kSetupPipe].revents != 0) OnSetupPipe();
     if (polls[kInit].revents != 0) OnInitMessage();
     if (polls[kTarget].revents != 0) {
@@ -179,6 +179,14 @@ class Guardian {
     }
     failed_in_child_ = true;
     // The child ends by itself now; its deadline is the set-up's.
+  }
+
+  void OnListener(short events) {
+    // Without POLLIN nothing is there to receive: no process uses the filter any more. Before Linux 6.11 the call for it
+    // would then wait for ever. kernel/seccomp.c, seccomp_notify_recv().
+    if ((events & POLLIN) != 0) return OnNotification();
+    close(listener_);
+    listener_ = -1;
   }
 
   void OnNotification() {
