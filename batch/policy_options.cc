@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <system_error>
 
@@ -32,7 +33,7 @@ std::string Normal(std::string_view path) {
 bool Names(const SyscallRule& rule, std::string_view name) { return absl::c_linear_search(rule.names, name); }
 
 // Rules of the nearest file win for each system call as a whole, so those about other families come along.
-void AllowSocketFamilies(bool routes, Policy& policy) {
+void AllowSocketFamilies(bool routes, bool leaves_own_network, Policy& policy) {
   unsigned nearest = 0;
   unsigned socket_layer = 0;
   for (const SyscallRule& rule : policy.syscalls) {
@@ -57,6 +58,20 @@ void AllowSocketFamilies(bool routes, Policy& policy) {
     rules.push_back(rule);
     rules.back().names = {"socket"};
   }
+  // What was allowed while the names were the child's own reaches the host's abstract sockets now: session buses, X11. As in
+  // the built-in `networked`. unix(7).
+  if (leaves_own_network) {
+    std::erase_if(rules, [](const SyscallRule& rule) {
+      return Names(rule, "socket") && rule.args[0].value == AF_UNIX;
+    });
+    rules.push_back({.names = {"socket"}, .args = {family(AF_UNIX)}, .action = SyscallAction::kErrno, .errno_value = EACCES});
+    if (absl::c_any_of(policy.syscalls, [](const SyscallRule& rule) { return Names(rule, "socketpair"); })) {
+      for (const uint64_t type : {SOCK_STREAM, SOCK_SEQPACKET}) {
+        const ArgumentRule of_type{.index = 1, .op = ArgumentRule::Op::kMaskedEqual, .value = type, .mask = 0xf};
+        rules.push_back({.names = {"socketpair"}, .args = {family(AF_UNIX), of_type}});
+      }
+    }
+  }
   for (SyscallRule& rule : rules) {
     rule.layer = nearest + 1;
     policy.syscalls.push_back(std::move(rule));
@@ -79,13 +94,14 @@ absl::Status ShowResolverFiles(Policy& policy) {
 absl::Status ApplyNetwork(const Network& network, Policy& policy) {
   policy.network = network;
   const bool shares_the_machines = network.mode == NetworkMode::kHost;
+  const bool had_own = policy.namespaces.contains(Layer::kNet);
   if (shares_the_machines) {
     policy.namespaces.erase(Layer::kNet);
   } else {
     policy.namespaces.insert(Layer::kNet);
   }
   if (network.mode == NetworkMode::kNone) return absl::OkStatus();
-  if (policy.filter_syscalls) AllowSocketFamilies(shares_the_machines, policy);
+  if (policy.filter_syscalls) AllowSocketFamilies(shares_the_machines, shares_the_machines && had_own, policy);
   if (shares_the_machines && policy.namespaces.contains(Layer::kMount)) return ShowResolverFiles(policy);
   return absl::OkStatus();
 }

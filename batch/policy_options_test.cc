@@ -54,6 +54,28 @@ TEST(PolicyOptionsTest, ANetworkModeBringsItsSocketRulesAndLeavesThoseOfOtherFam
                                                                     {AF_INET6, SyscallAction::kAllow}}));
 }
 
+TEST(PolicyOptionsTest, TheHostsNetworkComesWithoutTheHostsUnixSockets) {
+  Policy policy = BuiltinPolicy("default").value();
+  PolicyOptions options;
+  options.network = ParseNetwork("host").value();
+  ASSERT_TRUE(ApplyPolicyOptions(options, policy).ok());
+  unsigned unix_sockets = 0;
+  unsigned pairs = 0;
+  for (const SyscallRule& rule : policy.syscalls) {
+    if (rule.layer != 1 || rule.args.empty() || rule.args[0].value != AF_UNIX) continue;
+    if (rule.names[0] == "socket") {
+      ++unix_sockets;
+      EXPECT_EQ(rule.action, SyscallAction::kErrno);
+    } else if (rule.names[0] == "socketpair") {
+      ++pairs;
+      ASSERT_EQ(rule.args.size(), 2u);
+      EXPECT_NE(rule.args[1].value, static_cast<uint64_t>(SOCK_DGRAM));
+    }
+  }
+  EXPECT_EQ(unix_sockets, 1u);
+  EXPECT_EQ(pairs, 2u);
+}
+
 TEST(PolicyOptionsTest, FileRulesThatWouldHideNothingAreRefused) {
   Policy policy = BuiltinPolicy("none").value();
   PolicyOptions options;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -56,8 +57,19 @@ absl::StatusOr<int> Sink(const Stdio& spec, int number, PreparedStdio* out) {
 
 }  // namespace
 
+// A directory is a way to all that lies below and above it, whatever the child's own root shows. openat(2).
+absl::Status CheckStream(int fd, int number) {
+  struct stat status;
+  if (fstat(fd, &status) != 0) return ErrnoStatus(errno, absl::StrCat(kNames[number], ": fstat"));
+  if (!S_ISDIR(status.st_mode)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      kNames[number], ": is a directory, through which the child could leave its root; show it by a file rule (--ro, --rw)"));
+}
+
 absl::Status PrepareStdio(const LaunchOptions& options, bool counted, PreparedStdio* out) {
+  const bool own_root = options.policy != nullptr && options.policy->child_plan().mount_count > 0;
   BROOD_ASSIGN_OR_RETURN(out->child[0], Sink(options.stdin_spec, 0, out));
+  if (own_root) BROOD_RETURN_IF_ERROR(CheckStream(out->child[0], 0));
   for (int number = 1; number <= 2; ++number) {
     const Stdio& spec = number == 1 ? options.stdout_spec : options.stderr_spec;
     if (number == 2 && spec.kind == Stdio::Kind::kMerge) {
@@ -65,6 +77,7 @@ absl::Status PrepareStdio(const LaunchOptions& options, bool counted, PreparedSt
       continue;
     }
     BROOD_ASSIGN_OR_RETURN(const int sink, Sink(spec, number, out));
+    if (own_root) BROOD_RETURN_IF_ERROR(CheckStream(sink, number));
     if (!counted && spec.kind != Stdio::Kind::kCapture) {
       out->child[number] = sink;
       continue;

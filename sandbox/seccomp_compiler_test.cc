@@ -1,11 +1,16 @@
 #include "sandbox/seccomp_compiler.h"
 
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <sys/socket.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 #include "gtest/gtest.h"
 
@@ -57,6 +62,13 @@ class FilterTest : public testing::Test {
   }
   uint32_t Call(const char* name, uint64_t arg0 = 0, uint64_t arg1 = 0) {
     return CallNumber(seccomp_syscall_resolve_name(name), arg0, arg1);
+  }
+  uint32_t CallWith(const char* name, std::array<uint64_t, 4> args) {
+    seccomp_data data = {};
+    data.nr = seccomp_syscall_resolve_name(name);
+    data.arch = seccomp_arch_native();
+    std::copy(args.begin(), args.end(), std::begin(data.args));
+    return Evaluate(program_, data);
   }
   uint32_t CallNumber(int number, uint64_t arg0 = 0, uint64_t arg1 = 0, uint32_t arch = seccomp_arch_native()) {
     seccomp_data data = {};
@@ -110,6 +122,39 @@ TEST_F(FilterTest, TerminalInjectionIsComparedIn32Bits) {
   EXPECT_EQ(Call("ioctl", 0, 0x5401), kAllow);
   EXPECT_EQ(Call("ioctl", 0, 0x5412), kViolation);
   EXPECT_EQ(Call("ioctl", 0, 0x100005412), kViolation);  // CVE-2019-10063: the kernel ignores the high half.
+}
+
+TEST_F(FilterTest, NoCallGivesAFileASetIdBit) {
+  for (const char* name : {"strict", "default", "networked"}) {
+    Compile(name);
+    for (const uint64_t bit : {04000u, 02000u, 06000u}) {
+      const uint64_t mode = 0755 | bit;
+      EXPECT_EQ(CallWith("chmod", {0, mode}), Errno(EPERM)) << name;
+      EXPECT_EQ(CallWith("fchmod", {0, mode}), Errno(EPERM)) << name;
+      EXPECT_EQ(CallWith("fchmodat", {0, 0, mode}), Errno(EPERM)) << name;
+      EXPECT_EQ(CallWith("creat", {0, mode}), Errno(EPERM)) << name;
+      EXPECT_EQ(CallWith("mknod", {0, mode}), Errno(EPERM)) << name;
+      EXPECT_EQ(CallWith("mknodat", {0, 0, mode}), Errno(EPERM)) << name;
+      EXPECT_EQ(CallWith("open", {0, O_CREAT | O_WRONLY, mode}), Errno(EPERM)) << name;
+      EXPECT_EQ(CallWith("openat", {0, 0, O_CREAT | O_WRONLY, mode}), Errno(EPERM)) << name;
+      EXPECT_EQ(CallWith("openat", {0, 0, O_TMPFILE | O_WRONLY, mode}), Errno(EPERM)) << name;
+      // Without a file to be made the mode is whatever the register holds.
+      EXPECT_EQ(CallWith("openat", {0, 0, O_RDONLY, mode}), kAllow) << name;
+    }
+    EXPECT_EQ(CallWith("chmod", {0, 01777}), kAllow) << name;
+    EXPECT_EQ(CallWith("openat", {0, 0, O_CREAT | O_WRONLY, 0666}), kAllow) << name;
+    EXPECT_EQ(Call("openat2"), Errno(ENOSYS)) << name;
+  }
+}
+
+TEST_F(FilterTest, NetworkedHasNoSocketThatReachesAnAbstractName) {
+  Compile("networked");
+  EXPECT_EQ(Call("socket", AF_UNIX, SOCK_STREAM), Errno(EACCES));
+  EXPECT_EQ(Call("socketpair", AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC), kAllow);
+  EXPECT_EQ(Call("socketpair", AF_UNIX, SOCK_SEQPACKET), kAllow);
+  EXPECT_EQ(Call("socketpair", AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC), Errno(EPERM));
+  EXPECT_EQ(Call("socketpair", AF_UNIX, SOCK_RAW), Errno(EPERM));  // The kernel's AF_UNIX takes it for SOCK_DGRAM.
+  EXPECT_EQ(Call("socket", AF_INET), kAllow);
 }
 
 TEST_F(FilterTest, NumbersThatNobodyKnowsGiveEnosys) {

@@ -21,6 +21,8 @@ const std::vector<SyscallGroup>& SyscallGroups() {
        "truncate64 ftruncate ftruncate64 fallocate chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime "
        "utimes utimensat futimesat setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr umask mknod "
        "mknodat memfd_create sync"},
+      {"@mode-second", "calls whose second argument is the mode that a file gets", "chmod fchmod creat mknod"},
+      {"@mode-third", "calls whose third argument is the mode that a file gets", "fchmodat fchmodat2 mknodat"},
       {"@memory", "the own address space",
        "brk mmap mmap2 munmap mprotect mremap madvise msync mincore mlock mlock2 munlock mlockall munlockall "
        "membarrier pkey_alloc pkey_free pkey_mprotect get_mempolicy set_mempolicy mbind remap_file_pages map_shadow_stack"},

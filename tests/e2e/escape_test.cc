@@ -98,6 +98,22 @@ TEST_P(EscapeTest, AbstractSocketsOfTheHostAreNotReachable) {
   ExpectRefused({"connects_unix", name});
 }
 
+TEST(NetworkedEscapeTest, AbstractSocketsOfTheHostAreNotReachable) {
+  const std::string name = absl::StrCat("brood-e2e-networked-", getpid());
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  memcpy(address.sun_path + 1, name.data(), name.size());
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  const UniqueFd datagrams(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(bind(datagrams.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  EXPECT_TRUE(SaysItWorked(RunProgram("none", {"sends_to_abstract", name})));
+  for (const char* program : {"sends_to_abstract", "connects_unix"}) {
+    const Ended run = RunProgram("networked", {program, name});
+    EXPECT_FALSE(SaysItWorked(run)) << program << run.Text();
+    EXPECT_TRUE(absl::StrContains(run.out, "refused: ")) << program << run.Text();
+  }
+}
+
 TEST_P(EscapeTest, FilesOutsideAreNotWritten) {
   TemporaryDirectory hidden;
   TemporaryDirectory shown;
@@ -158,6 +174,32 @@ TEST_P(EscapeTest, NothingIsGainedBySetuid) {
                                   }});
   EXPECT_TRUE(gained.outcome.ok()) << gained.Text();
   EXPECT_FALSE(absl::StrContains(gained.out, "uid 0 ")) << gained.Text();
+}
+
+TEST_P(EscapeTest, NoSetIdFileIsLeftOnTheHost) {
+  TemporaryDirectory lent;
+  const auto writable = [&](Policy& policy) {
+    policy.files.push_back(
+        {.source = lent.path(), .destination = lent.path(), .access = FileRule::Access::kReadWrite});
+  };
+  ExpectRefused({"gives_set_id", lent.path()}, {.policy = writable});
+  for (const auto& entry : std::filesystem::directory_iterator(lent.path())) {
+    struct stat status;
+    ASSERT_EQ(lstat(entry.path().c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 06000u, 0u) << entry.path();
+  }
+}
+
+TEST_P(EscapeTest, ADirectoryAsStdinIsNoWayOut) {
+  const UniqueFd directory(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const absl::StatusOr<Process> process = StartProgram(
+      GetParam(), {"leaves_by_stdin"},
+      {.options = [&](LaunchOptions& options) { options.stdin_spec = Stdio::Fd(directory.get()); }});
+  EXPECT_EQ(process.status().code(), absl::StatusCode::kInvalidArgument) << process.status();
+  // Nothing is hidden in `none`, so nothing is lost.
+  EXPECT_TRUE(StartProgram("none", {"leaves_by_stdin"}, {.options = [&](LaunchOptions& options) {
+                             options.stdin_spec = Stdio::Fd(directory.get());
+                           }}).ok());
 }
 
 TEST_P(EscapeTest, MountsAreRefused) {
