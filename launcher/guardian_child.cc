@@ -13,6 +13,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <initializer_list>
 
 #include "base/child_safe.h"
 #include "launcher/descriptors_child.h"
@@ -237,7 +238,7 @@ class Guardian {
     if (usage.oom_kills > 0) return End(EndCause::kMemory);
     cpu_seen_ = usage.cpu_ns;
     if (record_.sampled_memory_bytes > 0 || (record_.cpu_ns > 0 && !record_.cgroup.counts_cpu)) {
-      const TreeSample sample = SampleTree(init_.pid);
+      const TreeSample sample = SampleTree(init_.pid, SampleDepth::kUsage);
       if (sample.memory_bytes > memory_peak_) memory_peak_ = sample.memory_bytes;
       if (!record_.cgroup.counts_cpu) cpu_seen_ = sample.cpu_ns;
       if (record_.sampled_memory_bytes > 0 && sample.memory_bytes > record_.sampled_memory_bytes) {
@@ -280,6 +281,12 @@ class Guardian {
 
   [[noreturn]] void Finish() {
     if (end_time_ == 0) end_time_ = MonotonicNanoseconds();
+    // What we end is lost to getrusage(2): a dying pid namespace reaps unseen. pid_namespaces(7);
+    // kernel/pid_namespace.c, zap_pid_ns_processes().
+    TreeSample last;
+    if (started() && report_.cause != EndCause::kNone && report_.cause != EndCause::kOwnerGone) {
+      last = SampleTree(init_.pid, SampleDepth::kPeaks);
+    }
     // Kill before reaping: after wait() the number belongs to somebody else.
     if (!KillTree(record_, init_.pidfd, kKillPatienceMs)) report_.tree_survived = 1;
     FinalWords();
@@ -292,6 +299,15 @@ class Guardian {
                      (static_cast<uint64_t>(usage.ru_utime.tv_usec) + static_cast<uint64_t>(usage.ru_stime.tv_usec)) * 1000u;
     report_.max_rss_bytes = static_cast<uint64_t>(usage.ru_maxrss) * 1024u;
     const CgroupUsage cgroup = record_.cgroup.count > 0 ? ReadCgroupUsage(record_.cgroup) : CgroupUsage{};
+    for (const uint64_t seen : {cgroup.cpu_ns, cpu_seen_, last.cpu_ns}) {
+      if (seen > report_.cpu_ns) report_.cpu_ns = seen;
+    }
+    if (last.largest_rss_bytes > report_.max_rss_bytes) report_.max_rss_bytes = last.largest_rss_bytes;
+    // RLIMIT_CPU of one process may be faster than we are. It ends by SIGKILL, as by anybody else's.
+    if (report_.cause == EndCause::kNone && record_.cpu_ns > 0 && report_.cpu_ns >= record_.cpu_ns &&
+        report_.has_status != 0 && WIFSIGNALED(report_.status) && WTERMSIG(report_.status) == SIGKILL) {
+      report_.cause = EndCause::kCpuTime;
+    }
     report_.memory_peak_bytes = cgroup.memory_peak_bytes > 0 ? cgroup.memory_peak_bytes : memory_peak_;
     report_.oom_kills = cgroup.oom_kills;
     report_.process_refusals = cgroup.process_refusals;

@@ -95,7 +95,6 @@ std::string Outcome::ToString() const {
           [this](const TimedOut&) { return absl::StrCat("killed: wall time limit, after ", absl::FormatDuration(usage.wall_time)); },
           [](const LimitHit& l) { return absl::StrCat("killed: ", LayerName(l.limit), " limit"); },
           [](const Violation& v) {
-            if (v.number < 0) return std::string("killed: system call violation (not reported which)");
             return absl::StrFormat("killed: system call %s (%d, %s) is not allowed, arguments 0x%x 0x%x 0x%x 0x%x 0x%x 0x%x",
                                    v.syscall, v.number, v.arch, v.args[0], v.args[1], v.args[2], v.args[3], v.args[4], v.args[5]);
           },

@@ -40,8 +40,8 @@ struct LimitHit {
 
 // A system call that the policy forbids; the tree was killed before it took effect.
 struct Violation {
-  std::string syscall;                // "mount"; "unknown" if the number has no name or was not reported.
-  int64_t number = -1;                // -1: not reported (killed by SIGSYS without a report).
+  std::string syscall;                // "mount"; "unknown" if the number has no name.
+  int64_t number = -1;
   std::array<uint64_t, 6> args = {};  // As passed; only the first ones have a meaning for most calls.
   std::string arch;                   // "x86_64", "x86", "x32".
   int64_t tid = 0;                    // As seen by brood, not inside.

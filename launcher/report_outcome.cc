@@ -21,19 +21,17 @@ SetupFailed SetupOf(const SetupMessage& message) {
   return {text(message.step, sizeof(message.step)), message.error_number, text(message.detail, sizeof(message.detail))};
 }
 
-// How a program that ended by itself ended; a signal that a limit of ours sends is that limit.
-void FromStatus(const GuardianReport& report, const Limits& limits, bool filtered, Outcome* outcome) {
+// How a program that ended by itself ended; a signal that a limit of ours sends is that limit. SIGXCPU is none of ours: where
+// soft and hard limit are one the kernel sends SIGKILL (setrlimit(2), RLIMIT_CPU), which the guardian tells from others by the
+// time used. SIGSYS is not either: the filter reports through its listener and never kills by itself.
+void FromStatus(const GuardianReport& report, const Limits& limits, Outcome* outcome) {
   if (WIFEXITED(report.status)) {
     outcome->ending = Exited{WEXITSTATUS(report.status)};
     return;
   }
   const int signal = WTERMSIG(report.status);
-  if (signal == SIGXCPU && limits.cpu_time) {
-    outcome->ending = LimitHit{Layer::kCpuTime};
-  } else if (signal == SIGXFSZ && limits.file_size_bytes) {
+  if (signal == SIGXFSZ && limits.file_size_bytes) {
     outcome->ending = LimitHit{Layer::kFileSize};
-  } else if (signal == SIGSYS && filtered) {
-    outcome->ending = Violation{.syscall = "unknown"};
   } else {
     outcome->ending = Signaled{signal, WCOREDUMP(report.status) != 0};
   }
@@ -45,7 +43,6 @@ Outcome OutcomeOf(const GuardianReport& report, const CompiledPolicy* plan) {
   Outcome outcome;
   const Limits none;
   const Limits& limits = plan != nullptr ? plan->limits() : none;
-  const bool filtered = plan != nullptr && plan->child_plan().filter_length > 0;
   std::vector<Layer>& hit = outcome.limits_hit;
 
   if (report.setup_failed != 0) {
@@ -58,7 +55,7 @@ Outcome OutcomeOf(const GuardianReport& report, const CompiledPolicy* plan) {
         if (report.oom_kills > 0) {
           outcome.ending = LimitHit{Layer::kMemory};
         } else if (report.has_status != 0) {
-          FromStatus(report, limits, filtered, &outcome);
+          FromStatus(report, limits, &outcome);
         } else {
           outcome.ending = Lost{"the child's init was killed, and the child with it"};
         }

@@ -91,7 +91,7 @@ bool NoChildren() {
 
 }  // namespace
 
-TreeSample SampleTree(pid_t root) {
+TreeSample SampleTree(pid_t root, SampleDepth depth) {
   static Processes tree;  // 4 KiB; the guardian has one thread and one child.
   tree.count = 0;
   tree.Add(root);
@@ -116,6 +116,14 @@ TreeSample SampleTree(pid_t root) {
         const uint64_t file = ParseNumber(shared);
         sample.memory_bytes += (all > file ? all - file : 0) * page;
       }
+    }
+    if (depth != SampleDepth::kPeaks) continue;
+    Text<64> status;
+    status.Add("/proc/").AddNumber(static_cast<uint64_t>(tree.pids[i])).Add("/status");
+    char text[4096];
+    if (ReadFile(AT_FDCWD, status.c_str(), text, sizeof(text)) > 0) {
+      const uint64_t peak = NumberAfter(text, "VmHWM:", 0) * 1024u;  // In KiB. proc(5).
+      if (peak > sample.largest_rss_bytes) sample.largest_rss_bytes = peak;
     }
   }
   return sample;

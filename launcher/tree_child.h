@@ -19,10 +19,13 @@ bool KillTree(const LaunchRecord& record, int init_pidfd, int patience_ms);
 struct TreeSample {
   uint64_t memory_bytes = 0;  // Anonymous and shared memory of all live processes.
   uint64_t cpu_ns = 0;        // Of all live processes and those that they reaped.
+  uint64_t largest_rss_bytes = 0;  // kPeaks only: the most that one of them ever had.
 };
 
+enum class SampleDepth { kUsage, kPeaks };
+
 // Walks the live descendants of `root` through /proc. At most 1,024 processes are looked at.
-TreeSample SampleTree(pid_t root);
+TreeSample SampleTree(pid_t root, SampleDepth depth);
 
 }  // namespace brood::child
 

@@ -63,6 +63,17 @@ TEST_P(LimitsTest, ASpinnerHitsTheCpuLimit) {
   EXPECT_EQ(run.outcome.StatusWord(), "cpu") << run.Text();
 }
 
+TEST_P(LimitsTest, WhatATreeUsedIsToldThoughItWasKilled) {
+  const Ended cpu = RunLimited({"spins_forever"}, [](Limits& limits) { limits.cpu_time = absl::Seconds(1); });
+  EXPECT_GE(cpu.outcome.usage.cpu_time, absl::Milliseconds(900)) << cpu.outcome.usage.cpu_time;
+  const Ended wall = RunLimited({"spins_forever"}, [](Limits& limits) { limits.wall_time = absl::Milliseconds(500); });
+  // On a machine that is busy it gets a part of one processor only.
+  EXPECT_GE(wall.outcome.usage.cpu_time, absl::Milliseconds(50)) << wall.outcome.usage.cpu_time;
+  const Ended memory =
+      RunLimited({"holds_memory", "32"}, [](Limits& limits) { limits.wall_time = absl::Milliseconds(700); });
+  EXPECT_GE(memory.outcome.usage.max_rss_bytes, uint64_t{24} << 20) << memory.Text();
+}
+
 TEST_P(LimitsTest, ASpinnerHitsTheWallLimit) {
   const Ended run = RunLimited({"spins_forever"}, [](Limits& limits) { limits.wall_time = absl::Milliseconds(300); });
   EXPECT_EQ(run.outcome.StatusWord(), "timeout") << run.Text();

@@ -1,6 +1,8 @@
 // Signals and codes of the program are told apart, and can't be forged.
 #include <signal.h>
 
+#include <string>
+
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/harness.h"
@@ -32,8 +34,35 @@ TEST_P(SignalsTest, FiveEndsAreFiveOutcomes) {
 }
 
 TEST_P(SignalsTest, ASignalThatLooksLikeALimitIsASignal) {
-  EXPECT_EQ(SignalOf(RunProgram(GetParam(), {"raises_xcpu"})), SIGXCPU);
+  // With the limit as well: the kernel speaks of it by SIGKILL, so that SIGXCPU is always somebody's.
+  EXPECT_EQ(SignalOf(RunProgram(GetParam(), {"raises_xcpu"}, {.policy = [](Policy& policy) {
+                                  policy.default_limits.cpu_time = absl::Seconds(30);
+                                }})),
+            SIGXCPU);
   EXPECT_EQ(SignalOf(RunProgram(GetParam(), {"raises_term"})), SIGTERM);
+}
+
+TEST_P(SignalsTest, EverySignalThatEndsAProgramIsTold) {
+  for (int number = 1; number <= SIGRTMAX; ++number) {
+    switch (number) {
+      case SIGCHLD:
+      case SIGCONT:
+      case SIGURG:
+      case SIGWINCH:  // Ignored by default,
+      case SIGSTOP:
+      case SIGTSTP:
+      case SIGTTIN:
+      case SIGTTOU:  // or no end. signal(7).
+        continue;
+      case SIGXFSZ:
+        if (GetParam() == "strict") continue;  // Is how the limit of file sizes speaks.
+        break;
+      default:
+        break;
+    }
+    const Ended run = RunProgram(GetParam(), {"raises", std::to_string(number)});
+    EXPECT_EQ(SignalOf(run), number) << run.Text();
+  }
 }
 
 TEST_P(SignalsTest, AForgedReportIsNotBelieved) {
