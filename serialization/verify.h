@@ -4,8 +4,11 @@
 #ifndef BROOD_SERIALIZATION_VERIFY_H_
 #define BROOD_SERIALIZATION_VERIFY_H_
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -13,6 +16,19 @@
 #include "flatbuffers/flatbuffers.h"
 
 namespace brood {
+
+// A copy of bytes that may lie anywhere, aligned as Verified wants it. Bound their size first.
+class AlignedBytes {
+ public:
+  explicit AlignedBytes(std::string_view bytes) : words_((bytes.size() + 7) / 8), size_(bytes.size()) {
+    std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(words_.data()));
+  }
+  std::string_view view() const { return {reinterpret_cast<const char*>(words_.data()), size_}; }
+
+ private:
+  std::vector<uint64_t> words_;
+  size_t size_;
+};
 
 // The FlatBuffer of root type `Root` in `bytes`, which it borrows. They must be aligned to 8, as memory from new is.
 //

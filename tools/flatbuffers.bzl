@@ -24,7 +24,9 @@ def _fbs_header_impl(ctx):
     src = ctx.file.src
     header = ctx.actions.declare_file(src.basename[:-len(".fbs")] + "_generated.h")
     args = ctx.actions.args()
-    args.add_all(["--cpp", "--cpp-std", "c++17", "--scoped-enums", "--keep-prefix", "-I", "."])
+
+    # Names of fields: tests compare a schema with what is read and written of it.
+    args.add_all(["--cpp", "--cpp-std", "c++17", "--scoped-enums", "--keep-prefix", "--reflect-names", "-I", "."])
     if ctx.attr.object_api:
         args.add("--gen-object-api")
     args.add("-o", header.dirname)
