@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdint>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "batch/stable_hash.h"
 
 namespace brood {
 
@@ -50,10 +50,7 @@ std::string FileNameOf(std::string_view id) {
     }
   }
   if (name.size() <= kMaxName) return name;
-  // FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/: the same name in every run, which std::hash does not promise.
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : id) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return absl::StrCat(name.substr(0, kKept), "%", absl::Hex(hash, absl::kZeroPad16));
+  return absl::StrCat(name.substr(0, kKept), "%", absl::Hex(StableHash(id), absl::kZeroPad16));
 }
 
 absl::StatusOr<UniqueFd> OpenOrMakeDirectory(const std::string& path) {

@@ -3,12 +3,14 @@
 //   absl::StatusOr<std::vector<Job>> jobs = LoadJobs("jobs.jsonl");
 //   if (!jobs.ok()) std::cerr << jobs.status().message();   // One line for each bad line, with file and line number.
 //
-// Each line is one JSON object, as docs and DESIGN have it. Empty lines and lines that start with # are skipped, so
-// that jobs can be commented out. A job without an id has its line number as id.
+// Each line is one JSON object with the fields of serialization/job.fbs. Empty lines and lines that start with # are
+// skipped, so that jobs can be commented out; a byte order mark and carriage returns are, too. A job without an id has its
+// line number as id.
 #ifndef BROOD_BATCH_JOB_H_
 #define BROOD_BATCH_JOB_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,8 +26,11 @@ inline constexpr size_t kMaxJobFileBytes = size_t{1} << 30;
 
 struct Job {
   std::string id;                 // Unique in its batch; 1 to 1,024 bytes.
-  int line = 0;                   // In its file.
-  std::vector<std::string> argv;  // Not empty.
+  int line = 0;                   // In its file; 0 if it is from none.
+  uint64_t definition = 0;        // Hash of what its line says, however it is laid out; 0 if it is from none.
+  std::vector<std::string> argv;  // A program and its arguments, or
+  std::string target;             // a function: NAME, or PATH.so:NAME of a plugin, with
+  std::vector<std::string> args;  // its arguments, JSON texts.
   std::vector<std::string> env;   // "K=V" sets, "K" passes the caller's value through.
   std::string cwd;                // Inside; empty: the batch's.
   std::string stdin_path;         // Empty: /dev/null. Opened by brood, outside the sandbox, as are the next two.

@@ -6,7 +6,7 @@
 //   BROOD_RETURN_IF_ERROR(job.Finish());    // jobs.jsonl:3: field "idd": unknown; did you mean "id"?
 //
 // A value tree of its own keeps the JSON library in one source file, and keeps the line of each value, which the
-// library forgets. Not a general JSON type: nothing is written with it.
+// library forgets. Not a general JSON type.
 #ifndef BROOD_BATCH_JSON_H_
 #define BROOD_BATCH_JSON_H_
 
@@ -50,6 +50,9 @@ struct JsonSource {
 // Errors: InvalidArgument "FILE:LINE:COLUMN: ..." for what is not JSON, for a name given twice in one object, and for
 //   nesting deeper than 64.
 absl::StatusOr<JsonValue> ParseJson(std::string_view text, const JsonSource& source);
+
+// The value as JSON on one line, numbers with the digits that they were written with.
+std::string JsonTextOf(const JsonValue& value);
 
 // Reads the fields of one object and reports what is wrong as `FILE:LINE: field "limits.memory": expected ...`.
 // Borrows the value. Each field that a getter was asked for is known; Finish refuses the others.

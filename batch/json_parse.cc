@@ -1,4 +1,5 @@
-// The only place where the JSON library parses: its SAX events become JsonValues with line numbers.
+// The only place where the JSON library parses, or writes a JsonValue: its SAX events become JsonValues with line
+// numbers.
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "batch/json.h"
 
 namespace brood {
@@ -164,6 +166,35 @@ absl::StatusOr<JsonValue> ParseJson(std::string_view text, const JsonSource& sou
                             CountingIterator(text.data() + text.size(), &cursor), &builder,
                             nlohmann::json::input_format_t::json, /*strict=*/true, /*ignore_comments=*/true);
   return builder.Take();
+}
+
+std::string JsonTextOf(const JsonValue& value) {
+  const auto quoted = [](const std::string& text) {
+    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  };
+  switch (value.kind) {
+    case JsonValue::Kind::kNull:
+      return "null";
+    case JsonValue::Kind::kBool:
+      return value.boolean ? "true" : "false";
+    case JsonValue::Kind::kNumber:
+      return value.text;
+    case JsonValue::Kind::kString:
+      return quoted(value.text);
+    case JsonValue::Kind::kArray:
+      return absl::StrCat("[",
+                          absl::StrJoin(value.items, ",",
+                                        [](std::string* out, const JsonValue& item) { out->append(JsonTextOf(item)); }),
+                          "]");
+    case JsonValue::Kind::kObject:
+      return absl::StrCat("{",
+                          absl::StrJoin(value.members, ",",
+                                        [&](std::string* out, const JsonMember& member) {
+                                          absl::StrAppend(out, quoted(member.name), ":", JsonTextOf(member.value));
+                                        }),
+                          "}");
+  }
+  return "null";
 }
 
 }  // namespace brood

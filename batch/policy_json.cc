@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "batch/files.h"
 #include "batch/json.h"
+#include "batch/json_table.h"
 #include "batch/suggest.h"
 #include "flatbuffers/flatbuffers.h"
 #include "sandbox/policy_flatbuffer.h"
@@ -26,89 +27,6 @@ namespace brood {
 namespace {
 
 using Builder = flatbuffers::FlatBufferBuilder;
-using TextOffset = flatbuffers::Offset<flatbuffers::String>;
-using TextsOffset = flatbuffers::Offset<flatbuffers::Vector<TextOffset>>;
-
-// Reads one object's fields into the wire form; the first error wins and later reads do nothing.
-class TableReader {
- public:
-  TableReader(JsonObject object, Builder* builder) : object_(std::move(object)), builder_(*builder) {}
-
-  TextOffset Text(std::string_view name) { return Write(object_.String(name)); }
-  TextOffset TextOrNumber(std::string_view name) { return Write(object_.Scalar(name)); }
-
-  TextsOffset Texts(std::string_view name) {
-    const auto texts = Keep(object_.Strings(name));
-    return texts.has_value() ? builder_.CreateVectorOfStrings(*texts) : 0;
-  }
-
-  flatbuffers::Optional<bool> Flag(std::string_view name) {
-    const auto flag = Keep(object_.Bool(name));
-    return flag.has_value() ? flatbuffers::Optional<bool>(*flag) : flatbuffers::nullopt;
-  }
-
-  flatbuffers::Optional<uint64_t> Count(std::string_view name) {
-    const auto count = Keep(object_.Unsigned(name));
-    return count.has_value() ? flatbuffers::Optional<uint64_t>(*count) : flatbuffers::nullopt;
-  }
-
-  // The table of a field that is an object, written by `write(TableReader&)`.
-  template <typename Fbs, typename Write>
-  flatbuffers::Offset<Fbs> Table(std::string_view name, Write write) {
-    const JsonValue* value = status_.ok() ? object_.Find(name) : nullptr;
-    if (value == nullptr) return 0;
-    return Nested<Fbs>(*value, object_.PathOf(name), write);
-  }
-
-  // The tables of a field that is a list of objects.
-  template <typename Fbs, typename Write>
-  flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<Fbs>>> Tables(std::string_view name, Write write) {
-    const JsonValue* value = status_.ok() ? object_.Find(name) : nullptr;
-    if (value == nullptr) return 0;
-    if (value->kind != JsonValue::Kind::kArray) {
-      status_ = object_.Error(name, absl::StrCat("expected a list, got ", JsonKindName(*value)));
-      return 0;
-    }
-    std::vector<flatbuffers::Offset<Fbs>> tables;
-    for (size_t i = 0; i < value->items.size() && status_.ok(); ++i) {
-      tables.push_back(Nested<Fbs>(value->items[i], absl::StrCat(object_.PathOf(name), "[", i, "]"), write));
-    }
-    return builder_.CreateVector(tables);
-  }
-
-  Builder& builder() { return builder_; }
-  absl::Status Finish() { return status_.ok() ? object_.Finish() : status_; }
-
- private:
-  template <typename T>
-  std::optional<T> Keep(absl::StatusOr<std::optional<T>> value) {
-    if (value.ok()) return *std::move(value);
-    status_.Update(value.status());
-    return std::nullopt;
-  }
-
-  TextOffset Write(absl::StatusOr<std::optional<std::string>> text) {
-    const auto kept = Keep(std::move(text));
-    return kept.has_value() ? builder_.CreateString(*kept) : 0;
-  }
-
-  template <typename Fbs, typename Write>
-  flatbuffers::Offset<Fbs> Nested(const JsonValue& value, const std::string& path, Write write) {
-    absl::StatusOr<JsonObject> object = JsonObject::Of(value, object_.file(), path);
-    if (!object.ok()) {
-      status_.Update(object.status());
-      return 0;
-    }
-    TableReader reader(*std::move(object), &builder_);
-    const flatbuffers::Offset<Fbs> table = write(reader);
-    status_.Update(reader.Finish());
-    return table;
-  }
-
-  JsonObject object_;
-  Builder& builder_;
-  absl::Status status_;
-};
 
 flatbuffers::Offset<fbs::FileRule> WriteFileRule(TableReader& in) {
   const auto path = in.Text("path");
@@ -146,18 +64,6 @@ flatbuffers::Offset<fbs::SyscallRule> WriteSyscallRule(TableReader& in) {
   return fbs::CreateSyscallRule(in.builder(), names, args, action, error);
 }
 
-flatbuffers::Offset<fbs::Limits> WriteLimits(TableReader& in) {
-  const auto memory = in.TextOrNumber("memory");
-  const auto processes = in.Count("processes");
-  const auto cpu_time = in.TextOrNumber("cpu_time");
-  const auto wall_time = in.TextOrNumber("wall_time");
-  const auto output = in.TextOrNumber("output");
-  const auto file_size = in.TextOrNumber("file_size");
-  const auto open_files = in.Count("open_files");
-  const auto core = in.TextOrNumber("core");
-  return fbs::CreateLimits(in.builder(), memory, processes, cpu_time, wall_time, output, file_size, open_files, core);
-}
-
 flatbuffers::Offset<fbs::Policy> WritePolicy(TableReader& in) {
   const auto extends = in.Text("extends");
   const auto name = in.Text("name");
@@ -172,8 +78,8 @@ flatbuffers::Offset<fbs::Policy> WritePolicy(TableReader& in) {
   const auto unlisted_errno = in.Text("unlisted_errno");
   const auto environment = in.Text("environment");
   const auto hostname = in.Text("hostname");
-  const auto limits = in.Table<fbs::Limits>("limits", WriteLimits);
-  const auto default_limits = in.Table<fbs::Limits>("default_limits", WriteLimits);
+  const auto limits = in.Table<fbs::Limits>("limits", WriteJsonLimits);
+  const auto default_limits = in.Table<fbs::Limits>("default_limits", WriteJsonLimits);
   const auto allow_weaker = in.Texts("allow_weaker");
   return fbs::CreatePolicy(in.builder(), extends, name, namespaces, drop_privileges, minimal_system, files, network,
                            filter_syscalls, syscalls, unlisted, unlisted_errno, environment, hostname, limits,

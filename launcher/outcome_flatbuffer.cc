@@ -43,9 +43,9 @@ struct EndingWriter {
     const auto syscall = Text(builder, ending.syscall);
     const auto args = builder.CreateVector(ending.args.data(), ending.args.size());
     const auto arch = Text(builder, ending.arch);
-    return {fbs::Ending::Violation, fbs::CreateViolation(builder, syscall, ending.number, args, arch, ending.tid,
-                                                         ending.instruction_pointer)
-                                        .Union()};
+    return {fbs::Ending::Violation,
+            fbs::CreateViolation(builder, syscall, ending.number, args, arch, ending.tid, ending.instruction_pointer)
+                .Union()};
   }
   WrittenEnding operator()(const SetupFailed& ending) const {
     const auto step = Text(builder, ending.step);
@@ -116,7 +116,8 @@ absl::Status ReadEnding(const fbs::Outcome& from, Outcome& to) {
     }
     case fbs::Ending::SetupFailed: {
       const fbs::SetupFailed& failed = *from.ending_as_SetupFailed();
-      to.ending = SetupFailed{std::string(View(failed.step())), failed.error_number(), std::string(View(failed.detail()))};
+      to.ending =
+          SetupFailed{std::string(View(failed.step())), failed.error_number(), std::string(View(failed.detail()))};
       return absl::OkStatus();
     }
     case fbs::Ending::Lost:
@@ -154,10 +155,10 @@ std::string EncodeOutcome(const Outcome& outcome) {
   const fbs::Stream stdout_result(outcome.stdout_result.bytes, outcome.stdout_result.truncated);
   const fbs::Stream stderr_result(outcome.stderr_result.bytes, outcome.stderr_result.truncated);
   fbs::FinishOutcomeBuffer(
-      builder, fbs::CreateOutcome(builder, kind, ending, &usage,
-                                  started ? flatbuffers::Optional<int64_t>(absl::ToUnixNanos(outcome.start))
-                                          : flatbuffers::nullopt,
-                                  written_limits, written_enforced, kept_groups, &stdout_result, &stderr_result));
+      builder, fbs::CreateOutcome(
+                   builder, kind, ending, &usage,
+                   started ? flatbuffers::Optional<int64_t>(absl::ToUnixNanos(outcome.start)) : flatbuffers::nullopt,
+                   written_limits, written_enforced, kept_groups, &stdout_result, &stderr_result));
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }
 
@@ -193,7 +194,8 @@ absl::StatusOr<Outcome> DecodeOutcome(std::string_view bytes) {
       }
     }
   }
-  if (from->kept_groups() != nullptr) outcome.kept_groups.assign(from->kept_groups()->begin(), from->kept_groups()->end());
+  if (from->kept_groups() != nullptr)
+    outcome.kept_groups.assign(from->kept_groups()->begin(), from->kept_groups()->end());
   outcome.stdout_result = ReadStream(from->stdout_result());
   outcome.stderr_result = ReadStream(from->stderr_result());
   return outcome;

@@ -21,8 +21,8 @@ inline constexpr size_t kMaxOutcomeBytes = size_t{1} << 20;
 
 std::string EncodeOutcome(const Outcome& outcome);
 
-// Verifies the bytes, then reads them. Errors: DataLoss naming the field (not an outcome, an unknown ending or layer, an
-// exit code that none can have).
+// Verifies the bytes, then reads them. Errors: DataLoss naming the field (not an outcome, an unknown ending or layer,
+// an exit code that none can have).
 absl::StatusOr<Outcome> DecodeOutcome(std::string_view bytes);
 
 }  // namespace brood

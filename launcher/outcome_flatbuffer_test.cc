@@ -81,31 +81,30 @@ TEST(OutcomeFlatbufferTest, EveryFlippedBitGivesAnOutcomeOrOneError) {
 
 TEST(OutcomeFlatbufferTest, WhatCannotBeIsRefused) {
   flatbuffers::FlatBufferBuilder exit_code;
-  fbs::FinishOutcomeBuffer(exit_code, fbs::CreateOutcome(exit_code, fbs::Ending::Exited,
-                                                         fbs::CreateExited(exit_code, 256).Union()));
+  fbs::FinishOutcomeBuffer(
+      exit_code, fbs::CreateOutcome(exit_code, fbs::Ending::Exited, fbs::CreateExited(exit_code, 256).Union()));
   EXPECT_EQ(DecodeOutcome(Bytes(exit_code)).status().message(), "outcome: exited: code: 256 is not in 0 to 255");
 
   flatbuffers::FlatBufferBuilder signal;
-  fbs::FinishOutcomeBuffer(
-      signal, fbs::CreateOutcome(signal, fbs::Ending::Signaled, fbs::CreateSignaled(signal, -9).Union()));
+  fbs::FinishOutcomeBuffer(signal,
+                           fbs::CreateOutcome(signal, fbs::Ending::Signaled, fbs::CreateSignaled(signal, -9).Union()));
   EXPECT_EQ(DecodeOutcome(Bytes(signal)).status().message(), "outcome: signaled: signal: -9 is no signal");
 
   flatbuffers::FlatBufferBuilder limit;
-  fbs::FinishOutcomeBuffer(
-      limit, fbs::CreateOutcome(limit, fbs::Ending::LimitHit,
-                                fbs::CreateLimitHit(limit, limit.CreateString("luck")).Union()));
+  fbs::FinishOutcomeBuffer(limit, fbs::CreateOutcome(limit, fbs::Ending::LimitHit,
+                                                     fbs::CreateLimitHit(limit, limit.CreateString("luck")).Union()));
   EXPECT_EQ(DecodeOutcome(Bytes(limit)).status().message(), "outcome: limit hit: limit: unknown layer \"luck\"");
 
   flatbuffers::FlatBufferBuilder args;
   const auto syscall = args.CreateString("mount");
   const auto five = args.CreateVector(std::vector<uint64_t>(5));
-  fbs::FinishOutcomeBuffer(args, fbs::CreateOutcome(args, fbs::Ending::Violation,
-                                                    fbs::CreateViolation(args, syscall, 165, five).Union()));
+  fbs::FinishOutcomeBuffer(
+      args, fbs::CreateOutcome(args, fbs::Ending::Violation, fbs::CreateViolation(args, syscall, 165, five).Union()));
   EXPECT_EQ(DecodeOutcome(Bytes(args)).status().message(), "outcome: violation: args: a system call has six");
 
   flatbuffers::FlatBufferBuilder newer;
-  fbs::FinishOutcomeBuffer(
-      newer, fbs::CreateOutcome(newer, static_cast<fbs::Ending>(99), fbs::CreateTimedOut(newer).Union()));
+  fbs::FinishOutcomeBuffer(newer,
+                           fbs::CreateOutcome(newer, static_cast<fbs::Ending>(99), fbs::CreateTimedOut(newer).Union()));
   EXPECT_EQ(DecodeOutcome(Bytes(newer)).status().message(), "outcome: ending: unknown kind 99");
 
   EXPECT_EQ(DecodeOutcome(std::string(kMaxOutcomeBytes + 1, 'x')).status().code(), absl::StatusCode::kDataLoss);

@@ -210,25 +210,17 @@ absl::Status ReadNetwork(const fbs::Network& from, Network& to) {
 }
 
 template <typename T, typename Parse>
-absl::Status ReadLimit(const flatbuffers::String* text, std::string_view field, Parse parse, std::optional<T>& limit) {
+absl::Status ReadLimit(const flatbuffers::String* text, std::string_view field, FieldError error, Parse parse,
+                       std::optional<T>& limit) {
   if (text == nullptr) return absl::OkStatus();
   absl::StatusOr<T> value = parse(View(text));
-  if (!value.ok()) return Annotate(value.status(), absl::StrCat("policy: limits: ", field));
+  if (!value.ok()) return error(field, value.status().message());
   limit = *value;
   return absl::OkStatus();
 }
 
-absl::Status ReadLimits(const fbs::Limits* from, Limits& to) {
-  if (from == nullptr) return absl::OkStatus();
-  BROOD_RETURN_IF_ERROR(ReadLimit(from->memory(), "memory", ParseSize, to.memory_bytes));
-  BROOD_RETURN_IF_ERROR(ReadLimit(from->cpu_time(), "cpu_time", ParseTime, to.cpu_time));
-  BROOD_RETURN_IF_ERROR(ReadLimit(from->wall_time(), "wall_time", ParseTime, to.wall_time));
-  BROOD_RETURN_IF_ERROR(ReadLimit(from->output(), "output", ParseSize, to.output_bytes));
-  BROOD_RETURN_IF_ERROR(ReadLimit(from->file_size(), "file_size", ParseSize, to.file_size_bytes));
-  BROOD_RETURN_IF_ERROR(ReadLimit(from->core(), "core", ParseSize, to.core_bytes));
-  if (from->processes().has_value()) to.processes = *from->processes();
-  if (from->open_files().has_value()) to.open_files = *from->open_files();
-  return absl::OkStatus();
+absl::Status LimitError(std::string_view field, std::string_view problem) {
+  return Invalid(absl::StrCat("limits: ", field), problem);
 }
 
 absl::Status ReadPolicy(const fbs::Policy& from, unsigned first_layer, Policy& to) {
@@ -258,12 +250,25 @@ absl::Status ReadPolicy(const fbs::Policy& from, unsigned first_layer, Policy& t
     BROOD_ASSIGN_OR_RETURN(to.environment, ReadWord(kEnvironmentWords, View(from.environment()), "environment"));
   }
   if (from.hostname() != nullptr) to.hostname = View(from.hostname());
-  BROOD_RETURN_IF_ERROR(ReadLimits(from.limits(), to.limits));
-  BROOD_RETURN_IF_ERROR(ReadLimits(from.default_limits(), to.default_limits));
+  BROOD_RETURN_IF_ERROR(DecodeLimits(from.limits(), LimitError, to.limits));
+  BROOD_RETURN_IF_ERROR(DecodeLimits(from.default_limits(), LimitError, to.default_limits));
   return ReadLayers(from.allow_weaker(), "allow_weaker", to.allow_weaker);
 }
 
 }  // namespace
+
+absl::Status DecodeLimits(const fbs::Limits* from, FieldError error, Limits& to) {
+  if (from == nullptr) return absl::OkStatus();
+  BROOD_RETURN_IF_ERROR(ReadLimit(from->memory(), "memory", error, ParseSize, to.memory_bytes));
+  BROOD_RETURN_IF_ERROR(ReadLimit(from->cpu_time(), "cpu_time", error, ParseTime, to.cpu_time));
+  BROOD_RETURN_IF_ERROR(ReadLimit(from->wall_time(), "wall_time", error, ParseTime, to.wall_time));
+  BROOD_RETURN_IF_ERROR(ReadLimit(from->output(), "output", error, ParseSize, to.output_bytes));
+  BROOD_RETURN_IF_ERROR(ReadLimit(from->file_size(), "file_size", error, ParseSize, to.file_size_bytes));
+  BROOD_RETURN_IF_ERROR(ReadLimit(from->core(), "core", error, ParseSize, to.core_bytes));
+  if (from->processes().has_value()) to.processes = *from->processes();
+  if (from->open_files().has_value()) to.open_files = *from->open_files();
+  return absl::OkStatus();
+}
 
 absl::StatusOr<Policy> DecodePolicy(std::string_view bytes) {
   if (bytes.size() > kMaxPolicyBytes) {

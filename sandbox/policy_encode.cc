@@ -66,7 +66,9 @@ Offset<fbs::SyscallRule> WriteSyscallRule(Builder& builder, const SyscallRule& r
   return fbs::CreateSyscallRule(builder, names, written_args, action, error, rule.layer);
 }
 
-Offset<fbs::Limits> WriteLimits(Builder& builder, const Limits& limits) {
+}  // namespace
+
+Offset<fbs::Limits> EncodeLimits(Builder& builder, const Limits& limits) {
   const auto size = [&](std::optional<uint64_t> bytes) -> Offset<flatbuffers::String> {
     return bytes.has_value() ? Text(builder, absl::StrCat(*bytes)) : 0;
   };
@@ -88,8 +90,6 @@ Offset<fbs::Limits> WriteLimits(Builder& builder, const Limits& limits) {
   return fbs::CreateLimits(builder, memory, count(limits.processes), cpu_time, wall_time, output, file_size,
                            count(limits.open_files), core);
 }
-
-}  // namespace
 
 std::string EncodePolicy(const Policy& policy) {
   Builder builder;
@@ -113,8 +113,8 @@ std::string EncodePolicy(const Policy& policy) {
       policy.unlisted == SyscallAction::kErrno ? Text(builder, ErrnoName(policy.unlisted_errno)) : 0;
   const auto environment = Text(builder, WriteWord(kEnvironmentWords, policy.environment));
   const auto hostname = Text(builder, policy.hostname);
-  const auto limits = WriteLimits(builder, policy.limits);
-  const auto default_limits = WriteLimits(builder, policy.default_limits);
+  const auto limits = EncodeLimits(builder, policy.limits);
+  const auto default_limits = EncodeLimits(builder, policy.default_limits);
   const auto allow_weaker = WriteLayers(builder, policy.allow_weaker);
   fbs::FinishPolicyBuffer(
       builder, fbs::CreatePolicy(builder, 0, name, namespaces, policy.drop_privileges, policy.minimal_system,

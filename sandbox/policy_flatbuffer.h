@@ -13,9 +13,14 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "flatbuffers/flatbuffers.h"
 #include "sandbox/policy.h"
 
 namespace brood {
+
+namespace fbs {
+struct Limits;
+}  // namespace fbs
 
 // Larger ones are refused before they are looked at.
 inline constexpr size_t kMaxPolicyBytes = size_t{4} << 20;
@@ -29,6 +34,13 @@ std::string EncodePolicy(const Policy& policy);
 // Errors: InvalidArgument naming the field (not a policy, an unknown word, a malformed size, two rules for one thing),
 //   NotFound (`extends` names no built-in policy).
 absl::StatusOr<Policy> DecodePolicy(std::string_view bytes);
+
+// The limits of a policy or of a job, a table in a larger buffer that was verified. Sets those in `to` that are given.
+//
+// Errors: what `error` makes of the field ("memory") and of what is wrong with it.
+using FieldError = absl::Status (*)(std::string_view field, std::string_view problem);
+absl::Status DecodeLimits(const fbs::Limits* from, FieldError error, Limits& to);
+flatbuffers::Offset<fbs::Limits> EncodeLimits(flatbuffers::FlatBufferBuilder& builder, const Limits& limits);
 
 }  // namespace brood
 

@@ -14,11 +14,13 @@ using flatbuffers::TypeTable;
 
 const TypeTable* Inner(const TypeTable* type, TypeCode code) {
   return code.sequence_ref >= 0 && code.base_type == flatbuffers::ET_SEQUENCE ? type->type_refs[code.sequence_ref]()
-                                                                               : nullptr;
+                                                                              : nullptr;
 }
 
 // The member of a union that an element of its type table stands for; null for NONE.
-const TypeTable* Member(const TypeTable* union_type, size_t index) { return Inner(union_type, union_type->type_codes[index]); }
+const TypeTable* Member(const TypeTable* union_type, size_t index) {
+  return Inner(union_type, union_type->type_codes[index]);
+}
 
 void AddFields(const TypeTable* type, const std::string& prefix, std::set<std::string>& fields) {
   for (size_t i = 0; i < type->num_elems; ++i) {

@@ -3,8 +3,8 @@
 //
 //   EXPECT_EQ(SetFields(bytes, fbs::OutcomeTypeTable()), FieldsOf(fbs::OutcomeTypeTable()));
 //
-// A field is named by its path, "usage.wall_ns"; the members of a union by their type, "ending.Exited.code". One that has
-// its default value counts as not set. Trusts the buffer: verify it first.
+// A field is named by its path, "usage.wall_ns"; the members of a union by their type, "ending.Exited.code". One that
+// has its default value counts as not set. Trusts the buffer: verify it first.
 #ifndef BROOD_SERIALIZATION_FIELD_COVERAGE_H_
 #define BROOD_SERIALIZATION_FIELD_COVERAGE_H_
 

@@ -1,0 +1,21 @@
+#include "batch/json_table.h"
+
+// A field of the schema is called `errno`; the C library has a macro of that name, which this file does not need.
+#undef errno
+#include "serialization/policy_generated.h"
+
+namespace brood {
+
+flatbuffers::Offset<fbs::Limits> WriteJsonLimits(TableReader& in) {
+  const auto memory = in.TextOrNumber("memory");
+  const auto processes = in.Count("processes");
+  const auto cpu_time = in.TextOrNumber("cpu_time");
+  const auto wall_time = in.TextOrNumber("wall_time");
+  const auto output = in.TextOrNumber("output");
+  const auto file_size = in.TextOrNumber("file_size");
+  const auto open_files = in.Count("open_files");
+  const auto core = in.TextOrNumber("core");
+  return fbs::CreateLimits(in.builder(), memory, processes, cpu_time, wall_time, output, file_size, open_files, core);
+}
+
+}  // namespace brood
