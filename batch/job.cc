@@ -15,6 +15,7 @@
 #include "batch/json.h"
 #include "batch/json_table.h"
 #include "batch/stable_hash.h"
+#include "batch/text.h"
 
 // Fields of the schemas are called as in the JSON; the C library has macros of these names, which this file does not
 // need.
@@ -94,13 +95,15 @@ absl::StatusOr<std::vector<Job>> ParseJobs(std::string_view text, const std::str
     if (job.ok()) {
       const auto [first, inserted] = lines.emplace(job->id, line);
       if (inserted) {
+        job->number = jobs.size() + 1;
         jobs.push_back(*std::move(job));
         continue;
       }
       job = JsonError(file, line, "id",
                       absl::StrCat("\"", first->first, "\" is the id of line ", first->second, " already"));
     }
-    errors.emplace_back(job.status().message());
+    // Names and values of the line are quoted in it.
+    errors.push_back(Printable(job.status().message()));
   }
   if (errors.empty()) return jobs;
   const size_t shown = std::min(errors.size(), kMaxShownErrors);

@@ -4,8 +4,8 @@
 //   if (!jobs.ok()) std::cerr << jobs.status().message();   // One line for each bad line, with file and line number.
 //
 // Each line is one JSON object with the fields of serialization/job.fbs. Empty lines and lines that start with # are
-// skipped, so that jobs can be commented out; a byte order mark and carriage returns are, too. A job without an id has its
-// line number as id.
+// skipped, so that jobs can be commented out; a byte order mark and carriage returns are, too. A job without an id has
+// its line number as id.
 #ifndef BROOD_BATCH_JOB_H_
 #define BROOD_BATCH_JOB_H_
 
@@ -27,6 +27,7 @@ inline constexpr size_t kMaxJobFileBytes = size_t{1} << 30;
 struct Job {
   std::string id;                 // Unique in its batch; 1 to 1,024 bytes.
   int line = 0;                   // In its file; 0 if it is from none.
+  size_t number = 0;              // Its place among the jobs of its file, from 1; 0 if it is from none.
   uint64_t definition = 0;        // Hash of what its line says, however it is laid out; 0 if it is from none.
   std::vector<std::string> argv;  // A program and its arguments, or
   std::string target;             // a function: NAME, or PATH.so:NAME of a plugin, with

@@ -24,7 +24,7 @@ inline constexpr size_t kMaxJobBytes = 4 * kMaxJobLineBytes;
 // Errors: InvalidArgument for options that a job line cannot say (a host name, an optional file), naming the field.
 absl::StatusOr<std::string> EncodeJob(const Job& job);
 
-// Verifies the bytes, then reads them. `line` and `definition`, which belong to a file, are left alone.
+// Verifies the bytes, then reads them. `line`, `number` and `definition`, which belong to a file, are left alone.
 //
 // Errors: InvalidArgument `field "limits.memory": ...`, or that the bytes are not a job.
 absl::StatusOr<Job> DecodeJob(std::string_view bytes);

@@ -1,7 +1,6 @@
 #include "batch/journal.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,16 +9,78 @@
 #include <cerrno>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
-#include "batch/files.h"
 
 namespace brood {
 namespace {
 
-constexpr size_t kMaxJournalBytes = size_t{4} << 30;
+// Two streams of 1 MiB, each byte six in JSON, and the rest.
+constexpr size_t kMaxLineBytes = size_t{64} << 20;
+
+// An open file description's lock, not flock(2): whether it is held can be asked without taking it, and it works over
+// NFS. fcntl(2), "Open file description locks".
+struct flock WholeFile() {
+  struct flock lock = {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return lock;
+}
+
+absl::Status Lock(int fd, const std::string& name) {
+  // A guardian that is just being born shares the description until it has closed what is not its own. If its brood is
+  // killed at that moment, the lock lives for as long.
+  constexpr int kTries = 20;
+  constexpr absl::Duration kPause = absl::Milliseconds(10);
+  for (int i = 0; i < kTries; ++i) {
+    struct flock lock = WholeFile();
+    if (fcntl(fd, F_OFD_SETLK, &lock) == 0) return absl::OkStatus();
+    if (errno != EAGAIN && errno != EACCES) return ErrnoStatus(errno, "lock", name);
+    absl::SleepFor(kPause);
+  }
+  return absl::ResourceExhaustedError(absl::StrCat("lock ", name, ": another batch writes to it"));
+}
+
+// The name of a new file is durable when its directory is.
+absl::Status SyncDirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const UniqueFd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // A directory that may be written to and not read cannot be synced; nor can some file systems.
+  if (!fd.valid() && errno == EACCES) return absl::OkStatus();
+  if (!fd.valid()) return ErrnoStatus(errno, "open", directory);
+  if (fsync(fd.get()) != 0 && errno != EINVAL) return ErrnoStatus(errno, "sync", directory);
+  return absl::OkStatus();
+}
+
+// Calls `use` with each whole line.
+absl::Status ForEachLine(const std::string& path, const std::function<absl::Status(std::string_view)>& use) {
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return ErrnoStatus(errno, "open", path);
+  std::string pending;
+  std::vector<char> buffer(size_t{1} << 16);
+  while (true) {
+    const ssize_t count = read(fd.get(), buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return ErrnoStatus(errno, "read", path);
+    if (count == 0) return absl::OkStatus();  // What follows the last line feed is torn.
+    std::string_view block(buffer.data(), static_cast<size_t>(count));
+    for (size_t end = block.find('\n'); end != std::string_view::npos; end = block.find('\n')) {
+      pending.append(block.substr(0, end));
+      BROOD_RETURN_IF_ERROR(use(pending));
+      pending.clear();
+      block.remove_prefix(end + 1);
+    }
+    pending.append(block);
+    if (pending.size() > kMaxLineBytes) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("read ", path, ": a line of more than ", kMaxLineBytes, " bytes; it is not a journal"));
+    }
+  }
+}
 
 // Cuts the file after its last line feed.
 absl::Status CutTornLine(int fd, const std::string& name) {
@@ -64,14 +125,15 @@ absl::StatusOr<Journal> Journal::Open(const std::string& path, const JournalOpti
   if (fstat(journal.fd_, &status) != 0) return ErrnoStatus(errno, "stat", path);
   journal.regular_ = S_ISREG(status.st_mode);
   if (!journal.regular_) return journal;
-  if (flock(journal.fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    return absl::ResourceExhaustedError(absl::StrCat("lock ", path, ": another batch writes to it"));
-  }
+  BROOD_RETURN_IF_ERROR(Lock(journal.fd_, path));
+  // Again: another batch may have written and ended meanwhile.
+  if (fstat(journal.fd_, &status) != 0) return ErrnoStatus(errno, "stat", path);
   if (options.existing == JournalOptions::Existing::kRefuse && status.st_size > 0) {
     return absl::AlreadyExistsError(
         absl::StrCat("results file ", path, " is not empty; continue that batch with --resume, or name another file"));
   }
   BROOD_RETURN_IF_ERROR(CutTornLine(journal.fd_, path));
+  if (options.sync != JournalOptions::Sync::kNever) BROOD_RETURN_IF_ERROR(SyncDirectoryOf(path));
   return journal;
 }
 
@@ -93,36 +155,67 @@ absl::Status Journal::Append(std::string_view line) {
       return absl::ResourceExhaustedError(absl::StrCat("write ", name_, ": short write; is the disk full?"));
     }
   }
-  if (!regular_ || options_.sync == JournalOptions::Sync::kNever) return absl::OkStatus();
-  const absl::Time now = absl::Now();
-  if (options_.sync == JournalOptions::Sync::kTimed && now - synced_ < absl::Seconds(1)) return absl::OkStatus();
-  synced_ = now;
+  dirty_ = true;
+  return options_.sync == JournalOptions::Sync::kAlways ? Sync() : SyncIfDue();
+}
+
+absl::Status Journal::Sync() {
+  if (!regular_ || !dirty_ || options_.sync == JournalOptions::Sync::kNever) return absl::OkStatus();
   if (fdatasync(fd_) != 0) return ErrnoStatus(errno, "sync", name_);
+  synced_ = absl::Now();
+  dirty_ = false;
   return absl::OkStatus();
 }
 
-absl::Status Journal::Close() {
-  if (regular_ && options_.sync != JournalOptions::Sync::kNever && fdatasync(fd_) != 0) {
-    return ErrnoStatus(errno, "sync", name_);
+absl::Status Journal::SyncIfDue() {
+  if (options_.sync != JournalOptions::Sync::kTimed || absl::Now() - synced_ < absl::Seconds(1)) {
+    return absl::OkStatus();
   }
+  return Sync();
+}
+
+absl::Status Journal::Close() {
+  BROOD_RETURN_IF_ERROR(Sync());
   owned_.reset();
   fd_ = -1;
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::map<std::string, ResultHead>> ReadJournal(const std::string& path) {
-  BROOD_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxJournalBytes));
-  std::map<std::string, ResultHead> results;
-  std::string_view rest = text;
-  // What follows the last line feed is torn.
-  for (size_t end = rest.find('\n'); end != std::string_view::npos; end = rest.find('\n')) {
-    std::optional<ResultHead> head = ParseResultHead(rest.substr(0, end));
-    rest.remove_prefix(end + 1);
-    if (!head.has_value()) continue;
-    std::string id = head->id;
-    results.insert_or_assign(std::move(id), *std::move(head));
-  }
-  return results;
+absl::StatusOr<std::map<std::string, JournalEntry>> ReadJournal(const std::string& path) {
+  std::map<std::string, JournalEntry> entries;
+  const absl::Status read = ForEachLine(path, [&](std::string_view line) {
+    if (const std::optional<ReadResult> result = ParseResult(line); result.has_value()) {
+      JournalEntry& entry = entries[result->id];
+      entry.attempt = std::max(entry.attempt, result->attempt);
+      entry.status = result->status;
+    } else if (const std::optional<StartedEvent> event = ParseStarted(line); event.has_value()) {
+      JournalEntry& entry = entries[event->id];
+      entry.attempt = std::max(entry.attempt, event->attempt);
+      entry.definition = event->definition;
+      entry.start = event->start;
+    }
+    return absl::OkStatus();
+  });
+  BROOD_RETURN_IF_ERROR(read);
+  return entries;
+}
+
+absl::Status ForEachResult(const std::string& path, const std::function<absl::Status(const ReadResult&)>& use) {
+  return ForEachLine(path, [&](std::string_view line) {
+    const std::optional<ReadResult> result = ParseResult(line);
+    return result.has_value() ? use(*result) : absl::OkStatus();
+  });
+}
+
+absl::StatusOr<bool> JournalIsInUse(const std::string& path) {
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd.valid()) return ErrnoStatus(errno, "open", path);
+  struct stat status = {};
+  if (fstat(fd.get(), &status) != 0) return ErrnoStatus(errno, "stat", path);
+  if (!S_ISREG(status.st_mode)) return false;
+  struct flock lock = WholeFile();
+  if (fcntl(fd.get(), F_OFD_GETLK, &lock) != 0) return ErrnoStatus(errno, "ask for the lock of", path);
+  return lock.l_type != F_UNLCK;
 }
 
 }  // namespace brood

@@ -78,10 +78,47 @@ TEST_F(JournalTest, ReadingKeepsTheLastResultOfEachIdAndIgnoresTornAndForeignLin
       "{\"v\":1,\"id\":\"a\",\"attempt\":1,\"status\":\"failed\"}\nforeign\n[]\n"
       "{\"v\":9,\"id\":\"a\",\"attempt\":2,\"status\":\"ok\",\"new\":1}\n{\"v\":1,\"id\":\"b\",\"attempt\":1,"
       "\"status\":\"ok\"}");
-  const std::map<std::string, ResultHead> results = ReadJournal(path_).value();
-  ASSERT_EQ(results.size(), 1u);
-  EXPECT_EQ(results.at("a").attempt, 2);
-  EXPECT_EQ(results.at("a").status, "ok");
+  const std::map<std::string, JournalEntry> entries = ReadJournal(path_).value();
+  ASSERT_EQ(entries.size(), 1u);
+  EXPECT_EQ(entries.at("a").attempt, 2);
+  EXPECT_EQ(entries.at("a").status, "ok");
+}
+
+TEST_F(JournalTest, ReadingTellsStartedFromFinished) {
+  Journal journal = Journal::Open(path_, {}).value();
+  const absl::Time start = absl::FromUnixMillis(1'000'000'000'123);
+  const auto append = [&](const StartedEvent& event) { EXPECT_TRUE(journal.Append(StartedLine(event)).ok()); };
+  append({.id = "a", .attempt = 1, .definition = 7, .start = start});
+  append({.id = "b", .attempt = 1, .definition = 8, .start = start});
+  EXPECT_TRUE(journal.Append(ResultLine("a", 1, JobEnd{})).ok());
+  append({.id = "b", .attempt = 2, .definition = 9, .start = start});
+  const std::map<std::string, JournalEntry> entries = ReadJournal(path_).value();
+  EXPECT_TRUE(entries.at("a").finished());
+  EXPECT_EQ(entries.at("a").definition, 7u);
+  EXPECT_FALSE(entries.at("b").finished());
+  EXPECT_EQ(entries.at("b").attempt, 2);
+  EXPECT_EQ(entries.at("b").definition, 9u);
+  EXPECT_EQ(entries.at("b").start, start);
+  std::vector<std::string> results;
+  EXPECT_TRUE(ForEachResult(path_, [&](const ReadResult& result) {
+                results.push_back(result.id);
+                return absl::OkStatus();
+              }).ok());
+  EXPECT_EQ(results, std::vector<std::string>{"a"});
+}
+
+TEST_F(JournalTest, WhetherABatchWritesToItCanBeAskedWithoutDisturbingIt) {
+  {
+    Journal journal = Journal::Open(path_, {}).value();
+    EXPECT_TRUE(JournalIsInUse(path_).value());
+    EXPECT_EQ(Journal::Open(path_, resume_).status().code(), absl::StatusCode::kResourceExhausted);
+    // Reading opens and closes the file, which would end a lock of the process; this is one of the open file.
+    EXPECT_TRUE(ReadJournal(path_).ok());
+    EXPECT_TRUE(JournalIsInUse(path_).value());
+  }
+  EXPECT_FALSE(JournalIsInUse(path_).value());
+  EXPECT_EQ(JournalIsInUse(path_ + "-missing").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_FALSE(JournalIsInUse("/dev/null").value());
 }
 
 }  // namespace

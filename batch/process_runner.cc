@@ -80,13 +80,20 @@ absl::StatusOr<std::unique_ptr<ProcessRunner>> ProcessRunner::Create(const JobDe
   return runner;
 }
 
-absl::StatusOr<std::shared_ptr<const CompiledPolicy>> ProcessRunner::PolicyOf(const Job& job) {
+absl::StatusOr<Policy> ProcessRunner::FindPolicy(const Job& job) {
   const std::string& name = job.policy.empty() ? defaults_.policy : job.policy;
   auto loaded = policies_.find(name);
   if (loaded == policies_.end()) loaded = policies_.emplace(name, LoadPolicy(name)).first;
   BROOD_ASSIGN_OR_RETURN(Policy policy, loaded->second);
   BROOD_RETURN_IF_ERROR(ApplyPolicyOptions(defaults_.options, policy));
   BROOD_RETURN_IF_ERROR(ApplyPolicyOptions(job.options, policy));
+  return policy;
+}
+
+absl::Status ProcessRunner::CheckPolicyOf(const Job& job) { return FindPolicy(job).status(); }
+
+absl::StatusOr<std::shared_ptr<const CompiledPolicy>> ProcessRunner::PolicyOf(const Job& job) {
+  BROOD_ASSIGN_OR_RETURN(const Policy policy, FindPolicy(job));
   const std::string key = EncodePolicy(policy);
   auto compiled = compiled_.find(key);
   if (compiled == compiled_.end()) compiled = compiled_.emplace(key, CompilePolicy(policy)).first;

@@ -38,11 +38,18 @@ class ProcessRunner : public JobRunner {
 
   absl::StatusOr<std::unique_ptr<RunningJob>> Start(const Job& job) override;
 
+  // Whether the job's policy can be read and takes the job's options, without making it ready for this machine: for
+  // looking at all jobs before the first one runs. Errors: those of LoadPolicy and ApplyPolicyOptions.
+  absl::Status CheckPolicyOf(const Job& job);
+
   // The policy that the job runs with, made ready. Equal policies are compiled once.
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> PolicyOf(const Job& job);
 
  private:
   explicit ProcessRunner(JobDefaults defaults) : defaults_(std::move(defaults)) {}
+
+  // The policy that the job runs with.
+  absl::StatusOr<Policy> FindPolicy(const Job& job);
 
   absl::StatusOr<Stdio> OutputStream(const std::string& own_path, const std::string& directory, int directory_fd,
                                      const char* name, UniqueFd& opened, std::string& path) const;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/status.h"
+#include "batch/text.h"
 #include "sandbox/layer.h"
 
 namespace brood {
@@ -18,31 +19,14 @@ constexpr int kVersion = 1;
 
 std::string HexText(uint64_t value) { return absl::StrCat("0x", absl::Hex(value)); }
 
-// The JSON library has this check inside dump(), but tells of a failure by an exception or a replaced character only.
-bool IsUtf8(const std::string& text) {
-  for (size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const size_t length = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3 : 4;
-    if ((lead >= 0x80 && lead < 0xc2) || lead > 0xf4 || i + length > text.size()) return false;
-    for (size_t k = 1; k < length; ++k) {
-      if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return false;
-    }
-    // Overlong forms, surrogates, and what is beyond U+10FFFF. RFC 3629, section 4.
-    const auto second = length > 1 ? static_cast<unsigned char>(text[i + 1]) : 0;
-    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) ||
-        (lead == 0xf4 && second > 0x8f)) {
-      return false;
-    }
-    i += length;
-  }
-  return true;
-}
+std::string TimeText(absl::Time time) { return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", time, absl::UTCTimeZone()); }
 
 Json StreamJson(const JobStream& stream) {
   Json json;
   if (!stream.path.empty()) {
     json["path"] = stream.path;
   } else if (IsUtf8(stream.content)) {
+    // Not left to the library, which tells of a failure by an exception or a replaced character only.
     json["text"] = stream.content;
   } else {
     json["base64"] = absl::Base64Escape(stream.content);
@@ -89,9 +73,7 @@ std::string ResultLine(std::string_view id, int attempt, const JobEnd& end, Resu
   for (const Layer layer : outcome.limits_hit) json["limits_hit"].push_back(LayerName(layer));
   json["setup"] = SetupJson(outcome);
   if (const auto* lost = std::get_if<Lost>(&outcome.ending)) json["reason"] = lost->reason;
-  json["start"] = outcome.start == absl::InfinitePast()
-                      ? Json(nullptr)
-                      : Json(absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", outcome.start, absl::UTCTimeZone()));
+  json["start"] = outcome.start == absl::InfinitePast() ? Json(nullptr) : Json(TimeText(outcome.start));
   json["wall_s"] = absl::ToDoubleSeconds(outcome.usage.wall_time);
   json["cpu_s"] = absl::ToDoubleSeconds(outcome.usage.cpu_time);
   json["memory_peak_bytes"] = outcome.usage.memory_peak_bytes;
@@ -107,18 +89,14 @@ std::string ResultLine(std::string_view id, int attempt, const JobEnd& end, Resu
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::optional<ResultHead> ParseResultHead(std::string_view line) {
-  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return std::nullopt;
-  const auto id = json.find("id");
-  const auto attempt = json.find("attempt");
-  const auto status = json.find("status");
-  if (id == json.end() || !id->is_string() || status == json.end() || !status->is_string()) return std::nullopt;
-  if (attempt == json.end() || !attempt->is_number_integer()) return std::nullopt;
-  ResultHead head{.id = id->get<std::string>(), .attempt = attempt->get<int>(), .status = status->get<std::string>()};
-  const auto wall = json.find("wall_s");
-  if (wall != json.end() && wall->is_number()) head.wall_seconds = wall->get<double>();
-  return head;
+std::string StartedLine(const StartedEvent& event) {
+  const Json json = {{"v", kVersion},
+                     {"event", "started"},
+                     {"id", event.id},
+                     {"attempt", event.attempt},
+                     {"definition", absl::StrCat(absl::Hex(event.definition, absl::kZeroPad16))},
+                     {"start", TimeText(event.start)}};
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace brood

@@ -5,6 +5,10 @@
 
 #include "batch/json.h"
 #include "gtest/gtest.h"
+#include "launcher/outcome_flatbuffer.h"
+#include "launcher/outcome_samples.h"
+#include "serialization/field_coverage.h"
+#include "serialization/outcome_generated.h"
 
 namespace brood {
 namespace {
@@ -93,19 +97,57 @@ TEST(ResultJsonTest, StreamsAreTextOnlyIfTheyAreUtf8) {
   }
 }
 
-TEST(ResultJsonTest, HeadsAreReadBackAndForeignLinesAreNone) {
-  JobEnd end;
-  end.outcome.ending = Exited{7};
-  end.outcome.usage.wall_time = absl::Milliseconds(1500);
-  const std::optional<ResultHead> head = ParseResultHead(ResultLine("\xc3\xa9\"\n", 3, end));
-  ASSERT_TRUE(head.has_value());
-  EXPECT_EQ(head->id, "\xc3\xa9\"\n");
-  EXPECT_EQ(head->attempt, 3);
-  EXPECT_EQ(head->status, "failed");
-  EXPECT_EQ(head->wall_seconds, 1.5);
-  for (const char* line : {"", "{", "[]", "{\"id\":1}", "{\"id\":\"a\",\"status\":\"ok\"}"}) {
-    EXPECT_FALSE(ParseResultHead(line).has_value()) << line;
+// Fails when a field is added to the schema of outcomes and results do not have it, or do not give it back.
+TEST(ResultJsonTest, ResultsHaveEveryFieldOfTheSchema) {
+  std::set<std::string> carried;
+  for (const Outcome& outcome : SampleOutcomes()) {
+    JobEnd end{.outcome = outcome};
+    end.stdout_stream = {.path = {}, .content = "\xff\x01", .bytes = outcome.stdout_result.bytes};
+    end.stdout_stream.truncated = outcome.stdout_result.truncated;
+    end.stderr_stream = {.path = "/out", .content = {}, .bytes = outcome.stderr_result.bytes};
+    end.stderr_stream.truncated = outcome.stderr_result.truncated;
+    const std::optional<ReadResult> read = ParseResult(ResultLine("\xc3\xa9\"\n", 3, end));
+    ASSERT_TRUE(read.has_value());
+    EXPECT_EQ(read->id, "\xc3\xa9\"\n");
+    EXPECT_EQ(read->attempt, 3);
+    EXPECT_EQ(read->status, outcome.StatusWord());
+    EXPECT_EQ(read->end.stdout_stream.content, "\xff\x01");
+    EXPECT_EQ(read->end.stderr_stream.path, "/out");
+    // The wire form has every field, which a test of its own says.
+    const std::string bytes = EncodeOutcome(read->end.outcome);
+    EXPECT_EQ(bytes, EncodeOutcome(outcome)) << ResultLine("a", 1, end);
+    carried.merge(SetFields(bytes, fbs::OutcomeTypeTable()));
   }
+  EXPECT_EQ(carried, FieldsOf(fbs::OutcomeTypeTable()));
+}
+
+TEST(ResultJsonTest, ReadersTakeOldNewAndForeignLines) {
+  const std::optional<ReadResult> old = ParseResult(R"({"v":1,"id":"a","attempt":1,"status":"failed"})");
+  ASSERT_TRUE(old.has_value());
+  EXPECT_EQ(old->end.outcome.StatusWord(), "failed");
+  const std::optional<ReadResult> newer = ParseResult(
+      R"({"v":9,"id":"a","attempt":1,"status":"evicted","stdout":7,"enforced":[],"limits_hit":["luck",1],"wall_s":"x",)"
+      R"("start":"x","kept_groups":{},"more":{}})");
+  ASSERT_TRUE(newer.has_value());
+  EXPECT_EQ(newer->status, "evicted");
+  for (const char* line : {"", "{", "[]", "7", "{\"id\":1}", "{\"id\":\"a\",\"status\":\"ok\"}"}) {
+    EXPECT_FALSE(ParseResult(line).has_value()) << line;
+  }
+}
+
+TEST(ResultJsonTest, AnAttemptThatStartsIsNoResult) {
+  const std::string line =
+      StartedLine({.id = "a\"b", .attempt = 2, .definition = 0xabc, .start = absl::FromUnixMillis(1'000'000'000'123)});
+  EXPECT_EQ(line, R"({"v":1,"event":"started","id":"a\"b","attempt":2,"definition":"0000000000000abc",)"
+                  R"("start":"2001-09-09T01:46:40.123Z"})");
+  EXPECT_FALSE(ParseResult(line).has_value());
+  const std::optional<StartedEvent> event = ParseStarted(line);
+  ASSERT_TRUE(event.has_value());
+  EXPECT_EQ(event->id, "a\"b");
+  EXPECT_EQ(event->attempt, 2);
+  EXPECT_EQ(event->definition, 0xabcu);
+  EXPECT_EQ(event->start, absl::FromUnixMillis(1'000'000'000'123));
+  EXPECT_FALSE(ParseStarted(ResultLine("a", 1, JobEnd{})).has_value());
 }
 
 }  // namespace

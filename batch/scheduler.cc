@@ -17,7 +17,8 @@ namespace {
 struct Attempt {
   size_t index = 0;  // Of the job.
   int number = 1;
-  int left = 0;  // Further attempts allowed.
+  int left = 0;       // Further attempts allowed.
+  bool told = false;  // The listener knows that it starts.
   std::unique_ptr<RunningJob> running;
 };
 
@@ -66,6 +67,8 @@ class Scheduler {
     while (!stop_starting_ && !machine_full_ && HasNext() && running_.size() < static_cast<size_t>(options_.parallel)) {
       if (Interrupted()) break;
       Attempt attempt = TakeNext();
+      if (!attempt.told) BROOD_RETURN_IF_ERROR(listener_.OnStart(jobs_[attempt.index], attempt.number));
+      attempt.told = true;
       absl::StatusOr<std::unique_ptr<RunningJob>> running = runner_.Start(jobs_[attempt.index]);
       if (running.ok()) {
         attempt.running = *std::move(running);
@@ -109,6 +112,7 @@ class Scheduler {
     const int timeout = static_cast<int>(absl::ToInt64Milliseconds(options_.tick));
     const int ready = poll(entries.data(), entries.size(), timeout);
     if (ready < 0 && errno != EINTR) return ErrnoStatus(errno, "poll");
+    BROOD_RETURN_IF_ERROR(listener_.OnTick());
     if (ready < 0) return absl::OkStatus();
     if (entries.back().revents != 0) {
       StopForInterrupt();

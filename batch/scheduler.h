@@ -76,11 +76,20 @@ class BatchListener {
  public:
   virtual ~BatchListener() = default;
 
-  // The job's last attempt has ended. An error stops the batch: what cannot be recorded must not be run.
+  // An attempt is about to start; told once of each. An error stops the batch: what cannot be recorded must not be run.
+  virtual absl::Status OnStart(const Job& job, int attempt) {
+    (void)job, (void)attempt;
+    return absl::OkStatus();
+  }
+
+  // The job's last attempt has ended. An error stops the batch.
   virtual absl::Status OnResult(const JobResult& result) = 0;
 
   // Something changed, or a tick has passed.
   virtual void OnProgress(const BatchSummary& so_far) { (void)so_far; }
+
+  // At least every tick while jobs run. An error stops the batch.
+  virtual absl::Status OnTick() { return absl::OkStatus(); }
 };
 
 // Runs every job. A job that cannot be started is a result like any other (setup_failed) and takes no other with it.

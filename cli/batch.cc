@@ -9,124 +9,100 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "base/status.h"
 #include "batch/job.h"
 #include "batch/journal.h"
 #include "batch/process_runner.h"
+#include "batch/reports.h"
 #include "batch/result_json.h"
+#include "batch/resume.h"
 #include "batch/scheduler.h"
+#include "batch/text.h"
+#include "cli/batch_settings.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/printable.h"
 #include "cli/progress.h"
-#include "cli/shared_options.h"
 #include "cli/signals.h"
 
 namespace brood {
 namespace {
 
-struct BatchSettings {
-  JobDefaults defaults;
-  SchedulerOptions scheduler;
-  JournalOptions journal;
-  std::string results = "-";
-  Progress::When progress = Progress::When::kAuto;
-  bool resume = false;
-  bool dry_run = false;
-};
+using JobsByIds = std::map<std::string_view, const Job*>;
 
-template <typename T>
-absl::Status ReadWord(const ParsedOptions& options, std::string_view name,
-                      const std::vector<std::pair<std::string, T>>& words, T& to) {
-  if (!options.Has(name)) return absl::OkStatus();
-  std::vector<std::string> known;
-  for (const auto& [word, value] : words) {
-    known.push_back(word);
-    if (word != options.Value(name)) continue;
-    to = value;
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat(name, ": expected one of ", absl::StrJoin(known, ", "), ", got \"", options.Value(name), "\""));
+// One line for each bad job, each with its place: nothing in front of it, so that editors can jump there.
+int ReportBadJobs(const absl::Status& status) {
+  for (std::string_view line : absl::StrSplit(status.message(), '\n')) absl::FPrintF(stderr, "%s\n", Printable(line));
+  return kExitUsage;
 }
 
-absl::StatusOr<BatchSettings> ReadSettings(const ParsedOptions& options) {
-  BatchSettings settings;
-  BROOD_ASSIGN_OR_RETURN(settings.defaults, ReadSharedOptions(options));
-  settings.defaults.output_dir = options.Value("--output-dir");
-  settings.scheduler.parallel = AvailableCpus();
-  if (options.Has("--jobs")) {
-    const absl::StatusOr<int> parallel = ParseParallel(options.Value("--jobs"));
-    if (!parallel.ok()) return Annotate(parallel.status(), "--jobs");
-    settings.scheduler.parallel = *parallel;
-  }
-  if (options.Has("--halt")) {
-    const absl::StatusOr<HaltRule> halt = ParseHaltRule(options.Value("--halt"));
-    if (!halt.ok()) return Annotate(halt.status(), "--halt");
-    settings.scheduler.halt = *halt;
-  }
-  constexpr int kMaxRetries = 1000;
-  const std::string retries = options.Value("--retries", "0");
-  if (!absl::SimpleAtoi(retries, &settings.scheduler.retries) || settings.scheduler.retries < 0 ||
-      settings.scheduler.retries > kMaxRetries) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--retries: expected 0 to ", kMaxRetries, ", got \"", retries, "\""));
-  }
-  settings.scheduler.keep_order = options.Has("--keep-order");
-  settings.results = options.Value("--results", "-");
-  settings.resume = options.Has("--resume");
-  settings.dry_run = options.Has("--dry-run");
-  if (settings.resume && settings.results == "-") {
-    return absl::InvalidArgumentError("--resume needs the journal of the batch: --results FILE");
-  }
-  if (settings.resume) settings.journal.existing = JournalOptions::Existing::kContinue;
-  using Sync = JournalOptions::Sync;
-  BROOD_RETURN_IF_ERROR(ReadWord<Sync>(options, "--sync",
-                                       {{"always", Sync::kAlways}, {"1s", Sync::kTimed}, {"never", Sync::kNever}},
-                                       settings.journal.sync));
-  using When = Progress::When;
-  BROOD_RETURN_IF_ERROR(ReadWord<When>(options, "--progress",
-                                       {{"auto", When::kAuto}, {"always", When::kAlways}, {"never", When::kNever}},
-                                       settings.progress));
-  return settings;
-}
-
-// Leaves the jobs that have a result in the journal out. False if one of those results is not ok.
-absl::StatusOr<bool> SkipFinished(const BatchSettings& settings, std::vector<Job>& jobs) {
-  const absl::StatusOr<std::map<std::string, ResultHead>> done = ReadJournal(settings.results);
-  if (absl::IsNotFound(done.status())) return true;  // Nothing was begun.
-  BROOD_RETURN_IF_ERROR(done.status());
-  bool all_ok = true;
-  std::erase_if(jobs, [&](const Job& job) {
-    const auto head = done->find(job.id);
-    if (head == done->end()) return false;
-    all_ok = all_ok && head->second.status == "ok";
-    return true;
+// The results that the journal has already, for the reports.
+absl::Status ReportEarlierResults(const std::string& journal, const std::vector<Job>& jobs, Reports& reports) {
+  JobsByIds by_id;
+  for (const Job& job : jobs) by_id.emplace(job.id, &job);
+  return ForEachResult(journal, [&](const ReadResult& result) {
+    const auto job = by_id.find(result.id);
+    if (job == by_id.end()) return absl::OkStatus();
+    return reports.Add(*job->second, ShellCommand(job->second->argv), result.attempt, result.end);
   });
-  return all_ok;
 }
 
 class Reporter : public BatchListener {
  public:
-  Reporter(Journal* journal, Progress* progress) : journal_(*journal), progress_(*progress) {}
+  Reporter(Journal* journal, Reports* reports, Progress* progress)
+      : journal_(*journal), reports_(*reports), progress_(*progress) {}
+
+  absl::Status OnStart(const Job& job, int attempt) override {
+    // What is read once and never continued has results only.
+    if (!journal_.regular()) return absl::OkStatus();
+    return journal_.Append(
+        StartedLine({.id = job.id, .attempt = attempt, .definition = job.definition, .start = absl::Now()}));
+  }
 
   absl::Status OnResult(const JobResult& result) override {
     const Outcome& outcome = result.end.outcome;
     if (!outcome.ok())
       progress_.Note(absl::StrCat("job ", Printable(result.job->id), ": ", Printable(outcome.ToString())));
-    return journal_.Append(ResultLine(result.job->id, result.attempt, result.end));
+    BROOD_RETURN_IF_ERROR(journal_.Append(ResultLine(result.job->id, result.attempt, result.end)));
+    return reports_.Add(*result.job, ShellCommand(result.job->argv), result.attempt, result.end);
   }
 
   void OnProgress(const BatchSummary& so_far) override { progress_.Update(so_far); }
+  absl::Status OnTick() override { return journal_.SyncIfDue(); }
 
  private:
   Journal& journal_;
+  Reports& reports_;
   Progress& progress_;
 };
+
+// Before anything runs: a policy that cannot be read is a fault of the job file, as a field that is misspelt.
+absl::Status CheckPolicies(const std::vector<Job>& jobs, const std::string& job_file, ProcessRunner& runner) {
+  constexpr size_t kMaxShownErrors = 20;
+  std::vector<std::string> errors;
+  size_t bad = 0;
+  for (const Job& job : jobs) {
+    const absl::Status status = runner.CheckPolicyOf(job);
+    if (status.ok() || ++bad > kMaxShownErrors) continue;
+    errors.push_back(absl::StrCat(job_file, ":", job.line, ": field \"policy\": ", status.message()));
+  }
+  if (bad == 0) return absl::OkStatus();
+  if (bad > errors.size()) errors.push_back(absl::StrCat(job_file, ": ", bad - errors.size(), " more bad policies"));
+  return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
+}
+
+// Says what of the journal concerns no job.
+void WarnOfUnknown(const ResumePlan& plan, const BatchSettings& settings, const std::string& job_file) {
+  if (plan.unknown.empty()) return;
+  PrintError("batch", absl::StrCat("warning: ", plan.unknown.size(), " jobs of ", settings.results, " (\"",
+                                   Printable(plan.unknown[0]), "\"", plan.unknown.size() > 1 ? ", ..." : "",
+                                   ") are not in ", job_file));
+}
 
 absl::StatusOr<int> DryRun(const std::vector<Job>& jobs, const BatchSettings& settings, ProcessRunner& runner) {
   int exit_code = kExitOk;
@@ -143,26 +119,61 @@ absl::StatusOr<int> DryRun(const std::vector<Job>& jobs, const BatchSettings& se
   return exit_code;
 }
 
-absl::StatusOr<int> RunBatch(std::vector<Job> jobs, BatchSettings& settings) {
+// Reads what the journal says of the jobs, if there is one.
+absl::StatusOr<ResumePlan> ReadPlan(const std::vector<Job>& jobs, const std::string& job_file,
+                                    const BatchSettings& settings) {
+  const absl::StatusOr<std::map<std::string, JournalEntry>> entries = ReadJournal(settings.results);
+  if (absl::IsNotFound(entries.status())) return ResumePlan{};  // Nothing was begun.
+  BROOD_RETURN_IF_ERROR(entries.status());
+  return PlanResume(jobs, job_file, *entries, settings.results);
+}
+
+// `jobs` are all jobs of the file.
+absl::StatusOr<int> RunBatch(std::vector<Job> jobs, const std::string& job_file, BatchSettings& settings) {
   BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create());
   BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessRunner> runner, ProcessRunner::Create(settings.defaults));
-  const size_t all = jobs.size();
-  bool earlier_ok = true;
-  if (settings.resume) {
-    BROOD_ASSIGN_OR_RETURN(earlier_ok, SkipFinished(settings, jobs));
+  std::optional<Journal> journal;
+  if (!settings.dry_run) {
+    // First of all: what a journal says is true only while no other batch writes to it.
+    BROOD_ASSIGN_OR_RETURN(journal, Journal::Open(settings.results, settings.journal));
   }
-  if (settings.dry_run) return DryRun(jobs, settings, *runner);
-  BROOD_ASSIGN_OR_RETURN(Journal journal, Journal::Open(settings.results, settings.journal));
-  if (jobs.size() < all)
-    PrintError("batch", absl::StrCat(all - jobs.size(), " of ", all, " jobs have a result already"));
+  ResumePlan plan;
+  if (settings.resume) {
+    absl::StatusOr<ResumePlan> read = ReadPlan(jobs, job_file, settings);
+    if (absl::IsInvalidArgument(read.status())) return ReportBadJobs(read.status());
+    BROOD_ASSIGN_OR_RETURN(plan, std::move(read));
+    WarnOfUnknown(plan, settings, job_file);
+  }
+  std::erase_if(jobs, [&](const Job& job) { return !settings.shard.Has(job.number); });
+  std::vector<Job> to_run;
+  bool earlier_ok = true;
+  for (const Job& job : jobs) {
+    const auto finished = plan.finished.find(job.id);
+    if (finished == plan.finished.end()) {
+      to_run.push_back(job);
+    } else {
+      earlier_ok = earlier_ok && finished->second;
+    }
+  }
+  if (const absl::Status status = CheckPolicies(to_run, job_file, *runner); !status.ok()) return ReportBadJobs(status);
+  if (settings.dry_run) return DryRun(to_run, settings, *runner);
+  BROOD_ASSIGN_OR_RETURN(Reports reports, Reports::Create(settings.reports, jobs, settings.results));
+  if (settings.resume && settings.reports.any()) {
+    BROOD_RETURN_IF_ERROR(ReportEarlierResults(settings.results, jobs, reports));
+  }
+  if (to_run.size() < jobs.size()) {
+    PrintError("batch", absl::StrCat(jobs.size() - to_run.size(), " of ", jobs.size(), " jobs have a result already"));
+  }
 
   Progress progress(settings.progress);
-  Reporter reporter(&journal, &progress);
+  Reporter reporter(&*journal, &reports, &progress);
   settings.scheduler.interrupt_fd = signals.fd();
-  const absl::StatusOr<BatchSummary> summary = RunJobs(jobs, settings.scheduler, *runner, reporter);
+  settings.scheduler.first_attempts = plan.first_attempts;
+  const absl::StatusOr<BatchSummary> summary = RunJobs(to_run, settings.scheduler, *runner, reporter);
   progress.Clear();
   BROOD_RETURN_IF_ERROR(summary.status());
-  BROOD_RETURN_IF_ERROR(journal.Close());
+  BROOD_RETURN_IF_ERROR(journal->Close());
+  BROOD_RETURN_IF_ERROR(reports.Finish());
   PrintError("batch", SummaryLine(*summary));
   if (summary->interrupted) return kExitInterrupted;
   return summary->all_ok() && earlier_ok ? kExitOk : kExitNegative;
@@ -184,19 +195,18 @@ int BatchMain(const std::vector<std::string>& args) {
                                         !operands[1].empty() && operands[1][0] == '-' ? "; options go before it" : "")),
                        kExitUsage);
   }
-  absl::StatusOr<BatchSettings> settings = ReadSettings(*options);
+  absl::StatusOr<BatchSettings> settings = ReadBatchSettings(*options);
   if (!settings.ok()) return ReportUsage("batch", settings.status(), kExitUsage);
   absl::StatusOr<std::vector<Job>> jobs = LoadJobs(operands[0]);
   if (!jobs.ok()) {
-    // One line for each bad line, each with its place: nothing in front of it, so that editors can jump there.
-    const bool content = absl::IsInvalidArgument(jobs.status());
-    if (!content) PrintError("batch", jobs.status().message());
-    if (content) absl::FPrintF(stderr, "%s\n", jobs.status().message());
+    if (absl::IsInvalidArgument(jobs.status())) return ReportBadJobs(jobs.status());
+    PrintError("batch", jobs.status().message());
     return kExitUsage;
   }
   // A reader of the results that goes away is an error to handle, not to die of.
   std::signal(SIGPIPE, SIG_IGN);
-  const absl::StatusOr<int> exit_code = RunBatch(*std::move(jobs), *settings);
+  const absl::StatusOr<int> exit_code =
+      RunBatch(*std::move(jobs), operands[0] == "-" ? "stdin" : operands[0], *settings);
   if (exit_code.ok()) return *exit_code;
   PrintError("batch", exit_code.status().message());
   const bool usage = absl::IsInvalidArgument(exit_code.status()) || absl::IsNotFound(exit_code.status()) ||

@@ -148,12 +148,10 @@ HonestJobs FindHonestJobs(size_t wanted) {
   for (size_t i = 0; i < kinds.size(); ++i) {
     if (counts[i] == 0) continue;
     for (const std::string& file : Spread(kinds[i].files, counts[i])) {
-      Job job;
-      job.id = absl::StrCat(kinds[i].name, " ", file);
-      job.argv = {"sh", "-c", kinds[i].script, "sh", file};
-      job.env = {"LC_ALL=C"};
-      job.cwd = "/";
-      found.jobs.push_back(std::move(job));
+      found.jobs.push_back({.id = absl::StrCat(kinds[i].name, " ", file),
+                            .argv = {"sh", "-c", kinds[i].script, "sh", file},
+                            .env = {"LC_ALL=C"},
+                            .cwd = "/"});
     }
     found.kinds.push_back({.name = kinds[i].name, .jobs = counts[i]});
   }

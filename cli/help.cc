@@ -54,7 +54,8 @@ see also: brood batch --help
 )"},
     {"status", R"(usage: brood status RESULTS.jsonl
 
-How many jobs of a batch have a result in its journal, by status. The batch may be running.
+How many jobs of a batch have a result in its journal, by status; how many are running, or were
+started and have no result because the batch ended: brood batch --resume runs those again.
 )"},
     {"doctor", R"(usage: brood doctor [--json]
 
@@ -138,7 +139,8 @@ What a job says itself wins over the command line, that over the policy file.
   enforced            layer: by what
   kept_groups         supplementary groups that could not be dropped
 
-Jobs that were stopped with their batch have no result.
+Jobs that were stopped with their batch have no result. A journal (--results FILE) also has a line
+{"event":"started", id, attempt, definition, start} before each attempt; it has no status.
 )"},
     {"exit", R"(brood run exits with            when
   the program's own 0 to 255    it exited

@@ -2,24 +2,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 
 namespace brood {
-
-std::string Printable(std::string_view text) {
-  std::string printable;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (absl::ascii_iscntrl(byte)) {
-      absl::StrAppend(&printable, "\\x", absl::Hex(byte, absl::kZeroPad2));
-    } else {
-      printable += c;
-    }
-  }
-  return printable;
-}
 
 std::string ShellCommand(const std::vector<std::string>& argv) {
   constexpr std::string_view kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./=:,+@%";

@@ -6,10 +6,9 @@
 #include <string_view>
 #include <vector>
 
-namespace brood {
+#include "batch/text.h"
 
-// Control characters become \xNN, so that no id or message can drive the terminal or forge a line.
-std::string Printable(std::string_view text);
+namespace brood {
 
 // A command as a shell would take it, on one line.
 std::string ShellCommand(const std::vector<std::string>& argv);

@@ -1,0 +1,92 @@
+#include "batch/reports.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace brood {
+namespace {
+
+absl::Status WriteAll(int fd, const std::string& name, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = write(fd, text.data(), text.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return ErrnoStatus(errno, "write", name);
+    text.remove_prefix(static_cast<size_t>(count));
+  }
+  return absl::OkStatus();
+}
+
+using FileId = std::pair<dev_t, ino_t>;
+
+absl::StatusOr<UniqueFd> OpenReport(const std::string& path, std::set<FileId>& used) {
+  // Not emptied before it is known that it is no other of the files.
+  UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666));
+  struct stat status = {};
+  if (!fd.valid() || fstat(fd.get(), &status) != 0) return ErrnoStatus(errno, "open", path);
+  if (!S_ISREG(status.st_mode)) return fd;
+  if (!used.emplace(status.st_dev, status.st_ino).second) {
+    return absl::InvalidArgumentError(absl::StrCat("file ", path, " is named for two purposes"));
+  }
+  return fd;
+}
+
+absl::Status Empty(int fd, const std::string& path) {
+  struct stat status = {};
+  if (fstat(fd, &status) != 0) return ErrnoStatus(errno, "stat", path);
+  if (S_ISREG(status.st_mode) && ftruncate(fd, 0) != 0) return ErrnoStatus(errno, "truncate", path);
+  return absl::OkStatus();
+}
+
+absl::Status Replace(int fd, const std::string& path, std::string_view text) {
+  if (fd < 0) return absl::OkStatus();
+  BROOD_RETURN_IF_ERROR(Empty(fd, path));
+  return WriteAll(fd, path, text);
+}
+
+}  // namespace
+
+absl::StatusOr<Reports> Reports::Create(const ReportFiles& files, const std::vector<Job>& jobs,
+                                        const std::string& journal) {
+  Reports reports;
+  reports.files_ = files;
+  reports.jobs_ = &jobs;
+  std::set<FileId> used;
+  struct stat status = {};
+  if (stat(journal.c_str(), &status) == 0) used.emplace(status.st_dev, status.st_ino);
+  const std::pair<const std::string*, UniqueFd*> opens[] = {
+      {&files.joblog, &reports.joblog_}, {&files.junit, &reports.junit_}, {&files.trace, &reports.trace_}};
+  for (const auto& [path, fd] : opens) {
+    if (path->empty()) continue;
+    BROOD_ASSIGN_OR_RETURN(*fd, OpenReport(*path, used));
+  }
+  BROOD_RETURN_IF_ERROR(Replace(reports.joblog_.get(), files.joblog, JoblogHeader()));
+  return reports;
+}
+
+absl::Status Reports::Add(const Job& job, std::string_view command, int attempt, const JobEnd& end) {
+  ReportEntry entry{.job = &job, .attempt = attempt, .outcome = end.outcome, .stderr_tail = {}};
+  entry.outcome.enforced.clear();  // The largest part, and in no report.
+  if (joblog_.valid()) BROOD_RETURN_IF_ERROR(WriteAll(joblog_.get(), files_.joblog, JoblogLine(entry, command)));
+  if (!junit_.valid() && !trace_.valid()) return absl::OkStatus();
+  const std::string& text = end.stderr_stream.content;
+  if (!end.outcome.ok()) entry.stderr_tail = text.substr(text.size() - std::min(text.size(), kReportTailBytes));
+  entries_.push_back(std::move(entry));
+  return absl::OkStatus();
+}
+
+absl::Status Reports::Finish() {
+  if (junit_.valid()) BROOD_RETURN_IF_ERROR(Replace(junit_.get(), files_.junit, JunitXml(*jobs_, entries_)));
+  if (trace_.valid()) BROOD_RETURN_IF_ERROR(Replace(trace_.get(), files_.trace, TraceJson(entries_)));
+  return absl::OkStatus();
+}
+
+}  // namespace brood
