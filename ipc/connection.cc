@@ -1,0 +1,161 @@
+#include "ipc/connection.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace brood {
+
+absl::StatusOr<Connection> Connection::Adopt(UniqueFd socket, const ConnectionOptions& options) {
+  const auto option = [&](int name) {
+    int value = -1;
+    socklen_t size = sizeof(value);
+    return getsockopt(socket.get(), SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+  };
+  const int domain = option(SO_DOMAIN);
+  if ((domain != AF_UNIX && domain != AF_INET && domain != AF_INET6) || option(SO_TYPE) != SOCK_STREAM ||
+      option(SO_ACCEPTCONN) != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("descriptor ", socket.get(), " is no connected stream socket (AF_UNIX, AF_INET or AF_INET6)"));
+  }
+  if (fcntl(socket.get(), F_SETFD, FD_CLOEXEC) != 0) return ErrnoStatus(errno, "make close-on-exec");
+  Connection connection;
+  connection.socket_ = std::move(socket);
+  connection.options_ = options;
+  return connection;
+}
+
+absl::Status Connection::SendBytes(std::string_view bytes, absl::Duration timeout) {
+  return SendFrame(internal::FrameKind::kBytes, {}, bytes, {}, timeout);
+}
+
+absl::Status Connection::SendHandle(int fd, absl::Duration timeout) {
+  return SendHandles(absl::MakeConstSpan(&fd, 1), timeout);
+}
+
+absl::Status Connection::SendHandles(absl::Span<const int> fds, absl::Duration timeout) {
+  return SendFrame(internal::FrameKind::kHandles, {}, {}, fds, timeout);
+}
+
+absl::Status Connection::SendValue(const TypedValue& value, absl::Duration timeout) {
+  std::vector<int> handles;
+  handles.reserve(value.handles.size());
+  for (const auto& handle : value.handles) {
+    if (!handle->valid()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "send ", value.type,
+          ": it refers to a descriptor that is closed, in use, or could not be duplicated (the limit of open files)"));
+    }
+    handles.push_back(handle->get());
+  }
+  return SendFrame(internal::FrameKind::kValue, value.type, value.bytes, handles, timeout);
+}
+
+absl::StatusOr<std::string> Connection::ReceiveBytes(const ReceiveOptions& options) {
+  BROOD_ASSIGN_OR_RETURN(internal::IncomingFrame frame, ReceiveFrame(internal::FrameKind::kBytes, options));
+  return std::move(frame.body);
+}
+
+absl::StatusOr<UniqueFd> Connection::ReceiveHandle(const ReceiveOptions& options) {
+  BROOD_ASSIGN_OR_RETURN(std::vector<UniqueFd> handles, ReceiveHandles(options));
+  if (handles.size() != 1) {
+    return absl::InvalidArgumentError(absl::StrCat("receive: expected one handle, got ", handles.size()));
+  }
+  return std::move(handles[0]);
+}
+
+absl::StatusOr<std::vector<UniqueFd>> Connection::ReceiveHandles(const ReceiveOptions& options) {
+  BROOD_ASSIGN_OR_RETURN(internal::IncomingFrame frame, ReceiveFrame(internal::FrameKind::kHandles, options));
+  return std::move(frame.handles);
+}
+
+absl::StatusOr<TypedValue> Connection::ReceiveValue(std::string_view type, const ReceiveOptions& options) {
+  BROOD_ASSIGN_OR_RETURN(internal::IncomingFrame frame, ReceiveFrame(internal::FrameKind::kValue, options));
+  if (frame.type != type) {
+    // The name is the peer's text: made printable, and cut, for whoever puts this message into a log.
+    constexpr size_t kShown = 200;
+    return absl::InvalidArgumentError(absl::StrCat("receive: expected ", type, ", got ",
+                                                   absl::CHexEscape(frame.type.substr(0, kShown)),
+                                                   frame.type.size() > kShown ? "..." : ""));
+  }
+  TypedValue value = {.type = std::move(frame.type), .bytes = std::move(frame.body), .handles = {}};
+  value.handles.reserve(frame.handles.size());
+  for (UniqueFd& handle : frame.handles) value.handles.push_back(std::make_shared<const UniqueFd>(std::move(handle)));
+  return value;
+}
+
+absl::StatusOr<bool> Connection::Poll(absl::Duration timeout) const {
+  BROOD_RETURN_IF_ERROR(CheckUsable(Direction::kSendOnly, "poll"));
+  const int error = internal::WaitUntilReady(socket_.get(), POLLIN, internal::Deadline(timeout));
+  if (error == 0) return true;
+  if (error == ETIMEDOUT) return false;
+  return ErrnoStatus(error, "poll");
+}
+
+void Connection::Close() {
+  socket_.reset();
+  incoming_ = {};
+}
+
+absl::StatusOr<PeerCredentials> Connection::peer_credentials() const {
+  if (closed()) return absl::FailedPreconditionError("peer credentials: the connection is closed");
+  ucred credentials = {};
+  socklen_t size = sizeof(credentials);
+  if (getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
+    return ErrnoStatus(errno, "peer credentials");
+  }
+  // What the kernel says of sockets that have none. socket(7) has it for Unix sockets only.
+  if (credentials.uid == static_cast<uid_t>(-1)) {
+    return absl::FailedPreconditionError("peer credentials: only Unix sockets know them");
+  }
+  return PeerCredentials{.pid = credentials.pid, .uid = credentials.uid, .gid = credentials.gid};
+}
+
+absl::Status Connection::CheckUsable(Direction wrong, std::string_view operation) const {
+  if (closed()) return absl::FailedPreconditionError(absl::StrCat(operation, ": the connection is closed"));
+  if (options_.direction == wrong) {
+    return absl::FailedPreconditionError(absl::StrCat(operation, ": this end of the connection only ",
+                                                      wrong == Direction::kSendOnly ? "sends" : "receives"));
+  }
+  return absl::OkStatus();
+}
+
+UniqueFd Connection::DuplicateForPeer() const {
+  const bool between_messages = !torn_ && receive_error_.ok() && incoming_.header_bytes == 0;
+  return between_messages ? Duplicate(socket_.get()) : UniqueFd();
+}
+
+void Codec<Connection>::Encode(const Connection& value, WireWriter& to) {
+  to.Handle(value.DuplicateForPeer());
+  to.Number(static_cast<uint8_t>(value.options_.direction));
+  to.Number(value.options_.max_message_bytes);
+  to.Number(value.options_.max_handles);
+}
+
+bool Codec<Connection>::Decode(WireReader& from, Connection& value) {
+  UniqueFd socket;
+  uint8_t direction = 0;
+  ConnectionOptions options;
+  if (!from.Handle(socket) || !from.Number(direction) || !from.Number(options.max_message_bytes) ||
+      !from.Number(options.max_handles)) {
+    return false;
+  }
+  if (direction > static_cast<uint8_t>(Direction::kSendOnly)) return from.Fail("has an unknown direction");
+  options.direction = static_cast<Direction>(direction);
+  const ConnectionOptions bounds;
+  options.max_message_bytes = std::min(options.max_message_bytes, bounds.max_message_bytes);
+  options.max_handles = std::min(options.max_handles, bounds.max_handles);
+  absl::StatusOr<Connection> connection = Connection::Adopt(std::move(socket), options);
+  if (!connection.ok()) return from.Fail("is no connected stream socket");
+  value = *std::move(connection);
+  return true;
+}
+
+}  // namespace brood
