@@ -10,6 +10,9 @@ die() {
   exit 125
 }
 
+# Without one in the environment, bash takes a default that the programs it starts would not see.
+export PATH
+
 # HOME may be unset, or not be this user's.
 if [[ -z ${HOME:-} || ! -w $HOME ]]; then
   HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
