@@ -93,8 +93,13 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
     for (char c : before) line += c == '\n' ? 1 : 0;
     const size_t line_start = before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
     // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error while ...": keep the last part.
+    // Of others, "[json.exception.out_of_range.406] number overflow ...", all but the name.
     std::string_view what = error.what();
-    if (const size_t at = what.find("syntax error"); at != std::string_view::npos) what = what.substr(at);
+    if (const size_t at = what.find("syntax error"); at != std::string_view::npos) {
+      what = what.substr(at);
+    } else if (const size_t end = what.find("] "); end != std::string_view::npos) {
+      what = what.substr(end + 2);
+    }
     (void)last_token;
     error_ = absl::InvalidArgumentError(
         absl::StrCat(source_.file, ":", line, ":", offset - line_start + 1, ": not JSON: ", what));

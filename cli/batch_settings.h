@@ -21,7 +21,7 @@ struct Shard {
   size_t index = 1;  // From 1.
   size_t count = 1;
 
-  bool Has(size_t number) const { return (number - index) % count == 0; }
+  bool Has(size_t number) const { return number % count == index % count; }
 };
 
 struct BatchSettings {
