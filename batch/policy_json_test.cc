@@ -1,7 +1,15 @@
 #include "batch/policy_json.h"
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
 #include "sandbox/policy_flatbuffer.h"
+#include "serialization/field_coverage.h"
+
+// A field of the schema is called `errno`; the C library has a macro of that name.
+#undef errno
+#include "serialization/policy_generated.h"
 
 namespace brood {
 namespace {
@@ -88,6 +96,25 @@ TEST(PolicyJsonTest, LoadPolicyKnowsNamesAndSuggestsThem) {
   EXPECT_EQ(LoadPolicy("networked").value().name, "networked");
   EXPECT_TRUE(Contains(LoadPolicy("strikt").status().message(), "did you mean \"strict\"?"));
   EXPECT_EQ(LoadPolicy("/nowhere/p.json").status().code(), absl::StatusCode::kNotFound);
+}
+
+// Fails when a field is added to the schema and policy files do not know of it.
+TEST(PolicyJsonTest, PolicyFilesHaveTheFieldsOfTheSchema) {
+  for (const std::string& field : FieldsOf(fbs::PolicyTypeTable())) {
+    if (field == "syscalls.layer") continue;  // Of the wire form only.
+    const std::vector<std::string> path = absl::StrSplit(field, '.');
+    std::string value = "[[]]";  // Of no field's type.
+    for (size_t i = path.size(); i > 0; --i) {
+      const std::string& name = path[i - 1];
+      const bool list = name == "files" || name == "syscalls" || name == "args";
+      const bool leaf = i == path.size();
+      value = absl::StrCat("{\"", name, "\":", list && !leaf ? "[" : "", value, list && !leaf ? "]" : "", "}");
+    }
+    const std::string extends = field == "extends" ? "" : "\"extends\":\"strict\",";
+    const absl::Status status = ParsePolicy(absl::StrCat("{", extends, value.substr(1)), "p").status();
+    EXPECT_TRUE(absl::StrContains(status.message(), "expected ")) << field << ": " << status;
+    EXPECT_FALSE(absl::StrContains(status.message(), "unknown")) << field << ": " << status;
+  }
 }
 
 }  // namespace

@@ -3,6 +3,11 @@
 #include <cerrno>
 
 #include "gtest/gtest.h"
+#include "serialization/field_coverage.h"
+
+// A field of the schema is called `errno`; the C library has a macro of that name.
+#undef errno
+#include "serialization/policy_generated.h"
 
 namespace brood {
 namespace {
@@ -72,6 +77,16 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(read->default_limits.memory_bytes, 512u << 20);
   // What is the same is written the same.
   EXPECT_EQ(EncodePolicy(*read), EncodePolicy(policy));
+}
+
+// Fails when a field is added to the schema and EncodePolicy, or the sample, do not know of it.
+TEST(PolicyFlatbufferTest, EveryFieldOfTheSchemaIsWritten) {
+  Policy policy = Everything();
+  policy.default_limits = policy.limits;
+  std::set<std::string> written = SetFields(EncodePolicy(policy), fbs::PolicyTypeTable());
+  // What people write in several ways is written in one.
+  written.merge(std::set<std::string>{"extends", "files.paths"});
+  EXPECT_EQ(written, FieldsOf(fbs::PolicyTypeTable()));
 }
 
 TEST(PolicyFlatbufferTest, OfSeveralRulesForOnePlaceTheLastIsWritten) {
