@@ -47,7 +47,7 @@ class ConnectionHandlesTest : public testing::Test {
 };
 
 TEST_F(ConnectionHandlesTest, AHandleArrivesInAnotherProcessCloseOnExec) {
-  TestChild child([&] {
+  PeerProcess child([&] {
     a_.Close();
     const absl::StatusOr<UniqueFd> fd = b_.ReceiveHandle();
     return fd.ok() && TextOf(*fd) == "hello" && (fcntl(fd->get(), F_GETFD) & FD_CLOEXEC) != 0;
@@ -122,7 +122,7 @@ TEST_F(ConnectionHandlesTest, ValuesCarryTheirHandles) {
   for (int i = 0; i < 260; ++i) job.files.push_back(FileWith(std::to_string(i)));
   Connection mine;
   std::tie(mine, job.answer) = Pipe().value();
-  TestChild child([&] {
+  PeerProcess child([&] {
     a_.Close();
     mine.Close();
     absl::StatusOr<Job> got = b_.Receive<Job>();

@@ -56,7 +56,7 @@ TEST_F(ConnectionTest, ValuesArriveEqual) {
 }
 
 TEST_F(ConnectionTest, AnotherProcessAnswers) {
-  TestChild child([&] {
+  PeerProcess child([&] {
     a_.Close();
     while (true) {
       const absl::StatusOr<int> value = b_.Receive<int>();
@@ -169,7 +169,7 @@ TEST_F(ConnectionTest, SendingToAClosedPeerIsUnavailableAndRaisesNoSignal) {
 }
 
 TEST_F(ConnectionTest, APeerKilledWithinAMessageIsDataLossForEver) {
-  TestChild child([&] {
+  PeerProcess child([&] {
     b_.Close();
     return a_.SendBytes(std::string(size_t{32} << 20, 'z')).ok();  // More than the socket holds: killed within it.
   });

@@ -17,14 +17,14 @@
 namespace brood {
 
 // A forked process that runs `body` and exits with 0 if it returns true. Killed and reaped in the end.
-class TestChild {
+class PeerProcess {
  public:
-  explicit TestChild(const std::function<bool()>& body) : pid_(fork()) {
+  explicit PeerProcess(const std::function<bool()>& body) : pid_(fork()) {
     if (pid_ == 0) _exit(body() ? 0 : 1);
   }
-  TestChild(const TestChild&) = delete;
-  TestChild& operator=(const TestChild&) = delete;
-  ~TestChild() {
+  PeerProcess(const PeerProcess&) = delete;
+  PeerProcess& operator=(const PeerProcess&) = delete;
+  ~PeerProcess() {
     if (!status_.has_value()) Kill();
   }
 

@@ -26,7 +26,7 @@ using Indices = std::vector<size_t>;
 TEST(WaitTest, SentinelsMixWithConnectionsAndExactlyTheReadyOnesAreReturned) {
   auto [a, b] = Pipe().value();
   auto [hold, release] = Pipe().value();
-  TestChild child([&, &hold = hold, &release = release] {
+  PeerProcess child([&, &hold = hold, &release = release] {
     release.Close();
     return absl::IsOutOfRange(hold.ReceiveBytes().status());
   });
@@ -48,10 +48,10 @@ TEST(WaitTest, SentinelsMixWithConnectionsAndExactlyTheReadyOnesAreReturned) {
 // Python's test_wait: messages of several processes, until the end of each is seen.
 TEST(WaitTest, MessagesOfManyProcessesAndTheirEndsAreAllSeen) {
   std::vector<Connection> readers;
-  std::vector<std::unique_ptr<TestChild>> children;
+  std::vector<std::unique_ptr<PeerProcess>> children;
   for (int i = 0; i < 4; ++i) {
     auto [reader, writer] = Pipe({.kind = PipeKind::kOneWay}).value();
-    children.push_back(std::make_unique<TestChild>([&, &writer = writer] {
+    children.push_back(std::make_unique<PeerProcess>([&, &writer = writer] {
       for (int n = 0; n < 10; ++n) {
         if (!writer.Send(std::pair<int, int>(n, i)).ok()) return false;
       }
