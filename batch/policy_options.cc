@@ -126,10 +126,7 @@ absl::Status ApplyPolicyOptions(const PolicyOptions& options, Policy& policy) {
                      options.files[0].destination, ") have no effect; use strict, default or networked"));
   }
   if (options.network.has_value()) BROOD_RETURN_IF_ERROR(ApplyNetwork(*options.network, policy));
-  for (const FileRule& rule : options.files) {
-    std::erase_if(policy.files, [&](const FileRule& base) { return base.destination == rule.destination; });
-    policy.files.push_back(rule);
-  }
+  LayFiles(options.files, policy.files);
   if (options.hostname.has_value()) {
     policy.hostname = *options.hostname;
     policy.namespaces.insert(Layer::kUts);

@@ -50,12 +50,15 @@ class PlanBuilder {
     if (policy().minimal_system && (!Has(Layer::kMount) || !Has(Layer::kPid))) {
       return absl::InvalidArgumentError("minimal_system needs the mount and pid namespaces");
     }
+    if (policy().limits.memory_bytes == uint64_t{0} || policy().limits.processes == uint64_t{0}) {
+      return absl::InvalidArgumentError("limits: memory and processes must be more than zero: nothing could start");
+    }
     if (policy().network.mode == NetworkMode::kAllow) {
       return absl::UnimplementedError("network: an allow list of destinations is not enforceable by this version; use none, "
                                       "loopback or host");
     }
     if (policy().network.mode != NetworkMode::kHost && !Has(Layer::kNet)) {
-      return absl::InvalidArgumentError("network: modes other than host need the net namespace");
+      return absl::InvalidArgumentError("network: modes other than host need the net namespace; add \"net\" to namespaces, or set {\"mode\": \"host\"}");
     }
     if (policy().filter_syscalls && !policy().drop_privileges) {
       return absl::InvalidArgumentError("filter_syscalls needs drop_privileges (no_new_privs). seccomp(2)");

@@ -1,9 +1,12 @@
 #include "sandbox/policy.h"
 
+#include <algorithm>
+#include <iterator>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -31,6 +34,21 @@ bool AllDigits(std::string_view text) {
 }
 
 }  // namespace
+
+void LayFiles(std::vector<FileRule> nearer, std::vector<FileRule>& files) {
+  const auto replaces = [](const FileRule& rule, const FileRule& base) {
+    if (rule.destination == base.destination) return true;
+    if (rule.kind != FileRule::Kind::kBind || rule.optional) return false;
+    if (!base.optional || base.access != FileRule::Access::kReadOnly) return false;
+    const std::string_view directory = absl::StripSuffix(rule.destination, "/");
+    return base.destination.size() > directory.size() + 1 && absl::StartsWith(base.destination, directory) &&
+           base.destination[directory.size()] == '/';
+  };
+  std::erase_if(files, [&](const FileRule& base) {
+    return std::any_of(nearer.begin(), nearer.end(), [&](const FileRule& rule) { return replaces(rule, base); });
+  });
+  std::move(nearer.begin(), nearer.end(), std::back_inserter(files));
+}
 
 absl::StatusOr<uint64_t> ParseSize(std::string_view text) {
   std::string_view digits = text;

@@ -124,6 +124,10 @@ absl::StatusOr<std::string_view> BuiltinPolicyText(std::string_view name);
 // Names of the built-in policies, in the order in which they get weaker.
 std::vector<std::string_view> BuiltinPolicyNames();
 
+// Lays file rules over a base's. One replaces the base's for the same place; one that shows a directory also replaces the
+// optional read-only ones below it: /etc as a whole, for the single files of /etc that a built-in policy shows.
+void LayFiles(std::vector<FileRule> nearer, std::vector<FileRule>& files);
+
 // "64M", "1G", "4096": powers of 1024, a bare number is bytes. Errors: InvalidArgument, also for what does not fit.
 absl::StatusOr<uint64_t> ParseSize(std::string_view text);
 

@@ -139,8 +139,7 @@ absl::Status ReadFiles(const fbs::Policy& from, std::vector<FileRule>& files) {
       return Invalid("files", absl::StrCat("two rules for ", rule.destination));
     }
   }
-  std::erase_if(files, [&](const FileRule& rule) { return seen.contains(rule.destination); });
-  std::move(nearer.begin(), nearer.end(), std::back_inserter(files));
+  LayFiles(std::move(nearer), files);
   return absl::OkStatus();
 }
 

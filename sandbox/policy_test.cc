@@ -1,6 +1,8 @@
 #include "sandbox/policy.h"
 
 #include <limits>
+#include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -114,6 +116,31 @@ TEST(BuiltinPolicyTest, NoBuiltinBindsAnythingWritable) {
       EXPECT_NE(rule.source, "/etc");
     }
   }
+}
+
+std::vector<std::string> Destinations(const std::vector<FileRule>& files) {
+  std::vector<std::string> destinations;
+  for (const FileRule& rule : files) destinations.push_back(rule.destination);
+  return destinations;
+}
+
+TEST(LayFilesTest, ADirectoryReplacesWhatTheBaseShowsBelowIt) {
+  const std::vector<FileRule> base = {
+      {.source = "/etc/hosts", .destination = "/etc/hosts", .optional = true},
+      {.source = "/etc2", .destination = "/etc2", .optional = true},
+      {.kind = FileRule::Kind::kTmpfs, .destination = "/etc/tmp"},
+      {.source = "/out", .destination = "/etc/out", .access = FileRule::Access::kReadWrite, .optional = true},
+      {.source = "/data", .destination = "/etc/data"},
+  };
+  std::vector<FileRule> files = base;
+  LayFiles({{.source = "/etc", .destination = "/etc"}}, files);
+  EXPECT_EQ(Destinations(files), (std::vector<std::string>{"/etc2", "/etc/tmp", "/etc/out", "/etc/data", "/etc"}));
+  files = base;
+  LayFiles({{.source = "/", .destination = "/"}}, files);
+  EXPECT_EQ(Destinations(files), (std::vector<std::string>{"/etc/tmp", "/etc/out", "/etc/data", "/"}));
+  files = base;
+  LayFiles({{.source = "/etc", .destination = "/etc", .optional = true}}, files);
+  EXPECT_EQ(files.size(), base.size() + 1);
 }
 
 }  // namespace
