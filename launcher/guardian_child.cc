@@ -109,11 +109,30 @@ class Guardian {
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n != static_cast<ssize_t>(sizeof(command)) || command.magic != kReportMagic) return End(EndCause::kOwnerGone);
     if (command.kind == GuardianCommand::Kind::kKill) return End(EndCause::kKillRequest);
-    if (target_pidfd_ >= 0) {
-      syscall(SYS_pidfd_send_signal, target_pidfd_, command.signal, nullptr, 0);
-    } else if (waiting_signal_ == 0) {
-      waiting_signal_ = command.signal;  // Sent as soon as there is a target.
+    if (command.signal < 1 || command.signal > 64) return;
+    const bool group = command.kind == GuardianCommand::Kind::kSignalGroup;
+    if (target_pidfd_ >= 0) return Signal(command.signal, group);
+    // Sent as soon as there is a target. One that continues has nothing left to stop.
+    const uint64_t bit = uint64_t{1} << (command.signal - 1);
+    if (command.signal == SIGCONT) waiting_signals_ &= ~(uint64_t{1} << (SIGSTOP - 1));
+    waiting_signals_ |= bit;
+    if (group) waiting_for_group_ |= bit;
+  }
+
+  void Signal(int signal, bool group) {
+    if (group && record_.plan.new_session) {
+      SignalGroup(signal);
+    } else {
+      syscall(SYS_pidfd_send_signal, target_pidfd_, signal, nullptr, 0);
     }
+  }
+
+  // The group is that of init, the leader of the child's session: our own child, not reaped yet, so its number is nobody
+  // else's. Init has every signal blocked, and is stopped and continued with the others. kill(2).
+  void SignalGroup(int signal) {
+    kill(-init_.pid, signal);
+    // A target that made itself a group of its own has not got it. If it is gone, the pidfd says so.
+    if (getpgid(report_.pid) != init_.pid) syscall(SYS_pidfd_send_signal, target_pidfd_, signal, nullptr, 0);
   }
 
   void OnInitMessage() {
@@ -142,8 +161,9 @@ class Guardian {
       case InitMessage::Kind::kExited:
         report_.status = message.status;
         report_.has_status = 1;
+        if (record_.wait_for_tree) return;  // The child ends with the last of its tree.
         end_time_ = message.time_ns;
-        if (!record_.wait_for_tree) ended_ = true;
+        ended_ = true;
         return;
       case InitMessage::Kind::kGo:
         return;
@@ -152,8 +172,11 @@ class Guardian {
 
   void Started() {
     report_.started = 1;
-    if (waiting_signal_ != 0) syscall(SYS_pidfd_send_signal, target_pidfd_, waiting_signal_, nullptr, 0);
-    waiting_signal_ = 0;
+    for (int signal = 1; waiting_signals_ != 0; ++signal) {
+      const uint64_t bit = uint64_t{1} << (signal - 1);
+      if ((waiting_signals_ & bit) != 0) Signal(signal, (waiting_for_group_ & bit) != 0);
+      waiting_signals_ &= ~bit;
+    }
     ScheduleCheck();
     GuardianReport note = report_;
     note.kind = ReportKind::kStarted;
@@ -357,7 +380,8 @@ class Guardian {
   InitProcess init_;
   int target_pidfd_ = -1;
   int listener_ = -1;
-  int waiting_signal_ = 0;
+  uint64_t waiting_signals_ = 0;  // Bit n-1 for signal n.
+  uint64_t waiting_for_group_ = 0;
   bool target_woken_ = false;
   bool ready_in_child_ = false;
   bool failed_in_child_ = false;

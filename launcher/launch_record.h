@@ -106,7 +106,7 @@ struct GuardianReport {
 static_assert(sizeof(GuardianReport) <= 4096, "one atomic pipe write. pipe(7), PIPE_BUF");
 
 struct GuardianCommand {
-  enum class Kind : uint32_t { kSignal = 1, kKill = 2 };
+  enum class Kind : uint32_t { kSignal = 1, kKill = 2, kSignalGroup = 3 };
   uint32_t magic = kReportMagic;
   Kind kind = Kind::kSignal;
   int32_t signal = 0;

@@ -92,7 +92,10 @@ std::string Outcome::ToString() const {
           [](const Signaled& s) {
             return absl::StrCat("ended by ", SignalText(s.signal), s.core_dumped ? " (core dumped)" : "");
           },
-          [this](const TimedOut&) { return absl::StrCat("killed: wall time limit, after ", absl::FormatDuration(usage.wall_time)); },
+          [this](const TimedOut&) {
+            const absl::Duration shown = absl::Trunc(usage.wall_time, absl::Milliseconds(1));
+            return absl::StrCat("killed: wall time limit, after ", absl::FormatDuration(shown));
+          },
           [](const LimitHit& l) { return absl::StrCat("killed: ", LayerName(l.limit), " limit"); },
           [](const Violation& v) {
             return absl::StrFormat("killed: system call %s (%d, %s) is not allowed, arguments 0x%x 0x%x 0x%x 0x%x 0x%x 0x%x",

@@ -54,6 +54,10 @@ class Process {  // Move-only. Destroying a running one kills its tree and reaps
   absl::Status Signal(int signal);
   absl::Status Kill();
 
+  // Sends `signal` to the child's process group, as its terminal would. A child that shares the caller's session (its
+  // policy does not drop privileges) is sent it alone.
+  absl::Status SignalGroup(int signal);
+
   // Frees what the object holds. FailedPrecondition if the child is still running.
   absl::Status Close();
 

@@ -175,6 +175,11 @@ absl::Status Process::Signal(int signal) {
   return Command(state_.get(), GuardianCommand::Kind::kSignal, signal);
 }
 
+absl::Status Process::SignalGroup(int signal) {
+  BROOD_RETURN_IF_ERROR(CheckOwner(state_.get(), "signal"));
+  return Command(state_.get(), GuardianCommand::Kind::kSignalGroup, signal);
+}
+
 absl::Status Process::Terminate() { return Signal(SIGTERM); }
 
 absl::Status Process::Kill() {

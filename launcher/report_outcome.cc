@@ -108,7 +108,9 @@ Outcome OutcomeOf(const GuardianReport& report, const CompiledPolicy* plan) {
   outcome.usage.memory_peak_bytes = report.memory_peak_bytes;
   outcome.stdout_result = {report.stream_bytes[0], report.stream_truncated[0] != 0};
   outcome.stderr_result = {report.stream_bytes[1], report.stream_truncated[1] != 0};
-  if (plan != nullptr) {
+  if (std::holds_alternative<SetupFailed>(outcome.ending)) {
+    // Nothing ran, so nothing was enforced on it; some layers may not even have been reached.
+  } else if (plan != nullptr) {
     outcome.enforced = plan->enforced();
     if (plan->child_plan().drop_privileges && !plan->child_plan().drop_groups) outcome.kept_groups = SupplementaryGroups();
   } else {
