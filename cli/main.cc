@@ -1,4 +1,7 @@
 // The `brood` program: finds the command and hands it the rest of the words.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <string>
 #include <vector>
 
@@ -12,8 +15,19 @@
 namespace brood {
 namespace {
 
+// A standard stream that the caller has closed stays unusable, for us and for a child that inherits it: it is held open
+// in the wrong direction. Else the next file that is opened here, a signalfd or the journal, would be that stream.
+void HoldClosedStreams() {
+  for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // The lowest free number is `number`, because all below are open by now. open(2). If there is no /dev/null nothing
+    // can be done, and nobody told.
+    if (fcntl(number, F_GETFD) < 0) (void)open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
 int HelpMain(const std::vector<std::string>& args) {
-  const std::string topic = args.empty() ? "brood" : args[0];
+  const bool plain = args.empty() || args[0] == "--help" || args[0] == "-h";
+  const std::string topic = plain ? "brood" : args[0];
   const std::string text = HelpText(topic);
   if (!text.empty()) return PrintOut(text) ? kExitOk : kExitBroodFailed;
   PrintError("help", absl::StrCat("no topic \"", topic, "\"", DidYouMean(topic, HelpTopics())));
@@ -22,7 +36,7 @@ int HelpMain(const std::vector<std::string>& args) {
 
 int Main(const std::vector<std::string>& words) {
   if (words.empty()) {
-    PrintError("help", absl::StrCat("a command is missing\n", HelpText("brood")));
+    PrintError("", absl::StrCat("a command is missing\n", HelpText("brood")));
     return kExitUsage;
   }
   const std::string& command = words[0];
@@ -36,12 +50,18 @@ int Main(const std::vector<std::string>& words) {
   if (command == "help" || command == "--help" || command == "-h") return HelpMain(args);
   if (command == "--version")
     return PrintOut(absl::StrCat("brood ", VersionString(), "\n")) ? kExitOk : kExitBroodFailed;
-  PrintError(command,
-             absl::StrCat("no such command", DidYouMean(command, CommandNames()), "\nbrood help lists the commands"));
+  const bool is_option = !command.empty() && command[0] == '-';
+  const std::string suggestion = DidYouMean(
+      command, is_option ? std::vector<std::string>{"--help", "--version"} : CommandNames());
+  PrintError("", absl::StrCat(is_option ? "the command comes before its options; unknown here: " : "no such command: ",
+                              command, suggestion, "\nbrood help lists the commands"));
   return kExitUsage;
 }
 
 }  // namespace
 }  // namespace brood
 
-int main(int argc, char** argv) { return brood::Main(std::vector<std::string>(argv + 1, argv + argc)); }
+int main(int argc, char** argv) {
+  brood::HoldClosedStreams();
+  return brood::Main(std::vector<std::string>(argv + 1, argv + argc));
+}

@@ -10,10 +10,12 @@
 
 namespace brood {
 
-absl::StatusOr<SignalSource> SignalSource::Create() {
+absl::StatusOr<SignalSource> SignalSource::Create(const std::vector<int>& more) {
   sigset_t wanted;
   sigemptyset(&wanted);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+  std::vector<int> numbers = {SIGTERM, SIGINT, SIGHUP};
+  numbers.insert(numbers.end(), more.begin(), more.end());
+  for (const int number : numbers) {
     struct sigaction action = {};
     if (sigaction(number, nullptr, &action) != 0) return ErrnoStatus(errno, "sigaction");
     // A blocked signal is queued even if it is ignored, and would be read here. signal(7).

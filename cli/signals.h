@@ -3,6 +3,7 @@
 #define BROOD_CLI_SIGNALS_H_
 
 #include <optional>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
@@ -17,8 +18,8 @@ struct CaughtSignal {
 // TERM, INT and HUP, from its creation on. Make it before anything is started, in the only thread.
 class SignalSource {
  public:
-  // A signal that the caller ignores (HUP under nohup) stays ignored.
-  static absl::StatusOr<SignalSource> Create();
+  // A signal that the caller ignores (HUP under nohup) stays ignored. `more` are caught besides those three.
+  static absl::StatusOr<SignalSource> Create(const std::vector<int>& more = {});
 
   int fd() const { return fd_.get(); }  // Readable when a signal has come.
 

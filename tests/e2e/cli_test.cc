@@ -136,6 +136,71 @@ int Wait(pid_t pid) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
+TEST(CliRunTest, AStreamThatTheCallerHasClosedIsNoFileOfBroods) {
+  const auto with = [](const char* script) { return RunPlain({"sh", "-c", script, BroodPath()}); };
+  // As it is without brood: the program is told that the stream is closed.
+  const PlainRun no_input = with("exec \"$0\" run -- cat <&-");
+  EXPECT_EQ(no_input.code, 1);
+  EXPECT_TRUE(absl::StrContains(no_input.err, "Bad file descriptor")) << no_input.err;
+  const PlainRun no_output = with("exec \"$0\" run -- sh -c 'echo hi' >&-");
+  EXPECT_NE(no_output.code, 0);
+  EXPECT_TRUE(absl::StrContains(no_output.err, "I/O error") || absl::StrContains(no_output.err, "Bad file descriptor"))
+      << no_output.err;
+  EXPECT_EQ(with("exec \"$0\" run -- true <&- >&- 2>&-").code, 0);
+}
+
+TEST(CliRunTest, AProgramThatIsOnlyHiddenIsSaidToBe) {
+  TemporaryDirectory directory;
+  const std::string script = directory.path() + "/hidden.sh";
+  Write(script, "#!/bin/sh\necho seen\n");
+  ASSERT_EQ(chmod(script.c_str(), 0755), 0);
+  const PlainRun hidden = Brood({"run", "--", script});
+  EXPECT_EQ(hidden.code, 127);
+  EXPECT_TRUE(absl::StrContains(hidden.err, absl::StrCat("--ro ", script, " shows it"))) << hidden.err;
+  EXPECT_EQ(Brood({"run", "--ro", script, "--", script}).out, "seen\n");
+  const PlainRun missing = Brood({"run", "--", "brood-e2e-no-such-program"});
+  EXPECT_FALSE(absl::StrContains(missing.err, "--ro")) << missing.err;
+}
+
+TEST(CliRunTest, ADirectoryCanBeShownWhoseFilesThePolicyShowsAlready) {
+  const PlainRun run = Brood({"run", "--ro", "/etc", "--", "ls", "/etc"});
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_TRUE(absl::StrContains(run.out, "hostname\n")) << run.out;
+}
+
+TEST(CliRunTest, StrictRunsAShellAndAMakefile) {
+  EXPECT_EQ(Brood({"run", "-p", "strict", "--", "bash", "-c", "echo hi"}).out, "hi\n");
+  // What GNU make does before each of its children: the effective id becomes the real one, which it is already.
+  const PlainRun same = Brood({"run", "-p", "strict", "--", "python3", "-c", "import os; os.seteuid(1000); print('ran')"});
+  EXPECT_EQ(same.out, "ran\n") << same.err;
+  const PlainRun root = Brood({"run", "-p", "strict", "--", "python3", "-c", "import os; os.seteuid(0)"});
+  EXPECT_EQ(root.code, 1);
+  EXPECT_EQ(Brood({"run", "-p", "strict", "--", "python3", "-c", "import os; os.setresuid(0, 0, 0)"}).code, 159);
+}
+
+TEST(CliRunTest, ALaunchThatFailedEnforcedNothing) {
+  TemporaryDirectory directory;
+  const std::string result = directory.path() + "/result.json";
+  EXPECT_EQ(Brood({"run", "--result", result, "--", "/no/such/program"}).code, 127);
+  EXPECT_TRUE(absl::StrContains(FileContent(result), "\"enforced\":{}")) << FileContent(result);
+}
+
+TEST(CliRunTest, TheWallTimeOfAWaitedTreeIsTheTrees) {
+  TemporaryDirectory directory;
+  const std::string result = directory.path() + "/result.json";
+  const PlainRun run = Brood({"run", "--wait-tree", "--wall-time", "300ms", "--result", result, "--", "sh", "-c",
+                              "sleep 1000 & echo left"});
+  EXPECT_EQ(run.code, 124);
+  EXPECT_TRUE(absl::StrContains(FileContent(result), "\"wall_s\":0.3")) << FileContent(result);
+}
+
+TEST(CliRunTest, ARelativeCwdIsTheCallers) {
+  const PlainRun run = RunPlain({"sh", "-c", "cd /usr && exec \"$0\" run --cwd lib/.. --ro . -- pwd", BroodPath()});
+  EXPECT_EQ(run.out, "/usr\n") << run.err;
+  const PlainRun below = RunPlain({"sh", "-c", "cd /usr && exec \"$0\" run --cwd share -- pwd", BroodPath()});
+  EXPECT_EQ(below.out, "/usr/share\n") << below.err;
+}
+
 TEST(CliRunTest, SignalsAreForwardedToTheProgram) {
   TemporaryDirectory directory;
   const std::string out = directory.path() + "/out";
@@ -209,6 +274,32 @@ TEST(CliBatchTest, AJobThatCannotStartTakesNoOtherWithIt) {
   EXPECT_EQ(with_status, 4u) << text;
   for (const char* part : {"\"status\":\"setup_failed\"", "\"status\":\"signaled\"", "done\\n"}) {
     EXPECT_TRUE(absl::StrContains(text, part)) << part << " in " << text;
+  }
+}
+
+TEST(CliTest, MistakesAreOneLineAndAPointerOnStandardError) {
+  struct Case {
+    std::vector<std::string> args;
+    int code;
+    std::string_view line;
+  };
+  const Case cases[] = {
+      {{"rnu"}, 2, "brood: no such command: rnu; did you mean \"run\"?"},
+      {{"--versoin"}, 2, "did you mean \"--version\"?"},
+      {{"demo", "--job", "3"}, 2, "brood demo: unknown option --job; did you mean \"--jobs\"?"},
+      {{"demo", "--jobs", "0"}, 2, "brood demo: --jobs: expected 1 to 100000, got \"0\""},
+      {{"demo", "3"}, 2, "brood demo: takes no operands"},
+      {{"policy", "explain", "strct"}, 2, "did you mean \"strict\"?"},
+      {{"policy", "explain"}, 2, "brood policy: expected explain NAME or check FILE\n"},
+      {{"run", "--hostname", "", "true"}, 125, "brood run: --hostname: expected 1 to 64 bytes, got 0"},
+      {{"run", "--memory", "0", "true"}, 125, "must be more than zero"},
+  };
+  for (const Case& mistake : cases) {
+    const PlainRun run = Brood(mistake.args);
+    EXPECT_EQ(run.code, mistake.code) << mistake.line;
+    EXPECT_EQ(run.out, "") << mistake.line;
+    EXPECT_TRUE(absl::StrContains(run.err, mistake.line)) << run.err;
+    EXPECT_LE(std::count(run.err.begin(), run.err.end(), '\n'), 2) << run.err;
   }
 }
 

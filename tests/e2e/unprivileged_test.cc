@@ -27,7 +27,7 @@ class UnprivilegedTest : public testing::TestWithParam<const char*> {};
 
 INSTANTIATE_TEST_SUITE_P(Tests, UnprivilegedTest,
                          testing::Values("cli_test", "escape_test", "inheritance_test", "limits_test", "signals_test",
-                                         "tree_test"),
+                                         "terminal_test", "tree_test"),
                          [](const auto& param) { return std::string(param.param); });
 
 TEST_P(UnprivilegedTest, PassesForNobody) {
