@@ -25,7 +25,7 @@ int DoctorMain(const std::vector<std::string>& args);
 // Prints the error of ParseOptions, or the command's help if that was asked for; returns the exit status.
 int ReportUsage(std::string_view command, const absl::Status& status, int usage_exit);
 
-// Prints "brood COMMAND: MESSAGE" to standard error.
+// Prints "brood COMMAND: MESSAGE" to standard error; "brood: MESSAGE" if there is no command yet.
 void PrintError(std::string_view command, std::string_view message);
 
 // Writes results to standard output; false if that failed.

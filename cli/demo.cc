@@ -1,10 +1,7 @@
 #include "cli/demo.h"
 
-#include <signal.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
 #include <map>
@@ -12,18 +9,22 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
-#include "base/unique_fd.h"
 #include "batch/process_runner.h"
 #include "batch/result_json.h"
 #include "batch/scheduler.h"
+#include "cli/commands.h"
 #include "cli/demo_attacks.h"
 #include "cli/demo_jobs.h"
 #include "cli/demo_report.h"
+#include "cli/options.h"
+#include "cli/progress.h"
 #include "cli/runfiles.h"
+#include "cli/signals.h"
+#include "launcher/process.h"
 
 namespace brood {
 namespace {
@@ -33,28 +34,15 @@ constexpr size_t kLeastJobs = 300;
 // Keeps the end of each job, and a line of progress on a terminal.
 class Collector : public BatchListener {
  public:
-  explicit Collector(std::string title) : title_(std::move(title)), terminal_(isatty(STDERR_FILENO) == 1) {}
-  ~Collector() override { Clear(); }
+  explicit Collector(std::string title) : progress_(Progress::When::kAuto, std::move(title)) {}
 
   absl::Status OnResult(const JobResult& result) override {
     ends_.emplace(result.job, result.end);
     return absl::OkStatus();
   }
 
-  void OnProgress(const BatchSummary& so_far) override {
-    if (!terminal_) return;
-    const double seconds = std::max(absl::ToDoubleSeconds(so_far.wall_time), 1e-3);
-    std::string line = absl::StrFormat("%s: %u of %u, %u running, %.0f a second", title_, so_far.finished, so_far.total,
-                                       so_far.running, static_cast<double>(so_far.finished) / seconds);
-    for (const auto& [status, count] : so_far.by_status) absl::StrAppend(&line, "  ", status, " ", count);
-    absl::FPrintF(stderr, "\r\033[K%s", line.substr(0, 118));
-    shown_ = true;
-  }
-
-  void Clear() {
-    if (shown_) absl::FPrintF(stderr, "\r\033[K");
-    shown_ = false;
-  }
+  void OnProgress(const BatchSummary& so_far) override { progress_.Update(so_far); }
+  void Clear() { progress_.Clear(); }
 
   // Null if the batch was stopped before the job ended.
   const JobEnd* Find(const Job& job) const {
@@ -63,21 +51,19 @@ class Collector : public BatchListener {
   }
 
  private:
-  std::string title_;
-  bool terminal_;
-  bool shown_ = false;
+  Progress progress_;
   std::map<const Job*, JobEnd> ends_;
 };
 
-// Readable once somebody asks this process to end.
-absl::StatusOr<UniqueFd> WatchForInterrupts() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, number);
-  if (sigprocmask(SIG_BLOCK, &signals, nullptr) != 0) return ErrnoStatus(errno, "sigprocmask");
-  UniqueFd fd(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!fd.valid()) return ErrnoStatus(errno, "signalfd");
-  return fd;
+// One line for a machine that can't do it at all, instead of hundreds of jobs that could not be started.
+absl::Status CheckStrict() {
+  LaunchOptions options;
+  options.argv = {"/bin/true"};
+  options.stdin_spec = options.stdout_spec = options.stderr_spec = Stdio::Null();
+  BROOD_ASSIGN_OR_RETURN(const Policy policy, BuiltinPolicy("strict"));
+  BROOD_ASSIGN_OR_RETURN(options.policy, CompilePolicy(policy));
+  const absl::StatusOr<Process> process = Process::Start(options);
+  return process.ok() ? absl::OkStatus() : Annotate(process.status(), "policy \"strict\"");
 }
 
 absl::StatusOr<BatchSummary> Run(const std::vector<Job>& jobs, const JobDefaults& defaults, int parallel,
@@ -108,7 +94,8 @@ std::vector<Job> Mix(const std::vector<Job>& honest, const std::vector<Attack>& 
 // Nothing if interrupted.
 absl::StatusOr<std::optional<DemoReport>> RunDemo(size_t wanted) {
   BROOD_ASSIGN_OR_RETURN(const std::string programs, RunfilesDirectory("tests/programs/bin"));
-  BROOD_ASSIGN_OR_RETURN(const UniqueFd interrupts, WatchForInterrupts());
+  BROOD_ASSIGN_OR_RETURN(const SignalSource interrupts, SignalSource::Create());
+  BROOD_RETURN_IF_ERROR(CheckStrict());
   BROOD_ASSIGN_OR_RETURN(DemoTargets targets, DemoTargets::Create(programs));
   BROOD_ASSIGN_OR_RETURN(const std::vector<Attack> attacks, HostileJobs(programs, targets));
   const HonestJobs honest = FindHonestJobs(wanted);
@@ -127,9 +114,9 @@ absl::StatusOr<std::optional<DemoReport>> RunDemo(size_t wanted) {
   defaults.capture_bytes = uint64_t{8} << 20;
   defaults.policy = "strict";
   const std::vector<Job> mixed = Mix(honest.jobs, attacks);
-  Collector sandboxed("sandboxed");
+  Collector sandboxed("sandboxed: ");
   BROOD_ASSIGN_OR_RETURN(const BatchSummary summary,
-                         Run(mixed, defaults, report.parallel, interrupts.get(), sandboxed));
+                         Run(mixed, defaults, report.parallel, interrupts.fd(), sandboxed));
   if (summary.interrupted) return std::optional<DemoReport>();
   report.sandboxed_time = summary.wall_time;
 
@@ -148,9 +135,9 @@ absl::StatusOr<std::optional<DemoReport>> RunDemo(size_t wanted) {
   // The control run: the same jobs with the same environment, without a sandbox.
   defaults.policy = "none";
   defaults.options.environment = EnvironmentBase::kMinimal;
-  Collector plain("without a sandbox");
+  Collector plain("without a sandbox: ");
   BROOD_ASSIGN_OR_RETURN(const BatchSummary control,
-                         Run(honest.jobs, defaults, report.parallel, interrupts.get(), plain));
+                         Run(honest.jobs, defaults, report.parallel, interrupts.fd(), plain));
   if (control.interrupted) return std::optional<DemoReport>();
   report.plain_time = control.wall_time;
   for (const Job& job : honest.jobs) {
@@ -171,36 +158,41 @@ absl::StatusOr<std::optional<DemoReport>> RunDemo(size_t wanted) {
 }  // namespace
 
 int DemoMain(const std::vector<std::string>& args) {
-  CLI::App app("Runs honest and hostile jobs over files of this machine, each in a strict sandbox.", "brood demo");
-  size_t jobs = 320;
-  std::string json;
-  app.add_option("--jobs", jobs, "honest jobs")->capture_default_str()->check(CLI::Range(1, 100000));
-  app.add_option("--json", json, "write what was found to FILE")->option_text("FILE");
-  app.footer("exit status: 0 all identical and all stopped, 1 not, 2 usage, 125 environment, 130 interrupted");
-  try {
-    app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+  const absl::StatusOr<ParsedOptions> options = ParseOptions("demo", args);
+  if (!options.ok()) return ReportUsage("demo", options.status(), kExitUsage);
+  if (!options->operands().empty()) {
+    return ReportUsage("demo", absl::InvalidArgumentError("takes no operands"), kExitUsage);
   }
+  constexpr size_t kMostJobs = 100000;
+  size_t jobs = 0;
+  const std::string wanted = options->Value("--jobs", "320");
+  if (!absl::SimpleAtoi(wanted, &jobs) || jobs == 0 || jobs > kMostJobs) {
+    return ReportUsage(
+        "demo", absl::InvalidArgumentError(absl::StrCat("--jobs: expected 1 to ", kMostJobs, ", got \"", wanted, "\"")),
+        kExitUsage);
+  }
+  const std::string json = options->Value("--json");
 
   const absl::StatusOr<std::optional<DemoReport>> report = RunDemo(jobs);
   if (!report.ok()) {
-    absl::FPrintF(stderr, "brood demo: %s\n", report.status().message());
-    return 125;
+    PrintError("demo", report.status().message());
+    return kExitBroodFailed;
   }
   if (!report->has_value()) {
-    absl::FPrintF(stderr, "brood demo: interrupted\n");
-    return 130;
+    PrintError("demo", "interrupted");
+    return kExitInterrupted;
   }
-  const bool colour = isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+  const char* no_color = std::getenv("NO_COLOR");
+  // https://no-color.org: any value that is not empty.
+  const bool colour = isatty(STDOUT_FILENO) == 1 && (no_color == nullptr || *no_color == '\0');
   PrintReport(**report, colour ? Colour::kOn : Colour::kOff, stdout);
   if (!json.empty()) {
     if (const absl::Status written = WriteReportJson(**report, json); !written.ok()) {
-      absl::FPrintF(stderr, "brood demo: %s\n", written.message());
-      return 125;
+      PrintError("demo", written.message());
+      return kExitBroodFailed;
     }
   }
-  return (*report)->passed() ? 0 : 1;
+  return (*report)->passed() ? kExitOk : kExitNegative;
 }
 
 }  // namespace brood

@@ -73,7 +73,8 @@ void PrintReport(const DemoReport& report, Colour colour, FILE* out) {
 
   const size_t all = report.honest.size() + report.hostile.size();
   absl::FPrintF(out,
-                "\n%u jobs in %.1f s: %.0f a second, %d at a time (the honest ones without a sandbox: %.0f a second)\n",
+                "\n%u jobs in %.1f s: %.0f a second, %d at a time\n"
+                "(the honest ones without a sandbox: %.0f a second)\n",
                 all, absl::ToDoubleSeconds(report.sandboxed_time), PerSecond(all, report.sandboxed_time),
                 report.parallel, PerSecond(report.honest.size(), report.plain_time));
   uint64_t bytes = 0;
@@ -86,8 +87,8 @@ void PrintReport(const DemoReport& report, Colour colour, FILE* out) {
       absl::FPrintF(out, "%sdifferent%s  %s: %s\n", bad, off, verdict.id, verdict.difference);
   }
   absl::FPrintF(out,
-                "%u of %u honest jobs gave the same stdout, stderr and exit code as without a sandbox (%u bytes "
-                "compared; %u exited with 0)\n",
+                "%u of %u honest jobs gave the same stdout, stderr and exit code as without a sandbox\n"
+                "(%u bytes compared; %u exited with 0)\n",
                 report.honest.size() - report.different(), report.honest.size(), bytes, zero);
   absl::FPrintF(out, "%u of %u hostile jobs were stopped with the right outcome\n",
                 report.hostile.size() - report.not_stopped(), report.hostile.size());

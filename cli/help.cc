@@ -28,22 +28,26 @@ Starts sandboxed processes and tells the truth about how they ended.
   demo    the main job on real files of this machine
   help    help on a command or topic
 
-brood COMMAND --help tells more; topics are files, limits, environment, jobs, results, exit.
+brood COMMAND --help tells more.
+brood help TOPIC: files, limits, environment, jobs, results, exit, batch-more.
 brood --version prints version, commit and build.
 )"},
     {"run", R"(usage: brood run [options] [--] PROGRAM [ARG...]
 
+Runs one program in a sandbox. Options, with their [defaults]:
+
 )",
      "run", Topic::kEveryday, R"(
-exit status: the program's own; 124 time limit, 125 brood failed, 126/127 not runnable/not found,
-128+N signal N. TERM, INT and HUP are forwarded to the program; a second one kills the tree.
+exit status: the program's own; 124 time limit, 125 brood failed,
+126/127 not runnable/not found, 128+N signal N. TERM, INT and HUP are forwarded
+to the program; a second one kills the tree.
 more: brood help files | limits | environment | results | exit
 )"},
     {"batch", R"(usage: brood batch [options] JOBS.jsonl | -
 
 )",
      "batch", Topic::kEveryday, R"(
-exit status: 0 all jobs ok, 1 some failed, 2 usage or bad job file, 125 environment, 130 interrupted
+exit: 0 all ok, 1 not all, 2 usage or job file, 125 environment, 130 interrupted
 more: brood help batch-more | jobs | results | files | limits | environment
 )"},
     {"batch-more", R"(usage: brood batch [options] JOBS.jsonl | -
@@ -54,21 +58,34 @@ see also: brood batch --help
 )"},
     {"status", R"(usage: brood status RESULTS.jsonl
 
-How many jobs of a batch have a result in its journal, by status; how many are running, or were
-started and have no result because the batch ended: brood batch --resume runs those again.
+How many jobs of a batch have a result in its journal, by status; how many are
+running, or were started and have no result because the batch ended: brood batch
+--resume runs those again.
 )"},
     {"doctor", R"(usage: brood doctor [--json]
 
-Tries out what this machine can enforce for this user: each layer, by what, and what to change.
+Tries out what this machine can enforce for this user: each layer, by what, and
+what to change.
 
 )",
      "doctor", Topic::kEveryday, R"(
 exit status: 0 the default policy is enforceable, 1 something of it is missing
 )"},
-    {"policy", R"(usage: brood policy explain NAME      print a built-in policy: strict, default, networked, none
-       brood policy check FILE        exit 0 if the policy is valid and enforceable here, else 1
+    {"demo", R"(usage: brood demo [options]
 
-A policy file is JSON with // comments. It says what it extends: a built-in policy, or null.
+Runs honest and hostile jobs over files of this machine, each in a strict
+sandbox, and the honest ones again without, and compares.
+
+)",
+     "demo", Topic::kEveryday, R"(
+exit status: 0 all identical and all stopped, 1 not, 2 usage, 125 environment,
+130 interrupted
+)"},
+    {"policy", R"(usage: brood policy explain NAME   print strict, default, networked or none
+       brood policy check FILE     exit 0 if it is valid and enforceable here
+
+A policy file is JSON with // comments. It says what it extends: a built-in
+policy, or null.
 
   { "extends": "strict",
     "files":    [{"path": "/data/in"}, {"path": "/data/out", "access": "rw"},
@@ -79,80 +96,90 @@ A policy file is JSON with // comments. It says what it extends: a built-in poli
     "limits":   {"memory": "1G", "processes": 32, "wall_time": "20s"},
     "allow_weaker": ["memory"] }
 
-A rule replaces the base's rule for the same path or system call. Limits given here are enforced or
-the launch fails; those that a built-in brings take the strongest form that the machine has.
+A rule replaces the base's rule for the same path or system call. Limits given
+here are enforced or the launch fails; those that a built-in brings take the
+strongest form that the machine has.
 )"},
-    {"files", R"(What a program sees: the files of its policy, and what these options add. Nothing else of this
-machine is visible, not even the current directory: --ro . shows it. SRC appears at its own path
-unless DEST is given; the two are split at the first ":/".
+    {"files", R"(What a program sees: the files of its policy, and what these options add.
+Nothing else of this machine is visible, not even the current directory: --ro .
+shows it. SRC appears at its own path unless DEST is given; the two are split at
+the first ":/".
 
 )",
      "run", Topic::kFiles, R"(
 see also: brood run --help (--ro, --rw), brood policy explain default
 )"},
-    {"limits", R"(Limits count the whole tree of processes. One that is asked for is enforced or the launch fails.
-Sizes take K, M, G (powers of 1024), times take ms, s, m, h; a bare number is bytes or seconds.
+    {"limits", R"(Limits count the whole tree of processes. One that is asked for is enforced or
+the launch fails. Sizes take K, M, G (powers of 1024), times take ms, s, m, h; a
+bare number is bytes or seconds.
 
 )",
      "run", Topic::kLimits, R"(
-see also: brood run --help (--wall-time, --cpu-time, --memory, --processes, --output)
+see also: brood run --help
+(--wall-time, --cpu-time, --memory, --processes, --output)
 )"},
     {"environment",
-     R"(strict, default and networked start with PATH, HOME=/tmp, LANG and TERM only; none inherits. What is
-given here, and a job's own env, come on top.
+     R"(strict, default and networked start with PATH, HOME=/tmp, LANG and TERM only;
+none inherits. What is given here, and a job's own env, come on top.
 
 )",
      "run", Topic::kEnvironment, R"(
 see also: brood run --help (--env)
 )"},
-    {"jobs", R"(One JSON object a line; empty lines and lines that begin with # are skipped. All lines are checked
-before anything runs.
+    {"jobs", R"(One JSON object a line; empty lines and lines that begin with # are skipped. All
+lines are checked before anything runs.
 
   argv     the program and its arguments (required)
   id       unique; default: the line number
-  env      ["K=V", "K"]                          cwd             directory inside
-  stdin    path; default: /dev/null              stdout, stderr  paths; default: captured
-  policy   name or file                          retries         further attempts
-  limits   {"wall_time":"5s", "memory":"64M", "cpu_time", "processes", "output", "file_size",
-            "open_files", "core"}
-  ro, rw, tmpfs  lists, as the options           net             as the option
+  env      ["K=V", "K"]                     cwd             directory inside
+  stdin    path; default: /dev/null         stdout, stderr  paths; else captured
+  policy   name or file                     retries         further attempts
+  limits   {"wall_time":"5s", "memory":"64M", "cpu_time", "processes", "output",
+            "file_size", "open_files", "core"}
+  ro, rw, tmpfs  lists, as the options      net             as the option
 
-  {"id":"a","argv":["gzip","-t","/data/f.gz"],"ro":["/data"],"limits":{"wall_time":"5s"}}
+  {"id":"a", "argv":["gzip","-t","/data/f.gz"], "ro":["/data"],
+   "limits":{"wall_time":"5s"}}                                  (on one line)
 
 What a job says itself wins over the command line, that over the policy file.
 )"},
     {"results", R"(One JSON object a job, or of `brood run --result`:
 
   v, id, attempt      version 1; the attempt that is reported, from 1
-  status              ok, failed, signaled, timeout, memory, cpu, output, violation,
-                      setup_failed, lost
+  status              ok, failed, signaled, timeout, memory, cpu, output,
+                      violation, setup_failed, lost
   exit_code           null unless it exited
   signal, core        if a signal ended it
-  violation           {syscall, nr, args, arch, tid, ip}; args and ip are hexadecimal text
-  limits_hit          every limit that refused something, whether or not the job ended by it
+  violation           {syscall, nr, args, arch, tid, ip}; args, ip are hex
+  limits_hit          every limit that refused something, fatal or not
   setup               {step, errno, detail} if it could not be started
   start               ISO 8601, UTC
   wall_s, cpu_s       seconds
   memory_peak_bytes   of the tree; max_rss_bytes of its largest process
-  stdout, stderr      {path | text | base64, bytes, truncated}, 1 MiB of each; null: not redirected
+  stdout, stderr      {path | text | base64, bytes, truncated}, 1 MiB of each;
+                      null: not redirected
   value               what a function returned
   enforced            layer: by what
   kept_groups         supplementary groups that could not be dropped
 
-Jobs that were stopped with their batch have no result. A journal (--results FILE) also has a line
-{"event":"started", id, attempt, definition, start} before each attempt; it has no status.
+Jobs that were stopped with their batch have no result. A journal (--results
+FILE) also has {"event":"started", id, attempt, definition, start} before each
+attempt; that has no status.
 )"},
     {"exit", R"(brood run exits with            when
   the program's own 0 to 255    it exited
-  128+N                         signal N ended it (memory limit 137, CPU limit 152,
-                                output limit 153, violation 159)
+  128+N                         signal N ended it (memory limit 137, CPU limit
+                                152, output limit 153, violation 159)
   124                           wall time
-  125                           bad usage, policy or sandbox could not be set up, outcome lost
+  125                           bad usage, sandbox could not be set up, outcome
+                                lost
   126, 127                      not executable, not found
 
-brood batch: 0 all jobs ok, 1 some failed, 2 usage or bad job file, 125 environment, 130 interrupted
-Other commands: 0 yes or done, 1 a negative answer, 2 usage, 125 environment.
-The result object (brood run --result, brood batch --results) tells things apart exactly.
+brood batch: 0 all jobs ok, 1 some failed, 2 usage or bad job file,
+125 environment, 130 interrupted
+Other commands: 0 yes or done, 1 a negative answer, 2 usage, 125 environment
+The result object (brood run --result, brood batch --results) tells things apart
+exactly.
 )"},
 };
 
@@ -163,8 +190,8 @@ std::string OptionLines(std::string_view command, Topic topic) {
     const std::string short_part = option.short_name.empty() ? "    " : absl::StrCat(option.short_name, ", ");
     const std::string long_part = absl::StrCat(option.name, option.argument.empty() ? "" : " ", option.argument);
     const std::string default_part =
-        option.default_value.empty() ? "" : absl::StrCat("  [default: ", option.default_value, "]");
-    absl::StrAppendFormat(&lines, "  %s%-22s %s%s\n", short_part, long_part, option.help, default_part);
+        option.default_value.empty() ? "" : absl::StrCat(" [", option.default_value, "]");
+    absl::StrAppendFormat(&lines, "  %s%-19s %s%s\n", short_part, long_part, option.help, default_part);
   }
   return lines;
 }

@@ -18,7 +18,8 @@ namespace {
 int Explain(const std::string& name) {
   const absl::StatusOr<std::string_view> text = BuiltinPolicyText(name);
   if (text.ok()) return PrintOut(*text) ? kExitOk : kExitBroodFailed;
-  PrintError("policy", text.status().message());
+  const std::string suggestion = DidYouMean(name, {"strict", "default", "networked", "none"});
+  PrintError("policy", absl::StrCat(text.status().message(), suggestion));
   return kExitUsage;
 }
 
@@ -43,7 +44,8 @@ int PolicyMain(const std::vector<std::string>& args) {
   const std::vector<std::string>& operands = options->operands();
   if (operands.size() == 2 && operands[0] == "explain") return Explain(operands[1]);
   if (operands.size() == 2 && operands[0] == "check") return Check(operands[1]);
-  const std::string suggestion = operands.empty() ? "" : DidYouMean(operands[0], {"explain", "check"});
+  const bool known = operands.empty() || operands[0] == "explain" || operands[0] == "check";
+  const std::string suggestion = known ? "" : DidYouMean(operands[0], {"explain", "check"});
   return ReportUsage("policy",
                      absl::InvalidArgumentError(absl::StrCat("expected explain NAME or check FILE", suggestion)),
                      kExitUsage);

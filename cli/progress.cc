@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -65,7 +66,7 @@ std::string SummaryLine(const BatchSummary& summary) {
   return line;
 }
 
-Progress::Progress(When when) {
+Progress::Progress(When when, std::string title) : title_(std::move(title)) {
   const char* terminal = std::getenv("TERM");
   const char* no_color = std::getenv("NO_COLOR");
   const bool capable = isatty(STDERR_FILENO) == 1 && terminal != nullptr && std::string_view(terminal) != "dumb";
@@ -81,7 +82,7 @@ void Progress::Update(const BatchSummary& so_far) {
   const absl::Duration interval = rewrites_ ? absl::Milliseconds(100) : absl::Seconds(1);
   if (now - last_ < interval) return;
   last_ = now;
-  std::string line = ProgressLine(so_far);
+  std::string line = absl::StrCat(title_, ProgressLine(so_far));
   if (!rewrites_) {
     absl::FPrintF(stderr, "brood batch: %s\n", line);
     return;

@@ -19,8 +19,8 @@ class Progress {
  public:
   enum class When { kAuto, kAlways, kNever };
 
-  // kAuto: on if standard error is a terminal that can rewrite a line.
-  explicit Progress(When when);
+  // kAuto: on if standard error is a terminal that can rewrite a line. `title` begins the line, "sandboxed: ".
+  explicit Progress(When when, std::string title = "");
 
   // Shows the line, if it is time to.
   void Update(const BatchSummary& so_far);
@@ -32,6 +32,7 @@ class Progress {
   void Clear();
 
  private:
+  std::string title_;
   bool shown_ = false;
   bool rewrites_ = false;  // A terminal; else each update is a line of its own.
   bool colors_ = false;

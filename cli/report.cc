@@ -9,7 +9,7 @@
 namespace brood {
 
 void PrintError(std::string_view command, std::string_view message) {
-  const std::string text = absl::StrCat("brood ", command, ": ", message, "\n");
+  const std::string text = absl::StrCat("brood", command.empty() ? "" : " ", command, ": ", message, "\n");
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
@@ -21,7 +21,7 @@ bool PrintOut(std::string_view text) {
 
 int ReportUsage(std::string_view command, const absl::Status& status, int usage_exit) {
   if (absl::IsCancelled(status)) return PrintOut(HelpText(command)) ? kExitOk : kExitBroodFailed;
-  PrintError(command, absl::StrCat(status.message(), "\nbrood ", command, " --help lists the options"));
+  PrintError(command, absl::StrCat(status.message(), "\nbrood ", command, " --help tells more"));
   return usage_exit;
 }
 

@@ -1,6 +1,8 @@
 #include "cli/shared_options.h"
 
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -29,6 +31,23 @@ absl::StatusOr<uint64_t> ParseCount(std::string_view text) {
     return absl::InvalidArgumentError(absl::StrCat("expected a number from 1, got \"", text, "\""));
   }
   return count;
+}
+
+// As for the sources of --ro and --rw, a relative path is the caller's, not one below the child's root.
+absl::StatusOr<std::string> ReadDirectory(const ParsedOptions& options) {
+  const std::string given = options.Value("--cwd");
+  if (given.empty() && options.Has("--cwd")) return absl::InvalidArgumentError("--cwd: expected a directory");
+  if (given.empty() || given[0] == '/') return given;
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::absolute(given, error).lexically_normal();
+  if (error) return absl::FailedPreconditionError(absl::StrCat("--cwd: the current directory: ", error.message()));
+  return path.string();
+}
+
+absl::Status CheckHostname(std::string_view name) {
+  constexpr size_t kMaxBytes = 64;  // sethostname(2).
+  if (!name.empty() && name.size() <= kMaxBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("--hostname: expected 1 to ", kMaxBytes, " bytes, got ", name.size()));
 }
 
 absl::Status AddVariable(std::string_view where, std::string_view entry, std::vector<std::string>& env) {
@@ -69,8 +88,7 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
   JobDefaults defaults;
   PolicyOptions& policy = defaults.options;
   defaults.policy = options.Value("--policy", defaults.policy);
-  defaults.cwd = options.Value("--cwd");
-  if (options.Has("--cwd") && defaults.cwd.empty()) return absl::InvalidArgumentError("--cwd: expected a directory");
+  BROOD_ASSIGN_OR_RETURN(defaults.cwd, ReadDirectory(options));
   for (const auto& [name, value] : options.given()) {
     if (name == "--ro")
       BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseBindRule(value, FileRule::Access::kReadOnly), policy.files));
@@ -89,7 +107,10 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
   for (const std::string& entry : options.Values("--env"))
     BROOD_RETURN_IF_ERROR(AddVariable("--env", entry, defaults.env));
   if (options.Has("--clear-env")) policy.environment = EnvironmentBase::kEmpty;
-  if (options.Has("--hostname")) policy.hostname = options.Value("--hostname");
+  if (options.Has("--hostname")) {
+    policy.hostname = options.Value("--hostname");
+    BROOD_RETURN_IF_ERROR(CheckHostname(*policy.hostname));
+  }
   if (options.Has("--wait-tree")) defaults.tree_end = TreeEnd::kWait;
   BROOD_RETURN_IF_ERROR(Read(options, "--net", ParseNetwork, policy.network));
   BROOD_RETURN_IF_ERROR(Read(options, "--wall-time", ParseTime, policy.limits.wall_time));
