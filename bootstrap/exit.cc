@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <utility>
 
+#include "base/fork_generation.h"
 #include "bootstrap/finalizer.h"
 
 namespace brood {
@@ -24,7 +26,11 @@ thread_local int t_scopes = 0;
   internal::EndProcess(internal::ReportExit(request));
 }
 
-std::atomic<pid_t> g_ending_thread = 0;
+// Who ends the process: ForkGeneration in the upper half, so that a fork of a process that is ending may end by itself,
+// and the thread's number in the lower one.
+std::atomic<uint64_t> g_ending = 0;
+
+uint64_t ThisThread() { return ForkGeneration() << 32 | static_cast<uint32_t>(gettid()); }
 
 bool FlushCout() {
   if (!std::cout.good()) return true;  // The target knows, or does not care.
@@ -77,18 +83,18 @@ int ReportExit(const ExitRequest& request) {
 }
 
 void EndProcess(int code) {
-  pid_t nobody = 0;
-  const pid_t self = gettid();
+  const uint64_t self = ThisThread();
+  uint64_t other = g_ending.load();
   // One that is there twice is a finalizer that ends the process.
-  if (!g_ending_thread.compare_exchange_strong(nobody, self) && nobody != self) {
-    while (true) pause();
+  while (other != self) {
+    while (other != 0 && other >> 32 == self >> 32) pause();
+    if (g_ending.compare_exchange_weak(other, self)) break;
   }
   RunFinalizers();
   _exit(std::max(code, FlushStreams() ? 0 : 1));
 }
 
 void CatchExit() { on_exit(AtExit, nullptr); }
-void ForgetEnd() { g_ending_thread = 0; }
 
 }  // namespace internal
 }  // namespace brood

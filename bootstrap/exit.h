@@ -53,9 +53,6 @@ int ReportExit(const ExitRequest& request);
 // From here on exit(3) is EndProcess, once the handlers that are registered later have run. In a child only.
 void CatchExit();
 
-// In the child of a fork: its parent may have been ending.
-void ForgetEnd();
-
 }  // namespace internal
 }  // namespace brood
 

@@ -14,6 +14,10 @@
 //   absl::Status            exit code 0, or 1 with the status on stderr and for the caller
 //   absl::StatusOr<T>       both of these
 //   brood::ExitCode         that exit code (exit.h)
+//   T&                      as T
+//
+// Default arguments are no part of a function's type: pass them all. Of an overloaded function, or a template, write
+// down which one is meant in a function of its own.
 //
 // A library of targets needs `alwayslink = True` in Bazel, or the linker leaves the unmentioned ones out.
 #ifndef BROOD_BOOTSTRAP_TARGET_H_
@@ -50,15 +54,27 @@ template <>
 struct StorageOf<std::string_view> {
   using type = std::string;
 };
+template <>
+struct StorageOf<const std::string_view> {
+  using type = std::string;
+};
+template <>
+struct StorageOf<const std::string_view&> {
+  using type = std::string;
+};
 template <typename Parameter>
 using Storage = typename StorageOf<Parameter>::type;
 
-// What the caller gets for what the target returns.
+// What the caller gets for what the target returns: a copy, also of what it returns by reference.
 template <typename Returned>
 struct ReturnOf {
-  using Value = Returned;
-  static TargetResult Wrap(const Returned& value) { return {.value = Pack(value), .status = {}}; }
+  using Value = std::remove_cvref_t<Returned>;
+  static_assert(!std::is_same_v<Value, std::string_view> && !std::is_pointer_v<Value>,
+                "what this points to ends with the child: return a value (std::string instead of std::string_view)");
+  static TargetResult Wrap(const Value& value) { return {.value = Pack(value), .status = {}}; }
 };
+template <typename Returned>
+struct ReturnOf<Returned&> : ReturnOf<std::remove_cv_t<Returned>> {};
 template <>
 struct ReturnOf<void> {
   using Value = void;

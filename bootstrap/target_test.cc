@@ -28,6 +28,42 @@ BROOD_TARGET_AS("once", First);
 ExitCode Leave(int code) { return {code}; }
 BROOD_TARGET(Leave);
 
+const std::string& Longer(const std::string_view& a, const std::string& b) {
+  static std::string* longer = new std::string;
+  *longer = a.size() > b.size() ? std::string(a) : b;
+  return *longer;
+}
+BROOD_TARGET(Longer);
+
+int Sum(std::unique_ptr<int> a, std::vector<std::unique_ptr<int>>&& b) { return *a + *b.at(0); }
+BROOD_TARGET(Sum);
+
+struct Sheet {
+  static int Area(int width, int height) { return width * height; }
+};
+BROOD_TARGET(Sheet::Area);
+
+TEST(TargetTest, ReferencesTravelAsValues) {
+  const internal::TargetEntry* entry = internal::FindTarget("Longer").value();
+  EXPECT_EQ(entry->signature(), "(string,string)->string");
+  const auto result = entry->bind({Pack(std::string("ab")), Pack(std::string("c"))}).value()();
+  EXPECT_EQ(Unpack<std::string>(result.value.value()).value(), "ab");
+}
+
+TEST(TargetTest, MoveOnlyArgumentsAreMovedIn) {
+  const internal::TargetEntry* entry = internal::FindTarget("Sum").value();
+  EXPECT_EQ(entry->signature(), "(optional<int32>,vector<optional<int32>>)->int32");
+  std::vector<std::unique_ptr<int>> numbers;
+  numbers.push_back(std::make_unique<int>(2));
+  const auto result = entry->bind({Pack(std::make_unique<int>(1)), Pack(numbers)}).value()();
+  EXPECT_EQ(Unpack<int>(result.value.value()).value(), 3);
+}
+
+TEST(TargetTest, StaticMemberFunctionsAreTargets) {
+  const internal::TargetEntry* entry = internal::FindTarget("Sheet::Area").value();
+  EXPECT_EQ(Unpack<int>(entry->bind({Pack(2), Pack(3)}).value()().value.value()).value(), 6);
+}
+
 TEST(TargetTest, RunsWithItsArguments) {
   const internal::TargetEntry* entry = internal::FindTarget("Square").value();
   const internal::TargetResult result = entry->bind({Pack(7)}).value()();

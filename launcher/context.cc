@@ -15,7 +15,6 @@
 #include "base/status.h"
 #include "base/thread_count.h"
 #include "base/unique_fd.h"
-#include "bootstrap/exit.h"
 #include "bootstrap/finalizer.h"
 #include "bootstrap/run_child.h"
 #include "launcher/launch_internal.h"
@@ -78,7 +77,6 @@ void RunForked(void* arg, int /*setup_fd*/) {
   __fpurge(stdout);
   __fpurge(stderr);
   internal::ForgetFinalizers();
-  internal::ForgetEnd();
   const auto* const child = static_cast<const ForkedChild*>(arg);
   internal::RunChild(*child->preparation, *child->process);
 }
@@ -215,6 +213,9 @@ absl::StatusOr<Process> Context::Spawn(LaunchOptions options, const PreparationD
         "spawn: this program has not finished its own start; call brood::Bootstrap(argc, argv) first in main, and "
         "start "
         "processes after it");
+  }
+  if (options_.executable.find('\0') != std::string::npos) {
+    return absl::InvalidArgumentError("executable: contains a zero byte");
   }
   const std::string path = options_.executable.empty() ? "/proc/self/exe" : options_.executable;
   const UniqueFd executable(open(path.c_str(), O_PATH | O_CLOEXEC));

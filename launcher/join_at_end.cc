@@ -1,12 +1,14 @@
 #include "launcher/join_at_end.h"
 
 #include <poll.h>
-#include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <mutex>
 #include <set>
 
+#include "base/fork_generation.h"
 #include "bootstrap/finalizer.h"
 
 namespace brood::internal {
@@ -15,27 +17,33 @@ namespace {
 constexpr int kPriority = -100;
 
 struct Children {
+  const uint64_t owner = ForkGeneration();
   std::mutex mutex;
   std::set<int> sentinels;
   bool has_finalizer = false;
 };
 
-// One for each process: a fork has no children yet, and its copy of the lock may be held by a thread that it lacks.
+std::atomic<Children*> g_children = nullptr;
+
+// One for each process: a fork has no children yet, and its copy of the lock may be held by a thread that it lacks, so
+// its parent's is left alone for good.
 Children& Mine() {
-  static Children* children = new Children;
-  static pid_t owner = getpid();
-  if (owner != getpid()) {
-    children = new Children;  // The parent's is left alone: its lock may be held.
-    owner = getpid();
+  Children* children = g_children.load();
+  while (children == nullptr || children->owner != ForkGeneration()) {
+    auto* fresh = new Children;
+    if (g_children.compare_exchange_strong(children, fresh)) return *fresh;
+    delete fresh;
   }
   return *children;
 }
 
 void JoinAll() {
+  Children& mine = Mine();
   std::set<int> left;
   {
-    const std::lock_guard<std::mutex> lock(Mine().mutex);
-    left = Mine().sentinels;
+    const std::lock_guard<std::mutex> lock(mine.mutex);
+    left = mine.sentinels;
+    mine.has_finalizer = false;  // A finalizer that runs later may start children too.
   }
   for (int sentinel : left) {
     pollfd wait = {sentinel, POLLIN, 0};

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -73,6 +74,22 @@ class Preparation {
     }
     for (const std::string& argument : options_.argv) {
       if (argument.find('\0') != std::string::npos) return absl::InvalidArgumentError("argv: an argument contains a zero byte");
+    }
+    // After a change of ids the kernel gives the files of a process in /proc to root, those of its copies too, and its
+    // copy could not write the id maps of the child. proc(5), prctl(2). Not ours to change: it opens the memory of the
+    // embedder to its user.
+    if (options_.policy != nullptr && (options_.policy->child_plan().namespaces & CLONE_NEWUSER) != 0 &&
+        geteuid() != 0 && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 1) {
+      return absl::FailedPreconditionError(
+          "user namespace: this process has changed its ids, or may not be read by its user, so it cannot write the id "
+          "maps of a child; call prctl(PR_SET_DUMPABLE, 1) if other processes of its user may read its memory");
+    }
+    // The kernel would read a shorter path.
+    for (const std::string* path : {&options_.cwd, &options_.stdin_spec.path, &options_.stdout_spec.path,
+                                    &options_.stderr_spec.path}) {
+      if (path->find('\0') != std::string::npos) {
+        return absl::InvalidArgumentError("cwd and paths of streams: one contains a zero byte");
+      }
     }
     std::set<int> numbers;
     for (const InheritedFd& inherited : options_.inherited) {

@@ -3,7 +3,9 @@
 //   BROOD_ASSIGN_OR_RETURN(Process process, Process::Start({.argv = {"gzip", "-t", "a.gz"}, .policy = strict}));
 //   BROOD_ASSIGN_OR_RETURN(Outcome outcome, process.Join(absl::Seconds(10)));
 //
-// Distinct Process objects may be used from distinct threads; one object from one thread at a time.
+// Distinct Process objects may be used from distinct threads, and a child lives on when the thread that started it ends;
+// one object from one thread at a time. In a fork of the caller without exec a copy of the object is of no use: its
+// methods fail with FailedPrecondition, and its destructor leaves the child alone.
 // Never logs, never throws, installs no signal handler, changes no process-wide state. Each child has a guardian, a
 // small process of brood's own that enforces its limits and ends its tree when the child, or the owner, ends.
 #ifndef BROOD_LAUNCHER_PROCESS_H_
@@ -45,11 +47,13 @@ class Process {  // Move-only. Destroying a running one kills its tree and reaps
   // those who start many at a time.
   static absl::StatusOr<Process> Launch(const LaunchOptions& options);
 
-  // Waits until the child has ended or `timeout` has passed (DeadlineExceeded: the child keeps running).
+  // Waits until the child has ended or `timeout` has passed (DeadlineExceeded: the child keeps running); zero or less
+  // asks without waiting.
   // The outcome can be asked for again and again.
   absl::StatusOr<Outcome> Join(absl::Duration timeout = absl::InfiniteDuration());
 
-  // Asks the child to end (SIGTERM), sends it `signal`, or kills its whole tree. Not an error if it has ended already.
+  // Asks the child to end (SIGTERM), sends it `signal` (1 to SIGRTMAX, else InvalidArgument), or kills its whole tree.
+  // Not an error if it has ended already.
   absl::Status Terminate();
   absl::Status Signal(int signal);
   absl::Status Kill();
@@ -67,11 +71,12 @@ class Process {  // Move-only. Destroying a running one kills its tree and reaps
   const std::string& name() const;
   bool daemon() const;             // LaunchOptions::daemon.
 
-  // Readable when the child has ended. Borrowed: poll it in your own loop, read nothing from it.
+  // Readable when the child has ended, and from then on. Borrowed: poll it in your own loop, read nothing from it. -1
+  // once the object is closed.
   int sentinel() const;
 
-  // What a stream given as Stdio::Capture() holds, from its beginning; an empty one if it was not captured. Call once,
-  // after Join.
+  // What a stream given as Stdio::Capture() holds, from its beginning: a descriptor that is yours. Invalid if it was not
+  // captured, has been taken, or the child was not seen to end yet (Join, IsAlive).
   UniqueFd TakeStdout();
   UniqueFd TakeStderr();
 

@@ -7,8 +7,10 @@
 
 #include <cerrno>
 #include <climits>
+#include <ctime>
 
 #include "absl/strings/str_cat.h"
+#include "base/fork_generation.h"
 #include "base/status.h"
 #include "launcher/join_at_end.h"
 #include "launcher/launch_internal.h"
@@ -21,19 +23,29 @@ namespace {
 
 using internal::ProcessState;
 
+constexpr absl::Duration kNow = absl::ZeroDuration();
+constexpr absl::Duration kNever = absl::InfiniteDuration();
+
+// Deadlines are moments of CLOCK_MONOTONIC: the wall clock may be set while somebody waits.
+absl::Duration MonotonicNow() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return absl::DurationFromTimespec(now);
+}
+
 // Waits until one of two descriptors is readable. False when `deadline` has passed.
-bool WaitReadable(int first, int second, absl::Time deadline) {
+bool WaitReadable(int first, int second, absl::Duration deadline) {
   pollfd polls[] = {{first, POLLIN, 0}, {second, POLLIN, 0}};
   for (;;) {
     timespec wait{};
     const timespec* timeout = nullptr;
-    if (deadline != absl::InfiniteFuture()) {
-      wait = absl::ToTimespec(std::max(deadline - absl::Now(), absl::ZeroDuration()));
+    if (deadline != kNever) {
+      wait = absl::ToTimespec(std::max(deadline - MonotonicNow(), absl::ZeroDuration()));
       timeout = &wait;
     }
     const int ready = ppoll(polls, 2, timeout, nullptr);
     if (ready > 0) return true;
-    if (ready == 0 && absl::Now() >= deadline) return false;
+    if (ready == 0 && MonotonicNow() >= deadline) return false;
     if (ready < 0 && errno != EINTR) return true;
   }
 }
@@ -57,8 +69,10 @@ void ReadNotes(ProcessState* state) {
 void ReapGuardian(ProcessState* state) {
   if (state->guardian < 0) return;
   // It has written its last word or is dead; __WALL because its exit signal may be none. An embedder that reaps all its
-  // children, or ignores SIGCHLD, takes nothing from us: the outcome came through the pipe. wait(2).
-  while (waitpid(state->guardian, nullptr, __WALL) < 0 && errno == EINTR) {
+  // children, or ignores SIGCHLD, takes nothing from us: the outcome came through the pipe. By pidfd, because then the
+  // number may belong to another child of the embedder's already. wait(2).
+  siginfo_t info{};
+  while (waitid(P_PIDFD, static_cast<id_t>(state->guardian_fd.get()), &info, WEXITED | __WALL) < 0 && errno == EINTR) {
   }
   state->guardian = -1;
 }
@@ -87,7 +101,7 @@ void ReadOutcome(ProcessState* state) {
   state->guardian_fd.reset();
 }
 
-bool Poll(ProcessState* state, absl::Time deadline) {
+bool Poll(ProcessState* state, absl::Duration deadline) {
   if (state->outcome.has_value()) return true;
   if (!WaitReadable(state->sentinel.get(), -1, deadline)) return false;
   ReadOutcome(state);
@@ -95,7 +109,7 @@ bool Poll(ProcessState* state, absl::Time deadline) {
 }
 
 absl::Status Command(ProcessState* state, GuardianCommand::Kind kind, int signal) {
-  if (Poll(state, absl::InfinitePast())) return absl::OkStatus();
+  if (Poll(state, kNow)) return absl::OkStatus();
   GuardianCommand command;
   command.kind = kind;
   command.signal = signal;
@@ -107,7 +121,7 @@ absl::Status Command(ProcessState* state, GuardianCommand::Kind kind, int signal
 
 absl::Status CheckOwner(const ProcessState* state, std::string_view operation) {
   if (state == nullptr) return absl::FailedPreconditionError(absl::StrCat(operation, ": the process object is closed"));
-  if (state->owner != getpid()) {
+  if (state->owner != ForkGeneration()) {
     return absl::FailedPreconditionError(
         absl::StrCat(operation, ": only the process that started ", state->name, " may do that, not a fork of it"));
   }
@@ -116,7 +130,8 @@ absl::Status CheckOwner(const ProcessState* state, std::string_view operation) {
 
 // The guardian wrote through the same description, so it stands at the end.
 UniqueFd Take(ProcessState* state, int stream) {
-  if (state == nullptr) return UniqueFd();
+  // Before the end the guardian writes at the offset that we would move.
+  if (state == nullptr || !state->outcome.has_value()) return UniqueFd();
   UniqueFd captured = std::move(state->captured[stream]);
   if (captured.valid()) lseek(captured.get(), 0, SEEK_SET);
   return captured;
@@ -124,7 +139,7 @@ UniqueFd Take(ProcessState* state, int stream) {
 
 // Closing the socket makes the guardian kill the tree; it may have been stopped by a hostile child.
 void KillAndReap(ProcessState* state) {
-  if (state->owner != getpid()) {
+  if (state->owner != ForkGeneration()) {
     // In a fork the numbers stand for nothing, or for somebody else's files.
     for (UniqueFd* fd : {&state->guardian_fd, &state->control, &state->sentinel, &state->captured[0], &state->captured[1]}) {
       (void)fd->release();
@@ -164,7 +179,7 @@ absl::StatusOr<Process> Process::Start(const LaunchOptions& options) {
 
 absl::StatusOr<Outcome> Process::Join(absl::Duration timeout) {
   BROOD_RETURN_IF_ERROR(CheckOwner(state_.get(), "join"));
-  if (!Poll(state_.get(), absl::Now() + timeout)) {
+  if (!Poll(state_.get(), MonotonicNow() + timeout)) {
     return absl::DeadlineExceededError(absl::StrCat("join ", state_->name, ": still running after ", absl::FormatDuration(timeout)));
   }
   return *state_->outcome;
@@ -172,6 +187,9 @@ absl::StatusOr<Outcome> Process::Join(absl::Duration timeout) {
 
 absl::Status Process::Signal(int signal) {
   BROOD_RETURN_IF_ERROR(CheckOwner(state_.get(), "signal"));
+  if (signal < 1 || signal > SIGRTMAX) {
+    return absl::InvalidArgumentError(absl::StrCat("signal ", state_->name, ": there is no signal ", signal));
+  }
   return Command(state_.get(), GuardianCommand::Kind::kSignal, signal);
 }
 
@@ -190,23 +208,23 @@ absl::Status Process::Kill() {
 absl::Status Process::Close() {
   if (state_ == nullptr) return absl::OkStatus();
   BROOD_RETURN_IF_ERROR(CheckOwner(state_.get(), "close"));
-  if (!Poll(state_.get(), absl::InfinitePast())) {
+  if (!Poll(state_.get(), kNow)) {
     return absl::FailedPreconditionError(absl::StrCat("close ", state_->name, ": still running; join or kill it first"));
   }
   state_.reset();
   return absl::OkStatus();
 }
 
-bool Process::IsAlive() { return CheckOwner(state_.get(), "").ok() && !Poll(state_.get(), absl::InfinitePast()); }
+bool Process::IsAlive() { return CheckOwner(state_.get(), "").ok() && !Poll(state_.get(), kNow); }
 
 std::optional<int> Process::exit_code() {
-  if (!CheckOwner(state_.get(), "").ok() || !Poll(state_.get(), absl::InfinitePast())) return std::nullopt;
+  if (!CheckOwner(state_.get(), "").ok() || !Poll(state_.get(), kNow)) return std::nullopt;
   return state_->outcome->exit_code();
 }
 
 pid_t Process::pid() const {
   if (state_ == nullptr) return 0;
-  if (state_->owner == getpid()) ReadNotes(state_.get());
+  if (state_->owner == ForkGeneration()) ReadNotes(state_.get());
   return state_->pid;
 }
 
@@ -226,10 +244,10 @@ absl::Status AwaitStarted(Process& process) {
   for (;;) {
     ReadNotes(state);
     if (state->started) return absl::OkStatus();
-    WaitReadable(state->control.get(), state->sentinel.get(), absl::InfiniteFuture());
+    WaitReadable(state->control.get(), state->sentinel.get(), kNever);
     ReadNotes(state);
     if (state->started) return absl::OkStatus();
-    if (Poll(state, absl::InfinitePast())) {
+    if (Poll(state, kNow)) {
       if (const auto* failed = std::get_if<SetupFailed>(&state->outcome->ending)) return SetupStatus(*failed);
       return absl::OkStatus();  // It ended before it was seen to start; the outcome says how.
     }

@@ -2,12 +2,14 @@
 #ifndef BROOD_LAUNCHER_PROCESS_STATE_H_
 #define BROOD_LAUNCHER_PROCESS_STATE_H_
 
-#include <unistd.h>
+#include <sys/types.h>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "base/fork_generation.h"
 #include "base/unique_fd.h"
 #include "launcher/launch_options.h"
 #include "launcher/launch_record.h"
@@ -16,7 +18,7 @@
 namespace brood::internal {
 
 struct ProcessState {
-  pid_t owner = getpid();  // A fork of the owner has copies of this, and of numbers that are not its descriptors.
+  uint64_t owner = ForkGeneration();  // A fork has copies of this, and of numbers that are not its descriptors.
   std::string name;
   bool daemon = false;
   std::shared_ptr<const CompiledPolicy> policy;

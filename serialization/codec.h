@@ -5,10 +5,11 @@
 //   BROOD_ASSIGN_OR_RETURN(auto value, (DecodeValue<std::map<std::string, int>>(bytes)));
 //
 // Supported: bool, char, integers, float and double, enums with a fixed type, std::string, vector, deque, list, array,
-// the maps and sets of the library and of Abseil, optional, pair, tuple, variant, monostate, absl::Status, StatusOr,
-// Duration, Time, UniqueFd, and structs declared with BROOD_FIELDS. Anything else does not compile, and says so.
+// the maps and sets of the library and of Abseil (whose keys are unique), optional and unique_ptr (which travel alike),
+// pair, tuple, variant, monostate, absl::Status, StatusOr, Duration, Time, UniqueFd, and structs declared with
+// BROOD_FIELDS. Anything else does not compile, and says so.
 //
-// What stays off the wire: pointers, references. A UniqueFd, and what owns one, travels beside the bytes (value.h and
+// What stays off the wire: other pointers, references. A UniqueFd, and what owns one, travels beside the bytes (value.h and
 // wire.h). A type is identified by its shape: two peers must
 // agree on TypeName before bytes are decoded (value.h does that), then decoding checks bounds, counts, depth and every
 // value that a type cannot hold. Functions may be called from any thread.
@@ -20,6 +21,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -356,8 +358,11 @@ std::string EncodeValue(const T& value) {
 
 // Reads the value that all of `bytes` stands for; what `value` holds after an error is unspecified. Errors: DataLoss
 // saying what is wrong with the bytes.
+//
+// Not inlined: gcc 12 takes the empty optionals of a large value for uninitialised ones, and users' warnings are errors
+// too. GCC bug 80635.
 template <typename T>
-absl::Status DecodeInto(std::string_view bytes, T& value, const WireHandles* handles = nullptr) {
+[[gnu::noinline]] absl::Status DecodeInto(std::string_view bytes, T& value, const WireHandles* handles = nullptr) {
   WireReader reader(bytes, handles);
   if (Codec<T>::Decode(reader, value) && !reader.AtEnd()) reader.Fail("has bytes left over");
   if (reader.status().ok()) return absl::OkStatus();

@@ -1,4 +1,4 @@
-// The codec of optional, pair, tuple, variant and user structs. Included by codec.h; include that.
+// The codec of optional, unique_ptr, pair, tuple, variant and user structs. Included by codec.h; include that.
 #ifndef BROOD_SERIALIZATION_CODEC_COMPOSITES_H_
 #define BROOD_SERIALIZATION_CODEC_COMPOSITES_H_
 
@@ -35,6 +35,23 @@ struct Codec<std::optional<T>> {
     if (!Codec<bool>::Decode(from, present)) return false;
     value.reset();
     return !present || internal::DecodeNested(from, value.emplace());
+  }
+};
+
+// As optional, so that a struct may own another of its kind. Two pointers to one object cannot be told on the other side.
+template <typename T>
+struct Codec<std::unique_ptr<T>> {
+  static constexpr size_t kMinBytes = 1;
+  static void Describe(internal::Description& to) { Codec<std::optional<T>>::Describe(to); }
+  static void Encode(const std::unique_ptr<T>& value, WireWriter& to) {
+    Codec<bool>::Encode(value != nullptr, to);
+    if (value != nullptr) Codec<T>::Encode(*value, to);
+  }
+  static bool Decode(WireReader& from, std::unique_ptr<T>& value) {
+    bool present = false;
+    if (!Codec<bool>::Decode(from, present)) return false;
+    value = present ? std::make_unique<T>() : nullptr;
+    return !present || internal::DecodeNested(from, *value);
   }
 };
 

@@ -1,12 +1,17 @@
 #include "serialization/codec.h"
 
+#include <bit>
+#include <cmath>
 #include <deque>
+#include <functional>
 #include <limits>
 #include <list>
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/cord.h"
@@ -47,14 +52,25 @@ struct Empty {
 };
 BROOD_FIELDS(Empty);
 
-template <typename T>
-void ExpectRoundTrip(const T& value, std::string_view name) {
+struct Link {
+  int value = 0;
+  std::unique_ptr<Link> next;
+  bool operator==(const Link& other) const {
+    return value == other.value && (next == nullptr) == (other.next == nullptr) && (!next || *next == *other.next);
+  }
+};
+BROOD_FIELDS(Link, value, next);
+
+enum Plain : int64_t { kFar = int64_t{1} << 40 };
+
+template <typename T, typename Equal = std::equal_to<T>>
+void ExpectRoundTrip(const T& value, std::string_view name, Equal equal = {}) {
   EXPECT_EQ(TypeName<T>(), name);
   const std::string bytes = EncodeValue(value);
   T read{};
   const absl::Status status = DecodeInto(bytes, read);
   ASSERT_TRUE(status.ok()) << status;
-  EXPECT_TRUE(read == value) << name;
+  EXPECT_TRUE(equal(read, value)) << name;
   // Every byte counts.
   for (size_t size = 0; size < bytes.size(); ++size) {
     EXPECT_EQ(DecodeInto(std::string_view(bytes).substr(0, size), read).code(), absl::StatusCode::kDataLoss);
@@ -76,7 +92,22 @@ TEST(CodecTest, RoundTripsNumbers) {
   ExpectRoundTrip(std::numeric_limits<uint64_t>::max(), "uint64");
   ExpectRoundTrip(1.5f, "float");
   ExpectRoundTrip(-std::numeric_limits<double>::infinity(), "double");
+  ExpectRoundTrip(std::numeric_limits<double>::denorm_min(), "double");
+  ExpectRoundTrip(std::numeric_limits<float>::max(), "float");
   ExpectRoundTrip(Color::kBlue, "enum:uint8");
+  ExpectRoundTrip(static_cast<Color>(200), "enum:uint8");  // Has no name, and is a value all the same.
+  ExpectRoundTrip(kFar, "enum:int64");
+}
+
+// Bit for bit: neither is equal to itself or different from its opposite.
+TEST(CodecTest, NotANumberAndMinusZeroKeepTheirBits) {
+  for (const uint64_t bits : {0x7ff8000000000123u, 0xfff0000000000001u, 0x8000000000000000u}) {
+    EXPECT_EQ(std::bit_cast<uint64_t>(DecodeValue<double>(EncodeValue(std::bit_cast<double>(bits))).value()), bits);
+  }
+  const std::vector<float> floats = {-0.0f, std::numeric_limits<float>::quiet_NaN()};
+  const std::vector<float> read = DecodeValue<std::vector<float>>(EncodeValue(floats)).value();
+  EXPECT_TRUE(std::signbit(read[0]));
+  EXPECT_TRUE(std::isnan(read[1]));
 }
 
 TEST(CodecTest, RoundTripsContainers) {
@@ -92,6 +123,12 @@ TEST(CodecTest, RoundTripsContainers) {
   ExpectRoundTrip(std::unordered_map<int, bool>{{1, true}, {2, false}}, "map<int32,bool>");
   ExpectRoundTrip(absl::flat_hash_map<int, int>{{1, 2}}, "map<int32,int32>");
   ExpectRoundTrip(std::set<std::string>{"a", "b"}, "set<string>");
+  ExpectRoundTrip(std::unordered_set<uint8_t>{1, 2}, "set<uint8>");
+  ExpectRoundTrip(std::string(), "string");
+  ExpectRoundTrip(std::vector<std::vector<std::string>>{{}, {"", "a"}}, "vector<vector<string>>");
+  ExpectRoundTrip(std::map<std::pair<int, std::string>, std::set<char>>{{{1, "a"}, {'x'}}},
+                  "map<pair<int32,string>,set<char>>");
+  ExpectRoundTrip(std::array<std::string, 0>{}, "array<string,0>");
 }
 
 TEST(CodecTest, RoundTripsComposites) {
@@ -105,6 +142,8 @@ TEST(CodecTest, RoundTripsComposites) {
   ExpectRoundTrip(Tree{.name = "a", .children = {{.name = "b", .children = {}}}},
                   "Tree{name:string,children:vector<Tree>}");
   ExpectRoundTrip(Account(7), "Account{id_:uint64}");
+  ExpectRoundTrip(std::make_unique<int>(7), "optional<int32>", [](const auto& a, const auto& b) { return *a == *b; });
+  ExpectRoundTrip(Link{.value = 1, .next = std::make_unique<Link>()}, "Link{value:int32,next:optional<Link>}");
   ExpectRoundTrip(std::vector<Empty>(3), "vector<Empty{}>");
 }
 
