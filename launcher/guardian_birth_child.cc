@@ -1,5 +1,6 @@
 #include "launcher/guardian_birth_child.h"
 
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -43,11 +44,48 @@ const char* NamespaceRemedy(int error) {
     case ENOSPC:
     case EUSERS:
       return "create namespaces: a limit of /proc/sys/user/max_*_namespaces is reached; see brood doctor";
+    case EAGAIN:
+      return "create a process: a limit of processes is reached (RLIMIT_NPROC, or pids.max of a cgroup above)";
     case EINVAL:
       return "create namespaces: this kernel lacks one of the kinds; see brood doctor";
     default:
       return "create namespaces";
   }
+}
+
+// What the kernel refuses of a cgroup, and of nothing else that the clone asks for. clone(2), "ERRORS".
+const char* CgroupRemedy(int error) {
+  switch (error) {
+    case EACCES:
+      return "put the child into its cgroup: this user must own cgroup.procs of the group above the caller's and the "
+             "child's; see docs/cgroups.md";
+    case EBUSY:
+      return "put the child into its cgroup: it hands controllers down, so that it cannot hold processes";
+    case EOPNOTSUPP:
+      return "put the child into its cgroup: it is below a threaded group; see docs/cgroups.md";
+    case ENODEV:
+      return "put the child into its cgroup: somebody has removed it";
+    default:
+      return nullptr;
+  }
+}
+
+// Raw clone: the init runs child-safe code only, and a pid namespace for oneself cannot be had through fork(). Sets
+// *in_cgroup if the child is born in the cgroup of version 2.
+long CloneInit(unsigned long namespaces, int cgroup, int* pidfd, bool* in_cgroup) {
+  if (cgroup >= 0) {
+    clone_args arguments = {};
+    arguments.flags = namespaces | CLONE_PIDFD | CLONE_INTO_CGROUP;
+    arguments.exit_signal = SIGCHLD;
+    arguments.pidfd = reinterpret_cast<uintptr_t>(pidfd);
+    arguments.cgroup = static_cast<uint64_t>(cgroup);
+    *in_cgroup = true;
+    const long pid = syscall(SYS_clone3, &arguments, sizeof(arguments));
+    // A container's filter cannot look into the arguments and makes the call unknown.
+    if (pid >= 0 || errno != ENOSYS) return pid;
+  }
+  *in_cgroup = false;
+  return syscall(SYS_clone, namespaces | CLONE_PIDFD | SIGCHLD, nullptr, pidfd, nullptr, nullptr);
 }
 
 }  // namespace
@@ -65,11 +103,15 @@ bool StartInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
   init->outside_id = plan.ownerless_count > 0
                          ? plan.ownerless_base + static_cast<uint32_t>(getpid()) % plan.ownerless_count
                          : plan.caller_uid;
-  // Raw clone: the init runs child-safe code only, and a pid namespace for oneself cannot be had through fork().
   // The cgroup namespace comes later, when init is in its cgroup.
-  const unsigned long flags = (plan.namespaces & ~static_cast<uint64_t>(CLONE_NEWCGROUP)) | CLONE_PIDFD | SIGCHLD;
-  const long pid = syscall(SYS_clone, flags, nullptr, &init->pidfd, nullptr, nullptr);
-  if (pid < 0) return Fail(failure, "namespaces", errno, NamespaceRemedy(errno));
+  const unsigned long namespaces = plan.namespaces & ~static_cast<uint64_t>(CLONE_NEWCGROUP);
+  bool in_cgroup = false;
+  const long pid = CloneInit(namespaces, BirthCgroup(record->cgroup), &init->pidfd, &in_cgroup);
+  if (pid < 0) {
+    const char* remedy = in_cgroup ? CgroupRemedy(errno) : nullptr;
+    return remedy != nullptr ? Fail(failure, "cgroup", errno, remedy)
+                             : Fail(failure, "namespaces", errno, NamespaceRemedy(errno));
+  }
   if (pid == 0) RunInit(*record);
   init->pid = static_cast<pid_t>(pid);
 
@@ -83,8 +125,11 @@ bool StartInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
       !WriteIdMaps(init->pid, kInsideId, plan.caller_uid, kInsideId, plan.caller_gid, !plan.drop_groups, failure)) {
     return false;
   }
-  const int error = EnterCgroups(record->cgroup, init->pid);
-  if (error != 0) return Fail(failure, "cgroup", error, "put the child into its cgroup");
+  if (!in_cgroup) {
+    const int error = EnterCgroups(record->cgroup, init->pid);
+    const char* remedy = CgroupRemedy(error);
+    if (error != 0) return Fail(failure, "cgroup", error, remedy != nullptr ? remedy : "put the child into its cgroup");
+  }
 
   int lent[kMaxPassedFds];
   const int count = OpenLentMounts(*record, init->outside_id, lent, failure);

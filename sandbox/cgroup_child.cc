@@ -26,6 +26,13 @@ bool Unified(const CgroupRecord::Directory& directory) { return directory.role =
 
 }  // namespace
 
+int BirthCgroup(const CgroupRecord& record) {
+  for (size_t i = 0; i < record.count; ++i) {
+    if (Unified(record.directories[i])) return record.directories[i].fd;
+  }
+  return -1;
+}
+
 int EnterCgroups(const CgroupRecord& record, pid_t pid) {
   Text<24> text;
   text.AddNumber(static_cast<uint64_t>(pid));
@@ -51,7 +58,11 @@ CgroupUsage ReadCgroupUsage(const CgroupRecord& record) {
     // oom_kill stands in both versions: memory.oom_control (v1, since Linux 4.13) and memory.events (v2).
     if (ReadFile(memory->fd, Unified(*memory) ? "memory.events" : "memory.oom_control", buffer, sizeof(buffer)) > 0) {
       usage.oom_kills = NumberAfter(buffer, "oom_kill", 0);
+      // Kills are counted where the victim was, whoever ran out of memory: a group above, or the machine. `oom` is
+      // counted where the limit was. Documentation/admin-guide/cgroup-v2.rst, "memory.events".
+      if (Unified(*memory) && NumberAfter(buffer, "oom", 0) == 0) usage.oom_kills = 0;
     }
+    // memory.peak is there since Linux 5.19. Before, the peak is unknown, and 0 says so.
     if (ReadFile(memory->fd, Unified(*memory) ? "memory.peak" : "memory.max_usage_in_bytes", buffer, sizeof(buffer)) > 0) {
       usage.memory_peak_bytes = ParseNumber(buffer);
     }

@@ -31,14 +31,19 @@ struct CgroupRecord {
 
 struct CgroupUsage {
   uint64_t memory_peak_bytes = 0;
-  uint64_t oom_kills = 0;
+  uint64_t oom_kills = 0;  // For the limit of this child; with version 1 also for one above it.
   uint64_t process_refusals = 0;
   uint64_t cpu_ns = 0;
 };
 
 namespace child {
 
-// Puts `pid` (of the guardian's namespace) into every directory of version 2. Returns 0 or an errno value.
+// The directory of version 2, in which the init is born (clone(2), CLONE_INTO_CGROUP): that costs nothing, while writing
+// to cgroup.procs waits for an RCU grace period. -1: there is none.
+int BirthCgroup(const CgroupRecord& record);
+
+// Puts `pid` (of the guardian's namespace) into the directory of version 2, where it could not be born in it. Returns 0
+// or an errno value.
 int EnterCgroups(const CgroupRecord& record, pid_t pid);
 
 // Puts the calling process, which must have one thread, into every directory of version 1. A thread that moves itself is
