@@ -29,7 +29,7 @@ struct Machine {
     std::string pids;
     std::string cpuacct;
     std::string why_not;    // What to change, when a controller is missing.
-    bool swap_limit = false;  // Version 1: memory.memsw exists. Version 2: memory.swap.max exists.
+    bool swap_limit = false;  // What is swapped out can be limited too, or there is no swap with version 2.
     bool swap_in_use = false; // The machine has swap.
   };
   Cgroups cgroups;

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "sandbox/cgroup_search.h"
 #include "sandbox/machine.h"
 
 namespace brood {
@@ -43,133 +44,6 @@ bool MapKnows(const std::string& map, uint64_t first, uint64_t count) {
     if (first >= inside && first + count <= inside + length) return true;
   }
   return false;
-}
-
-struct Mounts {
-  std::string unified;                                        // Mount point of cgroup2.
-  std::vector<std::pair<std::string, std::string>> versions1;  // Mount point, comma-separated options.
-};
-
-Mounts CgroupMounts() {
-  Mounts mounts;
-  std::istringstream lines(ReadText("/proc/self/mounts"));
-  std::string line;
-  while (std::getline(lines, line)) {
-    const std::vector<std::string> fields = absl::StrSplit(line, ' ');
-    if (fields.size() < 4) continue;
-    if (fields[2] == "cgroup2" && mounts.unified.empty()) mounts.unified = fields[1];
-    if (fields[2] == "cgroup") mounts.versions1.emplace_back(fields[1], fields[3]);
-  }
-  return mounts;
-}
-
-// The cgroup of this process in the hierarchy of `controller` ("" for version 2). proc(5), /proc/pid/cgroup.
-std::string OwnCgroup(std::string_view controller) {
-  std::istringstream lines(ReadText("/proc/self/cgroup"));
-  std::string line;
-  while (std::getline(lines, line)) {
-    const std::vector<std::string> fields = absl::StrSplit(line, absl::MaxSplits(':', 2));
-    if (fields.size() != 3) continue;
-    if (controller.empty() ? fields[0] == "0" : false) return fields[2];
-    for (std::string_view name : absl::StrSplit(fields[1], ',')) {
-      if (!controller.empty() && name == controller) return fields[2];
-    }
-  }
-  return "/";
-}
-
-bool Writable(const std::string& directory) {
-  // Making a cgroup needs write and search on the directory; a cgroupfs that is mounted read-only fails here as well.
-  return faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) == 0;
-}
-
-std::string Join(std::string_view mount, std::string_view path) {
-  return path == "/" ? std::string(mount) : absl::StrCat(mount, path);
-}
-
-std::string Version1(const Mounts& mounts, std::string_view controller) {
-  for (const auto& [mount, options] : mounts.versions1) {
-    for (std::string_view option : absl::StrSplit(options, ',')) {
-      if (option != controller) continue;
-      const std::string own = Join(mount, OwnCgroup(controller));
-      // The own cgroup, so that limits from above go on to hold; where it is not visible (a container that shows only
-      // the root) the root.
-      if (Writable(own)) return own;
-      if (access(own.c_str(), F_OK) != 0 && Writable(mount)) return mount;
-    }
-  }
-  return "";
-}
-
-bool EnableControllers(const std::string& directory, const std::vector<std::string>& wanted) {
-  const int fd = open((directory + "/cgroup.subtree_control").c_str(), O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  bool all = true;
-  for (const std::string& name : wanted) {
-    const std::string text = "+" + name;
-    all = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && all;
-  }
-  close(fd);
-  return all;
-}
-
-std::vector<std::string> Words(const std::string& text) {
-  return absl::StrSplit(text, absl::ByAnyChar(" \n"), absl::SkipEmpty());
-}
-
-// The nearest ancestor in which a child cgroup can be made that has the controllers: a cgroup that holds processes
-// cannot hand controllers down, unless it is the root. cgroups(7), "no internal processes".
-void FindUnified(const Mounts& mounts, Machine::Cgroups* out) {
-  if (mounts.unified.empty()) return;
-  std::string path = OwnCgroup("");
-  for (;;) {
-    const std::string directory = Join(mounts.unified, path);
-    if (Writable(directory)) {
-      std::vector<std::string> missing;
-      const std::vector<std::string> enabled = Words(ReadText(directory + "/cgroup.subtree_control"));
-      for (const std::string& name : Words(ReadText(directory + "/cgroup.controllers"))) {
-        const bool wanted = name == "memory" || name == "pids" || name == "cpu";
-        if (wanted && std::find(enabled.begin(), enabled.end(), name) == enabled.end()) missing.push_back(name);
-      }
-      if (!missing.empty()) EnableControllers(directory, missing);
-      const std::vector<std::string> now = Words(ReadText(directory + "/cgroup.subtree_control"));
-      if (std::find(now.begin(), now.end(), "memory") != now.end() ||
-          std::find(now.begin(), now.end(), "pids") != now.end()) {
-        out->unified = directory;
-        out->unified_controllers = now;
-        return;
-      }
-    }
-    if (path == "/" || path.empty()) return;
-    const size_t slash = path.rfind('/');
-    path = slash == 0 ? "/" : path.substr(0, slash);
-  }
-}
-
-Machine::Cgroups FindCgroups() {
-  Machine::Cgroups cgroups;
-  const Mounts mounts = CgroupMounts();
-  FindUnified(mounts, &cgroups);
-  if (cgroups.unified.empty()) {
-    cgroups.memory = Version1(mounts, "memory");
-    cgroups.pids = Version1(mounts, "pids");
-    cgroups.cpuacct = Version1(mounts, "cpuacct");
-  }
-  cgroups.swap_in_use = Words(ReadText("/proc/swaps")).size() > 5;
-  cgroups.swap_limit = !cgroups.unified.empty() ||
-                       (!cgroups.memory.empty() && access((cgroups.memory + "/memory.memsw.limit_in_bytes").c_str(), F_OK) == 0);
-  if (cgroups.unified.empty() && cgroups.memory.empty()) {
-    if (mounts.unified.empty() && mounts.versions1.empty()) {
-      cgroups.why_not = "no cgroup file system is mounted; mount one at /sys/fs/cgroup";
-    } else if (!mounts.versions1.empty()) {
-      cgroups.why_not =
-          "no cgroup of this machine is writable for this user; run as root, or have root create and chown one";
-    } else {
-      cgroups.why_not =
-          "no cgroup is delegated to this user; run under systemd-run --user --scope -p Delegate=yes, or as root";
-    }
-  }
-  return cgroups;
 }
 
 // proc(5), /proc/pid/stat: fields 48 to 51 are arg_start, arg_end, env_start, env_end.

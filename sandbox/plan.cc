@@ -189,7 +189,8 @@ class PlanBuilder {
       }
     }
     if (limits.cpu_time) {
-      plan_->cgroups_.count_cpu = unified_has("cpu") || !cgroups.unified.empty() || !cgroups.cpuacct.empty();
+      // cpu.stat of version 2 is there without the cpu controller.
+      plan_->cgroups_.count_cpu = !cgroups.unified.empty() || !cgroups.cpuacct.empty();
       Limit(RLIMIT_CPU, static_cast<uint64_t>(std::ceil(absl::ToDoubleSeconds(*limits.cpu_time))) + 1);
       if (!plan_->cgroups_.count_cpu && !machine_.has_proc_children && asked.cpu_time && !Weaker(Layer::kCpuTime)) {
         return Unenforceable(Layer::kCpuTime, "neither cgroups nor /proc/PID/task/TID/children are there");
