@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/demo.h"
 #include "cli/help.h"
+#include "sandbox/cgroup_leaf.h"
 #include "tools/version/version.h"
 
 namespace brood {
@@ -34,6 +35,12 @@ int HelpMain(const std::vector<std::string>& args) {
   return kExitUsage;
 }
 
+// A command that starts children, with room for their cgroups.
+int Launching(int (*command)(const std::vector<std::string>&), const std::vector<std::string>& args) {
+  const CgroupLeaf leaf;
+  return command(args);
+}
+
 int Main(const std::vector<std::string>& words) {
   if (words.empty()) {
     PrintError("", absl::StrCat("a command is missing\n", HelpText("brood")));
@@ -41,12 +48,12 @@ int Main(const std::vector<std::string>& words) {
   }
   const std::string& command = words[0];
   const std::vector<std::string> args(words.begin() + 1, words.end());
-  if (command == "run") return RunMain(args);
-  if (command == "batch") return BatchMain(args);
+  if (command == "run") return Launching(RunMain, args);
+  if (command == "batch") return Launching(BatchMain, args);
   if (command == "status") return StatusMain(args);
   if (command == "policy") return PolicyMain(args);
-  if (command == "doctor") return DoctorMain(args);
-  if (command == "demo") return DemoMain(args);
+  if (command == "doctor") return Launching(DoctorMain, args);  // It tells what the others would find.
+  if (command == "demo") return Launching(DemoMain, args);
   if (command == "help" || command == "--help" || command == "-h") return HelpMain(args);
   if (command == "--version")
     return PrintOut(absl::StrCat("brood ", VersionString(), "\n")) ? kExitOk : kExitBroodFailed;
