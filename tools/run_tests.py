@@ -13,7 +13,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Patterns of `bazel test`. A later pattern can bring back what an earlier one took away.
 EVERYTHING = ["//..."]
 UNIT = ["//...", "-//tests/..."]
-GROUPS = {"unit": UNIT, "e2e": ["//tests/..."], "all": EVERYTHING}
+GUEST = ["//tests/guest:guest_test"]
+GROUPS = {"unit": UNIT, "e2e": ["//tests/..."], "all": EVERYTHING, "guest": GUEST}
 
 
 class Counts:
@@ -142,6 +143,8 @@ def main():
     counts = Counts()
     if not names or "lint" in names or "all" in names:
         lint(counts)
+    if "guest" in names:
+        options += ["--test_env=BROOD_GUEST_KERNEL", "--test_env=BROOD_GUEST_CASES", "--nocache_test_results"]
     if not names or patterns:
         bazel_test(options, patterns or EVERYTHING, counts)
     if "sanitize" in names or "all" in names:
