@@ -95,6 +95,9 @@ def make_root(root, runfiles):
         file.write("root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n")
     with open(os.path.join(root, "etc/group"), "w") as file:
         file.write("root:x:0:\nnogroup:x:65534:\n")
+    # Every Debian has it, and the policies show it.
+    with open(os.path.join(root, "etc/hostname"), "w") as file:
+        file.write("guest\n")
     with open(os.path.join(root, "etc/shadow"), "w") as file:
         file.write("root:*:19000:0:99999:7:::\n")
     os.chmod(os.path.join(root, "etc/shadow"), 0o600)

@@ -11,6 +11,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 
+sys.dont_write_bytecode = True  # The file may stand in the source tree.
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import guest  # noqa: E402
 
