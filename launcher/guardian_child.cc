@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -38,6 +39,7 @@ class Guardian {
 
   [[noreturn]] void Run() {
     setup_deadline_ = MonotonicNanoseconds() + kSetupPatienceNs;
+    WatchChildren();
     if (!StartInit(&record_, &init_, &report_.setup)) {
       report_.setup_failed = 1;
       ended_ = true;
@@ -56,14 +58,13 @@ class Guardian {
   bool started() const { return report_.started != 0; }
 
   void Step() {
-    enum { kControl, kOwner, kInit, kInitPid, kTarget, kListener, kSetupPipe, kStreams, kCount = kStreams + 2 };
+    enum { kControl, kOwner, kInit, kInitPid, kChildren, kListener, kSetupPipe, kStreams, kCount = kStreams + 2 };
     pollfd polls[kCount];
     polls[kControl] = {record_.control, POLLIN, 0};
     polls[kOwner] = {record_.owner, POLLIN, 0};
     polls[kInit] = {record_.guardian_socket, POLLIN, 0};
     polls[kInitPid] = {init_.pidfd, POLLIN, 0};
-    // Only as long as nothing is known of its end: a pidfd stays readable.
-    polls[kTarget] = {target_woken_ ? -1 : target_pidfd_, POLLIN, 0};
+    polls[kChildren] = {child_signals_, POLLIN, 0};
     polls[kListener] = {listener_, POLLIN, 0};
     polls[kSetupPipe] = {record_.setup_pipe, POLLIN, 0};
     pump_.AddPolls(polls + kStreams);
@@ -80,11 +81,7 @@ class Guardian {
     if (polls[kListener].revents != 0) OnListener(polls[kListener].revents);
     if (polls[kSetupPipe].revents != 0) OnSetupPipe();
     if (polls[kInit].revents != 0) OnInitMessage();
-    if (polls[kTarget].revents != 0) {
-      // A hostile target may have stopped its parent, the init, which can then neither reap nor speak.
-      target_woken_ = true;
-      syscall(SYS_pidfd_send_signal, init_.pidfd, SIGCONT, nullptr, 0);
-    }
+    if (polls[kChildren].revents != 0) OnChildSignal();
     // Its last words are read before its end is acted upon.
     if (polls[kInitPid].revents != 0 && polls[kInit].revents == 0) ended_ = true;
     OnTime();
@@ -101,6 +98,24 @@ class Guardian {
     out->tv_sec = static_cast<time_t>(left / 1'000'000'000u);
     out->tv_nsec = static_cast<long>(left % 1'000'000'000u);
     return out;
+  }
+
+  // SIGCHLD is blocked, as all signals are, and therefore kept although its disposition is to ignore it. signal(7).
+  void WatchChildren() {
+    const uint64_t mask = uint64_t{1} << (SIGCHLD - 1);
+    child_signals_ = static_cast<int>(syscall(SYS_signalfd4, -1, &mask, sizeof(mask), SFD_CLOEXEC | SFD_NONBLOCK));
+  }
+
+  // Where no pid namespace protects it a hostile target can stop its parent, the init, which can then neither reap nor
+  // speak; it may do so before the init has said that the target runs. Its end is seen by its pidfd.
+  void OnChildSignal() {
+    signalfd_siginfo ignored[4];
+    while (read(child_signals_, ignored, sizeof(ignored)) > 0) {
+    }
+    siginfo_t info = {};
+    if (waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(init_.pidfd), &info, WSTOPPED | WNOHANG) == 0 && info.si_pid != 0) {
+      syscall(SYS_pidfd_send_signal, init_.pidfd, SIGCONT, nullptr, 0);
+    }
   }
 
   void OnCommand() {
@@ -181,7 +196,8 @@ class Guardian {
     GuardianReport note = report_;
     note.kind = ReportKind::kStarted;
     // The caller may not be interested and let the socket fill up: never block on it.
-    send(record_.control, &note, sizeof(note), MSG_NOSIGNAL | MSG_DONTWAIT);
+    // With the init's pidfd: should we be killed, the caller can wait until the init has ended the tree.
+    SendRecord(record_.control, &note, sizeof(note), &init_.pidfd, 1, MSG_DONTWAIT);
   }
 
   // Ready, failed, or closed without a word: then the end of the process will tell.
@@ -382,7 +398,7 @@ class Guardian {
   int listener_ = -1;
   uint64_t waiting_signals_ = 0;  // Bit n-1 for signal n.
   uint64_t waiting_for_group_ = 0;
-  bool target_woken_ = false;
+  int child_signals_ = -1;
   bool ready_in_child_ = false;
   bool failed_in_child_ = false;
   bool ended_ = false;

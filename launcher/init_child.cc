@@ -1,8 +1,10 @@
 #include "launcher/init_child.h"
 
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,15 +16,27 @@
 #include "launcher/descriptors_child.h"
 #include "launcher/messages_child.h"
 #include "launcher/target_child.h"
+#include "launcher/tree_child.h"
 #include "sandbox/mounts_child.h"
 #include "sandbox/privileges_child.h"
 
 namespace brood::child {
 namespace {
 
+constexpr int kKillPatienceMs = 10'000;
+constexpr int kLookAgainMs = 10;
+
 [[noreturn]] void End() {
   syscall(SYS_exit_group, 0);
   __builtin_unreachable();
+}
+
+bool OwnPidNamespace(const LaunchRecord& record) { return (record.plan.namespaces & CLONE_NEWPID) != 0; }
+
+// The guardian is gone: nobody else is left to end the tree.
+[[noreturn]] void EndWithTree(const LaunchRecord& record) {
+  if (!OwnPidNamespace(record)) KillChildren(kKillPatienceMs);
+  End();
 }
 
 // Waits for the guardian's word that the id maps and cgroups are in place; takes the lent mounts.
@@ -42,7 +56,7 @@ bool AwaitGo(const LaunchRecord& record, int* sources) {
 
 bool SetUp(const LaunchRecord& record, int* sources, SetupMessage* failure) {
   const ChildPlan& plan = record.plan;
-  if ((plan.namespaces & CLONE_NEWPID) == 0 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
+  if (!OwnPidNamespace(record) && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
     return Fail(failure, "tree", errno, "PR_SET_CHILD_SUBREAPER");
   }
   if (const int error = EnterOwnCgroups(record.cgroup); error != 0) {
@@ -72,8 +86,9 @@ bool SetUp(const LaunchRecord& record, int* sources, SetupMessage* failure) {
   if (plan.new_session && setsid() < 0) return Fail(failure, "session", errno, "setsid");
   if (plan.drop_privileges && !DropPrivileges(failure)) return false;
   // Cleared by every change of ids, so set as late as this. prctl(2), PR_SET_PDEATHSIG. If the guardian is gone already
-  // the next message meets a closed socket.
-  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  // the next message meets a closed socket. Without a pid namespace our death would free the tree instead of ending it:
+  // then Reap() sees the guardian's end.
+  prctl(PR_SET_PDEATHSIG, OwnPidNamespace(record) ? SIGKILL : 0, 0, 0, 0);
 
   if (record.cwd != nullptr && chdir(record.cwd) != 0) {
     if (record.cwd_required) return Fail(failure, "cwd", errno, record.cwd);
@@ -84,17 +99,31 @@ bool SetUp(const LaunchRecord& record, int* sources, SetupMessage* failure) {
 }
 
 [[noreturn]] void Reap(const LaunchRecord& record, pid_t target) {
+  // All signals are blocked since the guardian's birth.
+  const uint64_t mask = uint64_t{1} << (SIGCHLD - 1);
+  const int signals = static_cast<int>(syscall(SYS_signalfd4, -1, &mask, sizeof(mask), SFD_CLOEXEC | SFD_NONBLOCK));
   for (;;) {
     int status = 0;
-    const pid_t pid = waitpid(-1, &status, __WALL);
+    const pid_t pid = waitpid(-1, &status, __WALL | WNOHANG);
     if (pid < 0 && errno == EINTR) continue;
+    if (pid == 0) {
+      pollfd polls[] = {{record.init_socket, POLLIN, 0}, {signals, POLLIN, 0}};
+      // Without a descriptor left for the signals, by looking now and then.
+      poll(polls, 2, signals >= 0 ? -1 : kLookAgainMs);
+      // The guardian has nothing to say any more: this is its end.
+      if (polls[0].revents != 0) EndWithTree(record);
+      signalfd_siginfo ignored[4];
+      while (signals >= 0 && read(signals, ignored, sizeof(ignored)) > 0) {
+      }
+      continue;
+    }
     if (pid < 0) End();  // ECHILD: nothing is left.
     if (pid != target) continue;
     InitMessage message;
     message.kind = InitMessage::Kind::kExited;
     message.status = status;
     message.time_ns = MonotonicNanoseconds();
-    SendMessage(record.init_socket, message, nullptr, 0);
+    if (!SendMessage(record.init_socket, message, nullptr, 0)) EndWithTree(record);
     // In a pid namespace our end is that of everything inside. pid_namespaces(7).
     if (!record.wait_for_tree) End();
   }
@@ -124,7 +153,7 @@ void RunInit(const LaunchRecord& record) {
   }
   message.kind = InitMessage::Kind::kStarted;
   const int fds[] = {birth.pidfd, birth.listener};
-  SendMessage(record.init_socket, message, fds, birth.listener >= 0 ? 2 : 1);
+  if (!SendMessage(record.init_socket, message, fds, birth.listener >= 0 ? 2 : 1)) EndWithTree(record);
   // The child's streams are the child's alone: a reader must see their end when the child ends.
   const int keep[] = {record.init_socket};
   CloseAllBut(keep, 1);

@@ -208,7 +208,7 @@ class Preparation {
     if (pid > 0 && pidfd < 0) pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (pid < 0) return ErrnoStatus(error, "fork", "the guardian", "see the limits of processes and memory");
-    cgroups_.Release();
+    state_->cgroups = cgroups_.Release();
     if (!state_->daemon) internal::BeginJoin(state_->sentinel.get());
     state_->guardian = pid;
     state_->guardian_fd.reset(pidfd);

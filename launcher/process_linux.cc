@@ -14,15 +14,18 @@
 #include "base/status.h"
 #include "launcher/join_at_end.h"
 #include "launcher/launch_internal.h"
+#include "launcher/messages_child.h"
 #include "launcher/process.h"
 #include "launcher/process_state.h"
 #include "launcher/report_outcome.h"
+#include "sandbox/cgroup.h"
 
 namespace brood {
 namespace {
 
 using internal::ProcessState;
 
+constexpr int kTreePatienceMs = 10'000;
 constexpr absl::Duration kNow = absl::ZeroDuration();
 constexpr absl::Duration kNever = absl::InfiniteDuration();
 
@@ -59,8 +62,10 @@ void Note(ProcessState* state, const GuardianReport& report) {
 void ReadNotes(ProcessState* state) {
   GuardianReport report;
   while (state->control.valid()) {
-    const ssize_t n = recv(state->control.get(), &report, sizeof(report), MSG_DONTWAIT);
-    if (n < 0 && errno == EINTR) continue;
+    int init_fd = -1;
+    int count = 0;
+    const ssize_t n = child::ReceiveRecord(state->control.get(), &report, sizeof(report), &init_fd, 1, &count, MSG_DONTWAIT);
+    if (count > 0) state->init_fd.reset(init_fd);
     if (n != static_cast<ssize_t>(sizeof(report)) || report.magic != kReportMagic) return;
     Note(state, report);
   }
@@ -77,6 +82,29 @@ void ReapGuardian(ProcessState* state) {
   state->guardian = -1;
 }
 
+// The guardian was killed, and with it what it does at the end of a tree. The init sees that and ends the tree; a pid
+// namespace ends with the init. Gives what is left, or "".
+std::string EndWithoutGuardian(ProcessState* state) {
+  std::string left;
+  if (state->init_fd.valid()) {
+    // It may have been stopped by a hostile child.
+    syscall(SYS_pidfd_send_signal, state->init_fd.get(), SIGCONT, nullptr, 0);
+    pollfd ended = {state->init_fd.get(), POLLIN, 0};
+    int ready;
+    do {
+      ready = poll(&ended, 1, kTreePatienceMs);
+    } while (ready < 0 && errno == EINTR);
+    if (ready <= 0) {
+      syscall(SYS_pidfd_send_signal, state->init_fd.get(), SIGKILL, nullptr, 0);
+      left = "failed: something of the tree could not be ended within 10 s";
+    }
+  }
+  for (const std::string& path : state->cgroups) {
+    if (!RemoveAbandonedCgroup(path)) left = absl::StrCat("failed: cgroup ", path, " could not be removed");
+  }
+  return left;
+}
+
 // Called when the sentinel is readable.
 void ReadOutcome(ProcessState* state) {
   ReadNotes(state);
@@ -91,6 +119,9 @@ void ReadOutcome(ProcessState* state) {
   } else {
     Outcome lost;
     lost.ending = Lost{"the guardian was killed"};
+    ReapGuardian(state);  // Its locks go with it.
+    const std::string left = EndWithoutGuardian(state);
+    if (!left.empty()) lost.enforced[Layer::kTree] = left;
     state->outcome = lost;
   }
   state->outcome->start = state->start;
@@ -99,6 +130,7 @@ void ReadOutcome(ProcessState* state) {
   // Zero descriptors are held for a child that has ended, but for what it wrote and the sentinel that somebody may poll.
   state->control.reset();
   state->guardian_fd.reset();
+  state->init_fd.reset();
 }
 
 bool Poll(ProcessState* state, absl::Duration deadline) {
@@ -141,7 +173,7 @@ UniqueFd Take(ProcessState* state, int stream) {
 void KillAndReap(ProcessState* state) {
   if (state->owner != ForkGeneration()) {
     // In a fork the numbers stand for nothing, or for somebody else's files.
-    for (UniqueFd* fd : {&state->guardian_fd, &state->control, &state->sentinel, &state->captured[0], &state->captured[1]}) {
+    for (UniqueFd* fd : {&state->guardian_fd, &state->init_fd, &state->control, &state->sentinel, &state->captured[0], &state->captured[1]}) {
       (void)fd->release();
     }
     return;

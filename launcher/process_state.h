@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/fork_generation.h"
 #include "base/unique_fd.h"
@@ -26,6 +27,8 @@ struct ProcessState {
   UniqueFd guardian_fd;   // Its pidfd.
   UniqueFd control;       // Our end of the guardian's socket; closing it ends the child.
   UniqueFd sentinel;      // Read end of the pipe for the final report.
+  UniqueFd init_fd;       // pidfd of the child's init, once it has started; for the case that the guardian is killed.
+  std::vector<std::string> cgroups;  // Paths, for the same case.
   UniqueFd captured[2];   // memfds of captured streams.
   absl::Time start;
   pid_t pid = 0;

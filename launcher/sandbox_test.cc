@@ -195,7 +195,7 @@ TEST_P(SandboxTest, WallTimeIsThatOfTheProgram) {
 TEST_P(SandboxTest, NoCgroupIsLeftBehind) {
   const Machine::Cgroups& cgroups = ThisMachine().cgroups;
   for (int i = 0; i < 5; ++i) Run("true");
-  const std::string mine = "brood-" + std::to_string(getpid()) + "-";
+  const std::string mine = "brood-child-" + std::to_string(getpid()) + "-";
   for (const std::string& parent : {cgroups.memory, cgroups.pids, cgroups.cpuacct, cgroups.unified}) {
     if (parent.empty()) continue;
     for (const auto& entry : std::filesystem::directory_iterator(parent)) {

@@ -150,4 +150,6 @@ bool KillTree(const LaunchRecord& record, int init_pidfd, int patience_ms) {
   return false;
 }
 
+bool KillChildren(int patience_ms) { return KillTree(LaunchRecord{}, -1, patience_ms); }
+
 }  // namespace brood::child

@@ -16,6 +16,9 @@ namespace brood::child {
 // -1 if there is no init any more. False if something is left after `patience_ms`.
 bool KillTree(const LaunchRecord& record, int init_pidfd, int patience_ms);
 
+// The same for the children of the calling process, which must be a subreaper, without cgroups.
+bool KillChildren(int patience_ms);
+
 struct TreeSample {
   uint64_t memory_bytes = 0;  // Anonymous and shared memory of all live processes.
   uint64_t cpu_ns = 0;        // Of all live processes and those that they reaped.

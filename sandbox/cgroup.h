@@ -35,8 +35,8 @@ class Cgroups {
   // Borrowed: paths and descriptors stay owned by this object.
   CgroupRecord Record() const;
 
-  // From now on the guardian removes them.
-  void Release() { released_ = true; }
+  // From now on the guardian removes them. Gives their paths, for RemoveAbandonedCgroup() should it be killed.
+  std::vector<std::string> Release();
 
  private:
   struct Directory {
@@ -45,6 +45,7 @@ class Cgroups {
     UniqueFd fd;
     UniqueFd tasks;  // Version 1 only.
   };
+  static absl::StatusOr<Cgroups> CreateNamed(const CgroupRequest& request, const std::string& name);
   absl::Status Make(CgroupRecord::Role role, const std::string& parent, const std::string& name);
 
   std::vector<Directory> directories_;
@@ -53,6 +54,10 @@ class Cgroups {
   bool counts_cpu_ = false;
   bool released_ = false;
 };
+
+// Ends what is inside the cgroup `path` and removes it, unless a process holds its lock: those who made it, and the guardian,
+// hold a flock(2) on the directory as long as they live, whatever pid namespace or container they are in. True if it is gone.
+bool RemoveAbandonedCgroup(const std::string& path);
 
 }  // namespace brood
 

@@ -18,7 +18,7 @@ struct CgroupRecord {
   enum class Role : int { kUnified, kMemory, kProcesses, kCpu };
   struct Directory {
     Role role = Role::kUnified;
-    int fd = -1;                 // O_PATH.
+    int fd = -1;                 // Locked by flock(2) as long as an owner lives.
     int tasks_fd = -1;           // Version 1: its `tasks`, open for writing with the caller's rights.
     const char* path = nullptr;  // To remove it by.
   };

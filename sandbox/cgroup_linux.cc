@@ -1,10 +1,14 @@
+#include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/child_safe.h"
 #include "base/status.h"
@@ -14,7 +18,32 @@
 namespace brood {
 namespace {
 
+constexpr std::string_view kPrefix = "brood-child-";
+constexpr int kPatienceMs = 1000;
+constexpr int kAttempts = 100;
+
 std::atomic<uint64_t> g_next{0};
+
+// What processes left that were killed together with all that would have cleaned up after them.
+void Sweep(const std::string& parent) {
+  if (parent.empty()) return;
+  DIR* directory = opendir(parent.c_str());
+  if (directory == nullptr) return;
+  std::vector<std::string> found;
+  while (const dirent* entry = readdir(directory)) {
+    if (absl::StartsWith(entry->d_name, kPrefix)) found.push_back(absl::StrCat(parent, "/", entry->d_name));
+  }
+  closedir(directory);
+  for (const std::string& path : found) RemoveAbandonedCgroup(path);
+}
+
+void SweepOnce(const Machine::Cgroups& where) {
+  static const bool swept = [&] {
+    for (const std::string* parent : {&where.unified, &where.memory, &where.pids, &where.cpuacct}) Sweep(*parent);
+    return true;
+  }();
+  (void)swept;
+}
 
 absl::Status WriteTo(const UniqueFd& directory, const std::string& path, const char* file, const std::string& text) {
   const int error = child::WriteFile(directory.get(), file, text.data(), text.size());
@@ -32,8 +61,14 @@ Cgroups::~Cgroups() {
 absl::Status Cgroups::Make(CgroupRecord::Role role, const std::string& parent, const std::string& name) {
   const std::string path = absl::StrCat(parent, "/", name);
   if (mkdir(path.c_str(), 0755) != 0) return ErrnoStatus(errno, "mkdir", path, ThisMachine().cgroups.why_not);
-  directories_.push_back({role, path, UniqueFd(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)), UniqueFd()});
-  if (!directories_.back().fd.valid()) return ErrnoStatus(errno, "open", path);
+  directories_.push_back({role, path, UniqueFd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), UniqueFd()});
+  const UniqueFd& fd = directories_.back().fd;
+  // A sweep of another process may come between; then it is gone, or will be in a moment, and the next name is tried.
+  const bool taken = !fd.valid() ? errno == ENOENT || errno == ENODEV
+                                 : flock(fd.get(), LOCK_EX | LOCK_NB) != 0 ||
+                                       faccessat(fd.get(), "cgroup.procs", F_OK, 0) != 0;
+  if (taken) return absl::AbortedError(absl::StrCat("the new cgroup ", path, " was swept away"));
+  if (!fd.valid()) return ErrnoStatus(errno, "open", path);
   if (role != CgroupRecord::Role::kUnified) {
     directories_.back().tasks.reset(openat(directories_.back().fd.get(), "tasks", O_WRONLY | O_CLOEXEC));
     if (!directories_.back().tasks.valid()) return ErrnoStatus(errno, "open", absl::StrCat(path, "/tasks"));
@@ -42,9 +77,20 @@ absl::Status Cgroups::Make(CgroupRecord::Role role, const std::string& parent, c
 }
 
 absl::StatusOr<Cgroups> Cgroups::Create(const CgroupRequest& request) {
+  SweepOnce(ThisMachine().cgroups);
+  absl::Status last;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    // The owner's pid in the name tells people whose it is; the counter makes it this launch's. A name may be there
+    // already: of an owner in another pid namespace, or a dead one's that could not be swept.
+    absl::StatusOr<Cgroups> made = CreateNamed(request, absl::StrCat(kPrefix, getpid(), "-", g_next.fetch_add(1)));
+    if (!absl::IsAlreadyExists(made.status()) && !absl::IsAborted(made.status())) return made;
+    last = made.status();
+  }
+  return last;
+}
+
+absl::StatusOr<Cgroups> Cgroups::CreateNamed(const CgroupRequest& request, const std::string& name) {
   const Machine::Cgroups& where = ThisMachine().cgroups;
-  // The owner's pid in the name tells whose it is; the counter makes it this launch's.
-  const std::string name = absl::StrCat("brood-", getpid(), "-", g_next.fetch_add(1));
   Cgroups made;
   made.limits_memory_ = request.memory_bytes.has_value();
   made.limits_processes_ = request.processes.has_value();
@@ -83,6 +129,27 @@ absl::StatusOr<Cgroups> Cgroups::Create(const CgroupRequest& request) {
   }
   if (request.count_cpu) BROOD_RETURN_IF_ERROR(made.Make(Role::kCpu, where.cpuacct, name));
   return made;
+}
+
+std::vector<std::string> Cgroups::Release() {
+  released_ = true;
+  std::vector<std::string> paths;
+  for (const Directory& directory : directories_) paths.push_back(directory.path);
+  return paths;
+}
+
+bool RemoveAbandonedCgroup(const std::string& path) {
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) return errno == ENOENT;
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return false;
+  CgroupRecord record;
+  // Tries cgroup.kill first, which version 1 lacks.
+  record.directories[record.count++] = {CgroupRecord::Role::kUnified, fd.get(), -1, path.c_str()};
+  for (int waited = 0; !child::CgroupsEmpty(record) && waited < kPatienceMs; ++waited) {
+    child::KillCgroups(record);
+    poll(nullptr, 0, 1);
+  }
+  return child::RemoveCgroups(record, kPatienceMs);
 }
 
 CgroupRecord Cgroups::Record() const {

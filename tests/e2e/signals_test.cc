@@ -65,6 +65,15 @@ TEST_P(SignalsTest, EverySignalThatEndsAProgramIsTold) {
   }
 }
 
+TEST_P(SignalsTest, AnExitIsToldThoughTheInitWasStopped) {
+  // Often enough to stop it before it has said that the program runs.
+  for (int i = 0; i < 30; ++i) {
+    const Ended run = RunProgram(GetParam(), {"stops_parent_and_exits", "launched"});
+    ASSERT_EQ(CodeOf(run), 5) << run.Text();
+    ASSERT_LT(run.outcome.usage.wall_time, absl::Seconds(5));
+  }
+}
+
 TEST_P(SignalsTest, AForgedReportIsNotBelieved) {
   const Ended run = RunProgram(GetParam(), {"forges_status"});
   EXPECT_EQ(CodeOf(run), 77) << run.Text();

@@ -6,10 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <string>
 #include <system_error>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -53,6 +56,113 @@ TEST_P(TreeTest, KillingTheOwnerKillsTheTree) {
   kill(owner, SIGKILL);
   waitpid(owner, nullptr, 0);
   EXPECT_TRUE(WaitFor([&] { return ProcessesNamed(token).empty(); }));
+}
+
+// The fourth field of /proc/PID/stat. proc(5).
+pid_t ParentOf(pid_t pid) {
+  std::ifstream file(absl::StrCat("/proc/", pid, "/stat"));
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const size_t name_end = text.rfind(')');
+  int parent = 0;
+  char state = 0;
+  if (name_end == std::string::npos || sscanf(text.c_str() + name_end + 1, " %c %d", &state, &parent) != 2) return 0;
+  return parent;
+}
+
+std::string NameOf(pid_t pid) {
+  std::ifstream file(absl::StrCat("/proc/", pid, "/comm"));
+  std::string name;
+  std::getline(file, name);
+  return name;
+}
+
+// The guardian above one of the processes that have `token`; 0 if they are not there, or not yet below an init.
+pid_t GuardianOf(const std::string& token) {
+  for (const pid_t pid : ProcessesNamed(token)) {
+    const pid_t guardian = ParentOf(ParentOf(pid));
+    if (guardian > 1 && NameOf(guardian) == "brood-guardian") return guardian;
+  }
+  return 0;
+}
+
+// Limits that a cgroup enforces, where there is one.
+void Limited(Policy& policy) {
+  policy.default_limits.memory_bytes = 256 << 20;
+  policy.default_limits.processes = 50;
+}
+
+// Cgroups that `owner` made.
+std::vector<std::string> CgroupsOf(pid_t owner) {
+  std::vector<std::string> found;
+  std::error_code error;
+  const auto options = std::filesystem::directory_options::skip_permission_denied;
+  for (std::filesystem::recursive_directory_iterator it("/sys/fs/cgroup", options, error), end; !error && it != end;
+       it.increment(error)) {
+    if (absl::StartsWith(it->path().filename().string(), absl::StrCat("brood-child-", owner, "-"))) {
+      found.push_back(it->path().string());
+    }
+  }
+  return found;
+}
+
+TEST_P(TreeTest, AKilledGuardianTakesItsTreeWithIt) {
+  const std::string token = Token("guardian" + GetParam());
+  absl::StatusOr<Process> process = StartProgram(GetParam(), {"keeps_daemon", token}, {.policy = Limited});
+  ASSERT_TRUE(process.ok()) << process.status();
+  // The program, and its daemon.
+  ASSERT_TRUE(WaitFor([&] { return ProcessesNamed(token).size() == 2; }));
+  const pid_t guardian = GuardianOf(token);
+  ASSERT_GT(guardian, 1);
+  ASSERT_EQ(kill(guardian, SIGKILL), 0);
+  const absl::StatusOr<Outcome> outcome = process->Join(absl::Seconds(20));
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(outcome->StatusWord(), "lost") << outcome->ToString();
+  EXPECT_TRUE(outcome->enforced.empty()) << outcome->enforced.begin()->second;
+  EXPECT_TRUE(ProcessesNamed(token).empty());
+  EXPECT_TRUE(CgroupsOf(getpid()).empty()) << CgroupsOf(getpid())[0];
+}
+
+TEST_P(TreeTest, NothingIsLeftWhenOwnerAndGuardianAreKilledAtOnce) {
+  const std::string token = Token("both" + GetParam());
+  const pid_t owner = fork();
+  ASSERT_GE(owner, 0);
+  if (owner == 0) {
+    absl::StatusOr<Process> process = StartProgram(GetParam(), {"keeps_daemon", token}, {.policy = Limited});
+    for (;;) pause();
+  }
+  EXPECT_TRUE(WaitFor([&] { return ProcessesNamed(token).size() == 2; }));
+  const pid_t guardian = GuardianOf(token);
+  EXPECT_GT(guardian, 1);
+  // Stopped first, so that neither sees the other's end.
+  if (guardian > 1) kill(guardian, SIGSTOP);
+  kill(owner, SIGSTOP);
+  if (guardian > 1) kill(guardian, SIGKILL);
+  kill(owner, SIGKILL);
+  waitpid(owner, nullptr, 0);
+  EXPECT_TRUE(WaitFor([&] { return ProcessesNamed(token).empty(); }));
+  // What no process could remove is removed by the next that makes a cgroup, and the live ones' stay.
+  absl::StatusOr<Process> live = StartProgram(GetParam(), {"sleeps_forever", token}, {.policy = Limited});
+  ASSERT_TRUE(live.ok()) << live.status();
+  ASSERT_TRUE(WaitFor([&] { return !ProcessesNamed(token).empty(); }));
+  const std::vector<std::string> mine = CgroupsOf(getpid());
+  const pid_t next = fork();
+  ASSERT_GE(next, 0);
+  if (next == 0) {
+    // A process sweeps once, and this one is a copy of one that has.
+    execl("/proc/self/exe", "tree_test", "--gtest_filter=SweepTest.*", "--gtest_also_run_disabled_tests", "--gtest_brief=1", nullptr);
+    _exit(127);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(next, &status, 0), next);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(CgroupsOf(owner).empty()) << CgroupsOf(owner)[0];
+  EXPECT_EQ(CgroupsOf(getpid()), mine);
+  EXPECT_TRUE(live->IsAlive());
+}
+
+// Run by the test above in a process of its own.
+TEST(SweepTest, DISABLED_OneLaunch) {
+  EXPECT_TRUE(RunProgram("strict", {"does_nothing"}, {.policy = Limited}).outcome.ok());
 }
 
 TEST_P(TreeTest, DestroyingARunningProcessKillsItsTree) {
