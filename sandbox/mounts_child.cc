@@ -138,6 +138,20 @@ bool Attach(int mount, int root, const OwnFileSystems& own, const char* target, 
   return moved || Fail(failure, "mount", error, "move_mount onto /", target);
 }
 
+// An empty file takes no block of a tmpfs but about a KiB of the kernel, and by default half of all the machine's pages may be
+// inodes. Twice as many as there are blocks are enough for files with content and as many without. tmpfs(5).
+bool LimitInodes(int context, const char* size) {
+  constexpr uint64_t kBlock = 4096;
+  constexpr uint64_t kFewest = 4096;
+  uint64_t bytes = ParseNumber(size);
+  const char unit = size[strlen(size) - 1];
+  if (unit == 'M') bytes <<= 20;
+  const uint64_t twice = bytes / kBlock * 2;
+  Text<24> inodes;
+  inodes.AddNumber(twice > kFewest ? twice : kFewest);
+  return FsConfigString(context, "nr_inodes", inodes.c_str()) == 0;
+}
+
 int NewFileSystem(const char* type, const char* size, const char* mode, const char* subset, unsigned attributes,
                   const char* target, SetupMessage* failure) {
   const int context = FsOpen(type);
@@ -146,7 +160,7 @@ int NewFileSystem(const char* type, const char* size, const char* mode, const ch
     return -1;
   }
   int mount = -1;
-  if ((size == nullptr || FsConfigString(context, "size", size) == 0) &&
+  if ((size == nullptr || (FsConfigString(context, "size", size) == 0 && LimitInodes(context, size))) &&
       (mode == nullptr || FsConfigString(context, "mode", mode) == 0) &&
       (subset == nullptr || FsConfigString(context, "subset", subset) == 0) && FsConfigCreate(context) == 0) {
     mount = FsMount(context, attributes);
