@@ -29,6 +29,7 @@ namespace {
 
 constexpr uint64_t kSetupPatienceNs = 30ull * 1'000'000'000;
 constexpr uint64_t kSampleNs = 10ull * 1'000'000;
+constexpr uint64_t kCountNs = 50ull * 1'000'000;
 constexpr uint64_t kOomCheckNs = 100ull * 1'000'000;
 constexpr int kKillPatienceMs = 10'000;
 
@@ -176,6 +177,7 @@ class Guardian {
       case InitMessage::Kind::kExited:
         report_.status = message.status;
         report_.has_status = 1;
+        CountTasks(message.tasks);
         if (record_.wait_for_tree) return;  // The child ends with the last of its tree.
         end_time_ = message.time_ns;
         ended_ = true;
@@ -249,14 +251,21 @@ class Guardian {
     End(EndCause::kViolation);
   }
 
+  void CountTasks(uint64_t tasks) {
+    if (record_.counted_processes > 0 && tasks >= record_.counted_processes) report_.processes_at_limit = 1;
+  }
+
   bool NeedsChecks() const {
-    return record_.cpu_ns > 0 || record_.sampled_memory_bytes > 0 || record_.cgroup.limits_memory;
+    return record_.cpu_ns > 0 || record_.sampled_memory_bytes > 0 || record_.cgroup.limits_memory ||
+           record_.counted_processes > 0;
   }
 
   void ScheduleCheck() {
     if (!NeedsChecks()) return;
     const uint64_t now = MonotonicNanoseconds();
-    uint64_t interval = record_.sampled_memory_bytes > 0 ? kSampleNs : kOomCheckNs;
+    uint64_t interval = kOomCheckNs;
+    if (record_.counted_processes > 0) interval = kCountNs;
+    if (record_.sampled_memory_bytes > 0) interval = kSampleNs;
     if (record_.cpu_ns > 0) {
       // As late as the limit could be reached with all processors of the machine, but not so late that it is overrun.
       const uint64_t left = record_.cpu_ns > cpu_seen_ ? record_.cpu_ns - cpu_seen_ : 0;
@@ -276,10 +285,12 @@ class Guardian {
     if (record_.cgroup.count > 0) usage = ReadCgroupUsage(record_.cgroup);
     if (usage.oom_kills > 0) return End(EndCause::kMemory);
     cpu_seen_ = usage.cpu_ns;
-    if (record_.sampled_memory_bytes > 0 || (record_.cpu_ns > 0 && !record_.cgroup.counts_cpu)) {
+    if (record_.sampled_memory_bytes > 0 || (record_.cpu_ns > 0 && !record_.cgroup.counts_cpu) ||
+        record_.counted_processes > 0) {
       const TreeSample sample = SampleTree(init_.pid, SampleDepth::kUsage);
       if (sample.memory_bytes > memory_peak_) memory_peak_ = sample.memory_bytes;
       if (!record_.cgroup.counts_cpu) cpu_seen_ = sample.cpu_ns;
+      CountTasks(sample.tasks);
       if (record_.sampled_memory_bytes > 0 && sample.memory_bytes > record_.sampled_memory_bytes) {
         return End(EndCause::kMemory);
       }
@@ -325,6 +336,7 @@ class Guardian {
     TreeSample last;
     if (started() && report_.cause != EndCause::kNone && report_.cause != EndCause::kOwnerGone) {
       last = SampleTree(init_.pid, SampleDepth::kPeaks);
+      CountTasks(last.tasks);
     }
     // Kill before reaping: after wait() the number belongs to somebody else.
     if (!KillTree(record_, init_.pidfd, kKillPatienceMs)) report_.tree_survived = 1;
@@ -386,6 +398,7 @@ class Guardian {
       if (message.kind == InitMessage::Kind::kExited && report_.has_status == 0 && report_.cause == EndCause::kNone) {
         report_.status = message.status;
         report_.has_status = 1;
+        CountTasks(message.tasks);
       }
     }
   }

@@ -104,6 +104,14 @@ bool SetUp(const LaunchRecord& record, int* sources, SetupMessage* failure) {
   const int signals = static_cast<int>(syscall(SYS_signalfd4, -1, &mask, sizeof(mask), SFD_CLOEXEC | SFD_NONBLOCK));
   for (;;) {
     int status = 0;
+    uint64_t tasks = 0;
+    if (record.counted_processes > 0) {
+      // Before it is reaped, and before our end ends the others: a fork bomb that gives up leaves them at the limit.
+      siginfo_t info = {};
+      if (waitid(P_PID, static_cast<id_t>(target), &info, WEXITED | WNOWAIT | WNOHANG | __WALL) == 0 && info.si_pid == target) {
+        tasks = SampleTree(getpid(), SampleDepth::kUsage).tasks;
+      }
+    }
     const pid_t pid = waitpid(-1, &status, __WALL | WNOHANG);
     if (pid < 0 && errno == EINTR) continue;
     if (pid == 0) {
@@ -122,6 +130,7 @@ bool SetUp(const LaunchRecord& record, int* sources, SetupMessage* failure) {
     InitMessage message;
     message.kind = InitMessage::Kind::kExited;
     message.status = status;
+    message.tasks = tasks;
     message.time_ns = MonotonicNanoseconds();
     if (!SendMessage(record.init_socket, message, nullptr, 0)) EndWithTree(record);
     // In a pid namespace our end is that of everything inside. pid_namespaces(7).

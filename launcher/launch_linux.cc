@@ -24,6 +24,7 @@
 #include "launcher/process.h"
 #include "launcher/process_state.h"
 #include "launcher/stdio_linux.h"
+#include "launcher/tree_child.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/machine.h"
 
@@ -145,6 +146,9 @@ class Preparation {
     record_.output_limited = plan.limits().output_bytes.has_value();
     record_.output_bytes = plan.limits().output_bytes.value_or(0);
     if (plan.sample_memory()) record_.sampled_memory_bytes = *plan.limits().memory_bytes;
+    if (plan.count_processes() && *plan.limits().processes < child::kMaxSampled) {
+      record_.counted_processes = *plan.limits().processes + 1;
+    }
     if (plan.needs_cgroups()) {
       BROOD_ASSIGN_OR_RETURN(cgroups_, Cgroups::Create(plan.cgroups()));
       record_.cgroup = cgroups_.Record();

@@ -56,6 +56,7 @@ struct LaunchRecord {
   bool output_limited = false;
   uint64_t sampled_memory_bytes = 0;  // Only where no cgroup enforces it.
   bool sample_usage = false;
+  uint64_t counted_processes = 0;  // Only where RLIMIT_NPROC enforces it, which tells nobody: with init. 0: not looked at.
 
   CgroupRecord cgroup;
 };
@@ -93,6 +94,7 @@ struct GuardianReport {
   uint64_t memory_peak_bytes = 0;
   uint64_t oom_kills = 0;
   uint64_t process_refusals = 0;
+  uint32_t processes_at_limit = 0;  // Seen with as many tasks as counted_processes allows.
   uint64_t stream_bytes[2] = {};
   uint32_t stream_truncated[2] = {};
   uint32_t violation_arch = 0;
@@ -124,6 +126,7 @@ struct InitMessage {
   Kind kind = Kind::kGo;
   int32_t status = 0;
   uint32_t fd_count = 0;
+  uint64_t tasks = 0;    // kExited: of the tree, the one that ended and init among them, where counted_processes is set.
   uint64_t time_ns = 0;  // kStarted, kExited: CLOCK_MONOTONIC just before the birth, just after the end.
   SetupMessage setup;
 };

@@ -100,7 +100,7 @@ Outcome OutcomeOf(const GuardianReport& report, const CompiledPolicy* plan) {
     if (std::find(hit.begin(), hit.end(), layer) == hit.end()) hit.push_back(layer);
   };
   if (report.oom_kills > 0) add(Layer::kMemory);
-  if (report.process_refusals > 0) add(Layer::kProcesses);
+  if (report.process_refusals > 0 || report.processes_at_limit != 0) add(Layer::kProcesses);
 
   outcome.usage.wall_time = absl::Nanoseconds(static_cast<int64_t>(report.wall_ns));
   outcome.usage.cpu_time = absl::Nanoseconds(static_cast<int64_t>(report.cpu_ns));

@@ -16,7 +16,7 @@
 namespace brood::child {
 namespace {
 
-constexpr size_t kMaxProcesses = 1024;
+constexpr size_t kMaxProcesses = kMaxSampled;
 
 struct Processes {
   pid_t pids[kMaxProcesses];
@@ -104,6 +104,7 @@ TreeSample SampleTree(pid_t root, SampleDepth depth) {
     Text<64> path;
     path.Add("/proc/").AddNumber(static_cast<uint64_t>(tree.pids[i])).Add("/stat");
     if (ReadFile(AT_FDCWD, path.c_str(), buffer, sizeof(buffer)) > 0) {
+      sample.tasks += Field(buffer, 20);  // num_threads
       for (int field = 14; field <= 17; ++field) sample.cpu_ns += Field(buffer, field) * tick_ns;
     }
     Text<64> memory;

@@ -22,8 +22,12 @@ bool KillChildren(int patience_ms);
 struct TreeSample {
   uint64_t memory_bytes = 0;  // Anonymous and shared memory of all live processes.
   uint64_t cpu_ns = 0;        // Of all live processes and those that they reaped.
+  uint64_t tasks = 0;         // Threads, and zombies that nobody has reaped: what RLIMIT_NPROC counts.
   uint64_t largest_rss_bytes = 0;  // kPeaks only: the most that one of them ever had.
 };
+
+// SampleTree() looks at so many processes at most.
+inline constexpr uint64_t kMaxSampled = 1024;
 
 enum class SampleDepth { kUsage, kPeaks };
 

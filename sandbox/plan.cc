@@ -180,6 +180,7 @@ class PlanBuilder {
       } else if (Has(Layer::kUser)) {
         // Counted for each user namespace, and this one is the tree's own; init is one of them. Since Linux 5.14.
         Limit(RLIMIT_NPROC, *limits.processes + 1);
+        plan_->count_processes_ = true;
         Enforce(Layer::kProcesses, "RLIMIT_NPROC of the own user namespace");
       } else if (asked.processes && !Weaker(Layer::kProcesses)) {
         return Unenforceable(Layer::kProcesses, cgroups.why_not);

@@ -36,6 +36,8 @@ class CompiledPolicy {
 
   // The guardian adds up the memory of the tree itself, since no cgroup does it.
   bool sample_memory() const { return sample_memory_; }
+  // Processes are limited by RLIMIT_NPROC alone: only by counting them is it seen that they reached it.
+  bool count_processes() const { return count_processes_; }
 
   // No program can be started under the filter.
   bool forbids_exec() const { return filter_.forbids_exec; }
@@ -54,6 +56,7 @@ class CompiledPolicy {
   CgroupRequest cgroups_;
   bool needs_cgroups_ = false;
   bool sample_memory_ = false;
+  bool count_processes_ = false;
   std::map<Layer, std::string> enforced_;
 };
 

@@ -74,7 +74,7 @@ class LimitedCgroup2Test : public Cgroup2Test {
 
 TEST_F(LimitedCgroup2Test, AChildRunsInAGroupOfItsOwn) {
   const Ended run = RunProgram("none", {"does_nothing"}, ShowingItsGroup());
-  EXPECT_TRUE(absl::StrContains(run.out, absl::StrCat("/brood-", getpid(), "-"))) << run.Text();
+  EXPECT_TRUE(absl::StrContains(run.out, absl::StrCat("/brood-child-", getpid(), "-"))) << run.Text();
 }
 
 TEST_F(LimitedCgroup2Test, AChildSeesItsGroupAsTheRoot) {

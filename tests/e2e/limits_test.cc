@@ -1,6 +1,8 @@
 // Each limit stops the program that is made to break it, and the outcome names the limit.
 #include <unistd.h>
 
+#include <vector>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
@@ -32,6 +34,14 @@ TEST_P(LimitsTest, AForkBombStopsAtTheLimit) {
   EXPECT_TRUE(ProcessesNamed(Token()).empty());
 }
 
+TEST_P(LimitsTest, AForkBombIsToldOfInLimitsHitWhoeverLimitsIt) {
+  const auto twenty = [](Limits& limits) { limits.processes = 20; };
+  const Ended bomb = RunLimited({"fork_bomb", "200", Token()}, twenty);
+  EXPECT_EQ(bomb.outcome.limits_hit, std::vector<Layer>{Layer::kProcesses}) << bomb.Text();
+  const Ended modest = RunLimited({"fork_bomb", "10", Token()}, twenty);
+  EXPECT_TRUE(modest.outcome.limits_hit.empty()) << modest.Text();
+}
+
 TEST_P(LimitsTest, ThreadsCountAsProcesses) {
   const Ended run = RunLimited({"many_threads", "200"}, [](Limits& limits) { limits.processes = 20; });
   EXPECT_FALSE(SaysItWorked(run)) << run.Text();
@@ -56,6 +66,12 @@ TEST_P(LimitsTest, AMemoryBombSpreadOverProcessesIsAMemoryLimit) {
 TEST_P(LimitsTest, PrivateTmpIsBounded) {
   const Ended run = RunLimited({"fills_tmp", "8", "24"}, [](Limits&) {});
   EXPECT_FALSE(SaysItWorked(run)) << run.Text();
+}
+
+TEST_P(LimitsTest, EmptyFilesInPrivateTmpAreBounded) {
+  // 64 MiB are 16,384 blocks.
+  const Ended run = RunLimited({"fills_inodes", "40000"}, [](Limits&) {});
+  EXPECT_TRUE(absl::StrContains(run.out, "refused: make files: No space left on device")) << run.Text();
 }
 
 TEST_P(LimitsTest, ASpinnerHitsTheCpuLimit) {
