@@ -5,11 +5,15 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdint>
+#include <cstdlib>
 #include <string_view>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/fork_generation.h"
 #include "base/status.h"
+#include "bootstrap/exit.h"
 #include "bootstrap/run_child.h"
 #include "serialization/framing.h"
 #include "serialization/messages.h"
@@ -18,6 +22,7 @@ namespace brood {
 namespace {
 
 std::atomic<bool> g_called = false;
+uint64_t g_main = 0;  // The process that called it; a fork has copies of its exit handlers.
 
 template <typename Message>
 absl::StatusOr<Message> Receive(int fd, MessageType type, absl::StatusOr<Message> (*decode)(std::string_view)) {
@@ -38,7 +43,7 @@ absl::StatusOr<Message> Receive(int fd, MessageType type, absl::StatusOr<Message
   // The message that would say where the set-up pipe is may be the damaged one, so its place is fixed.
   struct stat about = {};
   const bool from_launcher =
-      fd == internal::kMessageFd && fstat(internal::kSetupFd, &about) == 0 && S_ISFIFO(about.st_mode);
+      fd == internal::kMessageFd && fstat(internal::kSetupFd, &about) == 0 && S_ISSOCK(about.st_mode);
   const int setup_fd = from_launcher ? internal::kSetupFd : -1;
   absl::StatusOr<PreparationData> preparation = Receive(fd, MessageType::kPreparationData, DecodePreparationData);
   if (!preparation.ok()) internal::FailBootstrap(setup_fd, preparation.status());
@@ -51,14 +56,21 @@ absl::StatusOr<Message> Receive(int fd, MessageType type, absl::StatusOr<Message
 }  // namespace
 
 void Bootstrap(int argc, char** argv) {
-  g_called = true;  // In a spawned child too: its target may start children of its own.
-  if (argc < 2 || std::string_view(argv[1]) != internal::kBootstrapFlag) return;
-  if (argc != 4) {
-    internal::FailBootstrap(
-        -1, absl::InvalidArgumentError(absl::StrCat(internal::kBootstrapFlag, " takes a handle and a parent, got ",
-                                                    argc - 2, " arguments; this command line is not for people")));
+  // In a spawned child too: its target may start children of its own.
+  if (g_called.exchange(true)) return;
+  if (argc >= 2 && std::string_view(argv[1]) == internal::kBootstrapFlag) {
+    if (argc != 4) {
+      internal::FailBootstrap(
+          -1, absl::InvalidArgumentError(absl::StrCat(internal::kBootstrapFlag, " takes a handle and a parent, got ",
+                                                      argc - 2, " arguments; this command line is not for people")));
+    }
+    RunSpawned(argv[2], argv[3]);
   }
-  RunSpawned(argv[2], argv[3]);
+  g_main = ForkGeneration();
+  // As at the end of a target: finalizers run, and children that are still there are ended in order. atexit(3).
+  std::atexit([] {
+    if (g_main == ForkGeneration()) internal::RunAtExit();
+  });
 }
 
 bool internal::BootstrapWasCalled() { return g_called; }

@@ -12,7 +12,8 @@
 
 namespace brood {
 
-// Before any thread is started and any option parsed. A message that is damaged, an unknown target and wrong argument
+// Before any thread is started and any option parsed. In a normal start it registers an exit handler, which runs this
+// process's finalizers (finalizer.h) and ends the children that are left (launcher/children.h). A message that is damaged, an unknown target and wrong argument
 // types end the child with one line on stderr and exit code 125; the parent learns the same through its handle.
 void Bootstrap(int argc, char** argv);
 

@@ -20,6 +20,8 @@ namespace brood {
 namespace {
 
 thread_local int t_scopes = 0;
+std::atomic<void (*)()> g_end_children = nullptr;
+std::atomic<uint64_t> g_end_children_of = 0;
 
 [[noreturn]] void Request(internal::ExitRequest request) {
   if (t_scopes > 0) throw request;
@@ -82,6 +84,22 @@ int ReportExit(const ExitRequest& request) {
   return 1;
 }
 
+void SetEndOfChildren(void (*end_children)()) {
+  g_end_children = end_children;
+  g_end_children_of = ForkGeneration();
+}
+
+void EndChildren() {
+  if (g_end_children != nullptr && g_end_children_of == ForkGeneration()) g_end_children.load()();
+}
+
+void RunAtExit() {
+  RunFinalizers(0);
+  EndChildren();
+  RunFinalizers();
+  EndChildren();  // A finalizer may have started some.
+}
+
 void EndProcess(int code) {
   const uint64_t self = ThisThread();
   uint64_t other = g_ending.load();
@@ -90,7 +108,7 @@ void EndProcess(int code) {
     while (other != 0 && other >> 32 == self >> 32) pause();
     if (g_ending.compare_exchange_weak(other, self)) break;
   }
-  RunFinalizers();
+  RunAtExit();
   _exit(std::max(code, FlushStreams() ? 0 : 1));
 }
 

@@ -46,8 +46,15 @@ class ExitScope {
 // Says what there is to say on stderr; the exit code.
 int ReportExit(const ExitRequest& request);
 
-// Runs finalizers, flushes the standard streams, ends the process without its atexit handlers. Output that cannot be
-// written turns code 0 into 1. If two threads end the process, the second one waits for the first.
+// What ends the children of this process, between the finalizers of priority 0 and above and the others. Set by the
+// launcher. Not inherited by a fork.
+void SetEndOfChildren(void (*end_children)());
+
+// The first half of EndProcess: finalizers and children.
+void RunAtExit();
+
+// RunAtExit, flushes the standard streams, ends the process without its atexit handlers. Output that cannot be written
+// turns code 0 into 1. If two threads end the process, the second one waits for the first.
 [[noreturn]] void EndProcess(int code);
 
 // From here on exit(3) is EndProcess, once the handlers that are registered later have run. In a child only.

@@ -1,13 +1,11 @@
 #include "bootstrap/finalizer.h"
 
-#include <sys/types.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <map>
 #include <mutex>
 #include <utility>
 
+#include "base/fork_generation.h"
 #include "bootstrap/error_report.h"
 #include "bootstrap/throw_site.h"
 
@@ -16,7 +14,7 @@ namespace {
 
 struct Entry {
   int priority = 0;
-  pid_t owner = -1;
+  uint64_t owner = 0;
   std::function<void()> callback;
 };
 
@@ -44,19 +42,20 @@ std::function<void()> Take(FinalizerId id) {
   const std::lock_guard<std::mutex> lock(registry.mutex);
   const auto found = registry.entries.find(id);
   if (found == registry.entries.end()) return nullptr;
-  const bool own = found->second.owner == getpid();
+  const bool own = found->second.owner == ForkGeneration();
   std::function<void()> callback = std::move(found->second.callback);
   registry.entries.erase(found);
   return own ? std::move(callback) : nullptr;
 }
 
-FinalizerId Next() {
+FinalizerId Next(int min_priority) {
   Registry& registry = Current();
   const std::lock_guard<std::mutex> lock(registry.mutex);
   FinalizerId best = 0;
   int priority = 0;
   // Ascending ids: of equal priorities the last one seen is the newest.
   for (const auto& [id, entry] : registry.entries) {
+    if (entry.priority < min_priority) continue;
     if (best == 0 || entry.priority >= priority) {
       best = id;
       priority = entry.priority;
@@ -71,7 +70,7 @@ FinalizerId AddFinalizer(std::function<void()> callback, FinalizerOptions option
   Registry& registry = Current();
   const std::lock_guard<std::mutex> lock(registry.mutex);
   const FinalizerId id = registry.next++;
-  registry.entries[id] = {.priority = options.priority, .owner = getpid(), .callback = std::move(callback)};
+  registry.entries[id] = {.priority = options.priority, .owner = ForkGeneration(), .callback = std::move(callback)};
   return id;
 }
 
@@ -88,13 +87,13 @@ bool FinalizerIsActive(FinalizerId id) {
   Registry& registry = Current();
   const std::lock_guard<std::mutex> lock(registry.mutex);
   const auto found = registry.entries.find(id);
-  return found != registry.entries.end() && found->second.owner == getpid();
+  return found != registry.entries.end() && found->second.owner == ForkGeneration();
 }
 
 namespace internal {
 
-void RunFinalizers() {
-  for (FinalizerId id = Next(); id != 0; id = Next()) {
+void RunFinalizers(int min_priority) {
+  for (FinalizerId id = Next(min_priority); id != 0; id = Next(min_priority)) {
     const std::function<void()> callback = Take(id);
     if (callback == nullptr) continue;
     ThrowSite site;

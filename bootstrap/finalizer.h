@@ -5,14 +5,17 @@
 //   CancelFinalizer(id);   // Never.
 //
 // At the end of a target, those of this process run: when it returns, throws, calls brood::Exit or exit(3), on whatever
-// thread; not after a signal, _exit(2) or quick_exit(3). The highest priority first, of equal ones the newest first.
-// What a finalizer throws is printed and the next one runs; one that calls Exit or exit decides the exit code, and the
-// others still run. Those of a parent are not inherited by a fork. Thread-safe.
+// thread; not after a signal, _exit(2) or quick_exit(3). Likewise at the end of a main program that called Bootstrap. The
+// highest priority first, of equal ones the newest first; children that are left are ended (launcher/children.h) between
+// those of priority 0 and above and the others. What a finalizer throws is printed and the next one runs; one that calls
+// Exit or exit decides the exit code, and the others still run. Those of a parent are not inherited by a fork.
+// Thread-safe.
 #ifndef BROOD_BOOTSTRAP_FINALIZER_H_
 #define BROOD_BOOTSTRAP_FINALIZER_H_
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 
 namespace brood {
 
@@ -31,8 +34,8 @@ bool FinalizerIsActive(FinalizerId id);
 
 namespace internal {
 
-// Runs all that are there, also those that are added meanwhile.
-void RunFinalizers();
+// Runs all whose priority is at least `min_priority`, also those that are added meanwhile.
+void RunFinalizers(int min_priority = std::numeric_limits<int>::min());
 
 // In the child of a fork, before anything else of this file: another thread of the parent may have held the lock.
 void ForgetFinalizers();

@@ -1,6 +1,7 @@
 #include "bootstrap/run_child.h"
 
 #include <cxxabi.h>
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -16,10 +17,12 @@
 #include "base/setup_message.h"
 #include "base/status.h"
 #include "base/thread_count.h"
+#include "bootstrap/current_process.h"
 #include "bootstrap/error_report.h"
 #include "bootstrap/exit.h"
 #include "bootstrap/registry.h"
 #include "bootstrap/throw_site.h"
+#include "ipc/auth_key.h"
 #include "serialization/framing.h"
 
 namespace brood {
@@ -33,14 +36,13 @@ void Copy(std::string_view text, char* to, size_t size) {
   std::memcpy(to, text.data(), length);
 }
 
-// Closes the handle: the target must not be able to speak for its set-up.
+// The guardian reads one message and no more, so that the target cannot speak for its set-up.
 bool Report(int setup_handle, const SetupMessage& message) {
   if (setup_handle < 0) return true;
   ssize_t written = -1;
   do {
     written = write(setup_handle, &message, sizeof(message));
   } while (written < 0 && errno == EINTR);
-  close(setup_handle);
   return written == sizeof(message);
 }
 
@@ -138,7 +140,15 @@ void FailBootstrap(int setup_handle, const absl::Status& status) {
 
 void RunChild(const PreparationData& preparation, ProcessData process) noexcept {
   g_preparation = &preparation;
+  // Stays open: it ends when the guardian does, or the parent. Not for a program that the target executes.
+  if (process.setup_handle >= 0) fcntl(process.setup_handle, F_SETFD, FD_CLOEXEC);
+  SetCurrentProcess(preparation, process, process.setup_handle);
   if (!preparation.name.empty()) prctl(PR_SET_NAME, preparation.name.c_str(), 0, 0, 0);
+  if (!preparation.auth_key.empty()) {
+    const absl::StatusOr<AuthKey> key = AuthKey::FromBytes(preparation.auth_key);
+    if (!key.ok()) FailBootstrap(process.setup_handle, key.status());
+    SetCurrentAuthKey(*key);
+  }
   const absl::StatusOr<const TargetEntry*> entry = FindTarget(process.target);
   if (!entry.ok()) FailBootstrap(process.setup_handle, entry.status());
   if (const absl::Status adopted = AdoptArgumentHandles(process); !adopted.ok()) {

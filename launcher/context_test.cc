@@ -291,7 +291,7 @@ TEST_P(ContextTest, ParentsFinalizersAndBuffersAreNotInherited) {
 TEST_P(ContextTest, ChildHasOnlyItsStreams) {
   const UniqueFd extra(fcntl(0, F_DUPFD, 200));  // Without close-on-exec.
   ASSERT_TRUE(extra.valid());
-  EXPECT_EQ(context_.Call(OpenDescriptors).value(), (std::vector<int>{0, 1, 2, internal::kResultFd}));
+  EXPECT_EQ(context_.Call(OpenDescriptors).value(), (std::vector<int>{0, 1, 2, internal::kSetupFd, internal::kResultFd}));
   LaunchOptions options;
   options.inherited = {{.fd = extra.get(), .child_fd = 7}};
   EXPECT_TRUE(context_.Call(options, IsOpen, 7).value());

@@ -26,7 +26,7 @@ void ForEach(LaunchRecord* record, Visit visit) {
   visit(&record->owner);
   visit(&record->guardian_socket);
   visit(&record->init_socket);
-  visit(&record->setup_pipe);
+  visit(&record->setup_socket);
   visit(&record->target.executable_fd);
   for (StreamRecord& stream : record->streams) {
     visit(&stream.pipe);

@@ -59,7 +59,7 @@ class Guardian {
   bool started() const { return report_.started != 0; }
 
   void Step() {
-    enum { kControl, kOwner, kInit, kInitPid, kChildren, kListener, kSetupPipe, kStreams, kCount = kStreams + 2 };
+    enum { kControl, kOwner, kInit, kInitPid, kChildren, kListener, kSetup, kStreams, kCount = kStreams + 2 };
     pollfd polls[kCount];
     polls[kControl] = {record_.control, POLLIN, 0};
     polls[kOwner] = {record_.owner, POLLIN, 0};
@@ -67,7 +67,7 @@ class Guardian {
     polls[kInitPid] = {init_.pidfd, POLLIN, 0};
     polls[kChildren] = {child_signals_, POLLIN, 0};
     polls[kListener] = {listener_, POLLIN, 0};
-    polls[kSetupPipe] = {record_.setup_pipe, POLLIN, 0};
+    polls[kSetup] = {setup_heard_ ? -1 : record_.setup_socket, POLLIN, 0};
     pump_.AddPolls(polls + kStreams);
 
     timespec timeout;
@@ -80,7 +80,7 @@ class Guardian {
     pump_.Move(polls + kStreams, 2);
     if (pump_.over_limit()) End(EndCause::kOutput);
     if (polls[kListener].revents != 0) OnListener(polls[kListener].revents);
-    if (polls[kSetupPipe].revents != 0) OnSetupPipe();
+    if (polls[kSetup].revents != 0) OnSetupMessage();
     if (polls[kInit].revents != 0) OnInitMessage();
     if (polls[kChildren].revents != 0) OnChildSignal();
     // Its last words are read before its end is acted upon.
@@ -171,7 +171,7 @@ class Guardian {
         report_.pid = PidOf(target_pidfd_);
         begin_ = message.time_ns;
         if (record_.wall_ns > 0) wall_deadline_ = begin_ + record_.wall_ns;
-        // A function says on its set-up pipe when it is ready, which may have been read before this.
+        // A function says on its set-up socket when it is ready, which may have been read before this.
         if (record_.target.setup_child_fd < 0 || ready_in_child_) Started();
         return;
       case InitMessage::Kind::kExited:
@@ -203,12 +203,11 @@ class Guardian {
   }
 
   // Ready, failed, or closed without a word: then the end of the process will tell.
-  void OnSetupPipe() {
+  void OnSetupMessage() {
     SetupMessage message;
-    const ssize_t n = read(record_.setup_pipe, &message, sizeof(message));
+    const ssize_t n = read(record_.setup_socket, &message, sizeof(message));
     if (n < 0 && errno == EINTR) return;
-    close(record_.setup_pipe);
-    record_.setup_pipe = -1;
+    setup_heard_ = true;
     if (n == static_cast<ssize_t>(sizeof(message)) && message.magic == kSetupMessageMagic) {
       message.step[sizeof(message.step) - 1] = '\0';
       message.detail[sizeof(message.detail) - 1] = '\0';
@@ -331,6 +330,8 @@ class Guardian {
 
   [[noreturn]] void Finish() {
     if (end_time_ == 0) end_time_ = MonotonicNanoseconds();
+    // What the child sees of its parent's end: before its own.
+    if (record_.setup_socket >= 0 && report_.cause == EndCause::kOwnerGone) close(record_.setup_socket);
     // What we end is lost to getrusage(2): a dying pid namespace reaps unseen. pid_namespaces(7);
     // kernel/pid_namespace.c, zap_pid_ns_processes().
     TreeSample last;
@@ -412,6 +413,7 @@ class Guardian {
   uint64_t waiting_signals_ = 0;  // Bit n-1 for signal n.
   uint64_t waiting_for_group_ = 0;
   int child_signals_ = -1;
+  bool setup_heard_ = false;
   bool ready_in_child_ = false;
   bool failed_in_child_ = false;
   bool ended_ = false;

@@ -3,7 +3,10 @@
 #ifndef BROOD_LAUNCHER_LAUNCH_INTERNAL_H_
 #define BROOD_LAUNCHER_LAUNCH_INTERNAL_H_
 
+#include <cstdint>
+
 #include "absl/status/statusor.h"
+#include "base/unique_fd.h"
 #include "launcher/launch_options.h"
 #include "launcher/launch_target.h"
 #include "launcher/process.h"
@@ -12,8 +15,13 @@ namespace brood {
 // As Process::Launch, for any target.
 absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const internal::LaunchTarget& target);
 
-// Waits until the target of `process` runs. Errors: that of Process::Start.
-absl::Status AwaitStarted(Process& process);
+namespace internal {
+
+// Waits until the function that `process` was made for runs. Its result will be in `result`, and of so many bytes at
+// most. Errors: those of Process::Start.
+absl::Status AwaitFunction(Process& process, UniqueFd result, uint64_t max_result_bytes);
+
+}  // namespace internal
 
 }  // namespace brood
 

@@ -16,9 +16,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "bootstrap/current_process.h"
+#include "launcher/children.h"
 #include "launcher/environment.h"
 #include "launcher/guardian_child.h"
-#include "launcher/join_at_end.h"
 #include "launcher/launch_internal.h"
 #include "launcher/launch_record.h"
 #include "launcher/process.h"
@@ -50,12 +51,13 @@ class Preparation {
  public:
   Preparation(const LaunchOptions& options, const LaunchTarget& target) : options_(options), target_(target) {}
 
-  absl::StatusOr<std::unique_ptr<ProcessState>> Launch() {
+  absl::StatusOr<std::shared_ptr<ProcessState>> Launch() {
     BROOD_RETURN_IF_ERROR(Check());
-    state_ = std::make_unique<ProcessState>();
+    state_ = std::make_shared<ProcessState>();
     state_->name = options_.name.empty() && !options_.argv.empty() ? options_.argv[0] : options_.name;
     state_->policy = options_.policy;
-    state_->daemon = options_.daemon;
+    state_->daemon = options_.daemon.value_or(CurrentProcess().daemon);
+    state_->is_function = target_.kind != LaunchTarget::Kind::kProgram;
     BROOD_RETURN_IF_ERROR(PrepareTexts());
     BROOD_RETURN_IF_ERROR(PrepareLimits());
     BROOD_RETURN_IF_ERROR(PrepareStdio(options_, record_.output_limited, &stdio_));
@@ -172,8 +174,8 @@ class Preparation {
     record_.owner = Own(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
     if (record_.owner < 0) return ErrnoStatus(errno, "pidfd_open");
     if (target_.setup_child_fd >= 0) {
-      if (pipe2(pair, O_CLOEXEC) != 0) return ErrnoStatus(errno, "pipe");
-      record_.setup_pipe = Own(pair[0]);
+      if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
+      record_.setup_socket = Own(pair[0]);
       moves_.push_back({Own(pair[1]), target_.setup_child_fd});
     }
     return absl::OkStatus();
@@ -191,7 +193,7 @@ class Preparation {
     record_.streams[1] = stdio_.streams[1];
   }
 
-  absl::StatusOr<std::unique_ptr<ProcessState>> Fork() {
+  absl::StatusOr<std::shared_ptr<ProcessState>> Fork() {
     // No handler of the embedder's may run in the guardian or, in a memory that both share, in the target.
     sigset_t all, before;
     sigfillset(&all);
@@ -213,11 +215,11 @@ class Preparation {
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (pid < 0) return ErrnoStatus(error, "fork", "the guardian", "see the limits of processes and memory");
     state_->cgroups = cgroups_.Release();
-    if (!state_->daemon) internal::BeginJoin(state_->sentinel.get());
     state_->guardian = pid;
     state_->guardian_fd.reset(pidfd);
     state_->captured[0] = std::move(stdio_.captured[0]);
     state_->captured[1] = std::move(stdio_.captured[1]);
+    internal::NoteChild(state_);
     return std::move(state_);
   }
 
@@ -228,7 +230,7 @@ class Preparation {
 
   const LaunchOptions& options_;
   const LaunchTarget& target_;
-  std::unique_ptr<ProcessState> state_;
+  std::shared_ptr<ProcessState> state_;
   LaunchRecord record_;
   std::vector<std::string> environment_, argv_, candidates_;
   std::vector<const char*> argv_pointers_, envp_pointers_, candidate_pointers_;
@@ -243,7 +245,7 @@ class Preparation {
 
 absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const internal::LaunchTarget& target) {
   Preparation preparation(options, target);
-  BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessState> state, preparation.Launch());
+  BROOD_ASSIGN_OR_RETURN(std::shared_ptr<ProcessState> state, preparation.Launch());
   return Process(std::move(state));
 }
 

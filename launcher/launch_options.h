@@ -67,8 +67,9 @@ struct LaunchOptions {
   TreeEnd tree_end = TreeEnd::kKill;
   std::string name;  // For people; empty: argv[0].
 
-  // A target of brood's waits at its end for its children that are still running and not daemons; daemons are killed.
-  bool daemon = false;
+  // A process that ends in order waits for its children that are still running, and terminates those that are daemons. A
+  // function that is a daemon may not start functions. Nothing: as the process that starts it.
+  std::optional<bool> daemon;
 };
 
 }  // namespace brood

@@ -47,7 +47,7 @@ struct LaunchRecord {
   int owner = -1;            // pidfd of the caller.
   int guardian_socket = -1;  // Guardian's and
   int init_socket = -1;      // init's end of the socket between them.
-  int setup_pipe = -1;       // Read end; functions only. The write end is one of `child_fds`.
+  int setup_socket = -1;     // Functions only; the child's end is one of `child_fds`, and sees ours close when we end.
   StreamRecord streams[2];
 
   uint64_t wall_ns = 0;       // 0: no limit. The same below.

@@ -7,14 +7,14 @@ namespace brood::internal {
 struct LaunchTarget {
   enum class Kind {
     kProgram,     // options.argv, looked up by PATH inside.
-    kExecutable,  // `executable_fd` with options.argv: own binary of the spawn method. It inherits the set-up pipe.
+    kExecutable,  // `executable_fd` with options.argv: own binary of the spawn method. It inherits the set-up socket.
     kFunction,    // `run(arg, setup_fd)` in a fork of the caller; never returns.
   };
   Kind kind = Kind::kProgram;
   int executable_fd = -1;
 
-  // kExecutable: the number that the write end of the set-up pipe has in the child. The bootstrap writes one
-  // SetupMessage to it (kReady, or kFailed) and closes it before the target runs.
+  // kExecutable, kFunction: the number that the set-up socket has in the child. The bootstrap writes one SetupMessage to
+  // it (kReady, or kFailed) before the target runs, and keeps it: it ends when the owner or the guardian does.
   int setup_child_fd = -1;
 
   // kFunction: called in the child, in its sandbox. `setup_fd` as above. Must not return.

@@ -103,7 +103,7 @@ TEST(ProcessContractTest, AClosedObjectAnswersAndDoesNothing) {
   EXPECT_FALSE(process->IsAlive());
   EXPECT_FALSE(process->exit_code().has_value());
   EXPECT_EQ(process->pid(), 0);
-  EXPECT_EQ(process->name(), "");
+  EXPECT_EQ(process->name(), "true");
   EXPECT_FALSE(process->daemon());
   EXPECT_EQ(process->sentinel(), -1);
   EXPECT_FALSE(process->TakeStdout().valid());

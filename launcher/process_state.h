@@ -1,41 +1,87 @@
-// What a Process holds. Shared by process_linux.cc and launch_linux.cc only.
+// What a Process holds, and what is done with it. For the files of launcher/ only.
+//
+// Functions may be called from several threads at once, in the process that started the child.
 #ifndef BROOD_LAUNCHER_PROCESS_STATE_H_
 #define BROOD_LAUNCHER_PROCESS_STATE_H_
 
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/fork_generation.h"
 #include "base/unique_fd.h"
 #include "launcher/launch_options.h"
 #include "launcher/launch_record.h"
 #include "launcher/outcome.h"
+#include "serialization/messages.h"
 
-namespace brood::internal {
+namespace brood {
+class Process;
+
+namespace internal {
 
 struct ProcessState {
-  uint64_t owner = ForkGeneration();  // A fork has copies of this, and of numbers that are not its descriptors.
+  const uint64_t creator = ForkGeneration();  // A fork has copies of this, and of numbers that are not its descriptors.
   std::string name;
   bool daemon = false;
   std::shared_ptr<const CompiledPolicy> policy;
-  pid_t guardian = -1;    // -1 once it is reaped.
-  UniqueFd guardian_fd;   // Its pidfd.
-  UniqueFd control;       // Our end of the guardian's socket; closing it ends the child.
-  UniqueFd sentinel;      // Read end of the pipe for the final report.
-  UniqueFd init_fd;       // pidfd of the child's init, once it has started; for the case that the guardian is killed.
-  std::vector<std::string> cgroups;  // Paths, for the same case.
-  UniqueFd captured[2];   // memfds of captured streams.
   absl::Time start;
+
+  // Guards what follows. Not held while waiting.
+  std::mutex mutex;
+  int waiting = 0;          // Threads that poll the sentinel now, so that its number must not pass to another file.
+  pid_t guardian = -1;      // -1 once it is reaped.
+  UniqueFd guardian_fd;     // Its pidfd.
+  UniqueFd control;         // Our end of the guardian's socket; closing it ends the child.
+  UniqueFd init_fd;         // pidfd of the child's init, once it has started; for the case that the guardian is killed.
+  std::vector<std::string> cgroups;  // Paths, for the same case.
+  UniqueFd sentinel;        // Read end of the pipe for the final report.
+  UniqueFd captured[2];     // memfds of captured streams.
+  UniqueFd result_memory;   // Where a function leaves its result; gone once it is read.
+  uint64_t max_result_bytes = 0;
   pid_t pid = 0;
   bool started = false;
+  bool closed = false;
   std::optional<Outcome> outcome;
+  bool is_function = false;
+  absl::StatusOr<std::optional<Result>> result = std::nullopt;
+
+  ~ProcessState();  // Kills the tree of a child that still runs, and reaps it.
 };
 
-}  // namespace brood::internal
+// A process that was made and not started.
+struct Unstarted {
+  const uint64_t creator = ForkGeneration();
+  LaunchOptions options;
+  std::function<absl::StatusOr<Process>(const LaunchOptions&)> launch;
+};
+
+// Waits until the child has ended, whose outcome is then known, or `timeout` has passed.
+bool HasEnded(ProcessState& state, absl::Duration timeout);
+
+absl::Status Command(ProcessState& state, GuardianCommand::Kind kind, int signal);
+
+pid_t PidOf(ProcessState& state);
+
+// Waits until the target runs. Errors: that of Process::Start.
+absl::Status AwaitStarted(ProcessState& state);
+
+// Frees the descriptors that only a running child needs, once nobody waits on them.
+void ReleaseSentinel(ProcessState& state);
+
+// A descriptor that is readable for ever: the sentinel of those that were joined.
+int EndedSentinel();
+
+}  // namespace internal
+}  // namespace brood
 
 #endif  // BROOD_LAUNCHER_PROCESS_STATE_H_

@@ -203,7 +203,7 @@ bool StartFunction(const LaunchRecord& record, Birth* birth, SetupMessage* failu
   close(sockets[1]);
   InitMessage message;
   int received = 0;
-  // End of file: the filter could not be loaded; the set-up pipe says why.
+  // End of file: the filter could not be loaded; the set-up socket says why.
   if (ReceiveMessage(sockets[0], &message, &birth->listener, 1, &received) && received == 0) birth->listener = -1;
   close(sockets[0]);
   return true;

@@ -115,10 +115,13 @@ std::string EncodePreparationData(const PreparationData& data) {
   const auto plugin_path = builder.CreateVectorOfStrings(data.plugin_path);
   const auto preload = builder.CreateVectorOfStrings(data.preload);
   const auto auth_key = Bytes(builder, data.auth_key);
+  const auto parent_name = Text(builder, data.parent_name);
+  const auto identity = builder.CreateVector(data.identity);
   fbs::FinishPreparationDataBuffer(
       builder,
       fbs::CreatePreparationData(builder, name, static_cast<fbs::StartMethod>(data.start_method), executable, argv, cwd,
-                                 written_environment, data.log_level, plugin_path, preload, auth_key));
+                                 written_environment, data.log_level, plugin_path, preload, auth_key, parent_name,
+                                 data.parent_pid, identity));
   return Take(builder);
 }
 
@@ -171,6 +174,9 @@ absl::StatusOr<PreparationData> DecodePreparationData(std::string_view bytes) {
   data.plugin_path = ReadStrings(from->plugin_path());
   data.preload = ReadStrings(from->preload());
   data.auth_key = View(from->auth_key());
+  data.parent_name = View(from->parent_name());
+  data.parent_pid = from->parent_pid();
+  if (from->identity() != nullptr) data.identity.assign(from->identity()->begin(), from->identity()->end());
   return data;
 }
 

@@ -35,6 +35,9 @@ struct PreparationData {
   std::vector<std::string> plugin_path;
   std::vector<std::string> preload;
   std::string auth_key;
+  std::string parent_name;
+  int64_t parent_pid = 0;
+  std::vector<uint32_t> identity;
 };
 
 // serialization/process_data.fbs

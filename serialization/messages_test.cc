@@ -30,7 +30,10 @@ PreparationData Preparation() {
           .log_level = 3,
           .plugin_path = {"/p"},
           .preload = {"l.so"},
-          .auth_key = std::string("\0k", 2)};
+          .auth_key = std::string("\0k", 2),
+          .parent_name = "MainProcess",
+          .parent_pid = 7,
+          .identity = {2, 1}};
 }
 
 TEST(MessagesTest, PreparationDataRoundTrips) {
@@ -42,6 +45,9 @@ TEST(MessagesTest, PreparationDataRoundTrips) {
   EXPECT_EQ(read.environment, data.environment);
   EXPECT_EQ(read.log_level, 3);
   EXPECT_EQ(read.auth_key, data.auth_key);
+  EXPECT_EQ(read.parent_name, "MainProcess");
+  EXPECT_EQ(read.parent_pid, 7);
+  EXPECT_EQ(read.identity, data.identity);
 }
 
 TEST(MessagesTest, ProcessDataRoundTrips) {

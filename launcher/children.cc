@@ -1,0 +1,103 @@
+#include "launcher/children.h"
+
+#include <atomic>
+#include <csignal>
+#include <mutex>
+
+#include "absl/time/time.h"
+#include "base/fork_generation.h"
+#include "bootstrap/exit.h"
+#include "ipc/deadline.h"
+#include "launcher/process_state.h"
+
+namespace brood {
+namespace internal {
+namespace {
+
+constexpr absl::Duration kDaemonGrace = absl::Seconds(5);
+
+struct Children {
+  const uint64_t generation = ForkGeneration();
+  std::mutex mutex;  // Guards what follows.
+  uint32_t numbers = 0;
+  std::vector<std::weak_ptr<ProcessState>> states;
+};
+
+// One for each process: a fork has no children yet, and its copy of the lock may be held by a thread that it lacks, so
+// that the parent's is left alone. Never freed: objects of static duration may be the last to ask.
+Children& Mine() {
+  static std::atomic<Children*> current = new Children;
+  Children* mine = current.load();
+  while (mine->generation != ForkGeneration()) {
+    auto* fresh = new Children;
+    if (current.compare_exchange_strong(mine, fresh)) return *fresh;
+    delete fresh;
+  }
+  return *mine;
+}
+
+// Those that are still running; forgets the others.
+std::vector<std::shared_ptr<ProcessState>> Running() {
+  Children& mine = Mine();
+  std::vector<std::shared_ptr<ProcessState>> all;
+  {
+    const std::lock_guard<std::mutex> lock(mine.mutex);
+    for (const std::weak_ptr<ProcessState>& state : mine.states) {
+      if (std::shared_ptr<ProcessState> child = state.lock()) all.push_back(std::move(child));
+    }
+  }
+  std::vector<std::shared_ptr<ProcessState>> running;
+  for (const std::shared_ptr<ProcessState>& child : all) {
+    if (!HasEnded(*child, absl::ZeroDuration())) running.push_back(child);
+  }
+  const std::lock_guard<std::mutex> lock(mine.mutex);
+  std::erase_if(mine.states, [](const std::weak_ptr<ProcessState>& state) {
+    const std::shared_ptr<ProcessState> child = state.lock();
+    return child == nullptr || HasEnded(*child, absl::ZeroDuration());
+  });
+  return running;
+}
+
+void EndChildren() {
+  const std::vector<std::shared_ptr<ProcessState>> children = Running();
+  for (const auto& child : children) {
+    if (child->daemon) (void)Command(*child, GuardianCommand::Kind::kSignal, SIGTERM);
+  }
+  const Deadline grace(kDaemonGrace);
+  for (const auto& child : children) {
+    if (!child->daemon || HasEnded(*child, grace.Left())) continue;
+    (void)Command(*child, GuardianCommand::Kind::kKill, 0);
+  }
+  for (const auto& child : children) HasEnded(*child, absl::InfiniteDuration());
+}
+
+}  // namespace
+
+void NoteChild(const std::shared_ptr<ProcessState>& child) {
+  Children& mine = Mine();
+  const std::lock_guard<std::mutex> lock(mine.mutex);
+  // An embedder may never ask for its children: a long list is cleaned when it has grown.
+  if (mine.states.size() >= 64 && (mine.states.size() & (mine.states.size() - 1)) == 0) {
+    std::erase_if(mine.states, [](const std::weak_ptr<ProcessState>& state) { return state.expired(); });
+  }
+  mine.states.push_back(child);
+  SetEndOfChildren(EndChildren);
+}
+
+uint32_t NextChildNumber() {
+  Children& mine = Mine();
+  const std::lock_guard<std::mutex> lock(mine.mutex);
+  return ++mine.numbers;
+}
+
+}  // namespace internal
+
+std::vector<ChildInfo> ActiveChildren() {
+  std::vector<ChildInfo> result;
+  for (const auto& child : internal::Running()) {
+    result.push_back({.name = child->name, .pid = internal::PidOf(*child), .daemon = child->daemon});
+  }
+  return result;
+}
+
+}  // namespace brood

@@ -1,0 +1,31 @@
+// What a Context applies to all functions that it starts.
+#ifndef BROOD_LAUNCHER_CONTEXT_OPTIONS_H_
+#define BROOD_LAUNCHER_CONTEXT_OPTIONS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace brood {
+
+// What a fork does when this process has more than one thread. Another thread may hold any lock at that moment, and
+// the child waits for it for ever. fork(2), "NOTES".
+enum class ForkWithThreads {
+  kRefuse,          // FailedPrecondition.
+  kCallerSaysSafe,  // The target uses nothing that another thread could have locked.
+};
+
+struct ContextOptions {
+  // Spawn: the program that holds the targets and calls Bootstrap. Empty: this one. With another one, targets are
+  // started by name, and are looked up in the child only.
+  std::string executable;
+  ForkWithThreads fork_with_threads = ForkWithThreads::kRefuse;
+  uint64_t max_argument_bytes = uint64_t{64} << 20;  // All arguments of a call. More is InvalidArgument.
+  uint64_t max_result_bytes = uint64_t{64} << 20;    // More is an error of the child's. At most 64 MiB.
+  int log_level = 0;                                 // Handed to the child.
+  std::vector<std::string> plugin_path;              // Likewise: where plugins are looked for.
+};
+
+}  // namespace brood
+
+#endif  // BROOD_LAUNCHER_CONTEXT_OPTIONS_H_

@@ -1,0 +1,191 @@
+#include <fcntl.h>
+#include <stdio_ext.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "base/thread_count.h"
+#include "base/unique_fd.h"
+#include "bootstrap/bootstrap.h"
+#include "bootstrap/current_process.h"
+#include "bootstrap/finalizer.h"
+#include "bootstrap/registry.h"
+#include "bootstrap/run_child.h"
+#include "ipc/auth_key.h"
+#include "launcher/child_message.h"
+#include "launcher/function_start.h"
+#include "launcher/launch_internal.h"
+#include "serialization/framing.h"
+
+namespace brood::internal {
+namespace {
+
+// Whoever holds a stream's lock now is not waited for: the child empties its copy of the buffer in any case.
+void FlushUnlessLocked(FILE* stream) {
+  if (ftrylockfile(stream) != 0) return;
+  fflush_unlocked(stream);
+  funlockfile(stream);
+}
+
+absl::StatusOr<Process> Spawn(const ContextOptions& context, LaunchOptions options, const PreparationData& preparation,
+                              const ProcessData& process) {
+  if (context.executable.empty() && !BootstrapWasCalled()) {
+    return absl::FailedPreconditionError(
+        "spawn: this program has not finished its own start; call brood::Bootstrap(argc, argv) first in main, and start "
+        "processes after it");
+  }
+  if (context.executable.find('\0') != std::string::npos) {
+    return absl::InvalidArgumentError("executable: contains a zero byte");
+  }
+  const std::string path = context.executable.empty() ? "/proc/self/exe" : context.executable;
+  const UniqueFd executable(open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (!executable.valid()) return ErrnoStatus(errno, "open executable", path);
+  std::string message = FrameMessage(MessageType::kPreparationData, EncodePreparationData(preparation));
+  message += FrameMessage(MessageType::kProcessData, EncodeProcessData(process));
+  BROOD_ASSIGN_OR_RETURN(const UniqueFd handle, PrefilledMessage(message));
+  options.inherited.push_back({.fd = handle.get(), .child_fd = kMessageFd});
+  options.argv = {options.name, kBootstrapFlag, absl::StrCat(kMessageFd), absl::StrCat(getpid())};
+  LaunchTarget target;
+  target.kind = LaunchTarget::Kind::kExecutable;
+  target.executable_fd = executable.get();
+  target.setup_child_fd = kSetupFd;
+  return LaunchInternal(options, target);
+}
+
+struct ForkedChild {
+  const PreparationData* preparation;
+  const ProcessData* process;
+};
+
+void RunForked(void* arg, int /*setup_fd*/) {
+  // Nothing of the parent's: neither text that it will print itself, nor its finalizers.
+  __fpurge(stdin);
+  __fpurge(stdout);
+  __fpurge(stderr);
+  ForgetFinalizers();
+  const auto* const child = static_cast<const ForkedChild*>(arg);
+  RunChild(*child->preparation, *child->process);
+}
+
+absl::StatusOr<Process> Fork(const ContextOptions& context, const LaunchOptions& options,
+                             const PreparationData& preparation, const ProcessData& process) {
+  if (context.fork_with_threads == ForkWithThreads::kRefuse) {
+    const absl::StatusOr<int> threads = ThreadCount();
+    if (!threads.ok()) {
+      return absl::Status(threads.status().code(),
+                          absl::StrCat("fork: ", threads.status().message(), "; or say that the fork is safe"));
+    }
+    if (*threads > 1) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("fork: this process has ", *threads, " threads, and a lock that one of them holds now would be ",
+                       "held for ever in the child; use spawn, or say ForkWithThreads::kCallerSaysSafe"));
+    }
+  }
+  FlushUnlessLocked(stdout);
+  FlushUnlessLocked(stderr);
+  ForkedChild forked = {.preparation = &preparation, .process = &process};
+  LaunchTarget target;
+  target.kind = LaunchTarget::Kind::kFunction;
+  target.setup_child_fd = kSetupFd;
+  target.run = RunForked;
+  target.arg = &forked;
+  return LaunchInternal(options, target);
+}
+
+absl::Status CheckInherited(const LaunchOptions& options) {
+  for (const InheritedFd& inherited : options.inherited) {
+    if (inherited.child_fd >= kMessageFd && inherited.child_fd <= kResultFd) {
+      return absl::InvalidArgumentError(absl::StrCat("inherited: child descriptor ", inherited.child_fd,
+                                                     " is one of brood's own, 3 to 5; ask for 6 or above"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Check(const FunctionStart& start, const LaunchOptions& options) {
+  if (CurrentProcess().daemon) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("start ", options.name, ": ", CurrentProcess().name, " is a daemon, which may not start functions"));
+  }
+  BROOD_RETURN_IF_ERROR(CheckInherited(options));
+  if (start.method == StartMethod::kFork || start.context.executable.empty()) {
+    BROOD_RETURN_IF_ERROR(FindTarget(start.target).status());
+  }
+  uint64_t bytes = 0;
+  for (const TypedValue& argument : start.arguments) bytes += argument.bytes.size() + argument.type.size();
+  if (bytes <= start.context.max_argument_bytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("target ", start.target, ": its arguments take ", bytes, " bytes, ",
+                                                 start.context.max_argument_bytes, " are allowed"));
+}
+
+PreparationData MakePreparation(const FunctionStart& start, const LaunchOptions& options, const AuthKey& key) {
+  const ProcessIdentity& self = CurrentProcess();
+  PreparationData preparation;
+  preparation.name = options.name;
+  preparation.start_method = start.method;
+  preparation.executable = start.context.executable;
+  preparation.cwd = options.cwd;
+  preparation.log_level = start.context.log_level;
+  preparation.plugin_path = start.context.plugin_path;
+  preparation.auth_key = key.secret_bytes();
+  preparation.parent_name = self.name;
+  preparation.parent_pid = getpid();
+  preparation.identity = self.numbers;
+  preparation.identity.push_back(start.number);
+  return preparation;
+}
+
+// Adds the handles of the arguments to what the child inherits, above all other numbers.
+absl::Status PassHandles(const WireHandles& handles, LaunchOptions& options, ProcessData& process) {
+  int number = kResultFd;
+  for (const InheritedFd& inherited : options.inherited) number = std::max(number, inherited.child_fd);
+  for (const auto& handle : handles) {
+    if (!handle->valid()) {
+      return absl::ResourceExhaustedError("an argument's handle could not be duplicated; see the limit of open files");
+    }
+    process.argument_handles.push_back(++number);
+    options.inherited.push_back({.fd = handle->get(), .child_fd = number});
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Process> FunctionStart::operator()(const LaunchOptions& options) {
+  BROOD_RETURN_IF_ERROR(Check(*this, options));
+  BROOD_ASSIGN_OR_RETURN(const AuthKey key, CurrentAuthKey());
+  const PreparationData preparation = MakePreparation(*this, options, key);
+  UniqueFd result(memfd_create("brood-result", MFD_CLOEXEC));
+  if (!result.valid()) return ErrnoStatus(errno, "memfd_create", "for the result");
+
+  ProcessData process;
+  process.target = target;
+  process.setup_handle = kSetupFd;
+  process.result_handle = kResultFd;
+  process.max_result_bytes = context.max_result_bytes;
+  process.daemon = options.daemon.value_or(false);
+  LaunchOptions launch = options;
+  launch.inherited.push_back({.fd = result.get(), .child_fd = kResultFd});
+
+  // In the message, and in a fork too, our numbers mean nothing: the child sees placeholders and its own numbers. Ours
+  // stay open until it has those.
+  std::vector<TypedValue> packed = arguments;
+  const WireHandles handles = ReleaseArgumentHandles(packed);
+  process.arguments = std::move(packed);
+  BROOD_RETURN_IF_ERROR(PassHandles(handles, launch, process));
+  for (const InheritedFd& inherited : launch.inherited) process.handles.emplace_back(inherited.child_fd, "inherited");
+
+  absl::StatusOr<Process> child = absl::UnimplementedError("start method forkserver: not there yet; use spawn or fork");
+  if (method == StartMethod::kSpawn) child = Spawn(context, std::move(launch), preparation, process);
+  if (method == StartMethod::kFork) child = Fork(context, launch, preparation, process);
+  if (!child.ok()) return child;
+  BROOD_RETURN_IF_ERROR(AwaitFunction(*child, std::move(result), context.max_result_bytes));
+  return child;
+}
+
+}  // namespace brood::internal

@@ -1,0 +1,216 @@
+#include "launcher/process_state.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "ipc/deadline.h"
+#include "launcher/messages_child.h"
+#include "launcher/report_outcome.h"
+#include "sandbox/cgroup.h"
+#include "serialization/framing.h"
+
+namespace brood::internal {
+namespace {
+
+constexpr absl::Duration kTreePatience = absl::Seconds(10);
+
+// Waits until one of two descriptors is readable. False when `timeout` has passed.
+bool WaitReadable(int first, int second, absl::Duration timeout) {
+  const Deadline deadline(timeout);
+  pollfd polls[] = {{first, POLLIN, 0}, {second, POLLIN, 0}};
+  for (;;) {
+    const int ready = ppoll(polls, 2, deadline.ToTimespec().get(), nullptr);
+    if (ready > 0) return true;
+    if (ready == 0 && deadline.passed()) return false;
+    if (ready < 0 && errno != EINTR) return true;
+  }
+}
+
+void Note(ProcessState& state, const GuardianReport& report) {
+  if (report.pid != 0) state.pid = report.pid;
+  if (report.started != 0) state.started = true;
+}
+
+// Takes a `started` note from the socket, if there is one.
+void ReadNotes(ProcessState& state) {
+  GuardianReport report;
+  while (state.control.valid()) {
+    int init_fd = -1;
+    int count = 0;
+    const ssize_t n = child::ReceiveRecord(state.control.get(), &report, sizeof(report), &init_fd, 1, &count, MSG_DONTWAIT);
+    if (count > 0) state.init_fd.reset(init_fd);
+    if (n != static_cast<ssize_t>(sizeof(report)) || report.magic != kReportMagic) return;
+    Note(state, report);
+  }
+}
+
+void ReapGuardian(ProcessState& state) {
+  if (state.guardian < 0) return;
+  // It has written its last word or is dead; __WALL because its exit signal may be none. An embedder that reaps all its
+  // children, or ignores SIGCHLD, takes nothing from us: the outcome came through the pipe. By pidfd, because then the
+  // number may belong to another child of the embedder's already. wait(2).
+  siginfo_t info{};
+  while (waitid(P_PIDFD, static_cast<id_t>(state.guardian_fd.get()), &info, WEXITED | __WALL) < 0 && errno == EINTR) {
+  }
+  state.guardian = -1;
+}
+
+absl::StatusOr<std::optional<Result>> ReadResult(int fd, uint64_t max_bytes) {
+  struct stat about = {};
+  if (fstat(fd, &about) != 0) return ErrnoStatus(errno, "fstat", "the result");
+  if (about.st_size == 0) return std::nullopt;
+  if (lseek(fd, 0, SEEK_SET) != 0) return ErrnoStatus(errno, "lseek", "the result");
+  BROOD_ASSIGN_OR_RETURN(const std::string bytes,
+                         ReadMessage(fd, MessageType::kResult, {.max_bytes = max_bytes + kMaxErrorBytes}));
+  BROOD_ASSIGN_OR_RETURN(Result result, DecodeResult(bytes));
+  return result;
+}
+
+// The guardian was killed, and with it what it does at the end of a tree. The init sees that and ends the tree; a pid
+// namespace ends with the init. Gives what is left, or "".
+std::string EndWithoutGuardian(ProcessState& state) {
+  std::string left;
+  if (state.init_fd.valid()) {
+    // It may have been stopped by a hostile child.
+    syscall(SYS_pidfd_send_signal, state.init_fd.get(), SIGCONT, nullptr, 0);
+    if (!WaitReadable(state.init_fd.get(), -1, kTreePatience)) {
+      syscall(SYS_pidfd_send_signal, state.init_fd.get(), SIGKILL, nullptr, 0);
+      left = "failed: something of the tree could not be ended within 10 s";
+    }
+  }
+  for (const std::string& path : state.cgroups) {
+    if (!RemoveAbandonedCgroup(path)) left = absl::StrCat("failed: cgroup ", path, " could not be removed");
+  }
+  return left;
+}
+
+// Called with the lock, when the sentinel is readable.
+void ReadOutcome(ProcessState& state) {
+  ReadNotes(state);
+  GuardianReport report;
+  ssize_t n;
+  do {
+    n = read(state.sentinel.get(), &report, sizeof(report));
+  } while (n < 0 && errno == EINTR);
+  if (n == static_cast<ssize_t>(sizeof(report)) && report.magic == kReportMagic) {
+    Note(state, report);
+    state.outcome = OutcomeOf(report, state.policy.get());
+  } else {
+    Outcome lost;
+    lost.ending = Lost{"the guardian was killed"};
+    ReapGuardian(state);  // Its locks go with it.
+    const std::string left = EndWithoutGuardian(state);
+    if (!left.empty()) lost.enforced[Layer::kTree] = left;
+    state.outcome = lost;
+  }
+  state.outcome->start = state.start;
+  if (state.result_memory.valid()) {
+    state.result = ReadResult(state.result_memory.get(), state.max_result_bytes);
+    state.result_memory.reset();
+  }
+  ReapGuardian(state);
+  state.control.reset();
+  state.guardian_fd.reset();
+  state.init_fd.reset();
+}
+
+}  // namespace
+
+bool HasEnded(ProcessState& state, absl::Duration timeout) {
+  {
+    const std::lock_guard<std::mutex> lock(state.mutex);
+    if (state.outcome.has_value()) return true;
+    ++state.waiting;
+  }
+  const bool readable = WaitReadable(state.sentinel.get(), -1, timeout);
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  --state.waiting;
+  if (readable && !state.outcome.has_value()) ReadOutcome(state);
+  return readable;
+}
+
+absl::Status Command(ProcessState& state, GuardianCommand::Kind kind, int signal) {
+  if (HasEnded(state, absl::ZeroDuration())) return absl::OkStatus();
+  GuardianCommand command;
+  command.kind = kind;
+  command.signal = signal;
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  if (!state.control.valid()) return absl::OkStatus();
+  if (send(state.control.get(), &command, sizeof(command), MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET) {
+    return ErrnoStatus(errno, "send", "to the guardian");
+  }
+  return absl::OkStatus();
+}
+
+pid_t PidOf(ProcessState& state) {
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  ReadNotes(state);
+  return state.pid;
+}
+
+absl::Status AwaitStarted(ProcessState& state) {
+  for (;;) {
+    {
+      const std::lock_guard<std::mutex> lock(state.mutex);
+      ReadNotes(state);
+      if (state.started) return absl::OkStatus();
+    }
+    // Nobody else knows the object yet, so that its descriptors stay what they are.
+    if (!state.outcome.has_value()) {
+      WaitReadable(state.control.get(), state.sentinel.get(), absl::InfiniteDuration());
+      const std::lock_guard<std::mutex> lock(state.mutex);
+      ReadNotes(state);
+      if (state.started) return absl::OkStatus();
+    }
+    if (HasEnded(state, absl::ZeroDuration())) {
+      if (const auto* failed = std::get_if<SetupFailed>(&state.outcome->ending)) return SetupStatus(*failed);
+      return absl::OkStatus();  // It ended before it was seen to start; the outcome says how.
+    }
+  }
+}
+
+void ReleaseSentinel(ProcessState& state) {
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  if (state.outcome.has_value() && state.waiting == 0) state.sentinel.reset();
+}
+
+int EndedSentinel() {
+  static std::mutex mutex;
+  static UniqueFd* ready = nullptr;
+  static uint64_t owner = 0;
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (owner != ForkGeneration()) {
+    // In a fork the number is the parent's: it may be another file here, so that it is neither used nor closed.
+    ready = new UniqueFd(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
+    owner = ForkGeneration();
+  }
+  return ready->get();
+}
+
+ProcessState::~ProcessState() {
+  if (creator != ForkGeneration()) {
+    // In a fork the numbers stand for nothing, or for somebody else's files.
+    for (UniqueFd* fd : {&guardian_fd, &control, &init_fd, &sentinel, &captured[0], &captured[1], &result_memory}) {
+      (void)fd->release();
+    }
+    return;
+  }
+  if (outcome.has_value() || guardian < 0) return;
+  // Closing the socket makes the guardian kill the tree; it may have been stopped by a hostile child.
+  control.reset();
+  syscall(SYS_pidfd_send_signal, guardian_fd.get(), SIGCONT, nullptr, 0);
+  ReadOutcome(*this);
+}
+
+}  // namespace brood::internal
