@@ -78,6 +78,7 @@ struct Member {
   uint64_t mark = 0;
   uint64_t id = 0;  // 0 if it may only read.
   Recursion recursion;
+  std::atomic<uint32_t> unit_entry{0};  // Where its entry in a UnitTable was last.
 };
 
 class Region : public std::enable_shared_from_this<Region> {
