@@ -120,7 +120,7 @@ absl::StatusOr<uint32_t> WaitForEnd(const Region& region, BarrierMemory& memory,
       BROOD_RETURN_IF_ERROR(internal::PastRound(memory, round));
       return index;
     }
-    if (deadline.Passed()) {
+    if (deadline.passed()) {
       BROOD_RETURN_IF_ERROR(BreakRound(region, memory, round, End::kTimedOut));
       // It may have ended while we gave up.
       if (internal::PastRound(memory, round).ok()) return index;
@@ -215,7 +215,7 @@ absl::StatusOr<uint32_t> Barrier::Wait(absl::Duration timeout, const std::functi
     }
     // The round is full and its action runs: the next round is ours. Not being a party of this one, we do not break it.
     monitor.Leave();
-    if (deadline.Passed()) return absl::DeadlineExceededError("wait at barrier: the round before is not over");
+    if (deadline.passed()) return absl::DeadlineExceededError("wait at barrier: the round before is not over");
     if (!slices.first()) {
       BROOD_ASSIGN_OR_RETURN(const bool died, Died(*region_, *memory_, PartiesOf(*region_) - 1));
       if (died) BROOD_RETURN_IF_ERROR(BreakRound(*region_, *memory_, state.round(), End::kDied));

@@ -7,15 +7,15 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "ipc/test_child.h"
+#include "ipc/talking_child.h"
 
 namespace brood {
 namespace {
 
 constexpr absl::Duration kSoon = absl::Seconds(30);
 
-TestChild Party(const Barrier& barrier, absl::StatusCode expected = absl::StatusCode::kOk) {
-  return TestChild([&barrier, expected](const TestChild::Parent& parent) {
+TalkingChild Party(const Barrier& barrier, absl::StatusCode expected = absl::StatusCode::kOk) {
+  return TalkingChild([&barrier, expected](const TalkingChild::Parent& parent) {
     parent.Say('w');
     const absl::StatusOr<uint32_t> index = barrier.Wait(kSoon);
     BROOD_REQUIRE(index.status().code() == expected);
@@ -31,9 +31,9 @@ void AwaitWaiting(const Barrier& barrier, uint32_t count) {
 TEST(BarrierTest, ReleasesAllWhenTheLastComesAndNumbersThem) {
   const Barrier barrier = Barrier::Create(3).value();
   for (int round = 0; round < 3; ++round) {
-    TestChild first = Party(barrier);
+    TalkingChild first = Party(barrier);
     AwaitWaiting(barrier, 1);
-    TestChild second = Party(barrier);
+    TalkingChild second = Party(barrier);
     AwaitWaiting(barrier, 2);
     EXPECT_EQ(*barrier.Wait(kSoon), 2u);
     EXPECT_EQ(first.Join(), 0);
@@ -50,7 +50,7 @@ TEST(BarrierTest, RefusesNoPartiesAndTooMany) {
 
 TEST(BarrierTest, OneWhoGivesUpBreaksItUntilItIsReset) {
   const Barrier barrier = Barrier::Create(3).value();
-  TestChild other = Party(barrier, absl::StatusCode::kAborted);
+  TalkingChild other = Party(barrier, absl::StatusCode::kAborted);
   AwaitWaiting(barrier, 1);
   EXPECT_TRUE(absl::IsDeadlineExceeded(barrier.Wait(absl::Milliseconds(20)).status()));
   EXPECT_EQ(other.Join(), 100);
@@ -63,25 +63,25 @@ TEST(BarrierTest, OneWhoGivesUpBreaksItUntilItIsReset) {
 
 TEST(BarrierTest, AbortAndResetEndTheWaitOfTheOthers) {
   const Barrier barrier = Barrier::Create(2).value();
-  TestChild aborted = Party(barrier, absl::StatusCode::kAborted);
+  TalkingChild aborted = Party(barrier, absl::StatusCode::kAborted);
   AwaitWaiting(barrier, 1);
   ASSERT_TRUE(barrier.Abort().ok());
   EXPECT_EQ(aborted.Join(), 100);
   EXPECT_TRUE(*barrier.IsBroken());
   ASSERT_TRUE(barrier.Reset().ok());
-  TestChild reset = Party(barrier, absl::StatusCode::kAborted);
+  TalkingChild reset = Party(barrier, absl::StatusCode::kAborted);
   AwaitWaiting(barrier, 1);
   ASSERT_TRUE(barrier.Reset().ok());
   EXPECT_EQ(reset.Join(), 100);
   EXPECT_FALSE(*barrier.IsBroken());
-  TestChild again = Party(barrier);
+  TalkingChild again = Party(barrier);
   EXPECT_TRUE(barrier.Wait(kSoon).ok());
   EXPECT_LT(again.Join(), 2);
 }
 
 TEST(BarrierTest, APartyThatDiesWaitingBreaksItForTheOthers) {
   const Barrier barrier = Barrier::Create(4).value();
-  std::vector<TestChild> parties;
+  std::vector<TalkingChild> parties;
   for (uint32_t i = 0; i < 3; ++i) {
     parties.push_back(Party(barrier, absl::StatusCode::kAborted));
     AwaitWaiting(barrier, i + 1);
@@ -94,7 +94,7 @@ TEST(BarrierTest, APartyThatDiesWaitingBreaksItForTheOthers) {
 
 TEST(BarrierTest, TheLastDoesNotPassWithADeadParty) {
   const Barrier barrier = Barrier::Create(2).value();
-  TestChild dead = Party(barrier);
+  TalkingChild dead = Party(barrier);
   AwaitWaiting(barrier, 1);
   EXPECT_EQ(dead.Kill(), -SIGKILL);
   EXPECT_TRUE(absl::IsAborted(barrier.Wait().status()));
@@ -102,20 +102,20 @@ TEST(BarrierTest, TheLastDoesNotPassWithADeadParty) {
 
 TEST(BarrierTest, TheActionRunsBeforeAnybodyGoesOnAndItsErrorBreaksTheBarrier) {
   const Barrier barrier = Barrier::Create(2).value();
-  TestChild party = Party(barrier);
+  TalkingChild party = Party(barrier);
   AwaitWaiting(barrier, 1);
   uint32_t waiting = 0;
   EXPECT_TRUE(barrier.Wait(kSoon, [&] { return waiting = *barrier.Waiting(), absl::OkStatus(); }).ok());
   EXPECT_EQ(waiting, 2u);
   EXPECT_EQ(party.Join(), 0);
 
-  TestChild disappointed = Party(barrier, absl::StatusCode::kAborted);
+  TalkingChild disappointed = Party(barrier, absl::StatusCode::kAborted);
   AwaitWaiting(barrier, 1);
   EXPECT_EQ(barrier.Wait(kSoon, [] { return absl::InternalError("no"); }).status(), absl::InternalError("no"));
   EXPECT_EQ(disappointed.Join(), 100);
   ASSERT_TRUE(barrier.Reset().ok());
 
-  TestChild surprised = Party(barrier, absl::StatusCode::kAborted);
+  TalkingChild surprised = Party(barrier, absl::StatusCode::kAborted);
   AwaitWaiting(barrier, 1);
   EXPECT_THROW(barrier.Wait(kSoon, []() -> absl::Status { throw std::runtime_error("no"); }).IgnoreError(),
                std::runtime_error);
@@ -125,9 +125,9 @@ TEST(BarrierTest, TheActionRunsBeforeAnybodyGoesOnAndItsErrorBreaksTheBarrier) {
 
 TEST(BarrierTest, ADeathInsideTheActionBreaksIt) {
   const Barrier barrier = Barrier::Create(2).value();
-  TestChild party = Party(barrier, absl::StatusCode::kAborted);
+  TalkingChild party = Party(barrier, absl::StatusCode::kAborted);
   AwaitWaiting(barrier, 1);
-  TestChild actor([&](const TestChild::Parent& parent) {
+  TalkingChild actor([&](const TalkingChild::Parent& parent) {
     barrier
         .Wait(kSoon,
               [&]() -> absl::Status {

@@ -142,7 +142,7 @@ absl::Status Condition::Wait(absl::Duration timeout) const {
   }
   absl::Status sleep;
   for (internal::Slices slices(deadline); sleep.ok() && waiter->notified.load(std::memory_order_acquire) == 0;) {
-    if (deadline.Passed()) break;
+    if (deadline.passed()) break;
     // Whoever was to notify us may have died with the lock.
     const absl::StatusOr<bool> died = std::visit([](const auto& lock) { return lock.HolderDied(); }, lock_);
     if (!died.ok() || *died) {
@@ -164,9 +164,8 @@ absl::Status Condition::WaitFor(const std::function<bool()>& predicate, absl::Du
   BROOD_RETURN_IF_ERROR(CheckHeld("wait for"));
   const internal::Deadline deadline(timeout);
   while (!predicate()) {
-    const int64_t left = deadline.LeftNanoseconds();
-    if (left == 0) return absl::DeadlineExceededError("wait for condition: it did not become true");
-    const absl::Status status = Wait(left == INT64_MAX ? absl::InfiniteDuration() : absl::Nanoseconds(left));
+    if (deadline.passed()) return absl::DeadlineExceededError("wait for condition: it did not become true");
+    const absl::Status status = Wait(deadline.Left());
     if (!status.ok() && !absl::IsDeadlineExceeded(status)) return status;
   }
   return absl::OkStatus();

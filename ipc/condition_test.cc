@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "ipc/test_child.h"
+#include "ipc/talking_child.h"
 #include "serialization/value.h"
 
 namespace brood {
@@ -15,8 +15,8 @@ namespace {
 constexpr absl::Duration kSoon = absl::Seconds(30);
 
 // A child that waits, having said so with the lock held: whoever gets the lock after that finds it waiting.
-TestChild Waiter(const Condition& condition, absl::StatusCode expected = absl::StatusCode::kOk) {
-  return TestChild([&condition, expected](const TestChild::Parent& parent) {
+TalkingChild Waiter(const Condition& condition, absl::StatusCode expected = absl::StatusCode::kOk) {
+  return TalkingChild([&condition, expected](const TalkingChild::Parent& parent) {
     BROOD_REQUIRE_OK(condition.Acquire());
     parent.Say('w');
     const absl::Status status = condition.Wait(kSoon);
@@ -52,13 +52,13 @@ TEST(ConditionTest, ATimeoutLeavesTheLockHeldAsOftenAsBefore) {
 
 TEST(ConditionTest, NotifyWakesAsManyAsAskedInTheirOrder) {
   const Condition condition = Condition::Create(Lock::Create().value()).value();
-  TestChild first = Waiter(condition);
+  TalkingChild first = Waiter(condition);
   ASSERT_EQ(first.Await(), 'w');
   ASSERT_TRUE(condition.Acquire().ok());  // It waits: it had the lock until then.
   ASSERT_TRUE(condition.Release().ok());
-  TestChild second = Waiter(condition);
+  TalkingChild second = Waiter(condition);
   ASSERT_EQ(second.Await(), 'w');
-  TestChild third = Waiter(condition);
+  TalkingChild third = Waiter(condition);
   ASSERT_EQ(third.Await(), 'w');
   ASSERT_TRUE(condition.Acquire().ok());
   ASSERT_TRUE(condition.Notify().ok());
@@ -74,7 +74,7 @@ TEST(ConditionTest, NotifyWakesAsManyAsAskedInTheirOrder) {
 
 TEST(ConditionTest, NotifyAllWakesEverybody) {
   const Condition condition = Condition::Create().value();
-  std::vector<TestChild> waiters;
+  std::vector<TalkingChild> waiters;
   for (int i = 0; i < 4; ++i) {
     waiters.push_back(Waiter(condition));
     ASSERT_EQ(waiters.back().Await(), 'w');
@@ -82,16 +82,16 @@ TEST(ConditionTest, NotifyAllWakesEverybody) {
   ASSERT_TRUE(condition.Acquire().ok());
   ASSERT_TRUE(condition.NotifyAll().ok());
   ASSERT_TRUE(condition.Release().ok());
-  for (TestChild& waiter : waiters) EXPECT_EQ(waiter.Join(), 0);
+  for (TalkingChild& waiter : waiters) EXPECT_EQ(waiter.Join(), 0);
 }
 
 TEST(ConditionTest, ANotificationPassesOverAProcessThatDiedWaiting) {
   const Condition condition = Condition::Create().value();
-  TestChild dead = Waiter(condition);
+  TalkingChild dead = Waiter(condition);
   ASSERT_EQ(dead.Await(), 'w');
   ASSERT_TRUE(condition.Acquire().ok());
   ASSERT_TRUE(condition.Release().ok());
-  TestChild alive = Waiter(condition);
+  TalkingChild alive = Waiter(condition);
   ASSERT_EQ(alive.Await(), 'w');
   ASSERT_TRUE(condition.Acquire().ok());
   dead.Kill();
@@ -102,9 +102,9 @@ TEST(ConditionTest, ANotificationPassesOverAProcessThatDiedWaiting) {
 
 TEST(ConditionTest, WaitersGetAbortedWhenTheHolderOfTheLockDies) {
   const Condition condition = Condition::Create().value();
-  TestChild waiter = Waiter(condition, absl::StatusCode::kAborted);
+  TalkingChild waiter = Waiter(condition, absl::StatusCode::kAborted);
   ASSERT_EQ(waiter.Await(), 'w');
-  TestChild holder([&](const TestChild::Parent& parent) {
+  TalkingChild holder([&](const TalkingChild::Parent& parent) {
     BROOD_REQUIRE_OK(condition.Acquire());
     parent.Say('h');
     parent.Sleep();

@@ -61,7 +61,7 @@ absl::Status Event::Wait(absl::Duration timeout) const {
   uint32_t seen = word_->load(std::memory_order_acquire);
   const uint32_t times = seen / kOneTime;
   while ((seen & kSet) == 0 && seen / kOneTime == times) {
-    if (deadline.Passed()) return absl::DeadlineExceededError("wait for event: it was not set");
+    if (deadline.passed()) return absl::DeadlineExceededError("wait for event: it was not set");
     if ((seen & kSleepers) == 0 && !word_->compare_exchange_weak(seen, seen | kSleepers, std::memory_order_acquire))
       continue;
     BROOD_RETURN_IF_ERROR(internal::FutexWait(word_, seen | kSleepers, slices.Next()));

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "ipc/test_child.h"
+#include "ipc/talking_child.h"
 
 namespace brood {
 namespace {
@@ -27,9 +27,9 @@ TEST(EventTest, IsClearUntilSet) {
 
 TEST(EventTest, SetReleasesEveryProcessThatWaits) {
   const Event event = Event::Create().value();
-  std::vector<TestChild> waiters;
+  std::vector<TalkingChild> waiters;
   for (int i = 0; i < 4; ++i) {
-    waiters.emplace_back([&](const TestChild::Parent& parent) {
+    waiters.emplace_back([&](const TalkingChild::Parent& parent) {
       parent.Say('w');
       BROOD_REQUIRE_OK(event.Wait(kSoon));
       return 0;
@@ -37,18 +37,18 @@ TEST(EventTest, SetReleasesEveryProcessThatWaits) {
     ASSERT_EQ(waiters.back().Await(), 'w');
   }
   ASSERT_TRUE(event.Set().ok());
-  for (TestChild& waiter : waiters) EXPECT_EQ(waiter.Join(), 0);
+  for (TalkingChild& waiter : waiters) EXPECT_EQ(waiter.Join(), 0);
 }
 
 TEST(EventTest, AKilledWaiterDisturbsNobody) {
   const Event event = Event::Create().value();
-  const auto wait = [&](const TestChild::Parent& parent) {
+  const auto wait = [&](const TalkingChild::Parent& parent) {
     parent.Say('w');
     BROOD_REQUIRE_OK(event.Wait(kSoon));
     return 0;
   };
-  TestChild killed(wait);
-  TestChild waiter(wait);
+  TalkingChild killed(wait);
+  TalkingChild waiter(wait);
   ASSERT_EQ(killed.Await(), 'w');
   ASSERT_EQ(waiter.Await(), 'w');
   EXPECT_EQ(killed.Kill(), -SIGKILL);

@@ -8,16 +8,11 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "absl/time/time.h"
 #include "base/status.h"
 
 namespace brood::internal {
 namespace {
-
-int64_t Now() {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
-}
 
 long Futex(const void* word, int operation, uint32_t value, const timespec* timeout) {
   return syscall(SYS_futex, word, operation, value, timeout, nullptr, 0);
@@ -25,23 +20,7 @@ long Futex(const void* word, int operation, uint32_t value, const timespec* time
 
 }  // namespace
 
-Deadline::Deadline(absl::Duration timeout) {
-  // A hundred years fit; more than that is for ever.
-  if (timeout >= absl::Hours(24 * 365 * 100)) return;
-  at_ = Now() + std::max<int64_t>(absl::ToInt64Nanoseconds(timeout), 0);
-}
-
-int64_t Deadline::LeftNanoseconds() const { return at_ == kNever ? kNever : std::max<int64_t>(at_ - Now(), 0); }
-
-bool Deadline::Passed() const { return LeftNanoseconds() == 0; }
-
-Deadline Deadline::NotBefore(absl::Duration least) const {
-  Deadline result(least);
-  result.at_ = std::max(result.at_, at_);
-  return result;
-}
-
-int64_t Slices::Next() { return std::min(count_++ == 0 ? kShort : kLong, deadline_.LeftNanoseconds()); }
+int64_t Slices::Next() { return std::min(count_++ == 0 ? kShort : kLong, absl::ToInt64Nanoseconds(deadline_.Left())); }
 
 absl::Status FutexWait(const void* word, uint32_t expected, int64_t nanoseconds) {
   timespec timeout = {};

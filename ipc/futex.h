@@ -8,25 +8,9 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
+#include "ipc/deadline.h"
 
 namespace brood::internal {
-
-// When an operation gives up, on CLOCK_MONOTONIC. A timeout of zero or less has passed at once.
-class Deadline {
- public:
-  explicit Deadline(absl::Duration timeout);
-
-  bool Passed() const;
-  int64_t LeftNanoseconds() const;  // Never negative; INT64_MAX for an infinite one.
-
-  // The same, but not before `least` from now: for what even an operation that does not wait must wait for.
-  Deadline NotBefore(absl::Duration least) const;
-
- private:
-  static constexpr int64_t kNever = INT64_MAX;
-  int64_t at_ = kNever;
-};
 
 // The slices of one wait: a short one, so that a death is seen soon, then long ones, so that sleepers cost nothing.
 class Slices {

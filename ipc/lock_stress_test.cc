@@ -11,7 +11,7 @@
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
 #include "ipc/lock.h"
-#include "ipc/test_child.h"
+#include "ipc/talking_child.h"
 
 namespace brood {
 namespace {
@@ -78,10 +78,10 @@ TEST(LockStressTest, CountsStayRightAndNobodyMeetsAnotherHolderWhileProcessesAre
       mmap(nullptr, sizeof(Protected), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   ASSERT_NE(static_cast<void*>(data), MAP_FAILED);
   const Lock lock = Lock::Create().value();
-  std::vector<std::unique_ptr<TestChild>> workers(kWorkers);
+  std::vector<std::unique_ptr<TalkingChild>> workers(kWorkers);
   const auto start = [&](int worker) {
     workers[worker] =
-        std::make_unique<TestChild>([&, worker](const TestChild::Parent&) { return Count(lock, *data, worker); });
+        std::make_unique<TalkingChild>([&, worker](const TalkingChild::Parent&) { return Count(lock, *data, worker); });
   };
   for (int worker = 0; worker < kWorkers; ++worker) start(worker);
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "ipc/test_child.h"
+#include "ipc/talking_child.h"
 
 namespace brood {
 namespace {
@@ -52,7 +52,7 @@ TEST(LockTest, RecoveringALockThatNobodyDiedHoldingIsFailedPrecondition) {
 TEST(LockTest, AForkedChildSharesItAndHoldsNothingOfItsParents) {
   const Lock lock = MakeLock();
   ASSERT_TRUE(lock.Acquire().ok());
-  TestChild child([&](const TestChild::Parent& parent) {
+  TalkingChild child([&](const TalkingChild::Parent& parent) {
     BROOD_REQUIRE(absl::IsDeadlineExceeded(lock.Acquire(absl::ZeroDuration())));
     parent.Say('b');
     BROOD_REQUIRE_OK(lock.Acquire());
@@ -66,7 +66,7 @@ TEST(LockTest, AForkedChildSharesItAndHoldsNothingOfItsParents) {
 TEST(LockTest, AnybodyMayReleaseIt) {
   const Lock lock = MakeLock();
   ASSERT_TRUE(lock.Acquire().ok());
-  TestChild child([&](const TestChild::Parent&) {
+  TalkingChild child([&](const TalkingChild::Parent&) {
     BROOD_REQUIRE_OK(lock.Release());
     return 0;
   });
@@ -76,16 +76,16 @@ TEST(LockTest, AnybodyMayReleaseIt) {
 
 TEST(LockTest, AWaiterSleepingWhenTheHolderIsKilledGetsAborted) {
   const Lock lock = MakeLock();
-  TestChild holder([&](const TestChild::Parent& parent) {
+  TalkingChild holder([&](const TalkingChild::Parent& parent) {
     BROOD_REQUIRE_OK(lock.Acquire());
     parent.Say('h');
     parent.Sleep();
     return 0;
   });
   ASSERT_EQ(holder.Await(), 'h');
-  std::vector<TestChild> waiters;
+  std::vector<TalkingChild> waiters;
   for (int i = 0; i < 3; ++i) {
-    waiters.emplace_back([&](const TestChild::Parent& parent) {
+    waiters.emplace_back([&](const TalkingChild::Parent& parent) {
       parent.Say('w');
       const absl::Status status = lock.Acquire(kSoon);
       BROOD_REQUIRE(absl::IsAborted(status));
@@ -94,12 +94,12 @@ TEST(LockTest, AWaiterSleepingWhenTheHolderIsKilledGetsAborted) {
     ASSERT_EQ(waiters.back().Await(), 'w');
   }
   EXPECT_EQ(holder.Kill(), -SIGKILL);
-  for (TestChild& waiter : waiters) EXPECT_EQ(waiter.Join(), 0);
+  for (TalkingChild& waiter : waiters) EXPECT_EQ(waiter.Join(), 0);
 }
 
 TEST(LockTest, EveryLaterCallerGetsAbortedUntilSomebodyRecovers) {
   const Lock lock = MakeLock();
-  TestChild holder([&](const TestChild::Parent& parent) {
+  TalkingChild holder([&](const TalkingChild::Parent& parent) {
     BROOD_REQUIRE_OK(lock.Acquire());
     parent.Say('h');
     parent.Sleep();
@@ -119,7 +119,7 @@ TEST(LockTest, EveryLaterCallerGetsAbortedUntilSomebodyRecovers) {
 
 TEST(LockTest, AProcessThatExitsHoldingItCountsAsDead) {
   const Lock lock = MakeLock();
-  TestChild holder([&](const TestChild::Parent&) {
+  TalkingChild holder([&](const TalkingChild::Parent&) {
     BROOD_REQUIRE_OK(lock.Acquire());
     return 0;
   });
@@ -130,9 +130,9 @@ TEST(LockTest, AProcessThatExitsHoldingItCountsAsDead) {
 TEST(LockTest, AGrandchildThatSurvivesTheHolderDoesNotHideItsDeath) {
   // It has inherited the holder's descriptor and mapping, and drops the first by using the lock.
   const Lock lock = MakeLock();
-  TestChild holder([&](const TestChild::Parent& parent) {
+  TalkingChild holder([&](const TalkingChild::Parent& parent) {
     BROOD_REQUIRE_OK(lock.Acquire());
-    const TestChild grandchild([&](const TestChild::Parent&) {
+    const TalkingChild grandchild([&](const TalkingChild::Parent&) {
       BROOD_REQUIRE(absl::IsDeadlineExceeded(lock.Acquire(absl::ZeroDuration())));
       parent.Say('g');
       parent.Sleep();
@@ -148,7 +148,7 @@ TEST(LockTest, AGrandchildThatSurvivesTheHolderDoesNotHideItsDeath) {
 
 TEST(LockTest, AChildWhoseDescriptorIsGoneIsToldToPassTheLock) {
   const Lock lock = MakeLock();
-  TestChild child([&](const TestChild::Parent&) {
+  TalkingChild child([&](const TalkingChild::Parent&) {
     close_range(3, ~0U, 0);
     // The numbers mean something else now, even the same kind of thing.
     for (int i = 0; i < 20; ++i) BROOD_REQUIRE(memfd_create("other", 0) >= 0);
@@ -163,7 +163,7 @@ TEST(LockTest, AChildWhoseDescriptorIsGoneIsToldToPassTheLock) {
 TEST(LockTest, AChildThatIsPassedTheLockCanUseWhatItInheritedToo) {
   const Lock lock = MakeLock();
   const UniqueFd passed = lock.Descriptor().value();
-  TestChild child([&](const TestChild::Parent&) {
+  TalkingChild child([&](const TalkingChild::Parent&) {
     // What was passed stands at the number that the parent's own descriptor had, and must not be taken for it.
     const UniqueFd moved(fcntl(passed.get(), F_DUPFD, 100));
     close_range(3, 99, 0);
@@ -194,7 +194,7 @@ TEST(LockTest, AProcessHasOneMembershipHoweverOftenItReceivesTheLock) {
 TEST(LockTest, DroppingTheLastHandleWhileHoldingItIsADeath) {
   const Lock lock = MakeLock();
   const UniqueFd passed = lock.Descriptor().value();
-  TestChild child([&](const TestChild::Parent& parent) {
+  TalkingChild child([&](const TalkingChild::Parent& parent) {
     {
       const Lock own = Lock::FromDescriptor(UniqueFd(dup(passed.get()))).value();
       BROOD_REQUIRE_OK(own.Acquire());
@@ -211,7 +211,7 @@ TEST(LockTest, DroppingTheLastHandleWhileHoldingItIsADeath) {
 // Each child is process 1, thread 1 of its own pid namespace.
 TEST(LockTest, ProcessesWithTheSameIdsInOtherPidNamespacesExcludeEachOther) {
   const Lock lock = MakeLock();
-  const auto in_namespace = [](const TestChild::Parent& parent, const std::function<int()>& body) {
+  const auto in_namespace = [](const TalkingChild::Parent& parent, const std::function<int()>& body) {
     if (unshare(geteuid() == 0 ? CLONE_NEWPID : CLONE_NEWUSER | CLONE_NEWPID) != 0) {
       parent.Say('s');
       return 0;
@@ -223,7 +223,7 @@ TEST(LockTest, ProcessesWithTheSameIdsInOtherPidNamespacesExcludeEachOther) {
     BROOD_REQUIRE(waitpid(pid, &status, 0) == pid);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 99;
   };
-  TestChild first([&](const TestChild::Parent& parent) {
+  TalkingChild first([&](const TalkingChild::Parent& parent) {
     return in_namespace(parent, [&] {
       BROOD_REQUIRE_OK(lock.Acquire());
       parent.Say('h');
@@ -232,7 +232,7 @@ TEST(LockTest, ProcessesWithTheSameIdsInOtherPidNamespacesExcludeEachOther) {
     });
   });
   if (first.Await() == 's') GTEST_SKIP() << "this user may not make pid namespaces";
-  TestChild second([&](const TestChild::Parent& parent) {
+  TalkingChild second([&](const TalkingChild::Parent& parent) {
     return in_namespace(parent, [&] {
       BROOD_REQUIRE(absl::IsDeadlineExceeded(lock.Acquire(absl::Milliseconds(200))));
       parent.Say('t');
@@ -267,7 +267,7 @@ TEST(LockTest, ThreadsOfOneProcessExcludeEachOther) {
 TEST(LockTest, ASignalDoesNotEndAWait) {
   const Lock lock = MakeLock();
   ASSERT_TRUE(lock.Acquire().ok());
-  TestChild child([&](const TestChild::Parent& parent) {
+  TalkingChild child([&](const TalkingChild::Parent& parent) {
     struct sigaction action = {};
     action.sa_handler = [](int) {};
     sigaction(SIGUSR1, &action, nullptr);

@@ -1,13 +1,16 @@
 #include "ipc/monitor.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "base/status.h"
 
 namespace brood::internal {
 
 absl::StatusOr<Monitor> Monitor::Enter(const Region& region, OwnedWord& word, const Deadline& deadline) {
   BROOD_ASSIGN_OR_RETURN(Member * self, region.Self());
-  const Deadline patience = deadline.NotBefore(absl::Seconds(1));
+  const Deadline patience = std::max(deadline, Deadline(absl::Seconds(1)));
   for (;;) {
     BROOD_ASSIGN_OR_RETURN(const OwnedWord::Result result, word.Acquire(region, self->id, patience));
     if (result == OwnedWord::Result::kAcquired) return Monitor(&word, self, false);

@@ -20,7 +20,7 @@ absl::Status HolderDiedError(std::string_view what) {
 absl::StatusOr<OwnedWord::Result> OwnedWord::Acquire(const Region& region, uint64_t me, const Deadline& deadline) {
   uint64_t seen = 0;
   if (value_.compare_exchange_strong(seen, me << kIdShift, std::memory_order_acquire)) return Result::kAcquired;
-  for (int spin = 0; spin < kSpins && OwnerOf(seen) != 0 && !deadline.Passed(); ++spin) {
+  for (int spin = 0; spin < kSpins && OwnerOf(seen) != 0 && !deadline.passed(); ++spin) {
     __builtin_ia32_pause();
     seen = value_.load(std::memory_order_relaxed);
   }
@@ -34,7 +34,7 @@ absl::StatusOr<OwnedWord::Result> OwnedWord::Acquire(const Region& region, uint6
       continue;
     }
     if ((seen & kDead) != 0) return Result::kHolderDied;
-    const bool last_look = deadline.Passed();
+    const bool last_look = deadline.passed();
     if (last_look || !slices.first()) {
       BROOD_ASSIGN_OR_RETURN(const bool died, HolderDied(region));
       if (died) return Result::kHolderDied;

@@ -9,7 +9,7 @@
 
 #include "gtest/gtest.h"
 #include "ipc/region_file.h"
-#include "ipc/test_child.h"
+#include "ipc/talking_child.h"
 
 namespace brood::internal {
 namespace {
@@ -80,7 +80,7 @@ TEST(RegionTest, ACounterThatAPeerHasDamagedIsAnErrorAndNotASharedId) {
   const std::shared_ptr<Region> region = Region::Create(RegionKind::kLock, {}, 8).value();
   reinterpret_cast<RegionHeader*>(region->payload() - Region::kHeaderBytes)->last_id = 0;
   const uint64_t parents = (*region->Self())->id;
-  TestChild child([&](const TestChild::Parent&) {
+  TalkingChild child([&](const TalkingChild::Parent&) {
     BROOD_REQUIRE((*region->Self())->id != parents);
     return 0;
   });
@@ -89,7 +89,7 @@ TEST(RegionTest, ACounterThatAPeerHasDamagedIsAnErrorAndNotASharedId) {
 
 TEST(RegionTest, AMemberLivesAsLongAsItsProcess) {
   const std::shared_ptr<Region> region = Region::Create(RegionKind::kLock, {}, 8).value();
-  TestChild child([&](const TestChild::Parent& parent) {
+  TalkingChild child([&](const TalkingChild::Parent& parent) {
     parent.Say(static_cast<char>((*region->Self())->id));
     parent.Sleep();
     return 0;
@@ -107,7 +107,7 @@ TEST(RegionTest, AMemberLivesAsLongAsItsProcess) {
 TEST(RegionTest, AChildThatDropsItsObjectsClosesNobodysDescriptor) {
   auto region = Region::Create(RegionKind::kLock, {}, 8).value();
   const int number = (*region->Self())->fd.get();
-  TestChild child([&](const TestChild::Parent&) {
+  TalkingChild child([&](const TalkingChild::Parent&) {
     close_range(3, ~0U, 0);
     BROOD_REQUIRE(dup2(0, number) == number);
     region.reset();
@@ -118,7 +118,7 @@ TEST(RegionTest, AChildThatDropsItsObjectsClosesNobodysDescriptor) {
 }
 
 TEST(RegionTest, MoreThanTheLimitOfAFilesSizeIsAnErrorAndNotASignal) {
-  TestChild child([&](const TestChild::Parent&) {
+  TalkingChild child([&](const TalkingChild::Parent&) {
     const rlimit limit = {.rlim_cur = 1 << 20, .rlim_max = 1 << 20};
     BROOD_REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
     BROOD_REQUIRE(absl::IsResourceExhausted(Region::Create(RegionKind::kLock, {}, 2 << 20).status()));

@@ -4,7 +4,7 @@
 
 #include "gtest/gtest.h"
 #include "ipc/lock.h"
-#include "ipc/test_child.h"
+#include "ipc/talking_child.h"
 
 namespace brood {
 namespace {
@@ -35,7 +35,7 @@ TEST(RLockTest, AnotherThreadNeitherEntersNorReleases) {
 TEST(RLockTest, AForkedChildOfTheHolderNeitherEntersNorReleases) {
   const RLock lock = MakeLock();
   ASSERT_TRUE(lock.Acquire().ok());
-  TestChild child([&](const TestChild::Parent&) {
+  TalkingChild child([&](const TalkingChild::Parent&) {
     BROOD_REQUIRE(absl::IsDeadlineExceeded(lock.Acquire(absl::ZeroDuration())));
     BROOD_REQUIRE(absl::IsFailedPrecondition(lock.Release()));
     return 0;
@@ -56,7 +56,7 @@ TEST(RLockTest, IsRecursiveThroughEveryHandleOfTheProcess) {
 
 TEST(RLockTest, DeathOfTheHolderIsAbortedUntilRecovered) {
   const RLock lock = MakeLock();
-  TestChild holder([&](const TestChild::Parent& parent) {
+  TalkingChild holder([&](const TalkingChild::Parent& parent) {
     BROOD_REQUIRE_OK(lock.Acquire());
     BROOD_REQUIRE_OK(lock.Acquire());
     parent.Say('h');

@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "ipc/futex.h"
 #include "ipc/monitor.h"
+#include "ipc/turn.h"
 #include "ipc/unit_table.h"
 
 namespace brood {
@@ -13,9 +14,8 @@ namespace internal {
 
 struct SemaphoreMemory {
   OwnedWord word;
-  std::atomic<uint32_t> turn;      // Changes when units come: what waiters sleep on.
-  std::atomic<uint32_t> sleepers;  // At least as many as sleep; more if some were killed.
-  std::atomic<uint64_t> value;     // Initial minus the sum of the table.
+  Turn units;                   // Some have come.
+  std::atomic<uint64_t> value;  // Initial minus the sum of the table.
   UnitTable table;
 };
 
@@ -53,18 +53,6 @@ absl::Status Change(const Region& region, SemaphoreMemory& memory, const Monitor
   BROOD_RETURN_IF_ERROR(memory.table.Add(region, monitor.self(), taken, dead));
   memory.value.store(value - static_cast<uint64_t>(taken), std::memory_order_relaxed);
   return absl::OkStatus();
-}
-
-// Tells those who sleep that there are units. Inside the monitor; how many there may be.
-uint32_t NextTurn(SemaphoreMemory& memory) {
-  memory.turn.fetch_add(1, std::memory_order_release);
-  return memory.sleepers.load(std::memory_order_relaxed);
-}
-
-absl::Status SleepUntilNextTurn(SemaphoreMemory& memory, uint32_t turn, internal::Slices& slices) {
-  const absl::Status status = internal::FutexWait(&memory.turn, turn, slices.Next());
-  memory.sleepers.fetch_sub(1, std::memory_order_relaxed);
-  return status;
 }
 
 }  // namespace
@@ -109,7 +97,7 @@ absl::Status BasicSemaphore<kBounded>::Acquire(absl::Duration timeout) const {
     BROOD_ASSIGN_OR_RETURN(Monitor monitor, Monitor::Enter(*region_, memory_->word, deadline));
     BROOD_ASSIGN_OR_RETURN(const uint64_t value, CheckedValue(*region_, *memory_, monitor));
     if (value > 0) return Change(*region_, *memory_, monitor, value, 1);
-    const bool last_look = deadline.Passed();
+    const bool last_look = deadline.passed();
     if (last_look || !slices.first()) {
       BROOD_ASSIGN_OR_RETURN(const uint64_t lost, memory_->table.TakenByDead(*region_, Missing(*region_, value)));
       if (lost > 0) {
@@ -118,10 +106,9 @@ absl::Status BasicSemaphore<kBounded>::Acquire(absl::Duration timeout) const {
       }
     }
     if (last_look) return absl::DeadlineExceededError("acquire semaphore: none is free");
-    const uint32_t turn = memory_->turn.load(std::memory_order_relaxed);
-    memory_->sleepers.fetch_add(1, std::memory_order_relaxed);
+    const uint32_t seen = memory_->units.Prepare();
     monitor.Leave();
-    BROOD_RETURN_IF_ERROR(SleepUntilNextTurn(*memory_, turn, slices));
+    BROOD_RETURN_IF_ERROR(memory_->units.Sleep(seen, slices));
   }
 }
 
@@ -137,9 +124,9 @@ absl::Status BasicSemaphore<kBounded>::Release(uint32_t units) const {
         absl::StrCat("release semaphore: ", units, " more than the ", value, " that are free would exceed ", most));
   }
   BROOD_RETURN_IF_ERROR(Change(*region_, *memory_, monitor, value, -static_cast<int64_t>(units)));
-  const uint32_t sleepers = NextTurn(*memory_);
+  const bool wake = memory_->units.Advance();
   monitor.Leave();
-  if (sleepers > 0) internal::FutexWake(&memory_->turn, static_cast<int>(units));
+  if (wake) memory_->units.Wake(static_cast<int>(units));
   return absl::OkStatus();
 }
 
@@ -150,9 +137,9 @@ absl::StatusOr<uint32_t> BasicSemaphore<kBounded>::Recover() const {
   BROOD_ASSIGN_OR_RETURN(const uint64_t value, CheckedValue(*region_, *memory_, monitor));
   BROOD_ASSIGN_OR_RETURN(const uint64_t given, memory_->table.GiveBackOfDead(*region_, Missing(*region_, value)));
   memory_->value.store(value + given, std::memory_order_relaxed);
-  NextTurn(*memory_);
+  memory_->units.Advance();
   monitor.Leave();
-  internal::FutexWake(&memory_->turn, internal::kEverybody);
+  memory_->units.Wake(internal::kEverybody);
   return static_cast<uint32_t>(given);
 }
 

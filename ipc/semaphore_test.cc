@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "ipc/test_child.h"
+#include "ipc/talking_child.h"
 
 namespace brood {
 namespace {
@@ -50,7 +50,7 @@ TEST(SemaphoreTest, TheTwoKindsAreNotMistakenForEachOther) {
 
 TEST(SemaphoreTest, AReleaseWakesASleepingProcess) {
   const Semaphore semaphore = Semaphore::Create(0).value();
-  TestChild child([&](const TestChild::Parent& parent) {
+  TalkingChild child([&](const TalkingChild::Parent& parent) {
     parent.Say('w');
     BROOD_REQUIRE_OK(semaphore.Acquire(kSoon));
     return 0;
@@ -63,7 +63,7 @@ TEST(SemaphoreTest, AReleaseWakesASleepingProcess) {
 TEST(SemaphoreTest, ADeadHoldersUnitsAbortWaitersUntilTheyAreRecovered) {
   const BoundedSemaphore semaphore = BoundedSemaphore::Create(3).value();
   ASSERT_TRUE(semaphore.Acquire().ok());
-  TestChild holder([&](const TestChild::Parent& parent) {
+  TalkingChild holder([&](const TalkingChild::Parent& parent) {
     BROOD_REQUIRE_OK(semaphore.Acquire());
     BROOD_REQUIRE_OK(semaphore.Acquire());
     parent.Say('h');
@@ -71,7 +71,7 @@ TEST(SemaphoreTest, ADeadHoldersUnitsAbortWaitersUntilTheyAreRecovered) {
     return 0;
   });
   ASSERT_EQ(holder.Await(), 'h');
-  TestChild waiter([&](const TestChild::Parent& parent) {
+  TalkingChild waiter([&](const TalkingChild::Parent& parent) {
     parent.Say('w');
     BROOD_REQUIRE(absl::IsAborted(semaphore.Acquire(kSoon)));
     return 0;
@@ -90,7 +90,7 @@ TEST(SemaphoreTest, ADeadHoldersUnitsAbortWaitersUntilTheyAreRecovered) {
 
 TEST(SemaphoreTest, UnitsThatAreFreeAreGivenWhateverDied) {
   const Semaphore semaphore = Semaphore::Create(2).value();
-  TestChild holder([&](const TestChild::Parent&) {
+  TalkingChild holder([&](const TalkingChild::Parent&) {
     BROOD_REQUIRE_OK(semaphore.Acquire());
     return 0;
   });
@@ -101,7 +101,7 @@ TEST(SemaphoreTest, UnitsThatAreFreeAreGivenWhateverDied) {
 
 TEST(SemaphoreTest, AProcessThatReleasedWhatItAcquiredHoldsNothingWhenItDies) {
   const Semaphore semaphore = Semaphore::Create(1).value();
-  TestChild holder([&](const TestChild::Parent&) {
+  TalkingChild holder([&](const TalkingChild::Parent&) {
     BROOD_REQUIRE_OK(semaphore.Acquire());
     BROOD_REQUIRE_OK(semaphore.Release());
     return 0;
@@ -115,7 +115,7 @@ TEST(SemaphoreTest, AProcessThatReleasedWhatItAcquiredHoldsNothingWhenItDies) {
 TEST(SemaphoreTest, AnnouncementsBelongToNobodySoThatADeadConsumerAbortsNoOther) {
   const Semaphore semaphore = Semaphore::Create(0).value();
   ASSERT_TRUE(semaphore.Release(3).ok());
-  TestChild consumer([&](const TestChild::Parent&) {
+  TalkingChild consumer([&](const TalkingChild::Parent&) {
     for (int i = 0; i < 3; ++i) BROOD_REQUIRE_OK(semaphore.Acquire());
     return 0;
   });
@@ -130,7 +130,7 @@ TEST(SemaphoreTest, MoreProcessesThanTheTableHasEntriesCanUseItOneAfterTheOther)
   const Semaphore semaphore = Semaphore::Create(0).value();
   // Each leaves units behind that only settling can clear: half announce, half consume.
   for (int i = 0; i < 1100; ++i) {
-    TestChild child([&](const TestChild::Parent&) {
+    TalkingChild child([&](const TalkingChild::Parent&) {
       if (i % 2 == 0) BROOD_REQUIRE_OK(semaphore.Release());
       if (i % 2 == 1) BROOD_REQUIRE_OK(semaphore.Acquire(kNow));
       return 0;
@@ -143,9 +143,9 @@ TEST(SemaphoreTest, MoreProcessesThanTheTableHasEntriesCanUseItOneAfterTheOther)
 TEST(SemaphoreTest, NoUnitIsLostOrDoubledWhileProcessesAreKilled) {
   const BoundedSemaphore semaphore = BoundedSemaphore::Create(2).value();
   for (int round = 0; round < 40; ++round) {
-    std::vector<std::unique_ptr<TestChild>> workers;
+    std::vector<std::unique_ptr<TalkingChild>> workers;
     for (int i = 0; i < 3; ++i) {
-      workers.push_back(std::make_unique<TestChild>([&](const TestChild::Parent& parent) {
+      workers.push_back(std::make_unique<TalkingChild>([&](const TalkingChild::Parent& parent) {
         for (int n = 0;; ++n) {
           const absl::Status status = semaphore.Acquire();
           if (absl::IsAborted(status)) continue;

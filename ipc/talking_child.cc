@@ -1,4 +1,4 @@
-#include "ipc/test_child.h"
+#include "ipc/talking_child.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -20,18 +20,18 @@ void RequireFailed(const char* file, int line, const char* what) {
   _exit(1);
 }
 
-void TestChild::Parent::Say(char word) const { BROOD_REQUIRE(write(to_parent_, &word, 1) == 1); }
+void TalkingChild::Parent::Say(char word) const { BROOD_REQUIRE(write(to_parent_, &word, 1) == 1); }
 
-void TestChild::Parent::Await() const {
+void TalkingChild::Parent::Await() const {
   char word = 0;
   BROOD_REQUIRE(read(from_parent_, &word, 1) == 1);
 }
 
-void TestChild::Parent::Sleep() const {
+void TalkingChild::Parent::Sleep() const {
   for (;;) pause();
 }
 
-TestChild::TestChild(const std::function<int(const Parent&)>& body) {
+TalkingChild::TalkingChild(const std::function<int(const Parent&)>& body) {
   int up[2];
   int down[2];
   EXPECT_EQ(pipe2(up, O_CLOEXEC), 0);
@@ -54,16 +54,16 @@ TestChild::TestChild(const std::function<int(const Parent&)>& body) {
   close(down[0]);
 }
 
-TestChild::TestChild(TestChild&& other) noexcept
+TalkingChild::TalkingChild(TalkingChild&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)),
       from_child_(std::move(other.from_child_)),
       to_child_(std::move(other.to_child_)) {}
 
-TestChild::~TestChild() {
+TalkingChild::~TalkingChild() {
   if (pid_ > 0) Kill();
 }
 
-char TestChild::Await() {
+char TalkingChild::Await() {
   pollfd ready = {.fd = from_child_.get(), .events = POLLIN, .revents = 0};
   char word = 0;
   const bool heard = poll(&ready, 1, 60'000) == 1 && read(from_child_.get(), &word, 1) == 1;
@@ -71,14 +71,14 @@ char TestChild::Await() {
   return word;
 }
 
-void TestChild::Go() { EXPECT_EQ(write(to_child_.get(), "g", 1), 1); }
+void TalkingChild::Go() { EXPECT_EQ(write(to_child_.get(), "g", 1), 1); }
 
-int TestChild::Kill() {
+int TalkingChild::Kill() {
   kill(pid_, SIGKILL);
   return Join();
 }
 
-int TestChild::Join() {
+int TalkingChild::Join() {
   int status = 0;
   while (waitpid(std::exchange(pid_, -1), &status, 0) < 0) {
     if (errno != EINTR) return -1000;

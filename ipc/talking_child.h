@@ -1,6 +1,6 @@
 // A forked process for tests of shared objects: it says how far it is, waits for a word, and can be killed there.
-#ifndef BROOD_IPC_TEST_CHILD_H_
-#define BROOD_IPC_TEST_CHILD_H_
+#ifndef BROOD_IPC_TALKING_CHILD_H_
+#define BROOD_IPC_TALKING_CHILD_H_
 
 #include <sys/types.h>
 
@@ -10,7 +10,7 @@
 
 namespace brood {
 
-class TestChild {
+class TalkingChild {
  public:
   // The child's side of the conversation.
   class Parent {
@@ -20,16 +20,16 @@ class TestChild {
     void Sleep() const;         // Until it is killed.
 
    private:
-    friend class TestChild;
+    friend class TalkingChild;
     int to_parent_ = -1;
     int from_parent_ = -1;
   };
 
   // Runs `body` in a forked child, which exits with what it returns, without destructors or exit handlers.
-  explicit TestChild(const std::function<int(const Parent&)>& body);
-  ~TestChild();
-  TestChild(TestChild&& other) noexcept;
-  TestChild& operator=(TestChild&&) = delete;
+  explicit TalkingChild(const std::function<int(const Parent&)>& body);
+  ~TalkingChild();
+  TalkingChild(TalkingChild&& other) noexcept;
+  TalkingChild& operator=(TalkingChild&&) = delete;
 
   // Until the child has said something; a test failure and 0 if it ends or 60 s pass.
   char Await();
@@ -55,4 +55,4 @@ class TestChild {
 
 }  // namespace brood
 
-#endif  // BROOD_IPC_TEST_CHILD_H_
+#endif  // BROOD_IPC_TALKING_CHILD_H_
