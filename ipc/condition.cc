@@ -173,7 +173,8 @@ absl::Status Condition::WaitFor(const std::function<bool()>& predicate, absl::Du
 
 absl::Status Condition::Notify(uint32_t count) const {
   BROOD_RETURN_IF_ERROR(CheckHeld("notify"));
-  while (count > 0) {
+  // Waiters may leave meanwhile, and a hostile process may pretend that they do: not for ever.
+  for (uint32_t looks = 0; count > 0 && looks < 2 * kMaxWaiters; ++looks) {
     Waiter* waiter = Next(*memory_);
     if (waiter == nullptr) return absl::OkStatus();
     uint64_t id = waiter->id.load(std::memory_order_acquire);
