@@ -193,10 +193,14 @@ class PlanBuilder {
       // cpu.stat of version 2 is there without the cpu controller.
       plan_->cgroups_.count_cpu = !cgroups.unified.empty() || !cgroups.cpuacct.empty();
       Limit(RLIMIT_CPU, static_cast<uint64_t>(std::ceil(absl::ToDoubleSeconds(*limits.cpu_time))) + 1);
-      if (!plan_->cgroups_.count_cpu && !machine_.has_proc_children && asked.cpu_time && !Weaker(Layer::kCpuTime)) {
-        return Unenforceable(Layer::kCpuTime, "neither cgroups nor /proc/PID/task/TID/children are there");
+      if (plan_->cgroups_.count_cpu) {
+        Enforce(Layer::kCpuTime, "cgroup accounting and RLIMIT_CPU");
+      } else if (asked.cpu_time && !Weaker(Layer::kCpuTime)) {
+        // The kernel forgets what a process used whose parent ignores SIGCHLD. wait(2), "NOTES".
+        return Unenforceable(Layer::kCpuTime, cgroups.why_not);
+      } else {
+        Enforce(Layer::kCpuTime, "weaker: RLIMIT_CPU of each process, and /proc, which forgets children that nobody waited for");
       }
-      Enforce(Layer::kCpuTime, plan_->cgroups_.count_cpu ? "cgroup accounting and RLIMIT_CPU" : "accounting by /proc and RLIMIT_CPU");
     }
     plan_->needs_cgroups_ =
         plan_->cgroups_.memory_bytes || plan_->cgroups_.processes || plan_->cgroups_.count_cpu;

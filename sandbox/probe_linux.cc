@@ -136,7 +136,8 @@ class Doctor {
       case Layer::kCpuTime:
         if (!machine_.cgroups.unified.empty()) return Yes(layer, "cgroup v2 cpu.stat and RLIMIT_CPU");
         if (!machine_.cgroups.cpuacct.empty()) return Yes(layer, "cgroup v1 cpuacct and RLIMIT_CPU");
-        return Yes(layer, "accounting by /proc and RLIMIT_CPU");
+        return Weaker(layer, "RLIMIT_CPU of each process, and /proc, which forgets children that nobody waited for",
+                      machine_.cgroups.why_not);
       case Layer::kWallTime:
         return Yes(layer, "guardian, CLOCK_MONOTONIC");
       case Layer::kOutput:

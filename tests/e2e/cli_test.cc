@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -60,7 +61,7 @@ TEST(CliRunTest, SignalsAndLimitsHaveTheirCodes) {
   EXPECT_EQ(RunCode({}, {"raises_kill"}), 128 + SIGKILL);
   EXPECT_EQ(RunCode({}, {"aborts"}), 128 + SIGABRT);
   EXPECT_EQ(RunCode({"--wall-time", "300ms"}, {"sleeps_forever"}), 124);
-  EXPECT_EQ(RunCode({"--cpu-time", "1s"}, {"spins_forever"}), 152);
+  EXPECT_EQ(RunCode({"--cpu-time", "1s", "--allow-weaker", "cpu_time"}, {"spins_forever"}), 152);
   EXPECT_EQ(RunCode({"--output", "1M"}, {"writes_forever"}), 153);
   EXPECT_EQ(RunCode({"--policy", "strict"}, {"mounts_tmpfs"}), 159);
 }
@@ -93,17 +94,20 @@ TEST(CliRunTest, ThePolicyFileWithAnUnknownSystemCallIsRefused) {
   EXPECT_EQ(Brood({"policy", "check", file}).code, 1);
 }
 
-TEST(CliRunTest, AMemoryLimitIsEnforcedOrRefusedUnlessAllowedWeaker) {
-  TemporaryDirectory directory;
-  const std::string result = directory.path() + "/result.json";
-  const PlainRun run = Brood({"run", "--memory", "64M", "--result", result, "--", "true"});
-  if (run.code == 0) {
-    EXPECT_TRUE(absl::StrContains(FileContent(result), "\"memory\":\"cgroup")) << FileContent(result);
-  } else {
-    EXPECT_EQ(run.code, 125);
-    EXPECT_TRUE(absl::StrContains(run.err, "--allow-weaker memory")) << run.err;
+TEST(CliRunTest, LimitsOfTheTreeAreEnforcedByCgroupsOrRefusedUnlessAllowedWeaker) {
+  const std::vector<std::array<std::string, 3>> limits = {{"memory", "--memory", "64M"}, {"cpu_time", "--cpu-time", "9s"}};
+  for (const auto& [layer, option, value] : limits) {
+    TemporaryDirectory directory;
+    const std::string result = directory.path() + "/result.json";
+    const PlainRun run = Brood({"run", option, value, "--result", result, "--", "true"});
+    if (run.code == 0) {
+      EXPECT_TRUE(absl::StrContains(FileContent(result), absl::StrCat("\"", layer, "\":\"cgroup"))) << FileContent(result);
+    } else {
+      EXPECT_EQ(run.code, 125);
+      EXPECT_TRUE(absl::StrContains(run.err, "--allow-weaker " + layer)) << run.err;
+    }
+    EXPECT_EQ(Brood({"run", option, value, "--allow-weaker", layer, "--", "true"}).code, 0);
   }
-  EXPECT_EQ(Brood({"run", "--memory", "64M", "--allow-weaker", "memory", "--", "true"}).code, 0);
 }
 
 TEST(CliRunTest, TheResultNamesTheViolation) {
