@@ -11,10 +11,13 @@ namespace {
 // The kernel zeroes this page in every fork; a process number would not do, because each pid namespace counts anew.
 // madvise(2), MADV_WIPEONFORK.
 std::atomic<uint64_t>* MakePage() {
-  void* page = mmap(nullptr, static_cast<size_t>(sysconf(_SC_PAGESIZE)), PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const auto size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  void* page = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return nullptr;
-  madvise(page, static_cast<size_t>(sysconf(_SC_PAGESIZE)), MADV_WIPEONFORK);
+  if (madvise(page, size, MADV_WIPEONFORK) != 0) {  // Before Linux 4.14.
+    munmap(page, size);
+    return nullptr;
+  }
   return static_cast<std::atomic<uint64_t>*>(page);
 }
 
@@ -27,11 +30,10 @@ uint64_t ForkGeneration() {
   if (g_page == nullptr) return static_cast<uint64_t>(getpid());
   uint64_t generation = g_page->load(std::memory_order_acquire);
   if (generation != 0) return generation;
-  // First call of this process. Of several threads one wins.
-  const uint64_t next = g_last.load() + 1;
-  if (!g_page->compare_exchange_strong(generation, next)) return generation;
-  g_last.store(next);
-  return next;
+  // First call of this process. Of several threads one wins. Counted before it is seen: another thread may fork in
+  // between, and its child must not count the same number again.
+  const uint64_t next = g_last.fetch_add(1) + 1;
+  return g_page->compare_exchange_strong(generation, next) ? next : generation;
 }
 
 }  // namespace brood

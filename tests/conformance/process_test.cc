@@ -1,0 +1,291 @@
+// What CPython's multiprocessing promises of Process (Lib/test/_test_multiprocessing.py, _TestProcess), once for each
+// start method.
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "bootstrap/current_process.h"
+#include "bootstrap/finalizer.h"
+#include "gtest/gtest.h"
+#include "ipc/auth_key.h"
+#include "launcher/children.h"
+#include "launcher/context.h"
+
+namespace brood {
+namespace {
+
+// --- targets: one behaviour each ---
+
+// Of the process that runs it: name, daemon flag, place, parent's name and number, children, whether its key is ours.
+using Seen = std::tuple<std::string, bool, std::vector<uint32_t>, std::string, int64_t, size_t, bool>;
+
+Seen Look(const std::string& key) {
+  const ProcessIdentity& self = CurrentProcess();
+  const Parent* parent = ParentProcess();
+  return {self.name, self.daemon, self.numbers, parent->name(), parent->pid(), ActiveChildren().size(),
+          CurrentAuthKey().value().secret_bytes() == key};
+}
+BROOD_TARGET(Look);
+
+int Identity(int value) { return value; }
+BROOD_TARGET(Identity);
+
+void WaitForEnd(const UniqueFd& pipe) {
+  char byte;
+  while (read(pipe.get(), &byte, 1) < 0 && errno == EINTR) {
+  }
+}
+BROOD_TARGET(WaitForEnd);
+
+void Sleep() {
+  while (true) pause();
+}
+BROOD_TARGET(Sleep);
+
+bool ParentIsAlive() { return ParentProcess()->IsAlive(); }
+BROOD_TARGET(ParentIsAlive);
+
+std::vector<std::string> Descend(int method, int depth) {
+  std::vector<std::string> names = {CurrentProcess().name};
+  if (depth == 0) return names;
+  const Context context(static_cast<StartMethod>(method));
+  for (int i = 0; i < 2; ++i) {
+    const std::vector<std::string> below = context.Call(Descend, method, depth - 1).value();
+    names.insert(names.end(), below.begin(), below.end());
+  }
+  return names;
+}
+BROOD_TARGET(Descend);
+
+absl::Status StartAChild(int method) { return Context(static_cast<StartMethod>(method)).Call(Identity, 1).status(); }
+BROOD_TARGET(StartAChild);
+
+void WriteByte(const UniqueFd& pipe, char byte) { (void)!write(pipe.get(), &byte, 1); }
+BROOD_TARGET(WriteByte);
+
+// Leaves children behind that are neither joined nor destroyed before its end: the order in which all end is written
+// to `pipe`.
+void LeaveChildren(int method, const UniqueFd& pipe) {
+  const Context context(static_cast<StartMethod>(method));
+  const auto number = std::make_shared<UniqueFd>(Duplicate(pipe.get()));
+  AddFinalizer([number] { WriteByte(*number, 'b'); }, {.priority = 1});
+  AddFinalizer([number] { WriteByte(*number, 'e'); }, {.priority = -1});
+  new Process(context.Start({.daemon = true}, Sleep).value());
+  new Process(context.Start(WriteByte, pipe, 'c').value());
+}
+BROOD_TARGET(LeaveChildren);
+
+// --- the tests ---
+
+class ProcessTest : public testing::TestWithParam<StartMethod> {
+ protected:
+  // A child that runs until Release.
+  Process StartWaiting(LaunchOptions options = {}) {
+    int ends[2];
+    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    const UniqueFd reader(ends[0]);
+    writer_.reset(ends[1]);
+    return context_.Start(std::move(options), WaitForEnd, reader).value();
+  }
+  void Release() { writer_.reset(); }
+  int method() const { return static_cast<int>(GetParam()); }
+
+  const Context context_{GetParam()};
+  UniqueFd writer_;
+};
+
+INSTANTIATE_TEST_SUITE_P(StartMethods, ProcessTest, testing::Values(StartMethod::kSpawn, StartMethod::kFork),
+                         [](const auto& info) { return std::string(StartMethodName(info.param)); });
+
+size_t OpenDescriptors() {
+  size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) count += !entry.path().empty();
+  return count;
+}
+
+TEST_P(ProcessTest, TheMainProcessIsNoDaemonAndHasNoParent) {
+  EXPECT_EQ(CurrentProcess().name, "MainProcess");
+  EXPECT_FALSE(CurrentProcess().daemon);
+  EXPECT_TRUE(CurrentProcess().numbers.empty());
+  EXPECT_EQ(ParentProcess(), nullptr);
+}
+
+TEST_P(ProcessTest, ACreatedProcessIsStartedOnceAndThenJoined) {
+  const std::string key(CurrentAuthKey().value().secret_bytes());
+  Process process = context_.Create({.name = "worker", .daemon = true}, Look, key).value();
+  EXPECT_FALSE(process.IsAlive());
+  EXPECT_EQ(process.pid(), 0);
+  EXPECT_EQ(process.sentinel(), -1);
+  EXPECT_FALSE(process.exit_code().has_value());
+  EXPECT_EQ(process.Join().status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(process.Terminate().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(ActiveChildren().empty());
+
+  ASSERT_EQ(process.Start(), absl::OkStatus());
+  EXPECT_EQ(process.Start().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(process.set_daemon(false).code(), absl::StatusCode::kFailedPrecondition);
+  const absl::StatusOr<Seen> seen = process.Result<Seen>();
+  ASSERT_TRUE(seen.ok()) << seen.status();
+  const auto& [name, daemon, numbers, parent, parent_pid, children, same_key] = *seen;
+  EXPECT_EQ(name, "worker");
+  EXPECT_TRUE(daemon);
+  EXPECT_EQ(numbers.size(), 1u);
+  EXPECT_EQ(parent, "MainProcess");
+  EXPECT_EQ(parent_pid, getpid());
+  EXPECT_EQ(children, 0u);
+  EXPECT_TRUE(same_key);
+  EXPECT_EQ(process.exit_code(), 0);
+  EXPECT_FALSE(process.IsAlive());
+  EXPECT_EQ(process.Start().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_P(ProcessTest, ChildrenAreActiveFromStartToEnd) {
+  Process process = StartWaiting({.name = "waits"});
+  ASSERT_EQ(ActiveChildren().size(), 1u);
+  EXPECT_EQ(ActiveChildren()[0].name, "waits");
+  EXPECT_EQ(ActiveChildren()[0].pid, process.pid());
+  Release();
+  ASSERT_TRUE(process.Join().ok());
+  EXPECT_TRUE(ActiveChildren().empty());
+}
+
+TEST_P(ProcessTest, NamesTellTheStartMethodAndThePlaceInTheTree) {
+  const std::vector<std::string> names = context_.Call(Descend, method(), 2).value();
+  ASSERT_EQ(names.size(), 7u);
+  const std::string& first = names[0];  // "SpawnProcess-9"
+  EXPECT_EQ(first.substr(0, first.find('-')), GetParam() == StartMethod::kSpawn ? "SpawnProcess" : "ForkProcess");
+  const std::vector<std::string> expected = {first, first + ":1", first + ":1:1", first + ":1:2",
+                                             first + ":2", first + ":2:1", first + ":2:2"};
+  EXPECT_EQ(names, expected);
+}
+
+TEST_P(ProcessTest, JoinWithoutTimeLooksOnce) {
+  Process process = StartWaiting();
+  EXPECT_EQ(process.Join(absl::ZeroDuration()).status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(process.Join(-absl::Seconds(1)).status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_TRUE(process.IsAlive());
+  ASSERT_EQ(process.Terminate(), absl::OkStatus());
+  ASSERT_TRUE(process.Join().ok());
+  EXPECT_EQ(process.exit_code(), -SIGTERM);
+}
+
+TEST_P(ProcessTest, AKilledProcessHasTheSignalAsItsExitCode) {
+  Process process = context_.Start(Sleep).value();
+  ASSERT_EQ(process.Kill(), absl::OkStatus());
+  EXPECT_EQ(process.Join()->exit_code(), -SIGKILL);
+}
+
+TEST_P(ProcessTest, TheSentinelIsReadyOnceTheChildHasEndedAndStaysSo) {
+  Process process = StartWaiting();
+  pollfd sentinel = {process.sentinel(), POLLIN, 0};
+  EXPECT_EQ(poll(&sentinel, 1, 0), 0);
+  Release();
+  EXPECT_EQ(poll(&sentinel, 1, 20'000), 1);
+  ASSERT_TRUE(process.Join().ok());
+  sentinel.fd = process.sentinel();
+  EXPECT_EQ(poll(&sentinel, 1, 0), 1);
+}
+
+TEST_P(ProcessTest, ClosingARunningProcessIsAnErrorAndTwiceIsNone) {
+  Process process = StartWaiting({.name = "waits"});
+  EXPECT_EQ(process.Close().code(), absl::StatusCode::kFailedPrecondition);
+  Release();
+  ASSERT_TRUE(process.Join().ok());
+  EXPECT_EQ(process.Close(), absl::OkStatus());
+  EXPECT_EQ(process.Close(), absl::OkStatus());
+  EXPECT_EQ(process.Join().status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(process.name(), "waits");
+  Process unstarted = context_.Create(Identity, 1).value();
+  EXPECT_EQ(unstarted.Close(), absl::OkStatus());
+  EXPECT_EQ(unstarted.Start().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_P(ProcessTest, TwoThreadsThatJoinOneChildBothGetItsOutcome) {
+  const Context context(GetParam(), {.fork_with_threads = ForkWithThreads::kCallerSaysSafe});
+  for (int round = 0; round < 20; ++round) {
+    Process process = context.Start(Identity, 7).value();
+    absl::StatusOr<Outcome> first, second;
+    std::thread thread([&] { first = process.Join(); });
+    second = process.Join();
+    thread.join();
+    ASSERT_TRUE(first.ok() && second.ok()) << first.status() << second.status();
+    EXPECT_TRUE(first->ok() && second->ok());
+    EXPECT_EQ(process.Result<int>().value(), 7);
+  }
+}
+
+TEST_P(ProcessTest, AJoinedProcessHoldsNoDescriptor) {
+  std::vector<Process> joined;
+  joined.push_back(context_.Start(Identity, 0).value());
+  ASSERT_TRUE(joined[0].Join().ok());
+  (void)joined[0].sentinel();
+  const size_t before = OpenDescriptors();
+  for (int i = 0; i < 20; ++i) {
+    joined.push_back(context_.Start(Identity, i).value());
+    ASSERT_TRUE(joined.back().Join().ok());
+  }
+  EXPECT_EQ(OpenDescriptors(), before);
+}
+
+TEST_P(ProcessTest, TheResultHasItsTypeAndCanBeAskedForAgain) {
+  Process process = context_.Start(Identity, 7).value();
+  EXPECT_EQ(process.Result<int>().value(), 7);
+  EXPECT_EQ(process.Result<int>().value(), 7);
+  EXPECT_EQ(process.Result<std::string>().status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_P(ProcessTest, AProgramHasNoResult) {
+  Process process = Process::Start({.argv = {"true"}}).value();
+  EXPECT_EQ(process.Result<int>().status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_P(ProcessTest, OnlyTheProcessThatMadeAnObjectMayUseIt) {
+  Process process = StartWaiting();
+  Process unstarted = context_.Create(Identity, 1).value();
+  const pid_t pid = fork();
+  if (pid == 0) {
+    const bool refused = process.Join(absl::ZeroDuration()).status().code() == absl::StatusCode::kFailedPrecondition &&
+                         unstarted.Start().code() == absl::StatusCode::kFailedPrecondition &&
+                         ActiveChildren().empty() && !process.IsAlive();
+    _exit(refused ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(process.IsAlive());
+}
+
+TEST_P(ProcessTest, AChildSeesThatItsParentIsAlive) { EXPECT_TRUE(context_.Call(ParentIsAlive).value()); }
+
+TEST_P(ProcessTest, ADaemonMayNotHaveChildrenAndOthersMay) {
+  EXPECT_EQ(context_.Call(StartAChild, method()), absl::OkStatus());
+  LaunchOptions daemon = {.daemon = true};
+  daemon.stderr_spec = Stdio::Null();
+  EXPECT_EQ(context_.Call(daemon, StartAChild, method()).code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_P(ProcessTest, AtTheEndFinalizersRunThenDaemonsAreTerminatedAndOthersJoined) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd reader(ends[0]);
+  UniqueFd writer(ends[1]);
+  ASSERT_EQ(context_.Call(LeaveChildren, method(), writer), absl::OkStatus());
+  writer.reset();
+  std::string order;
+  char byte;
+  while (read(reader.get(), &byte, 1) == 1) order += byte;
+  // The child writes while its parent runs or ends; what matters is that the last finalizer comes after it.
+  EXPECT_EQ(order.size(), 3u) << order;
+  EXPECT_EQ(order.back(), 'e') << order;
+}
+
+}  // namespace
+}  // namespace brood
