@@ -21,19 +21,25 @@ std::atomic<uint64_t>* MakePage() {
   return static_cast<std::atomic<uint64_t>*>(page);
 }
 
-std::atomic<uint64_t>* const g_page = MakePage();
+// Made at the first call, which may come from the constructor of a static object, before ours would run.
+std::atomic<uint64_t>* Page() {
+  static std::atomic<uint64_t>* const page = MakePage();
+  return page;
+}
+
 std::atomic<uint64_t> g_last = 0;  // Survives the fork: what the parent had.
 
 }  // namespace
 
 uint64_t ForkGeneration() {
-  if (g_page == nullptr) return static_cast<uint64_t>(getpid());
-  uint64_t generation = g_page->load(std::memory_order_acquire);
+  std::atomic<uint64_t>* const page = Page();
+  if (page == nullptr) return static_cast<uint64_t>(getpid());
+  uint64_t generation = page->load(std::memory_order_acquire);
   if (generation != 0) return generation;
   // First call of this process. Of several threads one wins. Counted before it is seen: another thread may fork in
   // between, and its child must not count the same number again.
   const uint64_t next = g_last.fetch_add(1) + 1;
-  return g_page->compare_exchange_strong(generation, next) ? next : generation;
+  return page->compare_exchange_strong(generation, next) ? next : generation;
 }
 
 }  // namespace brood

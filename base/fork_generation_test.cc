@@ -8,7 +8,10 @@
 namespace brood {
 namespace {
 
+const uint64_t g_before_main = ForkGeneration();  // Perhaps before the module's own static objects.
+
 TEST(ForkGenerationTest, StaysTheSameInOneProcess) {
+  EXPECT_EQ(ForkGeneration(), g_before_main);
   EXPECT_NE(ForkGeneration(), 0u);
   EXPECT_EQ(ForkGeneration(), ForkGeneration());
 }
