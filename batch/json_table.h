@@ -87,7 +87,8 @@ class TableReader {
     for (size_t i = 0; i < value->items.size() && status_.ok(); ++i) {
       tables.push_back(Nested<Fbs>(value->items[i], absl::StrCat(object_.PathOf(name), "[", i, "]"), write));
     }
-    return builder_.CreateVector(tables);
+    // The builder must not be given the table that could not be written.
+    return status_.ok() ? builder_.CreateVector(tables) : 0;
   }
 
   Builder& builder() { return builder_; }
