@@ -75,6 +75,7 @@ absl::StatusOr<Violation> ReadViolation(const fbs::Violation& from) {
   if (from.args() == nullptr || from.args()->size() != violation.args.size()) {
     return Invalid("violation: args", "a system call has six");
   }
+  if (!IsAligned(from.args())) return Invalid("violation: args", "misaligned");
   std::copy(from.args()->begin(), from.args()->end(), violation.args.begin());
   violation.arch = View(from.arch());
   violation.tid = from.tid();
@@ -194,6 +195,7 @@ absl::StatusOr<Outcome> DecodeOutcome(std::string_view bytes) {
       }
     }
   }
+  if (!IsAligned(from->kept_groups())) return Invalid("kept_groups", "misaligned");
   if (from->kept_groups() != nullptr)
     outcome.kept_groups.assign(from->kept_groups()->begin(), from->kept_groups()->end());
   outcome.stdout_result = ReadStream(from->stdout_result());

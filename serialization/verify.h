@@ -46,6 +46,13 @@ absl::StatusOr<const Root*> Verified(std::string_view bytes, const char* identif
   return flatbuffers::GetRoot<Root>(data);
 }
 
+// True if the elements of a vector lie where their type may lie, or there are none. To be asked for elements larger than
+// four bytes: the verifier of FlatBuffers checks only that the vector's length does.
+template <typename T>
+bool IsAligned(const flatbuffers::Vector<T>* vector) {
+  return vector == nullptr || vector->size() == 0 || reinterpret_cast<uintptr_t>(vector->Data()) % alignof(T) == 0;
+}
+
 // A string of a buffer; empty if absent. Borrowed from the buffer.
 inline std::string_view View(const flatbuffers::String* text) {
   return text == nullptr ? std::string_view() : std::string_view(text->data(), text->size());
