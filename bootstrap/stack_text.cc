@@ -1,6 +1,7 @@
 #include <link.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <cstdint>
 #include <string_view>
@@ -50,6 +51,13 @@ bool IsBroods(std::string_view line) {
   return absl::StrContains(line, "brood::internal::") || absl::StartsWith(line, "std::_Function_handler<");
 }
 
+// The call that throws. It and what is further in were left out already, unless something interposes the C++ runtime as
+// AddressSanitizer does: the function that runs then is not the one whose address we know.
+bool IsThrow(std::string_view line) {
+  return absl::StartsWith(line, "__cxa_throw ") || absl::StartsWith(line, "__cxa_rethrow ") ||
+         absl::StartsWith(line, "std::rethrow_exception(");
+}
+
 std::string FrameText(void* frame) {
   char symbol[512];
   const bool known = absl::Symbolize(frame, symbol, sizeof(symbol));
@@ -71,7 +79,9 @@ std::string StackText(const ThrowSite& site) {
     if (size > kMaxText) break;
     lines.push_back(std::move(line));
   }
-  if (site.cut || lines.size() < site.count) return absl::StrCat(absl::StrJoin(lines, ""), kCut);
+  const bool cut = site.cut || lines.size() < site.count;
+  lines.erase(lines.begin(), std::find_if(lines.rbegin(), lines.rend(), IsThrow).base());
+  if (cut) return absl::StrCat(absl::StrJoin(lines, ""), kCut);
   while (!lines.empty() && IsBroods(lines.back())) lines.pop_back();
   return absl::StrJoin(lines, "");
 }
