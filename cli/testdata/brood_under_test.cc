@@ -97,7 +97,7 @@ Finished RunBrood(const std::vector<std::string>& args, std::string_view input) 
   return StartedBrood(args, input).Wait();
 }
 
-std::string Helper(std::string_view name) { return Resolved("cli/testdata/" + std::string(name)); }
+std::string Helper(std::string_view name) { return Resolved("tests/programs/bin/" + std::string(name)); }
 
 std::string TempFile(std::string_view name, std::string_view content) {
   static const auto* directory = [] {

@@ -41,7 +41,7 @@ class StartedBrood {
 
 Finished RunBrood(const std::vector<std::string>& args, std::string_view input = "");
 
-// The absolute path of a helper program of this folder, symbolic links resolved: usable as --ro SRC.
+// The absolute path of one of tests/programs, symbolic links resolved: usable as --ro SRC.
 std::string Helper(std::string_view name);
 
 // A new file with `content` in the test's own directory; gives its path.

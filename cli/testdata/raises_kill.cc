@@ -1,4 +1,0 @@
-// Ends by SIGKILL, its own.
-#include <csignal>
-
-int main() { raise(SIGKILL); }

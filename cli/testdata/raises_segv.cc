@@ -1,4 +1,0 @@
-// Ends by SIGSEGV.
-#include <csignal>
-
-int main() { raise(SIGSEGV); }
