@@ -40,7 +40,7 @@ absl::StatusOr<Message> Receive(int fd, MessageType type, absl::StatusOr<Message
                                     absl::StrCat("handle \"", handle_text, "\", parent \"", parent_text,
                                                  "\": not what a parent passes; this command line is not for people")));
   }
-  // The message that would say where the set-up pipe is may be the damaged one, so its place is fixed.
+  // The message that would say where the set-up socket is may be the damaged one, so its place is fixed.
   struct stat about = {};
   const bool from_launcher =
       fd == internal::kMessageFd && fstat(internal::kSetupFd, &about) == 0 && S_ISSOCK(about.st_mode);

@@ -25,7 +25,7 @@ namespace internal {
 
 struct ProcessState;
 
-// Until the state is gone. The first call of a process arranges that its children are ended when it ends in order:
+// Until the state is gone, once it is started: before that, whoever starts it is alone with it. The first call of a process arranges that its children are ended when it ends in order:
 // daemons by SIGTERM (and SIGKILL five seconds later), then all are waited for. Thread-safe.
 void NoteChild(const std::shared_ptr<ProcessState>& child);
 

@@ -17,7 +17,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "bootstrap/current_process.h"
-#include "launcher/children.h"
 #include "launcher/environment.h"
 #include "launcher/guardian_child.h"
 #include "launcher/launch_internal.h"
@@ -219,7 +218,6 @@ class Preparation {
     state_->guardian_fd.reset(pidfd);
     state_->captured[0] = std::move(stdio_.captured[0]);
     state_->captured[1] = std::move(stdio_.captured[1]);
-    internal::NoteChild(state_);
     return std::move(state_);
   }
 

@@ -4,6 +4,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "launcher/children.h"
 #include "launcher/launch_internal.h"
 #include "launcher/process.h"
 #include "launcher/process_state.h"
@@ -44,11 +45,16 @@ Process::Process(Process&&) noexcept = default;
 Process& Process::operator=(Process&&) noexcept = default;
 Process::~Process() = default;
 
-absl::StatusOr<Process> Process::Launch(const LaunchOptions& options) { return LaunchInternal(options, {}); }
+absl::StatusOr<Process> Process::Launch(const LaunchOptions& options) {
+  BROOD_ASSIGN_OR_RETURN(Process process, LaunchInternal(options, {}));
+  internal::NoteChild(process.state_);
+  return process;
+}
 
 absl::StatusOr<Process> Process::Start(const LaunchOptions& options) {
-  BROOD_ASSIGN_OR_RETURN(Process process, Launch(options));
+  BROOD_ASSIGN_OR_RETURN(Process process, LaunchInternal(options, {}));
   BROOD_RETURN_IF_ERROR(AwaitStarted(*process.state_));
+  internal::NoteChild(process.state_);
   return process;
 }
 
@@ -74,12 +80,11 @@ absl::Status Process::Start() {
 }
 
 absl::Status internal::AwaitFunction(Process& process, UniqueFd result, uint64_t max_result_bytes) {
-  {
-    const std::lock_guard<std::mutex> lock(process.state_->mutex);
-    process.state_->result_memory = std::move(result);
-    process.state_->max_result_bytes = max_result_bytes;
-  }
-  return AwaitStarted(*process.state_);
+  process.state_->result_memory = std::move(result);
+  process.state_->max_result_bytes = max_result_bytes;
+  BROOD_RETURN_IF_ERROR(AwaitStarted(*process.state_));
+  NoteChild(process.state_);
+  return absl::OkStatus();
 }
 
 absl::Status Process::Check(std::string_view operation) const {

@@ -72,7 +72,7 @@ absl::Status Command(ProcessState& state, GuardianCommand::Kind kind, int signal
 
 pid_t PidOf(ProcessState& state);
 
-// Waits until the target runs. Errors: that of Process::Start.
+// Waits until the target runs; nobody else may know the state yet. Errors: that of Process::Start.
 absl::Status AwaitStarted(ProcessState& state);
 
 // Frees the descriptors that only a running child needs, once nobody waits on them.

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <string>
 #include <thread>
@@ -220,6 +221,20 @@ TEST_P(ProcessTest, TwoThreadsThatJoinOneChildBothGetItsOutcome) {
     EXPECT_TRUE(first->ok() && second->ok());
     EXPECT_EQ(process.Result<int>().value(), 7);
   }
+}
+
+TEST_P(ProcessTest, AThreadThatAsksForActiveChildrenTakesNoResultAway) {
+  const Context context(GetParam(), {.fork_with_threads = ForkWithThreads::kCallerSaysSafe});
+  std::atomic<bool> done = false;
+  std::thread asks([&] {
+    while (!done) ActiveChildren();
+  });
+  for (int i = 0; i < 100; ++i) {
+    const absl::StatusOr<int> result = context.Call(Identity, i);
+    EXPECT_EQ(result.value_or(-1), i) << result.status();
+  }
+  done = true;
+  asks.join();
 }
 
 TEST_P(ProcessTest, AJoinedProcessHoldsNoDescriptor) {
