@@ -1,4 +1,5 @@
 // `brood batch` and the small commands, end to end.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,19 +27,23 @@ std::string ResultOf(const std::string& results, std::string_view id) {
 size_t LinesOf(std::string_view text) { return static_cast<size_t>(std::count(text.begin(), text.end(), '\n')); }
 
 TEST(BatchTest, JobsThatCannotRunTakeNoOtherWithThem) {
+  const std::string fifo = TempFile("fifo", "");
+  ASSERT_EQ(unlink(fifo.c_str()), 0);
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
   const std::string jobs = absl::StrCat(
       R"({"id":"first","argv":["echo","hi"]})", "\n", R"({"id":"missing","argv":["no-such-program"]})", "\n",
-      R"({"id":"stdin","argv":["cat"],"stdin":"/nowhere"})", "\n", R"({"id":"last","argv":["printf","\\377"]})", "\n");
+      R"({"id":"stdin","argv":["cat"],"stdin":"/nowhere"})", "\n", R"({"id":"fifo","argv":["cat"],"stdin":")", fifo, "\"}\n", R"({"id":"last","argv":["printf","\\377"]})", "\n");
   const Finished batch = RunBrood({"batch", "-"}, jobs);
   EXPECT_EQ(batch.exit_code, 1);
-  EXPECT_EQ(LinesOf(batch.out), 4u) << batch.out;
+  EXPECT_EQ(LinesOf(batch.out), 5u) << batch.out;
   EXPECT_TRUE(Contains(ResultOf(batch.out, "first"), R"("status":"ok")"));
   EXPECT_TRUE(Contains(ResultOf(batch.out, "first"), R"("stdout":{"text":"hi\n","bytes":3,"truncated":false})"))
       << ResultOf(batch.out, "first");
   EXPECT_TRUE(Contains(ResultOf(batch.out, "missing"), R"("setup":{"step":"exec","errno":"ENOENT")"));
   EXPECT_TRUE(Contains(ResultOf(batch.out, "stdin"), R"("status":"setup_failed")"));
+  EXPECT_TRUE(Contains(ResultOf(batch.out, "fifo"), "is a FIFO")) << ResultOf(batch.out, "fifo");
   EXPECT_TRUE(Contains(ResultOf(batch.out, "last"), R"("stdout":{"base64":"/w==","bytes":1,)"));
-  EXPECT_TRUE(Contains(batch.err, "4 jobs in ")) << batch.err;
+  EXPECT_TRUE(Contains(batch.err, "5 jobs in ")) << batch.err;
 }
 
 TEST(BatchTest, BadJobLinesRunNothing) {

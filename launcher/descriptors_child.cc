@@ -12,9 +12,9 @@ namespace {
 
 constexpr size_t kMaxKept = 1024;
 
-void CloseRange(unsigned first, unsigned last) {
+int CloseRange(unsigned first, unsigned last) {
   // Never a loop over all numbers: a descriptor limit of a billion would make it take minutes. close_range(2).
-  if (first <= last) syscall(SYS_close_range, first, last, 0);
+  return first > last || syscall(SYS_close_range, first, last, 0) == 0 ? 0 : errno;
 }
 
 // The record's own descriptors, as pointers, so that one list serves moving and keeping.
@@ -41,14 +41,21 @@ void ForEach(LaunchRecord* record, Visit visit) {
 struct Kept {
   int numbers[kMaxKept];
   size_t count = 0;
+  bool full = false;
   void Add(int fd) {
-    if (fd >= 0 && count < kMaxKept) numbers[count++] = fd;
+    if (fd < 0) return;
+    if (count == kMaxKept) {
+      full = true;
+    } else {
+      numbers[count++] = fd;
+    }
   }
+  int CloseOthers() const { return full ? E2BIG : CloseAllBut(numbers, count); }
 };
 
 }  // namespace
 
-void CloseAllBut(const int* keep, size_t count) {
+int CloseAllBut(const int* keep, size_t count) {
   unsigned next = 0;
   for (;;) {
     // The smallest kept number that is not below `next`; the lists are short.
@@ -59,10 +66,12 @@ void CloseAllBut(const int* keep, size_t count) {
       }
     }
     if (lowest == UINT_MAX) break;
-    if (lowest > next) CloseRange(next, lowest - 1);
+    if (lowest > next) {
+      if (const int error = CloseRange(next, lowest - 1); error != 0) return error;
+    }
     next = lowest + 1;
   }
-  CloseRange(next, UINT_MAX);
+  return CloseRange(next, UINT_MAX);
 }
 
 int TakeDescriptors(LaunchRecord* record) {
@@ -80,17 +89,16 @@ int TakeDescriptors(LaunchRecord* record) {
     }
     kept.Add(*fd);
   });
-  if (error == 0) CloseAllBut(kept.numbers, kept.count);
-  return error;
+  return error != 0 ? error : kept.CloseOthers();
 }
 
-void KeepInitDescriptors(const LaunchRecord& record) {
+int KeepInitDescriptors(const LaunchRecord& record) {
   Kept kept;
   for (size_t i = 0; i < record.child_fd_count; ++i) kept.Add(record.child_fds[i].source);
   kept.Add(record.init_socket);
   kept.Add(record.target.executable_fd);
   for (size_t i = 0; i < record.cgroup.count; ++i) kept.Add(record.cgroup.directories[i].tasks_fd);
-  CloseAllBut(kept.numbers, kept.count);
+  return kept.CloseOthers();
 }
 
 int PlaceChildDescriptors(const LaunchRecord& record) {
@@ -102,8 +110,7 @@ int PlaceChildDescriptors(const LaunchRecord& record) {
   }
   kept.Add(record.init_socket);
   kept.Add(record.target.executable_fd);
-  CloseAllBut(kept.numbers, kept.count);
-  return 0;
+  return kept.CloseOthers();
 }
 
 }  // namespace brood::child

@@ -12,15 +12,16 @@ namespace brood::child {
 // others, which are copies of whatever the caller had open. Returns 0 or an errno value.
 int TakeDescriptors(LaunchRecord* record);
 
-// In init: closes what is the guardian's alone.
-void KeepInitDescriptors(const LaunchRecord& record);
+// In init: closes what is the guardian's alone. Returns 0 or an errno value.
+int KeepInitDescriptors(const LaunchRecord& record);
 
 // In init: gives the child's descriptors their numbers, without close-on-exec, and closes every other number below
 // `lowest_free`. Returns 0 or an errno value.
 int PlaceChildDescriptors(const LaunchRecord& record);
 
-// Closes everything but the `count` numbers in `keep`.
-void CloseAllBut(const int* keep, size_t count);
+// Closes everything but the `count` numbers in `keep`. Returns 0 or an errno value: something may be open then that a
+// child must not have.
+int CloseAllBut(const int* keep, size_t count);
 
 }  // namespace brood::child
 

@@ -95,7 +95,7 @@ bool BecomeGuardian(LaunchRecord* record, SetupMessage* failure) {
   prctl(PR_SET_NAME, "brood-guardian", 0, 0, 0);
   if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return Fail(failure, "tree", errno, "PR_SET_CHILD_SUBREAPER");
   const int error = TakeDescriptors(record);
-  return error == 0 || Fail(failure, "descriptors", error, "move descriptors (see the limit of open files)");
+  return error == 0 || Fail(failure, "descriptors", error, "move or close descriptors (see the limit of open files)");
 }
 
 bool StartInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {

@@ -15,6 +15,7 @@
 #include "base/child_safe.h"
 #include "launcher/descriptors_child.h"
 #include "launcher/messages_child.h"
+#include "launcher/read_only_files_child.h"
 #include "launcher/target_child.h"
 #include "launcher/tree_child.h"
 #include "sandbox/mounts_child.h"
@@ -76,7 +77,7 @@ bool SetUp(const LaunchRecord& record, int* sources, SetupMessage* failure) {
   const bool mapped = (plan.namespaces & CLONE_NEWUSER) != 0;
   // Sources are opened with the caller's id; what the tree is made of must belong to the child's id, because a file
   // system refuses to create for an id that its user namespace does not know (EOVERFLOW). user_namespaces(7).
-  if (own_mounts && !OpenMountSources(plan, sources, failure)) return false;
+  if (own_mounts && !(OpenMountSources(plan, sources, failure) && OpenFilesReadOnly(record, failure))) return false;
   if (mapped && !SwitchIds(kInsideId, kInsideId, plan.drop_groups, failure)) return false;
   if (own_mounts && !BuildRoot(plan, sources, failure)) return false;
   if (!mapped && plan.switch_ids) {
@@ -95,7 +96,7 @@ bool SetUp(const LaunchRecord& record, int* sources, SetupMessage* failure) {
     if (chdir("/") != 0) return Fail(failure, "cwd", errno, "/");
   }
   const int error = PlaceChildDescriptors(record);
-  return error == 0 || Fail(failure, "descriptors", error, "place the child's descriptors");
+  return error == 0 || Fail(failure, "descriptors", error, "place or close the child's descriptors");
 }
 
 [[noreturn]] void Reap(const LaunchRecord& record, pid_t target) {
@@ -141,7 +142,7 @@ bool SetUp(const LaunchRecord& record, int* sources, SetupMessage* failure) {
 }  // namespace
 
 void RunInit(const LaunchRecord& record) {
-  KeepInitDescriptors(record);
+  const int kept = KeepInitDescriptors(record);
   prctl(PR_SET_NAME, "brood-init", 0, 0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   // /proc/1/cmdline is readable to everyone inside, whether we are dumpable or not, and would show the caller's. The copy
@@ -153,19 +154,27 @@ void RunInit(const LaunchRecord& record) {
 
   InitMessage message;
   Birth birth;
-  const bool ready = SetUp(record, sources, &message.setup);
+  const bool ready = (kept == 0 || Fail(&message.setup, "descriptors", kept, "close the guardian's descriptors")) &&
+                     SetUp(record, sources, &message.setup);
   message.time_ns = MonotonicNanoseconds();
   if (!ready || !StartTarget(record, &birth, &message.setup)) {
     message.kind = InitMessage::Kind::kFailed;
     SendMessage(record.init_socket, message, nullptr, 0);
     End();
   }
+  // The child's streams are the child's alone: a reader must see their end when the child ends.
+  const int keep[] = {record.init_socket, birth.pidfd, birth.listener};
+  if (const int error = CloseAllBut(keep, 3); error != 0) {
+    Fail(&message.setup, "descriptors", error, "close the child's descriptors in its init");
+    message.kind = InitMessage::Kind::kFailed;
+    SendMessage(record.init_socket, message, nullptr, 0);
+    EndWithTree(record);
+  }
   message.kind = InitMessage::Kind::kStarted;
   const int fds[] = {birth.pidfd, birth.listener};
   if (!SendMessage(record.init_socket, message, fds, birth.listener >= 0 ? 2 : 1)) EndWithTree(record);
-  // The child's streams are the child's alone: a reader must see their end when the child ends.
-  const int keep[] = {record.init_socket};
-  CloseAllBut(keep, 1);
+  close(birth.pidfd);
+  if (birth.listener >= 0) close(birth.listener);
   Reap(record, birth.pid);
 }
 

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <deque>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -23,6 +24,7 @@
 #include "launcher/launch_record.h"
 #include "launcher/process.h"
 #include "launcher/process_state.h"
+#include "launcher/read_only_files.h"
 #include "launcher/stdio_linux.h"
 #include "launcher/tree_child.h"
 #include "sandbox/cgroup.h"
@@ -61,7 +63,7 @@ class Preparation {
     BROOD_RETURN_IF_ERROR(PrepareLimits());
     BROOD_RETURN_IF_ERROR(PrepareStdio(options_, record_.output_limited, &stdio_));
     BROOD_RETURN_IF_ERROR(PrepareChannels());
-    PrepareDescriptors();
+    BROOD_RETURN_IF_ERROR(PrepareDescriptors());
     return Fork();
   }
 
@@ -180,16 +182,23 @@ class Preparation {
     return absl::OkStatus();
   }
 
-  void PrepareDescriptors() {
+  absl::Status PrepareDescriptors() {
     for (int i = 0; i < 3; ++i) moves_.push_back({stdio_.child[i], i});
     for (const InheritedFd& inherited : options_.inherited) moves_.push_back({inherited.fd, inherited.child_fd});
     int highest = 2;
-    for (const FdMove& move : moves_) highest = std::max(highest, move.child_fd);
+    for (FdMove& move : moves_) {
+      highest = std::max(highest, move.child_fd);
+      if (record_.plan.mount_count == 0) continue;
+      const std::string name = move.child_fd == 0 ? "stdin" : absl::StrCat("descriptor ", move.child_fd);
+      BROOD_ASSIGN_OR_RETURN(std::string path, PathToOpenReadOnly(move.source, record_.plan, name));
+      if (!path.empty()) move.read_only_path = read_only_paths_.emplace_back(std::move(path)).c_str();
+    }
     record_.lowest_free = highest + 1;
     record_.child_fds = moves_.data();
     record_.child_fd_count = moves_.size();
     record_.streams[0] = stdio_.streams[0];
     record_.streams[1] = stdio_.streams[1];
+    return absl::OkStatus();
   }
 
   absl::StatusOr<std::shared_ptr<ProcessState>> Fork() {
@@ -236,6 +245,7 @@ class Preparation {
   PreparedStdio stdio_;
   Cgroups cgroups_;
   std::vector<FdMove> moves_;
+  std::deque<std::string> read_only_paths_;  // Stable addresses for what moves_ points to.
   std::vector<UniqueFd> owned_;
 };
 

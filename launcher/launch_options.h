@@ -19,7 +19,7 @@ struct Stdio {
     kInherit,  // The caller's own stream.
     kNull,     // /dev/null.
     kFd,       // `fd`, borrowed until Start returns.
-    kPath,     // `path`: opened for reading (stdin), or created and truncated (stdout, stderr), by the caller.
+    kPath,     // `path`: opened for reading (stdin), or created and truncated (stdout, stderr), by the caller. No FIFO.
     kCapture,  // stdout and stderr only: kept in memory, see Process::TakeStdout.
     kMerge,    // stderr only: the same place as stdout.
   };

@@ -16,6 +16,7 @@ namespace brood {
 struct FdMove {
   int source = -1;
   int child_fd = -1;
+  const char* read_only_path = nullptr;  // Not null: by it the init opens the file again, see read_only_files_child.h.
 };
 
 // A stream that the guardian reads from the child and passes on.

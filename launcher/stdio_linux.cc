@@ -1,8 +1,10 @@
 #include "launcher/stdio_linux.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -27,9 +29,30 @@ absl::StatusOr<int> Open(PreparedStdio* out, const char* path, int flags) {
   return Own(out, fd);
 }
 
+// True for what has a name. A pipe of no name, as /dev/stdin may be one, is opened without waiting. fifo(7), pipe(7).
+bool IsFifo(const struct stat& status, const struct statfs& system) {
+  return S_ISFIFO(status.st_mode) && system.f_type != PIPEFS_MAGIC;
+}
+
+// Opening a FIFO waits for somebody at its other end, perhaps for ever, and no limit of the child counts yet. Without
+// waiting a child would read the end of the file before its writer came.
+absl::StatusOr<int> OpenPath(PreparedStdio* out, const std::string& path, int number) {
+  const absl::Status refused = absl::InvalidArgumentError(
+      absl::StrCat(kNames[number], ": ", path, " is a FIFO, whose opening may wait for ever; open it and give the descriptor"));
+  struct stat status;
+  struct statfs system;
+  // Looked at first, so that whoever waits at the other end does not see us come and go.
+  if (stat(path.c_str(), &status) == 0 && statfs(path.c_str(), &system) == 0 && IsFifo(status, system)) return refused;
+  const int flags = number == 0 ? O_RDONLY : O_WRONLY | O_CREAT | O_TRUNC;
+  BROOD_ASSIGN_OR_RETURN(const int fd, Open(out, path.c_str(), flags | O_NONBLOCK));
+  if (fstat(fd, &status) != 0 || fstatfs(fd, &system) != 0) return ErrnoStatus(errno, "stat", path);
+  if (IsFifo(status, system)) return refused;
+  if (fcntl(fd, F_SETFL, 0) != 0) return ErrnoStatus(errno, "fcntl", path);
+  return fd;
+}
+
 // Where a stream finally leads.
 absl::StatusOr<int> Sink(const Stdio& spec, int number, PreparedStdio* out) {
-  const int flags = number == 0 ? O_RDONLY : O_WRONLY | O_CREAT | O_TRUNC;
   switch (spec.kind) {
     case Stdio::Kind::kInherit:
       // A caller whose own stream is closed gives an empty one: the number must not fall to some other file.
@@ -41,7 +64,7 @@ absl::StatusOr<int> Sink(const Stdio& spec, int number, PreparedStdio* out) {
       if (fcntl(spec.fd, F_GETFD) < 0) return ErrnoStatus(errno, absl::StrCat(kNames[number], ": descriptor"), absl::StrCat(spec.fd));
       return spec.fd;
     case Stdio::Kind::kPath:
-      return Open(out, spec.path.c_str(), flags);
+      return OpenPath(out, spec.path, number);
     case Stdio::Kind::kCapture: {
       if (number == 0) return absl::InvalidArgumentError("stdin: cannot be captured");
       UniqueFd& memory = out->captured[number - 1];

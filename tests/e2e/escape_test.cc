@@ -10,6 +10,9 @@
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -200,6 +203,67 @@ TEST_P(EscapeTest, ADirectoryAsStdinIsNoWayOut) {
   EXPECT_TRUE(StartProgram("none", {"leaves_by_stdin"}, {.options = [&](LaunchOptions& options) {
                              options.stdin_spec = Stdio::Fd(directory.get());
                            }}).ok());
+}
+
+// A file that everybody may write, so that the child may too, whoever the caller is.
+class GivenFile {
+ public:
+  GivenFile() {
+    std::ofstream(path()) << "given\n";
+    EXPECT_EQ(chmod(path().c_str(), 0666), 0);
+  }
+  std::string path() const { return directory_.path() + "/given"; }
+  UniqueFd Open() const { return UniqueFd(open(path().c_str(), O_RDONLY | O_CLOEXEC)); }
+  void ExpectUntouched() const {
+    EXPECT_EQ(Content(Open()), "given\n");
+    struct stat status;
+    ASSERT_EQ(stat(path().c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777u, 0666u);
+  }
+
+ private:
+  TemporaryDirectory directory_;
+};
+
+TEST_P(EscapeTest, AFileForReadingIsNotOpenedAgainForWriting) {
+  const GivenFile file;
+  const UniqueFd fd = file.Open();
+  const UniqueFd path_only(open(file.path().c_str(), O_PATH | O_CLOEXEC));
+  const std::function<void(LaunchOptions&)> ways[] = {
+      [&](LaunchOptions& options) { options.stdin_spec = Stdio::Path(file.path()); },
+      [&](LaunchOptions& options) { options.stdin_spec = Stdio::Fd(fd.get()); },
+      [&](LaunchOptions& options) { options.inherited.push_back({.fd = fd.get(), .child_fd = 3}); },
+      [&](LaunchOptions& options) { options.inherited.push_back({.fd = path_only.get(), .child_fd = 3}); },
+  };
+  for (size_t i = 0; i < std::size(ways); ++i) {
+    SCOPED_TRACE(absl::StrCat("way ", i));
+    ExpectRefused({"reopens_descriptor", i < 2 ? "0" : "3"}, {.options = ways[i]});
+    file.ExpectUntouched();
+  }
+}
+
+TEST_P(EscapeTest, AFileForReadingKeepsItsOffsetAndFlags) {
+  const GivenFile file;
+  const UniqueFd fd = file.Open();
+  ASSERT_EQ(lseek(fd.get(), 2, SEEK_SET), 2);
+  ASSERT_EQ(fcntl(fd.get(), F_SETFL, O_NONBLOCK), 0);
+  const Ended run = RunProgram("default", {"does_nothing"}, {.options = [&](LaunchOptions& options) {
+                                 options.argv = {"sh", "-c", "cat /proc/self/fdinfo/0; cat"};
+                                 options.stdin_spec = Stdio::Fd(fd.get());
+                               }});
+  EXPECT_TRUE(absl::StrContains(run.out, "pos:\t2\nflags:\t0104000\n")) << run.Text();
+  EXPECT_TRUE(absl::EndsWith(run.out, "\nven\n")) << run.Text();
+}
+
+TEST_P(EscapeTest, AFileForReadingThatCannotBeProtectedIsRefused) {
+  const GivenFile file;
+  const UniqueFd fd = file.Open();
+  ASSERT_EQ(unlink(file.path().c_str()), 0);
+  const absl::StatusOr<Process> process =
+      StartProgram(GetParam(), {"reopens_descriptor", "0"},
+                   {.options = [&](LaunchOptions& options) { options.stdin_spec = Stdio::Fd(fd.get()); }});
+  EXPECT_EQ(process.status().code(), absl::StatusCode::kFailedPrecondition) << process.status();
+  EXPECT_TRUE(absl::StrContains(process.status().message(), "stdin: ")) << process.status();
 }
 
 TEST_P(EscapeTest, MountsAreRefused) {
