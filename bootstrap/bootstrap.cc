@@ -22,6 +22,7 @@ namespace brood {
 namespace {
 
 std::atomic<bool> g_called = false;
+void (*g_server_main)(int socket) = nullptr;
 uint64_t g_main = 0;  // The process that called it; a fork has copies of its exit handlers.
 
 template <typename Message>
@@ -44,7 +45,29 @@ absl::StatusOr<Message> Receive(int fd, MessageType type, absl::StatusOr<Message
   struct stat about = {};
   const bool from_launcher =
       fd == internal::kMessageFd && fstat(internal::kSetupFd, &about) == 0 && S_ISSOCK(about.st_mode);
-  const int setup_fd = from_launcher ? internal::kSetupFd : -1;
+  internal::RunMessage(fd, from_launcher ? internal::kSetupFd : -1);
+}
+
+[[noreturn]] void RunServer(int argc, char** argv) {
+  int socket = -1;
+  if (argc != 3 || !absl::SimpleAtoi(argv[2], &socket) || socket < 3 || fcntl(socket, F_GETFD) < 0) {
+    internal::FailBootstrap(-1, absl::InvalidArgumentError(absl::StrCat(
+                                    internal::kServerFlag, " takes a socket; this command line is not for people")));
+  }
+  if (g_server_main == nullptr) {
+    internal::FailBootstrap(-1, absl::UnimplementedError("this program is not linked with brood's launcher, and cannot be a "
+                                                         "forkserver"));
+  }
+  fcntl(socket, F_SETFD, FD_CLOEXEC);
+  g_server_main(socket);
+  _exit(internal::kBootstrapFailedCode);
+}
+
+}  // namespace
+
+void internal::SetServerMain(void (*main)(int socket)) { g_server_main = main; }
+
+void internal::RunMessage(int fd, int setup_fd) noexcept {
   absl::StatusOr<PreparationData> preparation = Receive(fd, MessageType::kPreparationData, DecodePreparationData);
   if (!preparation.ok()) internal::FailBootstrap(setup_fd, preparation.status());
   absl::StatusOr<ProcessData> process = Receive(fd, MessageType::kProcessData, DecodeProcessData);
@@ -52,8 +75,6 @@ absl::StatusOr<Message> Receive(int fd, MessageType type, absl::StatusOr<Message
   close(fd);
   internal::RunChild(*preparation, *std::move(process));
 }
-
-}  // namespace
 
 void Bootstrap(int argc, char** argv) {
   // In a spawned child too: its target may start children of its own.
@@ -66,6 +87,7 @@ void Bootstrap(int argc, char** argv) {
     }
     RunSpawned(argv[2], argv[3]);
   }
+  if (argc >= 2 && std::string_view(argv[1]) == internal::kServerFlag) RunServer(argc, argv);
   g_main = ForkGeneration();
   // As at the end of a target: finalizers run, and children that are still there are ended in order. atexit(3).
   std::atexit([] {

@@ -20,6 +20,7 @@ void Bootstrap(int argc, char** argv);
 namespace internal {
 
 inline constexpr char kBootstrapFlag[] = "--brood-bootstrap";
+inline constexpr char kServerFlag[] = "--brood-forkserver";  // ARGV0 --brood-forkserver SOCKET
 
 // Where a child finds what its parent gave it; above these are the handles of the user.
 inline constexpr int kMessageFd = 3;
@@ -28,6 +29,12 @@ inline constexpr int kResultFd = 5;
 
 // Whether Bootstrap was called: else a spawned child would be a second main program.
 bool BootstrapWasCalled();
+
+// What Bootstrap does where the command line has kServerFlag. Set by the forkserver; `main` must not return.
+void SetServerMain(void (*main)(int socket));
+
+// Reads from `message_fd` what the parent has put there, and runs it. Noexcept: as RunChild.
+[[noreturn]] void RunMessage(int message_fd, int setup_fd) noexcept;
 
 }  // namespace internal
 }  // namespace brood

@@ -53,6 +53,8 @@ INSTANTIATE_TEST_SUITE_P(StartMethods, ArgumentConnectionsTest,
                                          Case{"fork", StartMethod::kFork, BuiltinPolicy("none").value()},
                                          Case{"spawn_default", StartMethod::kSpawn, BuiltinPolicy("default").value()},
                                          Case{"spawn_strict", StartMethod::kSpawn, StrictWithConnections()},
+                                         Case{"forkserver", StartMethod::kForkServer, BuiltinPolicy("none").value()},
+                                         Case{"forkserver_strict", StartMethod::kForkServer, StrictWithConnections()},
                                          Case{"fork_strict", StartMethod::kFork, StrictWithConnections()}),
                          [](const auto& info) { return info.param.name; });
 

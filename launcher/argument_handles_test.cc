@@ -32,7 +32,7 @@ class ArgumentHandlesTest : public testing::TestWithParam<StartMethod> {
   const Context context_{GetParam()};
 };
 
-INSTANTIATE_TEST_SUITE_P(StartMethods, ArgumentHandlesTest, testing::Values(StartMethod::kSpawn, StartMethod::kFork),
+INSTANTIATE_TEST_SUITE_P(StartMethods, ArgumentHandlesTest, testing::Values(StartMethod::kSpawn, StartMethod::kFork, StartMethod::kForkServer),
                          [](const auto& info) { return std::string(StartMethodName(info.param)); });
 
 TEST_P(ArgumentHandlesTest, ManyDescriptorsReachTheTargetInOrder) {

@@ -10,7 +10,7 @@
 //     absl::StatusOr<brood::Process> process = context.Start({.policy = strict}, Square, 7);
 //   }
 //
-// Arguments are checked at compile time, copied to the child, and released when the child runs. Both start methods give
+// Arguments are checked at compile time, copied to the child, and released when the child runs. All start methods give
 // the same results; a forked child also sees the parent's memory as it was at the fork.
 //
 // Immutable, so that any thread may use it, but see StartMethod::kFork. Never throws, never logs.

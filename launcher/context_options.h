@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
+
 namespace brood {
 
 // What a fork does when this process has more than one thread. Another thread may hold any lock at that moment, and
@@ -16,7 +18,7 @@ enum class ForkWithThreads {
 };
 
 struct ContextOptions {
-  // Spawn: the program that holds the targets and calls Bootstrap. Empty: this one. With another one, targets are
+  // Spawn, forkserver: the program that holds the targets and calls Bootstrap. Empty: this one. With another one, targets are
   // started by name, and are looked up in the child only.
   std::string executable;
   ForkWithThreads fork_with_threads = ForkWithThreads::kRefuse;
@@ -24,6 +26,11 @@ struct ContextOptions {
   uint64_t max_result_bytes = uint64_t{64} << 20;    // More is an error of the child's. At most 64 MiB.
   int log_level = 0;                                 // Handed to the child.
   std::vector<std::string> plugin_path;              // Likewise: where plugins are looked for.
+
+  // Forkserver: names of targets without arguments, which the server runs in this order before it forks the first child.
+  // What they leave in memory, all children find. They must leave no thread running. What they print is the user's.
+  std::vector<std::string> preload;
+  absl::Duration preload_timeout = absl::Minutes(5);  // For the start of the server. A longer one is an error.
 };
 
 }  // namespace brood

@@ -186,7 +186,7 @@ class ContextTest : public testing::TestWithParam<StartMethod> {
   const Context context_{GetParam()};
 };
 
-INSTANTIATE_TEST_SUITE_P(StartMethods, ContextTest, testing::Values(StartMethod::kSpawn, StartMethod::kFork),
+INSTANTIATE_TEST_SUITE_P(StartMethods, ContextTest, testing::Values(StartMethod::kSpawn, StartMethod::kFork, StartMethod::kForkServer),
                          [](const auto& info) { return std::string(StartMethodName(info.param)); });
 
 TEST_P(ContextTest, ValuesOfEveryKindCrossBothWays) {

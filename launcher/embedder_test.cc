@@ -78,7 +78,7 @@ std::string EachKindEndsWithSeven() {
   absl::StatusOr<Process> program = Process::Start({.argv = {"sh", "-c", "exit 7"}});
   if (!program.ok()) return absl::StrCat("program: ", program.status().ToString());
   if (const std::string said = Expect(program->Join(absl::Seconds(20)), 7); !said.empty()) return "program: " + said;
-  for (const StartMethod method : {StartMethod::kSpawn, StartMethod::kFork}) {
+  for (const StartMethod method : {StartMethod::kSpawn, StartMethod::kFork, StartMethod::kForkServer}) {
     absl::StatusOr<Process> function = Context(method).Start(Leave, 7);
     const std::string name(StartMethodName(method));
     if (!function.ok()) return absl::StrCat(name, ": ", function.status().ToString());
@@ -179,8 +179,11 @@ TEST(EmbedderTest, RunningOutOfDescriptorsIsResourceExhausted) {
               getrlimit(RLIMIT_NOFILE, &before);
               int refused = 0;
               int started = 0;
+              // The forkserver is there from its first start on.
+              if (absl::Status warm = Context(StartMethod::kForkServer).Call(Square, 7).status(); !warm.ok()) return warm.ToString();
+              const StartMethod methods[] = {StartMethod::kSpawn, StartMethod::kFork, StartMethod::kForkServer};
               for (int room = 0; room < 30; ++room) {
-                for (const int kind : {0, 1, 2}) {
+                for (const int kind : {0, 1, 2, 3}) {
                   LaunchOptions options;
                   options.argv = {"true"};
                   options.stdout_spec = Stdio::Capture();
@@ -193,7 +196,7 @@ TEST(EmbedderTest, RunningOutOfDescriptorsIsResourceExhausted) {
                     absl::StatusOr<Process> process =
                         kind == 0
                             ? Process::Start(options)
-                            : Context(kind == 1 ? StartMethod::kSpawn : StartMethod::kFork).Start(options, Square, 7);
+                            : Context(methods[kind - 1]).Start(options, Square, 7);
                     if (process.ok()) {
                       ++started;
                       if (const std::string said = Expect(process->Join(absl::Seconds(20)), 0); !said.empty())
@@ -240,16 +243,19 @@ TEST(EmbedderTest, RunningOutOfProcessesIsResourceExhausted) {
 }
 
 TEST(EmbedderTest, MayStartFromManyThreadsAtOnce) {
+  const Context serving(StartMethod::kForkServer);
+  ASSERT_EQ(serving.Call(Square, 7).value(), 49);  // The server holds two descriptors of this process from then on.
   const int before = OpenDescriptors();
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i) {
-    threads.emplace_back([i] {
+    threads.emplace_back([i, &serving] {
       const Context spawning(StartMethod::kSpawn);
       const Context forking(StartMethod::kFork, {.fork_with_threads = ForkWithThreads::kCallerSaysSafe});
       for (int j = 0; j < 5; ++j) {
         const int number = 10 * i + j;
         EXPECT_EQ(spawning.Call(Square, number).value(), number * number);
         EXPECT_EQ(forking.Call(Square, number).value(), number * number);
+        EXPECT_EQ(serving.Call(Square, number).value(), number * number);
         absl::StatusOr<Process> process = Process::Start({.argv = {"sh", "-c", "exit " + std::to_string(number)}});
         ASSERT_TRUE(process.ok()) << process.status();
         EXPECT_EQ(process->Join(absl::Seconds(60)).value().exit_code(), number);
@@ -411,6 +417,10 @@ TEST(EmbedderTest, ItsOwnStateIsUntouched) {
                 absl::StrAppend(&text, " ", file_mask, " ", getcwd(cwd, sizeof(cwd)), " ", OpenDescriptors());
                 return text;
               };
+              // A forkserver stays: it is there from the first start on.
+              if (absl::Status started = Context(StartMethod::kForkServer).Call(Square, 7).status(); !started.ok()) {
+                return started.ToString();
+              }
               const std::string before = state();
               if (const std::string said = EachKindEndsWithSeven(); !said.empty()) return said;
               Process::Start({.argv = {"/nonexistent"}}).IgnoreError();

@@ -20,6 +20,7 @@
 #include "launcher/child_message.h"
 #include "launcher/function_start.h"
 #include "launcher/launch_internal.h"
+#include "launcher/served_start.h"
 #include "serialization/framing.h"
 
 namespace brood::internal {
@@ -30,6 +31,12 @@ void FlushUnlessLocked(FILE* stream) {
   if (ftrylockfile(stream) != 0) return;
   fflush_unlocked(stream);
   funlockfile(stream);
+}
+
+absl::StatusOr<UniqueFd> ChildMessage(const PreparationData& preparation, const ProcessData& process) {
+  std::string message = FrameMessage(MessageType::kPreparationData, EncodePreparationData(preparation));
+  message += FrameMessage(MessageType::kProcessData, EncodeProcessData(process));
+  return PrefilledMessage(message);
 }
 
 absl::StatusOr<Process> Spawn(const ContextOptions& context, LaunchOptions options, const PreparationData& preparation,
@@ -45,9 +52,7 @@ absl::StatusOr<Process> Spawn(const ContextOptions& context, LaunchOptions optio
   const std::string path = context.executable.empty() ? "/proc/self/exe" : context.executable;
   const UniqueFd executable(open(path.c_str(), O_PATH | O_CLOEXEC));
   if (!executable.valid()) return ErrnoStatus(errno, "open executable", path);
-  std::string message = FrameMessage(MessageType::kPreparationData, EncodePreparationData(preparation));
-  message += FrameMessage(MessageType::kProcessData, EncodeProcessData(process));
-  BROOD_ASSIGN_OR_RETURN(const UniqueFd handle, PrefilledMessage(message));
+  BROOD_ASSIGN_OR_RETURN(const UniqueFd handle, ChildMessage(preparation, process));
   options.inherited.push_back({.fd = handle.get(), .child_fd = kMessageFd});
   options.argv = {options.name, kBootstrapFlag, absl::StrCat(kMessageFd), absl::StrCat(getpid())};
   LaunchTarget target;
@@ -55,6 +60,17 @@ absl::StatusOr<Process> Spawn(const ContextOptions& context, LaunchOptions optio
   target.executable_fd = executable.get();
   target.setup_child_fd = kSetupFd;
   return LaunchInternal(options, target);
+}
+
+absl::StatusOr<Process> Serve(const ContextOptions& context, LaunchOptions options, const PreparationData& preparation,
+                              const ProcessData& process) {
+  BROOD_ASSIGN_OR_RETURN(const ServedStart served, ServedStart::Prepare(context));
+  BROOD_ASSIGN_OR_RETURN(const UniqueFd handle, ChildMessage(preparation, process));
+  options.inherited.push_back({.fd = handle.get(), .child_fd = kMessageFd});
+  LaunchTarget target;
+  target.kind = LaunchTarget::Kind::kFunction;
+  target.setup_child_fd = kSetupFd;
+  return LaunchInternal(options, target, [&](const LaunchRecord& record) { return served.Launch(record); });
 }
 
 struct ForkedChild {
@@ -180,9 +196,10 @@ absl::StatusOr<Process> FunctionStart::operator()(const LaunchOptions& options) 
   BROOD_RETURN_IF_ERROR(PassHandles(handles, launch, process));
   for (const InheritedFd& inherited : launch.inherited) process.handles.emplace_back(inherited.child_fd, "inherited");
 
-  absl::StatusOr<Process> child = absl::UnimplementedError("start method forkserver: not there yet; use spawn or fork");
+  absl::StatusOr<Process> child = absl::InternalError("unknown start method");
   if (method == StartMethod::kSpawn) child = Spawn(context, std::move(launch), preparation, process);
   if (method == StartMethod::kFork) child = Fork(context, launch, preparation, process);
+  if (method == StartMethod::kForkServer) child = Serve(context, std::move(launch), preparation, process);
   if (!child.ok()) return child;
   BROOD_RETURN_IF_ERROR(AwaitFunction(*child, std::move(result), context.max_result_bytes));
   return child;

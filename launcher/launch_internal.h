@@ -4,16 +4,22 @@
 #define BROOD_LAUNCHER_LAUNCH_INTERNAL_H_
 
 #include <cstdint>
+#include <functional>
 
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
 #include "launcher/launch_options.h"
+#include "launcher/launch_record.h"
 #include "launcher/launch_target.h"
 #include "launcher/process.h"
 
 namespace brood {
-// As Process::Launch, for any target.
-absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const internal::LaunchTarget& target);
+// Has somebody else fork the guardian, from a copy of the record. Its target is a function.
+using ForkElsewhere = std::function<absl::Status(const LaunchRecord& record)>;
+
+// As Process::Launch, for any target. Without `fork` the guardian is a fork of this process.
+absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const internal::LaunchTarget& target,
+                                       const ForkElsewhere& fork = nullptr);
 
 namespace internal {
 

@@ -50,7 +50,8 @@ uint64_t Nanoseconds(const std::optional<absl::Duration>& duration) {
 // One launch being prepared. Lives until the guardian has its copy of everything.
 class Preparation {
  public:
-  Preparation(const LaunchOptions& options, const LaunchTarget& target) : options_(options), target_(target) {}
+  Preparation(const LaunchOptions& options, const LaunchTarget& target, const brood::ForkElsewhere& fork)
+      : options_(options), target_(target), fork_elsewhere_(fork) {}
 
   absl::StatusOr<std::shared_ptr<ProcessState>> Launch() {
     BROOD_RETURN_IF_ERROR(Check());
@@ -64,7 +65,7 @@ class Preparation {
     BROOD_RETURN_IF_ERROR(PrepareStdio(options_, record_.output_limited, &stdio_));
     BROOD_RETURN_IF_ERROR(PrepareChannels());
     BROOD_RETURN_IF_ERROR(PrepareDescriptors());
-    return Fork();
+    return fork_elsewhere_ != nullptr ? ForkElsewhere() : Fork();
   }
 
  private:
@@ -222,8 +223,19 @@ class Preparation {
     if (pid > 0 && pidfd < 0) pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (pid < 0) return ErrnoStatus(error, "fork", "the guardian", "see the limits of processes and memory");
+    return Born(pid, pidfd);
+  }
+
+  absl::StatusOr<std::shared_ptr<ProcessState>> ForkElsewhere() {
+    state_->start = absl::Now();
+    state_->served = true;
+    BROOD_RETURN_IF_ERROR(fork_elsewhere_(record_));
+    return Born(0, -1);
+  }
+
+  std::shared_ptr<ProcessState> Born(pid_t guardian, int pidfd) {
     state_->cgroups = cgroups_.Release();
-    state_->guardian = pid;
+    state_->guardian = guardian;
     state_->guardian_fd.reset(pidfd);
     state_->captured[0] = std::move(stdio_.captured[0]);
     state_->captured[1] = std::move(stdio_.captured[1]);
@@ -237,6 +249,7 @@ class Preparation {
 
   const LaunchOptions& options_;
   const LaunchTarget& target_;
+  const brood::ForkElsewhere& fork_elsewhere_;
   std::shared_ptr<ProcessState> state_;
   LaunchRecord record_;
   std::vector<std::string> environment_, argv_, candidates_;
@@ -251,8 +264,9 @@ class Preparation {
 
 }  // namespace
 
-absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const internal::LaunchTarget& target) {
-  Preparation preparation(options, target);
+absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const internal::LaunchTarget& target,
+                                       const ForkElsewhere& fork) {
+  Preparation preparation(options, target, fork);
   BROOD_ASSIGN_OR_RETURN(std::shared_ptr<ProcessState> state, preparation.Launch());
   return Process(std::move(state));
 }

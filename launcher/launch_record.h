@@ -36,6 +36,7 @@ struct LaunchRecord {
   const char* cwd = nullptr;  // Null: "/" where there is an own root, else unchanged.
   bool cwd_required = false;
   bool wait_for_tree = false;
+  bool served = false;         // The guardian is not the caller's child, and sends it a pidfd of itself.
   char* wipe_begin = nullptr;  // The init overwrites this part of its memory: the caller's argv and environment.
   char* wipe_end = nullptr;
 

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,7 @@
 namespace brood {
 
 class Process;
+struct LaunchRecord;
 
 namespace internal {
 struct ProcessState;
@@ -121,7 +123,8 @@ class Process {  // Move-only. Destroying a running one kills its tree and reaps
  private:
   friend class Context;
   friend absl::Status internal::AwaitFunction(Process&, UniqueFd, uint64_t);
-  friend absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const internal::LaunchTarget& target);
+  friend absl::StatusOr<Process> LaunchInternal(const LaunchOptions&, const internal::LaunchTarget&,
+                                                const std::function<absl::Status(const LaunchRecord&)>&);
   explicit Process(std::shared_ptr<internal::ProcessState> state);
   explicit Process(internal::Unstarted unstarted);
   absl::Status Check(std::string_view operation) const;

@@ -46,10 +46,11 @@ void Note(ProcessState& state, const GuardianReport& report) {
 void ReadNotes(ProcessState& state) {
   GuardianReport report;
   while (state.control.valid()) {
-    int init_fd = -1;
+    int fds[2] = {-1, -1};
     int count = 0;
-    const ssize_t n = child::ReceiveRecord(state.control.get(), &report, sizeof(report), &init_fd, 1, &count, MSG_DONTWAIT);
-    if (count > 0) state.init_fd.reset(init_fd);
+    const ssize_t n = child::ReceiveRecord(state.control.get(), &report, sizeof(report), fds, 2, &count, MSG_DONTWAIT);
+    if (count > 0) state.init_fd.reset(fds[0]);
+    if (count > 1) state.guardian_fd.reset(fds[1]);
     if (n != static_cast<ssize_t>(sizeof(report)) || report.magic != kReportMagic) return;
     Note(state, report);
   }
@@ -61,6 +62,11 @@ void ReapGuardian(ProcessState& state) {
   // children, or ignores SIGCHLD, takes nothing from us: the outcome came through the pipe. By pidfd, because then the
   // number may belong to another child of the embedder's already. wait(2).
   siginfo_t info{};
+  if (state.served) {
+    if (state.guardian_fd.valid()) WaitReadable(state.guardian_fd.get(), -1, absl::InfiniteDuration());
+    state.guardian = -1;
+    return;
+  }
   while (waitid(P_PIDFD, static_cast<id_t>(state.guardian_fd.get()), &info, WEXITED | __WALL) < 0 && errno == EINTR) {
   }
   state.guardian = -1;
@@ -175,6 +181,9 @@ absl::Status AwaitStarted(ProcessState& state) {
     }
     if (HasEnded(state, absl::ZeroDuration())) {
       if (const auto* failed = std::get_if<SetupFailed>(&state.outcome->ending)) return SetupStatus(*failed);
+      if (state.served && std::holds_alternative<Lost>(state.outcome->ending)) {
+        return absl::UnavailableError("the forkserver, or the guardian that it forked, ended before the child ran; start it again");
+      }
       return absl::OkStatus();  // It ended before it was seen to start; the outcome says how.
     }
   }

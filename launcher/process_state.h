@@ -39,7 +39,8 @@ struct ProcessState {
   // Guards what follows. Not held while waiting.
   std::mutex mutex;
   int waiting = 0;          // Threads that poll the sentinel now, so that its number must not pass to another file.
-  pid_t guardian = -1;      // -1 once it is reaped.
+  pid_t guardian = -1;      // -1 once it is reaped; 0 where that is the forkserver's task.
+  bool served = false;
   UniqueFd guardian_fd;     // Its pidfd.
   UniqueFd control;         // Our end of the guardian's socket; closing it ends the child.
   UniqueFd init_fd;         // pidfd of the child's init, once it has started; for the case that the guardian is killed.

@@ -99,7 +99,7 @@ class SharedObjectsTest : public testing::TestWithParam<std::tuple<StartMethod, 
 };
 
 INSTANTIATE_TEST_SUITE_P(All, SharedObjectsTest,
-                         testing::Combine(testing::Values(StartMethod::kSpawn, StartMethod::kFork),
+                         testing::Combine(testing::Values(StartMethod::kSpawn, StartMethod::kFork, StartMethod::kForkServer),
                                           testing::Values("none", "default", "strict")),
                          [](const auto& info) {
                            return std::string(StartMethodName(std::get<0>(info.param))) + "_" + std::get<1>(info.param);

@@ -201,7 +201,7 @@ int Seven() { return 7; }
 BROOD_TARGET(Seven);
 BROOD_TARGET(Nested);
 absl::Status Nested(int depth) {
-  for (const StartMethod method : {StartMethod::kSpawn, StartMethod::kFork}) {
+  for (const StartMethod method : {StartMethod::kSpawn, StartMethod::kFork, StartMethod::kForkServer}) {
     const Context context(method);
     if (depth > 0) {
       if (absl::Status status = context.Call(Nested, depth - 1); !status.ok()) return status;
@@ -249,7 +249,7 @@ class TargetEndTest : public testing::TestWithParam<StartMethod> {
   const Context context_{GetParam()};
 };
 
-INSTANTIATE_TEST_SUITE_P(StartMethods, TargetEndTest, testing::Values(StartMethod::kSpawn, StartMethod::kFork),
+INSTANTIATE_TEST_SUITE_P(StartMethods, TargetEndTest, testing::Values(StartMethod::kSpawn, StartMethod::kFork, StartMethod::kForkServer),
                          [](const auto& info) { return std::string(StartMethodName(info.param)); });
 
 TEST_P(TargetEndTest, AnUncaughtExceptionUnwindsAndShowsWhereItWasThrown) {

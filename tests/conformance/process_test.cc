@@ -9,6 +9,7 @@
 #include <atomic>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -103,7 +104,7 @@ class ProcessTest : public testing::TestWithParam<StartMethod> {
   UniqueFd writer_;
 };
 
-INSTANTIATE_TEST_SUITE_P(StartMethods, ProcessTest, testing::Values(StartMethod::kSpawn, StartMethod::kFork),
+INSTANTIATE_TEST_SUITE_P(StartMethods, ProcessTest, testing::Values(StartMethod::kSpawn, StartMethod::kFork, StartMethod::kForkServer),
                          [](const auto& info) { return std::string(StartMethodName(info.param)); });
 
 size_t OpenDescriptors() {
@@ -162,7 +163,8 @@ TEST_P(ProcessTest, NamesTellTheStartMethodAndThePlaceInTheTree) {
   const std::vector<std::string> names = context_.Call(Descend, method(), 2).value();
   ASSERT_EQ(names.size(), 7u);
   const std::string& first = names[0];  // "SpawnProcess-9"
-  EXPECT_EQ(first.substr(0, first.find('-')), GetParam() == StartMethod::kSpawn ? "SpawnProcess" : "ForkProcess");
+  const std::string_view types[] = {"SpawnProcess", "ForkProcess", "ForkServerProcess"};
+  EXPECT_EQ(first.substr(0, first.find('-')), types[method()]);
   const std::vector<std::string> expected = {first, first + ":1", first + ":1:1", first + ":1:2",
                                              first + ":2", first + ":2:1", first + ":2:2"};
   EXPECT_EQ(names, expected);

@@ -1,0 +1,201 @@
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <list>
+
+#include "absl/strings/str_cat.h"
+#include "base/fork_generation.h"
+#include "base/status.h"
+#include "bootstrap/bootstrap.h"
+#include "forkserver/client.h"
+#include "forkserver/request.h"
+#include "forkserver/server.h"
+#include "forkserver/server_birth_child.h"
+#include "ipc/deadline.h"
+#include "serialization/messages.h"
+
+extern char** environ;
+
+namespace brood::internal {
+namespace {
+
+constexpr size_t kMaxServers = 16;
+
+struct Servers {
+  const uint64_t generation = ForkGeneration();
+  std::mutex mutex;  // Guards what follows; not held while a server starts.
+  std::list<std::pair<std::string, std::shared_ptr<ForkServer>>> all;  // The latest used first.
+};
+
+// As in launcher/children.cc: a fork has none yet, and its copy of the lock may be held by a thread that it lacks.
+Servers& Mine() {
+  static std::atomic<Servers*> current = new Servers;
+  Servers* mine = current.load();
+  while (mine->generation != ForkGeneration()) {
+    auto* fresh = new Servers;
+    if (current.compare_exchange_strong(mine, fresh)) return *fresh;
+    delete fresh;
+  }
+  return *mine;
+}
+
+// In which each text has its length, so that no two lists give the same.
+std::string KeyOf(const ForkServerOptions& options, std::string_view fingerprint) {
+  std::string key = absl::StrCat(options.executable.size(), ":", options.executable, options.log_level);
+  for (const auto* list : {&options.preload, &options.plugin_path}) {
+    absl::StrAppend(&key, "|", list->size());
+    for (const std::string& text : *list) absl::StrAppend(&key, ",", text.size(), ":", text);
+  }
+  return absl::StrCat(key, "|", fingerprint);
+}
+
+// A caller that has closed a stream of its own must not find ours there, which stay.
+absl::Status AboveStreams(UniqueFd& fd) {
+  if (fd.get() > 2) return absl::OkStatus();
+  fd = Duplicate(fd.get());
+  return fd.valid() ? absl::OkStatus() : ErrnoStatus(errno, "duplicate a descriptor");
+}
+
+}  // namespace
+
+ForkServer::Running::~Running() {
+  // Forks of this process may hold copies of our end.
+  shutdown(socket.get(), SHUT_RDWR);
+}
+
+absl::StatusOr<std::shared_ptr<ForkServer::Running>> ForkServer::Bear() const {
+  if (options_.executable.empty() && !BootstrapWasCalled()) {
+    return absl::FailedPreconditionError(
+        "forkserver: this program has not finished its own start; call brood::Bootstrap(argc, argv) first in main, and start "
+        "processes after it");
+  }
+  if (options_.executable.find('\0') != std::string::npos) {
+    return absl::InvalidArgumentError("executable: contains a zero byte");
+  }
+  const std::string path = options_.executable.empty() ? "/proc/self/exe" : options_.executable;
+  const UniqueFd executable(open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (!executable.valid()) return ErrnoStatus(errno, "open executable", path);
+  const UniqueFd owner(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  if (!owner.valid()) return ErrnoStatus(errno, "pidfd_open");
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
+  auto running = std::make_shared<Running>();
+  running->socket.reset(pair[0]);
+  const UniqueFd theirs(pair[1]);
+  BROOD_RETURN_IF_ERROR(AboveStreams(running->socket));
+
+  const std::string socket_number = absl::StrCat(child::kServerSocket);
+  const std::string name = options_.executable.empty() ? program_invocation_name : options_.executable;
+  const char* const argv[] = {name.c_str(), kServerFlag, socket_number.c_str(), nullptr};
+  child::ServerBirth birth;
+  birth.executable = executable.get();
+  birth.socket = theirs.get();
+  birth.argv = argv;
+  birth.envp = environ;
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  child::BearServer(&birth);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  running->pidfd.reset(birth.pidfd);
+  if (birth.pidfd >= 0) BROOD_RETURN_IF_ERROR(AboveStreams(running->pidfd));
+  if (birth.step != nullptr) {
+    return ErrnoStatus(birth.error, absl::StrCat("start the forkserver: ", birth.step), path);
+  }
+  PreparationData preparation;
+  preparation.start_method = StartMethod::kForkServer;
+  preparation.preload = options_.preload;
+  preparation.plugin_path = options_.plugin_path;
+  preparation.log_level = options_.log_level;
+  BROOD_RETURN_IF_ERROR(SendRequest(running->socket.get(), EncodePreparationData(preparation), {owner.get()}));
+  return running;
+}
+
+absl::Status ForkServer::AwaitReady(const Running& running) const {
+  const Deadline deadline(options_.patience);
+  std::string preloading;
+  for (;;) {
+    pollfd polls[] = {{running.socket.get(), POLLIN, 0}};
+    const int ready = ppoll(polls, 1, deadline.ToTimespec().get(), nullptr);
+    const std::string where = preloading.empty() ? "forkserver" : absl::StrCat("forkserver: preload ", preloading);
+    if (ready == 0 && deadline.passed()) {
+      syscall(SYS_pidfd_send_signal, running.pidfd.get(), SIGKILL, nullptr, 0);
+      return absl::DeadlineExceededError(absl::StrCat(where, ": not ready after ", absl::FormatDuration(options_.patience),
+                                                      "; see preload_timeout"));
+    }
+    if (ready < 0 && errno != EINTR) return ErrnoStatus(errno, "poll", "the forkserver");
+    if (ready <= 0) continue;
+    ServerNote note;
+    const ssize_t n = recv(running.socket.get(), &note, sizeof(note), 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n != static_cast<ssize_t>(sizeof(note)) || note.magic != ServerNote().magic) {
+      return absl::FailedPreconditionError(
+          preloading.empty() ? "forkserver: the server ended before it was ready (is brood::Bootstrap called at the start of "
+                               "main?)"
+                             : absl::StrCat(where, ": the server ended while it ran that"));
+    }
+    note.text[sizeof(note.text) - 1] = '\0';
+    if (note.kind == ServerNote::Kind::kReady) return absl::OkStatus();
+    if (note.kind == ServerNote::Kind::kFailed) return absl::FailedPreconditionError(absl::StrCat("forkserver: ", note.text));
+    preloading = note.text;
+  }
+}
+
+absl::StatusOr<std::shared_ptr<ForkServer::Running>> ForkServer::Get() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (running_ != nullptr) return running_;
+  BROOD_ASSIGN_OR_RETURN(std::shared_ptr<Running> running, Bear());
+  if (absl::Status ready = AwaitReady(*running); !ready.ok()) {
+    syscall(SYS_pidfd_send_signal, running->pidfd.get(), SIGKILL, nullptr, 0);
+    return ready;
+  }
+  running_ = std::move(running);
+  return running_;
+}
+
+absl::Status ForkServer::Start() { return Get().status(); }
+
+absl::Status ForkServer::Send(std::string_view bytes, const std::vector<int>& fds) {
+  constexpr int kAttempts = 3;  // Somebody who kills each server at once does not keep us for ever.
+  absl::Status sent;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    BROOD_ASSIGN_OR_RETURN(const std::shared_ptr<Running> running, Get());
+    sent = SendRequest(running->socket.get(), bytes, fds);
+    if (!absl::IsUnavailable(sent)) return sent;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (running_ == running) running_.reset();
+  }
+  return sent;
+}
+
+int ForkServer::pidfd() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return running_ != nullptr ? running_->pidfd.get() : -1;
+}
+
+std::shared_ptr<ForkServer> FindForkServer(const ForkServerOptions& options, std::string_view fingerprint) {
+  const std::string key = KeyOf(options, fingerprint);
+  std::shared_ptr<ForkServer> retired;  // Ends without the lock.
+  Servers& mine = Mine();
+  const std::lock_guard<std::mutex> lock(mine.mutex);
+  for (auto it = mine.all.begin(); it != mine.all.end(); ++it) {
+    if (it->first != key) continue;
+    mine.all.splice(mine.all.begin(), mine.all, it);
+    return it->second;
+  }
+  mine.all.emplace_front(key, std::make_shared<ForkServer>(options));
+  if (mine.all.size() > kMaxServers) {
+    retired = std::move(mine.all.back().second);
+    mine.all.pop_back();
+  }
+  return mine.all.front().second;
+}
+
+}  // namespace brood::internal

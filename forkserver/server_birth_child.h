@@ -1,0 +1,27 @@
+// Starts the process of a forkserver.
+//
+// Child-safe: see base/child_safe.h.
+#ifndef BROOD_FORKSERVER_SERVER_BIRTH_CHILD_H_
+#define BROOD_FORKSERVER_SERVER_BIRTH_CHILD_H_
+
+namespace brood::child {
+
+inline constexpr int kServerSocket = 3;  // Its number in the server.
+
+struct ServerBirth {
+  int executable = -1;
+  int socket = -1;
+  const char* const* argv = nullptr;
+  const char* const* envp = nullptr;
+  int pidfd = -1;     // Of the server, once it is born. The caller's to close.
+  int error = 0;      // errno of `step`.
+  const char* step = nullptr;  // What failed; null: nothing.
+};
+
+// Called with all signals blocked. The server is nobody's child here: a program that waits for all of its children must
+// not meet one that ends only with the program itself. It is handed to the nearest subreaper, or pid 1.
+void BearServer(ServerBirth* birth);
+
+}  // namespace brood::child
+
+#endif  // BROOD_FORKSERVER_SERVER_BIRTH_CHILD_H_

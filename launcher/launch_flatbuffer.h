@@ -1,0 +1,44 @@
+// A LaunchRecord as bytes and a list of descriptors (serialization/launch.fbs), for a forkserver. Only starts of
+// functions: what a program needs besides stays out.
+#ifndef BROOD_LAUNCHER_LAUNCH_FLATBUFFER_H_
+#define BROOD_LAUNCHER_LAUNCH_FLATBUFFER_H_
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/unique_fd.h"
+#include "forkserver/birth.h"
+#include "launcher/launch_record.h"
+
+namespace brood::internal {
+
+struct EncodedLaunch {
+  std::string bytes;
+  std::vector<int> fds;  // Borrowed from the record; the first one is its report pipe.
+};
+
+EncodedLaunch EncodeLaunch(const LaunchRecord& record, const Birth& birth);
+
+// A record with all that it points to. Must outlive its use; the descriptors are never closed by it.
+struct ReceivedLaunch {
+  LaunchRecord record;  // `target.run` is left to the caller.
+  Birth birth;
+
+  std::string bytes;  // Texts of the record are in here.
+  std::deque<std::vector<const char*>> pointers;
+  std::vector<FdMove> moves;
+  std::vector<MountStep> mounts;
+  std::vector<sock_filter> filter;
+  std::vector<RlimitStep> rlimits;
+};
+
+// `fds` are the descriptors that came with the bytes. Errors: DataLoss (not well formed, or it names what did not come).
+absl::StatusOr<std::unique_ptr<ReceivedLaunch>> DecodeLaunch(std::string bytes, const std::vector<UniqueFd>& fds);
+
+}  // namespace brood::internal
+
+#endif  // BROOD_LAUNCHER_LAUNCH_FLATBUFFER_H_

@@ -1,0 +1,35 @@
+// A function that a forkserver starts: the two sides around forkserver/. Not for users of the library.
+#ifndef BROOD_LAUNCHER_SERVED_START_H_
+#define BROOD_LAUNCHER_SERVED_START_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "forkserver/client.h"
+#include "launcher/context_options.h"
+#include "launcher/launch_record.h"
+
+namespace brood::internal {
+
+// A server, and what a child is to have of the caller at this moment.
+class ServedStart {
+ public:
+  // Of the calling thread. Starts no server.
+  static absl::StatusOr<ServedStart> Prepare(const ContextOptions& context);
+
+  ForkServer& server() const { return *server_; }
+
+  // Has the server fork a guardian for `record`, all of whose descriptors must stay open until this returns. Errors: those
+  // of ForkServer::Send.
+  absl::Status Launch(const LaunchRecord& record) const;
+
+ private:
+  std::shared_ptr<ForkServer> server_;
+  std::string status_text_;
+};
+
+}  // namespace brood::internal
+
+#endif  // BROOD_LAUNCHER_SERVED_START_H_

@@ -1,0 +1,96 @@
+#include <fcntl.h>
+#include <stdio_ext.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "base/child_safe.h"
+#include "base/status.h"
+#include "bootstrap/bootstrap.h"
+#include "bootstrap/finalizer.h"
+#include "forkserver/birth.h"
+#include "forkserver/fingerprint.h"
+#include "forkserver/server.h"
+#include "forkserver/status_text.h"
+#include "launcher/guardian_child.h"
+#include "launcher/launch_flatbuffer.h"
+#include "launcher/served_start.h"
+
+namespace brood::internal {
+namespace {
+
+// --- in the server and its forks ---
+
+// As a guardian that could not begin; see RunGuardian.
+void Report(int report_fd, const char* step, int error, std::string_view detail) {
+  GuardianReport report;
+  report.setup_failed = 1;
+  report.setup.kind = SetupKind::kFailed;
+  report.setup.error_number = error;
+  child::CopyText(report.setup.step, sizeof(report.setup.step), step);
+  child::CopyText(report.setup.detail, sizeof(report.setup.detail), std::string(detail).c_str());
+  // A pipe of the client's: if it is anything else, or full, the sender is not one of ours and is told nothing.
+  fcntl(report_fd, F_SETFL, O_NONBLOCK);
+  (void)!write(report_fd, &report, sizeof(report));
+}
+
+void Refuse(Request& request, int error, std::string_view detail) {
+  if (!request.fds.empty()) Report(request.fds[0].get(), "forkserver", error, detail);
+}
+
+void RunServed(void* /*unused*/, int setup_fd) {
+  __fpurge(stdin);
+  __fpurge(stdout);
+  __fpurge(stderr);
+  ForgetFinalizers();
+  RunMessage(kMessageFd, setup_fd);
+}
+
+void Run(Request& request) {
+  absl::StatusOr<std::unique_ptr<ReceivedLaunch>> launch = DecodeLaunch(std::move(request.bytes), request.fds);
+  if (!launch.ok()) return Refuse(request, 0, launch.status().message());
+  if (const char* failed = ApplyBirth((*launch)->birth); failed != nullptr) {
+    return Report((*launch)->record.report, "birth", errno, failed);
+  }
+  for (UniqueFd& fd : request.fds) (void)fd.release();  // The guardian's from now on.
+  ReceivedLaunch* const mine = launch->release();
+  mine->record.served = true;
+  mine->record.target.run = RunServed;
+  child::RunGuardian(&mine->record);
+}
+
+[[maybe_unused]] const bool g_serves = ServeForks({.run = Run, .refuse = Refuse});
+
+}  // namespace
+
+// --- in the client ---
+
+absl::StatusOr<ServedStart> ServedStart::Prepare(const ContextOptions& context) {
+  ServedStart start;
+  BROOD_ASSIGN_OR_RETURN(start.status_text_, ReadStatusText());
+  start.server_ = FindForkServer({.executable = context.executable,
+                                  .preload = context.preload,
+                                  .plugin_path = context.plugin_path,
+                                  .log_level = context.log_level,
+                                  .patience = context.preload_timeout},
+                                 Fingerprint(start.status_text_));
+  return start;
+}
+
+absl::Status ServedStart::Launch(const LaunchRecord& record) const {
+  BROOD_ASSIGN_OR_RETURN(Birth birth, CaptureBirth(status_text_));
+  UniqueFd cwd;
+  if (record.plan.mount_count == 0) {
+    cwd.reset(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!cwd.valid()) return ErrnoStatus(errno, "open", "the working directory");
+    birth.cwd = cwd.get();
+  }
+  const EncodedLaunch encoded = EncodeLaunch(record, birth);
+  return server_->Send(encoded.bytes, encoded.fds);
+}
+
+}  // namespace brood::internal
