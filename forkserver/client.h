@@ -41,6 +41,9 @@ class ForkServer {
   // of what is sent sees end of file if the server ends before it has served this.
   absl::Status Send(std::string_view bytes, const std::vector<int>& fds);
 
+  // The next start or request has a server that is started then. The children of the old one go on.
+  void Replace();
+
   // A pidfd; -1 if it does not run. For tests. Borrowed.
   int pidfd() const;
 

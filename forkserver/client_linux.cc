@@ -175,6 +175,11 @@ absl::Status ForkServer::Send(std::string_view bytes, const std::vector<int>& fd
   return sent;
 }
 
+void ForkServer::Replace() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  running_.reset();
+}
+
 int ForkServer::pidfd() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return running_ != nullptr ? running_->pidfd.get() : -1;

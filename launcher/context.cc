@@ -8,6 +8,7 @@
 #include "launcher/children.h"
 #include "launcher/function_start.h"
 #include "launcher/process_state.h"
+#include "launcher/served_start.h"
 #include "serialization/framing.h"
 
 namespace brood {
@@ -61,6 +62,12 @@ absl::StatusOr<CallResult> Context::CallByName(const LaunchOptions& options, std
     return value.status();
   }
   return result;
+}
+
+absl::Status Context::StartServer() const {
+  if (method_ != StartMethod::kForkServer) return absl::OkStatus();
+  BROOD_ASSIGN_OR_RETURN(const internal::ServedStart start, internal::ServedStart::Prepare(options_));
+  return start.server().Start();
 }
 
 }  // namespace brood

@@ -102,6 +102,10 @@ class Context {
 
   StartMethod method() const { return method_; }
 
+  // Forkserver: starts the server now, and waits until it has preloaded; else the first start does that. Nothing to do for
+  // the other methods. Errors: FailedPrecondition (a preload failed: which one, and why), DeadlineExceeded.
+  absl::Status StartServer() const;
+
  private:
   StartMethod method_;
   ContextOptions options_;

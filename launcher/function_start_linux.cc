@@ -170,12 +170,11 @@ absl::Status PassHandles(const WireHandles& handles, LaunchOptions& options, Pro
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<Process> FunctionStart::operator()(const LaunchOptions& options) {
-  BROOD_RETURN_IF_ERROR(Check(*this, options));
+absl::StatusOr<Process> StartOnce(const FunctionStart& start, const LaunchOptions& options) {
+  const auto& [method, context, target, arguments, number] = start;
+  BROOD_RETURN_IF_ERROR(Check(start, options));
   BROOD_ASSIGN_OR_RETURN(const AuthKey key, CurrentAuthKey());
-  const PreparationData preparation = MakePreparation(*this, options, key);
+  const PreparationData preparation = MakePreparation(start, options, key);
   UniqueFd result(memfd_create("brood-result", MFD_CLOEXEC));
   if (!result.valid()) return ErrnoStatus(errno, "memfd_create", "for the result");
 
@@ -203,6 +202,17 @@ absl::StatusOr<Process> FunctionStart::operator()(const LaunchOptions& options) 
   if (!child.ok()) return child;
   BROOD_RETURN_IF_ERROR(AwaitFunction(*child, std::move(result), context.max_result_bytes));
   return child;
+}
+
+}  // namespace
+
+absl::StatusOr<Process> FunctionStart::operator()(const LaunchOptions& options) {
+  absl::StatusOr<Process> child = StartOnce(*this, options);
+  if (method != StartMethod::kForkServer || !ServedStart::NeedsNewServer(child.status())) return child;
+  // Somebody with more rights has changed the caller since its server was started; what is started now inherits that.
+  BROOD_ASSIGN_OR_RETURN(const ServedStart served, ServedStart::Prepare(context));
+  served.server().Replace();
+  return StartOnce(*this, options);
 }
 
 }  // namespace brood::internal

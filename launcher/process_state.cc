@@ -24,6 +24,7 @@ namespace brood::internal {
 namespace {
 
 constexpr absl::Duration kTreePatience = absl::Seconds(10);
+constexpr absl::Duration kCgroupPatience = absl::Seconds(2);
 
 // Waits until one of two descriptors is readable. False when `timeout` has passed.
 bool WaitReadable(int first, int second, absl::Duration timeout) {
@@ -83,6 +84,17 @@ absl::StatusOr<std::optional<Result>> ReadResult(int fd, uint64_t max_bytes) {
   return result;
 }
 
+// A killed process lets go of its files a moment after its end, and of those in a message that it never received:
+// fs/file_table.c, delayed_fput(). Until then the lock is held.
+bool RemoveCgroup(const std::string& path) {
+  const Deadline deadline(kCgroupPatience);
+  while (!RemoveAbandonedCgroup(path)) {
+    if (deadline.passed()) return false;
+    poll(nullptr, 0, 1);
+  }
+  return true;
+}
+
 // The guardian was killed, and with it what it does at the end of a tree. The init sees that and ends the tree; a pid
 // namespace ends with the init. Gives what is left, or "".
 std::string EndWithoutGuardian(ProcessState& state) {
@@ -96,7 +108,7 @@ std::string EndWithoutGuardian(ProcessState& state) {
     }
   }
   for (const std::string& path : state.cgroups) {
-    if (!RemoveAbandonedCgroup(path)) left = absl::StrCat("failed: cgroup ", path, " could not be removed");
+    if (!RemoveCgroup(path)) left = absl::StrCat("failed: cgroup ", path, " could not be removed");
   }
   return left;
 }

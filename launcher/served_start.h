@@ -21,6 +21,9 @@ class ServedStart {
 
   ForkServer& server() const { return *server_; }
 
+  // Whether the server could not give a child what the caller has, so that only one that is started now can.
+  static bool NeedsNewServer(const absl::Status& status);
+
   // Has the server fork a guardian for `record`, all of whose descriptors must stay open until this returns. Errors: those
   // of ForkServer::Send.
   absl::Status Launch(const LaunchRecord& record) const;

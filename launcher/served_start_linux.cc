@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "base/child_safe.h"
 #include "base/status.h"
 #include "bootstrap/bootstrap.h"
@@ -22,6 +24,8 @@
 
 namespace brood::internal {
 namespace {
+
+constexpr char kBirthStep[] = "birth";
 
 // --- in the server and its forks ---
 
@@ -54,7 +58,7 @@ void Run(Request& request) {
   absl::StatusOr<std::unique_ptr<ReceivedLaunch>> launch = DecodeLaunch(std::move(request.bytes), request.fds);
   if (!launch.ok()) return Refuse(request, 0, launch.status().message());
   if (const char* failed = ApplyBirth((*launch)->birth); failed != nullptr) {
-    return Report((*launch)->record.report, "birth", errno, failed);
+    return Report((*launch)->record.report, kBirthStep, errno, failed);
   }
   for (UniqueFd& fd : request.fds) (void)fd.release();  // The guardian's from now on.
   ReceivedLaunch* const mine = launch->release();
@@ -79,6 +83,10 @@ absl::StatusOr<ServedStart> ServedStart::Prepare(const ContextOptions& context) 
                                   .patience = context.preload_timeout},
                                  Fingerprint(start.status_text_));
   return start;
+}
+
+bool ServedStart::NeedsNewServer(const absl::Status& status) {
+  return absl::IsPermissionDenied(status) && absl::StartsWith(status.message(), absl::StrCat(kBirthStep, ": "));
 }
 
 absl::Status ServedStart::Launch(const LaunchRecord& record) const {
