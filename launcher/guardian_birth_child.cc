@@ -88,11 +88,27 @@ long CloneInit(unsigned long namespaces, int cgroup, int* pidfd, bool* in_cgroup
   return syscall(SYS_clone, namespaces | CLONE_PIDFD | SIGCHLD, nullptr, pidfd, nullptr, nullptr);
 }
 
+// What the guardian has of the caller's, once the child is born.
+bool LeaveCaller(LaunchRecord* record, SetupMessage* failure) {
+  prctl(PR_SET_NAME, "brood-guardian", 0, 0, 0);
+  // The child's session may be the caller's: a signal to the caller's process group, or the end of its session, must not
+  // hit us. What the child shares of the terminal is not ours.
+  setsid();
+  if (chdir("/") != 0) return Fail(failure, "guardian", errno, "chdir /");
+  // The child's streams are not ours: a reader must see their end when the child ends.
+  for (size_t i = 0; i < record->child_fd_count; ++i) {
+    close(record->child_fds[i].source);
+    record->child_fds[i].source = -1;
+  }
+  if (record->target.executable_fd >= 0) close(record->target.executable_fd);
+  record->target.executable_fd = -1;
+  return true;
+}
+
 }  // namespace
 
 bool BecomeGuardian(LaunchRecord* record, SetupMessage* failure) {
   ResetSignals();
-  prctl(PR_SET_NAME, "brood-guardian", 0, 0, 0);
   if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return Fail(failure, "tree", errno, "PR_SET_CHILD_SUBREAPER");
   const int error = TakeDescriptors(record);
   return error == 0 || Fail(failure, "descriptors", error, "move or close descriptors (see the limit of open files)");
@@ -139,20 +155,26 @@ bool StartInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
   for (int i = 0; i < count; ++i) close(lent[i]);
   if (!sent) return Fail(failure, "init", EPIPE, "the init ended before it was set up");
 
-  // After the init was made, whose session may be the caller's: a signal to the caller's process group, or the end of
-  // its session, must not hit us. What the child shares of the terminal is not ours.
-  setsid();
+  if (!LeaveCaller(record, failure)) return false;
   // After the maps are written: an undumpable process's files in /proc belong to root. proc(5).
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  if (chdir("/") != 0) return Fail(failure, "guardian", errno, "chdir /");
-  // The child's streams are not ours: a reader must see their end when the child ends.
-  for (size_t i = 0; i < record->child_fd_count; ++i) {
-    close(record->child_fds[i].source);
-    record->child_fds[i].source = -1;
-  }
-  if (record->target.executable_fd >= 0) close(record->target.executable_fd);
-  record->target.executable_fd = -1;
   return true;
+}
+
+bool StartLightTarget(LaunchRecord* record, const LightBirth& birth, InitProcess* target, SetupMessage* failure) {
+  target->outside_id = record->plan.caller_uid;
+  const pid_t pid = birth.fork_target(birth.arg);
+  bool done = pid > 0 || Fail(failure, "fork", -pid, "fork the target");
+  if (done) {
+    target->pid = pid;
+    target->pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+    done = target->pidfd >= 0 || Fail(failure, "fork", errno, "pidfd_open");
+  }
+  if (!LeaveCaller(record, failure)) done = false;
+  record->child_fds = nullptr;
+  record->child_fd_count = 0;
+  birth.release(birth.arg);
+  return done;
 }
 
 }  // namespace brood::child

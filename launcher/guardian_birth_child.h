@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include "launcher/guardian_child.h"
 #include "launcher/launch_record.h"
 
 namespace brood::child {
@@ -18,6 +19,9 @@ struct InitProcess {
 
 // Makes the caller of this function a proper guardian: default signal dispositions, subreaper, own descriptors only.
 bool BecomeGuardian(LaunchRecord* record, SetupMessage* failure);
+
+// Makes the target itself, for a launch that needs no init: there is nothing to set up that only the inside can.
+bool StartLightTarget(LaunchRecord* record, const LightBirth& birth, InitProcess* target, SetupMessage* failure);
 
 // Clones the init into its namespaces, maps its ids, puts it into its cgroups and sends it on its way.
 bool StartInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure);

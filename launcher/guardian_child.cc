@@ -35,15 +35,20 @@ constexpr int kKillPatienceMs = 10'000;
 
 class Guardian {
  public:
-  explicit Guardian(LaunchRecord* record)
-      : record_(*record), pump_(record->streams, record->output_limited, record->output_bytes) {}
+  // `light` is null where an init stands between the target and us.
+  Guardian(LaunchRecord* record, const LightBirth* light)
+      : record_(*record), light_(light), pump_(record->streams, record->output_limited, record->output_bytes) {}
 
   [[noreturn]] void Run() {
     setup_deadline_ = MonotonicNanoseconds() + kSetupPatienceNs;
     WatchChildren();
-    if (!StartInit(&record_, &init_, &report_.setup)) {
+    const bool born = light_ != nullptr ? StartLightTarget(&record_, *light_, &init_, &report_.setup)
+                                        : StartInit(&record_, &init_, &report_.setup);
+    if (!born) {
       report_.setup_failed = 1;
       ended_ = true;
+    } else if (light_ != nullptr) {
+      OnBorn(init_.pidfd, MonotonicNanoseconds());
     }
     report_.outside_id = init_.outside_id;
     while (!ended_) Step();
@@ -84,7 +89,7 @@ class Guardian {
     if (polls[kInit].revents != 0) OnInitMessage();
     if (polls[kChildren].revents != 0) OnChildSignal();
     // Its last words are read before its end is acted upon.
-    if (polls[kInitPid].revents != 0 && polls[kInit].revents == 0) ended_ = true;
+    if (polls[kInitPid].revents != 0 && polls[kInit].revents == 0) OnInitEnd();
     OnTime();
   }
 
@@ -107,12 +112,21 @@ class Guardian {
     child_signals_ = static_cast<int>(syscall(SYS_signalfd4, -1, &mask, sizeof(mask), SFD_CLOEXEC | SFD_NONBLOCK));
   }
 
+  // The target's pidfd was there before its end, so what it said on its set-up socket is read by now.
+  void OnInitEnd() {
+    ended_ = true;
+    if (light_ == nullptr || waitpid(init_.pid, &report_.status, __WALL) != init_.pid) return;
+    report_.has_status = 1;
+    end_time_ = MonotonicNanoseconds();
+  }
+
   // Where no pid namespace protects it a hostile target can stop its parent, the init, which can then neither reap nor
   // speak; it may do so before the init has said that the target runs. Its end is seen by its pidfd.
   void OnChildSignal() {
     signalfd_siginfo ignored[4];
     while (read(child_signals_, ignored, sizeof(ignored)) > 0) {
     }
+    if (light_ != nullptr) return;  // A target may be stopped as long as it likes.
     siginfo_t info = {};
     if (waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(init_.pidfd), &info, WSTOPPED | WNOHANG) == 0 && info.si_pid != 0) {
       syscall(SYS_pidfd_send_signal, init_.pidfd, SIGCONT, nullptr, 0);
@@ -166,13 +180,8 @@ class Guardian {
         ended_ = true;
         return;
       case InitMessage::Kind::kStarted:
-        target_pidfd_ = fds[0];
         listener_ = fds[1];
-        report_.pid = PidOf(target_pidfd_);
-        begin_ = message.time_ns;
-        if (record_.wall_ns > 0) wall_deadline_ = begin_ + record_.wall_ns;
-        // A function says on its set-up socket when it is ready, which may have been read before this.
-        if (record_.target.setup_child_fd < 0 || ready_in_child_) Started();
+        OnBorn(fds[0], message.time_ns);
         return;
       case InitMessage::Kind::kExited:
         report_.status = message.status;
@@ -185,6 +194,15 @@ class Guardian {
       case InitMessage::Kind::kGo:
         return;
     }
+  }
+
+  void OnBorn(int pidfd, uint64_t time_ns) {
+    target_pidfd_ = pidfd;
+    report_.pid = light_ != nullptr ? init_.pid : PidOf(pidfd);
+    begin_ = time_ns;
+    if (record_.wall_ns > 0) wall_deadline_ = begin_ + record_.wall_ns;
+    // A function says on its set-up socket when it is ready, which may have been read before this.
+    if (record_.target.setup_child_fd < 0 || ready_in_child_) Started();
   }
 
   void Started() {
@@ -271,7 +289,7 @@ class Guardian {
     if (record_.cpu_ns > 0) {
       // As late as the limit could be reached with all processors of the machine, but not so late that it is overrun.
       const uint64_t left = record_.cpu_ns > cpu_seen_ ? record_.cpu_ns - cpu_seen_ : 0;
-      uint64_t soon = left / processors_;
+      uint64_t soon = left / static_cast<uint64_t>(sysconf(_SC_NPROCESSORS_ONLN));
       if (soon < kSampleNs / 2) soon = kSampleNs / 2;
       if (soon < interval) interval = soon;
     }
@@ -343,7 +361,7 @@ class Guardian {
       CountTasks(last.tasks);
     }
     // Kill before reaping: after wait() the number belongs to somebody else.
-    if (!KillTree(record_, init_.pidfd, kKillPatienceMs)) report_.tree_survived = 1;
+    if (!TreeIsEmpty() && !KillTree(record_, init_.pidfd, kKillPatienceMs)) report_.tree_survived = 1;
     FinalWords();
     if (listener_ >= 0) close(listener_);
     Drain();
@@ -388,6 +406,13 @@ class Guardian {
     __builtin_unreachable();
   }
 
+  // Of a light launch, without a look at /proc: all that is left of the tree is our children.
+  bool TreeIsEmpty() const {
+    siginfo_t info = {};
+    return light_ != nullptr && report_.has_status != 0 && record_.cgroup.count == 0 &&
+           waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 && errno == ECHILD;
+  }
+
   // The init may have reported the target's end after the moment at which we stopped listening, when both came at once.
   void FinalWords() {
     if (record_.guardian_socket < 0) return;
@@ -408,6 +433,7 @@ class Guardian {
   }
 
   LaunchRecord& record_;
+  const LightBirth* const light_;
   Pump pump_;
   GuardianReport report_;
   InitProcess init_;
@@ -420,7 +446,6 @@ class Guardian {
   bool ready_in_child_ = false;
   bool failed_in_child_ = false;
   bool ended_ = false;
-  uint64_t processors_ = static_cast<uint64_t>(sysconf(_SC_NPROCESSORS_ONLN));
   uint64_t setup_deadline_ = 0;
   uint64_t wall_deadline_ = 0;
   uint64_t next_check_ = 0;
@@ -439,7 +464,19 @@ void RunGuardian(LaunchRecord* record) {
     if (write(record->report, &report, sizeof(report)) < 0) syscall(SYS_exit_group, 1);
     syscall(SYS_exit_group, 1);
   }
-  Guardian guardian(record);
+  Guardian guardian(record, nullptr);
+  guardian.Run();
+}
+
+void RunLightGuardian(LaunchRecord* record, const LightBirth& birth) {
+  GuardianReport report;
+  if (!BecomeGuardian(record, &report.setup)) {
+    report.setup_failed = 1;
+    const ssize_t told = write(record->report, &report, sizeof(report));
+    birth.release(birth.arg);
+    syscall(SYS_exit_group, told < 0 ? 1 : 0);
+  }
+  Guardian guardian(record, &birth);
   guardian.Run();
 }
 

@@ -22,6 +22,7 @@
 #include "launcher/guardian_child.h"
 #include "launcher/launch_internal.h"
 #include "launcher/launch_record.h"
+#include "launcher/light_guardian.h"
 #include "launcher/process.h"
 #include "launcher/process_state.h"
 #include "launcher/read_only_files.h"
@@ -63,6 +64,9 @@ class Preparation {
     BROOD_RETURN_IF_ERROR(PrepareTexts());
     BROOD_RETURN_IF_ERROR(PrepareLimits());
     BROOD_RETURN_IF_ERROR(PrepareStdio(options_, record_.output_limited, &stdio_));
+    record_.streams[0] = stdio_.streams[0];
+    record_.streams[1] = stdio_.streams[1];
+    light_ = fork_elsewhere_ == nullptr && internal::LightGuardiansWork() && NeedsNoInit();
     BROOD_RETURN_IF_ERROR(PrepareChannels());
     BROOD_RETURN_IF_ERROR(PrepareDescriptors());
     return fork_elsewhere_ != nullptr ? ForkElsewhere() : Fork();
@@ -165,9 +169,13 @@ class Preparation {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
     state_->control.reset(pair[0]);
     record_.control = Own(pair[1]);
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
-    record_.guardian_socket = Own(pair[0]);
-    record_.init_socket = Own(pair[1]);
+    if (light_) {
+      BROOD_ASSIGN_OR_RETURN(light_memory_, internal::LightMemory::Create());
+    } else {
+      if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
+      record_.guardian_socket = Own(pair[0]);
+      record_.init_socket = Own(pair[1]);
+    }
     if (pipe2(pair, O_CLOEXEC) != 0) return ErrnoStatus(errno, "pipe");
     state_->sentinel.reset(pair[0]);
     record_.report = Own(pair[1]);
@@ -197,9 +205,17 @@ class Preparation {
     record_.lowest_free = highest + 1;
     record_.child_fds = moves_.data();
     record_.child_fd_count = moves_.size();
-    record_.streams[0] = stdio_.streams[0];
-    record_.streams[1] = stdio_.streams[1];
     return absl::OkStatus();
+  }
+
+  // Nothing is to be set up inside, and nothing is asked of the tree but that it ends with the target.
+  bool NeedsNoInit() const {
+    const ChildPlan& plan = record_.plan;
+    return target_.kind == LaunchTarget::Kind::kFunction && plan.namespaces == 0 && plan.mount_count == 0 &&
+           plan.filter_length == 0 && !plan.switch_ids && !plan.drop_privileges && !plan.new_session &&
+           plan.hostname == nullptr && !plan.loopback && record_.cgroup.count == 0 && record_.cpu_ns == 0 &&
+           record_.sampled_memory_bytes == 0 && record_.counted_processes == 0 && !record_.wait_for_tree &&
+           record_.streams[0].pipe < 0 && record_.streams[1].pipe < 0;
   }
 
   absl::StatusOr<std::shared_ptr<ProcessState>> Fork() {
@@ -210,7 +226,12 @@ class Preparation {
     state_->start = absl::Now();
     pid_t pid = -1;
     int pidfd = -1;
-    if (target_.kind == LaunchTarget::Kind::kFunction) {
+    if (light_) {
+      const internal::LightGuardian guardian = internal::StartLightGuardian(record_, light_memory_);
+      pid = guardian.pid;
+      pidfd = guardian.pidfd;
+      if (pid < 0) errno = -pid;
+    } else if (target_.kind == LaunchTarget::Kind::kFunction) {
       // The C library's fork: the function will allocate, so the locks of malloc must be in order in its copy. fork(2).
       pid = fork();
     } else {
@@ -237,6 +258,7 @@ class Preparation {
     state_->cgroups = cgroups_.Release();
     state_->guardian = guardian;
     state_->guardian_fd.reset(pidfd);
+    state_->light_memory = std::move(light_memory_);
     state_->captured[0] = std::move(stdio_.captured[0]);
     state_->captured[1] = std::move(stdio_.captured[1]);
     return std::move(state_);
@@ -252,6 +274,8 @@ class Preparation {
   const brood::ForkElsewhere& fork_elsewhere_;
   std::shared_ptr<ProcessState> state_;
   LaunchRecord record_;
+  bool light_ = false;  // See light_guardian.h.
+  internal::LightMemory light_memory_;
   std::vector<std::string> environment_, argv_, candidates_;
   std::vector<const char*> argv_pointers_, envp_pointers_, candidate_pointers_;
   std::string cwd_;

@@ -71,6 +71,7 @@ void ReapGuardian(ProcessState& state) {
   while (waitid(P_PIDFD, static_cast<id_t>(state.guardian_fd.get()), &info, WEXITED | __WALL) < 0 && errno == EINTR) {
   }
   state.guardian = -1;
+  state.light_memory = LightMemory();
 }
 
 absl::StatusOr<std::optional<Result>> ReadResult(int fd, uint64_t max_bytes) {

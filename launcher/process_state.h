@@ -21,6 +21,7 @@
 #include "base/unique_fd.h"
 #include "launcher/launch_options.h"
 #include "launcher/launch_record.h"
+#include "launcher/light_guardian.h"
 #include "launcher/outcome.h"
 #include "serialization/messages.h"
 
@@ -42,6 +43,7 @@ struct ProcessState {
   pid_t guardian = -1;      // -1 once it is reaped; 0 where that is the forkserver's task.
   bool served = false;
   UniqueFd guardian_fd;     // Its pidfd.
+  LightMemory light_memory; // What it runs on, if it has no memory of its own.
   UniqueFd control;         // Our end of the guardian's socket; closing it ends the child.
   UniqueFd init_fd;         // pidfd of the child's init, once it has started; for the case that the guardian is killed.
   std::vector<std::string> cgroups;  // Paths, for the same case.

@@ -14,6 +14,8 @@
 #include <cstring>
 
 #include "base/child_safe.h"
+#include "launcher/descriptors_child.h"
+#include "launcher/guardian_child.h"
 #include "launcher/messages_child.h"
 #include "sandbox/mounts_child.h"
 #include "sandbox/privileges_child.h"
@@ -210,6 +212,22 @@ bool StartFunction(const LaunchRecord& record, Birth* birth, SetupMessage* failu
 }
 
 }  // namespace
+
+void RunLightTarget(const LaunchRecord& record) {
+  SetupMessage failure;
+  bool ready = true;
+  if (record.cwd != nullptr && chdir(record.cwd) != 0) ready = Fail(&failure, "cwd", errno, record.cwd);
+  const int error = ready ? PlaceChildDescriptors(record) : 0;
+  if (error != 0) ready = Fail(&failure, "descriptors", error, "place the child's descriptors");
+  if (ready) RunFunction(record, -1);
+  // The set-up socket may not have its number yet.
+  for (size_t i = 0; i < record.child_fd_count; ++i) {
+    if (record.child_fds[i].child_fd != record.target.setup_child_fd) continue;
+    if (write(record.child_fds[i].source, &failure, sizeof(failure)) < 0) break;
+  }
+  syscall(SYS_exit_group, 125);
+  __builtin_unreachable();
+}
 
 bool StartTarget(const LaunchRecord& record, Birth* birth, SetupMessage* failure) {
   if (record.target.kind == internal::LaunchTarget::Kind::kFunction) return StartFunction(record, birth, failure);

@@ -92,8 +92,7 @@ bool NoChildren() {
 }  // namespace
 
 TreeSample SampleTree(pid_t root, SampleDepth depth) {
-  static Processes tree;  // 4 KiB; the guardian has one thread and one child.
-  tree.count = 0;
+  Processes tree;  // 4 KiB, not static: light guardians share their memory.
   tree.Add(root);
   for (size_t i = 0; i < tree.count; ++i) AddChildren(tree.pids[i], &tree);
   TreeSample sample;
@@ -133,7 +132,7 @@ TreeSample SampleTree(pid_t root, SampleDepth depth) {
 bool KillTree(const LaunchRecord& record, int init_pidfd, int patience_ms) {
   // By pidfd: the init is ours to reap, so it cannot be somebody else yet, but nobody has to know that here.
   if (init_pidfd >= 0) syscall(SYS_pidfd_send_signal, init_pidfd, SIGKILL, nullptr, 0);
-  static Processes children;
+  Processes children;
   for (int waited = 0; waited <= patience_ms; ++waited) {
     if (record.cgroup.count > 0) KillCgroups(record.cgroup);
     // We are a subreaper: what loses its parent becomes our child. Our children are not reaped but here, so their
