@@ -25,7 +25,6 @@ int SignalOf(Layer limit) {
     case Layer::kCpuTime:
       return SIGXCPU;
     case Layer::kOutput:
-    case Layer::kFileSize:
       return SIGXFSZ;
     default:
       return SIGKILL;
@@ -89,8 +88,10 @@ std::string Outcome::ToString() const {
   return std::visit(
       Overloaded{
           [](const Exited& e) { return absl::StrCat("exited with code ", e.code); },
-          [](const Signaled& s) {
-            return absl::StrCat("ended by ", SignalText(s.signal), s.core_dumped ? " (core dumped)" : "");
+          [this](const Signaled& s) {
+            const bool maybe_limit = s.signal == SIGXFSZ && enforced.count(Layer::kFileSize) != 0;
+            return absl::StrCat("ended by ", SignalText(s.signal), s.core_dumped ? " (core dumped)" : "",
+                                maybe_limit ? " (the file_size limit, or sent by the program itself)" : "");
           },
           [this](const TimedOut&) {
             const absl::Duration shown = absl::Trunc(usage.wall_time, absl::Milliseconds(1));

@@ -33,15 +33,16 @@ struct Signaled {
 // The wall time was over and the tree was killed.
 struct TimedOut {};
 
-// Ended because of a limit: kMemory, kCpuTime, kOutput or kFileSize.
+// Ended because of a limit: kMemory, kCpuTime or kOutput. A limit of file sizes is none of these: it sends SIGXFSZ, as the
+// program may do itself, and nobody can tell which it was.
 struct LimitHit {
   Layer limit = Layer::kMemory;
 };
 
 // A system call that the policy forbids; the tree was killed before it took effect.
 struct Violation {
-  std::string syscall;                // "mount"; "unknown" if the number has no name.
-  int64_t number = -1;
+  std::string syscall;                // "mount"; "unknown" if the number has no name, or was not learnt.
+  int64_t number = -1;                // -1: not learnt, nor is what follows. The process ended before it could be asked.
   std::array<uint64_t, 6> args = {};  // As passed; only the first ones have a meaning for most calls.
   std::string arch;                   // "x86_64", "x86", "x32".
   int64_t tid = 0;                    // As seen by brood, not inside.
@@ -87,7 +88,7 @@ struct Outcome {
   bool ok() const;
 
   // Python's rule: 0 to 255 if it exited, -n if signal n ended it, brood's own kill being signal 9, except that a
-  // violation is -SIGSYS, a CPU limit -SIGXCPU and an output or file size limit -SIGXFSZ. -1000 for SetupFailed and
+  // violation is -SIGSYS, a CPU limit -SIGXCPU and an output limit -SIGXFSZ. -1000 for SetupFailed and
   // Lost, which have none.
   int exit_code() const;
 

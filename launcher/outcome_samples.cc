@@ -15,7 +15,7 @@ std::vector<Outcome> SampleOutcomes() {
   outcomes[5].ending = LimitHit{Layer::kMemory};
   outcomes[6].ending = LimitHit{Layer::kCpuTime};
   outcomes[7].ending = LimitHit{Layer::kOutput};
-  outcomes[8].ending = LimitHit{Layer::kFileSize};
+  outcomes[8].ending = Signaled{.signal = SIGXFSZ, .core_dumped = false};
   outcomes[9].ending = Violation{.syscall = "mount",
                                  .number = 165,
                                  .args = {~uint64_t{0}, 1, 2, 3, 4, uint64_t{1} << 63},

@@ -21,19 +21,16 @@ SetupFailed SetupOf(const SetupMessage& message) {
   return {text(message.step, sizeof(message.step)), message.error_number, text(message.detail, sizeof(message.detail))};
 }
 
-// How a program that ended by itself ended; a signal that a limit of ours sends is that limit. SIGXCPU is none of ours: where
-// soft and hard limit are one the kernel sends SIGKILL (setrlimit(2), RLIMIT_CPU), which the guardian tells from others by the
-// time used. SIGSYS is not either: the filter reports through its listener and never kills by itself.
-void FromStatus(const GuardianReport& report, const Limits& limits, Outcome* outcome) {
+// How a program that ended by itself ended. No signal is taken for a limit. SIGXCPU is none of ours: where soft and hard limit
+// are one the kernel sends SIGKILL (setrlimit(2), RLIMIT_CPU), which the guardian tells from others by the time used. SIGXFSZ
+// may be RLIMIT_FSIZE's, but the kernel sends that as the program itself would by kill(2), SI_USER and its own pid, so that
+// nobody can tell one from the other; mm/filemap.c, generic_write_check_limits(). SIGSYS is none of ours either: the filter
+// reports through its listener and never kills by itself.
+void FromStatus(const GuardianReport& report, Outcome* outcome) {
   if (WIFEXITED(report.status)) {
     outcome->ending = Exited{WEXITSTATUS(report.status)};
-    return;
-  }
-  const int signal = WTERMSIG(report.status);
-  if (signal == SIGXFSZ && limits.file_size_bytes) {
-    outcome->ending = LimitHit{Layer::kFileSize};
   } else {
-    outcome->ending = Signaled{signal, WCOREDUMP(report.status) != 0};
+    outcome->ending = Signaled{WTERMSIG(report.status), WCOREDUMP(report.status) != 0};
   }
 }
 
@@ -41,8 +38,6 @@ void FromStatus(const GuardianReport& report, const Limits& limits, Outcome* out
 
 Outcome OutcomeOf(const GuardianReport& report, const CompiledPolicy* plan) {
   Outcome outcome;
-  const Limits none;
-  const Limits& limits = plan != nullptr ? plan->limits() : none;
   std::vector<Layer>& hit = outcome.limits_hit;
 
   if (report.setup_failed != 0) {
@@ -55,7 +50,7 @@ Outcome OutcomeOf(const GuardianReport& report, const CompiledPolicy* plan) {
         if (report.oom_kills > 0) {
           outcome.ending = LimitHit{Layer::kMemory};
         } else if (report.has_status != 0) {
-          FromStatus(report, limits, &outcome);
+          FromStatus(report, &outcome);
         } else {
           outcome.ending = Lost{"the child's init was killed, and the child with it"};
         }
@@ -74,7 +69,11 @@ Outcome OutcomeOf(const GuardianReport& report, const CompiledPolicy* plan) {
         outcome.ending = LimitHit{Layer::kOutput};
         break;
       case EndCause::kViolation: {
-        Violation violation;
+        Violation violation{.syscall = "unknown"};
+        if (report.violation_arch == 0) {  // The guardian came too late to hear more.
+          outcome.ending = violation;
+          break;
+        }
         violation.number = report.violation_number;
         violation.arch = ArchName(report.violation_arch, report.violation_number);
         violation.syscall = SyscallName(report.violation_arch, report.violation_number);

@@ -160,12 +160,18 @@ TEST_P(SandboxTest, CpuTimeOfTheWholeTreeIsLimited) {
   EXPECT_LT(result.outcome.usage.cpu_time, absl::Seconds(2));
 }
 
-TEST_P(SandboxTest, AFileSizeLimitIsToldApart) {
+TEST_P(SandboxTest, AFileSizeLimitIsTheSignalThatTheProgramGetsAndNoMore) {
   policy_.limits.file_size_bytes = 4096;
-  const Result result = Run("exec head -c 100000 /dev/zero > /tmp/big");
-  EXPECT_EQ(result.outcome.StatusWord(), "output") << result.outcome.ToString();
-  EXPECT_EQ(result.outcome.limits_hit, std::vector<Layer>{Layer::kFileSize});
-  EXPECT_EQ(result.outcome.ShellExitCode(), 153);
+  const Result limited = Run("exec head -c 100000 /dev/zero > /tmp/big");
+  const Result raised = Run("kill -XFSZ $$");
+  for (const Result& result : {limited, raised}) {
+    const auto* signaled = std::get_if<Signaled>(&result.outcome.ending);
+    ASSERT_NE(signaled, nullptr) << result.outcome.ToString();
+    EXPECT_EQ(signaled->signal, SIGXFSZ);
+    EXPECT_TRUE(result.outcome.limits_hit.empty());
+    EXPECT_EQ(result.outcome.ShellExitCode(), 153);
+    EXPECT_NE(result.outcome.ToString().find("the file_size limit, or"), std::string::npos) << result.outcome.ToString();
+  }
 }
 
 TEST_P(SandboxTest, AProgramThatStopsItselfOrItsParentIsStillTimedOut) {

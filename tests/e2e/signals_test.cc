@@ -54,9 +54,6 @@ TEST_P(SignalsTest, EverySignalThatEndsAProgramIsTold) {
       case SIGTTIN:
       case SIGTTOU:  // or no end. signal(7).
         continue;
-      case SIGXFSZ:
-        if (GetParam() == "strict") continue;  // Is how the limit of file sizes speaks.
-        break;
       default:
         break;
     }
