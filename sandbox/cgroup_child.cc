@@ -22,6 +22,23 @@ const CgroupRecord::Directory* Find(const CgroupRecord& record, CgroupRecord::Ro
   return nullptr;
 }
 
+// The number in a file of a cgroup; 0 if it is not there.
+uint64_t ReadNumber(int directory, const char* file) {
+  char buffer[32];
+  return ReadFile(directory, file, buffer, sizeof(buffer)) > 0 ? ParseNumber(buffer) : 0;
+}
+
+// Version 1: true if the group itself ever came so near to its limit that a request could be refused. Nobody is killed for
+// one of more than eight pages (mm/memcontrol.c, PAGE_ALLOC_COSTLY_ORDER). memory.failcnt would say it with less words, but
+// stays 0 with some kernels (seen with 6.18).
+bool ReachedLimitV1(int directory) {
+  const uint64_t largest = 8 * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t memory = ReadNumber(directory, "memory.limit_in_bytes");
+  const uint64_t swapped = ReadNumber(directory, "memory.memsw.limit_in_bytes");
+  return (memory > 0 && ReadNumber(directory, "memory.max_usage_in_bytes") + largest >= memory) ||
+         (swapped > 0 && ReadNumber(directory, "memory.memsw.max_usage_in_bytes") + largest >= swapped);
+}
+
 bool Unified(const CgroupRecord::Directory& directory) { return directory.role == CgroupRecord::Role::kUnified; }
 
 }  // namespace
@@ -61,6 +78,7 @@ CgroupUsage ReadCgroupUsage(const CgroupRecord& record) {
       // Kills are counted where the victim was, whoever ran out of memory: a group above, or the machine. `oom` is
       // counted where the limit was. Documentation/admin-guide/cgroup-v2.rst, "memory.events".
       if (Unified(*memory) && NumberAfter(buffer, "oom", 0) == 0) usage.oom_kills = 0;
+      if (!Unified(*memory) && usage.oom_kills > 0 && !ReachedLimitV1(memory->fd)) usage.oom_kills = 0;
     }
     // memory.peak is there since Linux 5.19. Before, the peak is unknown, and 0 says so.
     if (ReadFile(memory->fd, Unified(*memory) ? "memory.peak" : "memory.max_usage_in_bytes", buffer, sizeof(buffer)) > 0) {

@@ -31,7 +31,7 @@ struct CgroupRecord {
 
 struct CgroupUsage {
   uint64_t memory_peak_bytes = 0;
-  uint64_t oom_kills = 0;  // For the limit of this child; with version 1 also for one above it.
+  uint64_t oom_kills = 0;  // By the limit of this child. Version 1 does not tell which killed where several were reached.
   uint64_t process_refusals = 0;
   uint64_t cpu_ns = 0;
 };
