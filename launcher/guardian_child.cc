@@ -31,6 +31,7 @@ constexpr uint64_t kSetupPatienceNs = 30ull * 1'000'000'000;
 constexpr uint64_t kSampleNs = 10ull * 1'000'000;
 constexpr uint64_t kCountNs = 50ull * 1'000'000;
 constexpr uint64_t kOomCheckNs = 100ull * 1'000'000;
+constexpr uint64_t kDrainPatienceNs = 1ull * 1'000'000'000;
 constexpr int kKillPatienceMs = 10'000;
 
 class Guardian {
@@ -99,8 +100,11 @@ class Guardian {
     if (wall_deadline_ != 0 && wall_deadline_ < next) next = wall_deadline_;
     if (next_check_ != 0 && next_check_ < next) next = next_check_;
     if (next == UINT64_MAX) return nullptr;
-    const uint64_t now = MonotonicNanoseconds();
-    const uint64_t left = next > now ? next - now : 0;
+    return Until(next, MonotonicNanoseconds(), out);
+  }
+
+  static const timespec* Until(uint64_t deadline, uint64_t now, timespec* out) {
+    const uint64_t left = deadline > now ? deadline - now : 0;
     out->tv_sec = static_cast<time_t>(left / 1'000'000'000u);
     out->tv_nsec = static_cast<long>(left % 1'000'000'000u);
     return out;
@@ -255,7 +259,9 @@ class Guardian {
     alignas(8) char buffer[1024] = {};  // The kernel's record may grow. seccomp_unotify(2).
     auto* notification = reinterpret_cast<seccomp_notif*>(buffer);
     if (ioctl(listener_, SECCOMP_IOCTL_NOTIF_RECV, notification) != 0) {
-      // ENOENT: the caller was killed before we looked. Any other: no process uses the filter any more.
+      // ENOENT: the call was interrupted before we looked, by the end of its process, or by a signal whose handler it goes on
+      // after. Any other: no process uses the filter any more.
+      if (errno == ENOENT) violation_seen_ = true;
       if (errno != ENOENT && errno != EINTR) {
         close(listener_);
         listener_ = -1;
@@ -328,15 +334,24 @@ class Guardian {
     return static_cast<int32_t>(NumberAfter(buffer, "Pid:", 0));
   }
 
-  // What the child wrote before its end is passed on, as long as somebody takes it and the owner lives. The pipe may
-  // have other writers, which no tree of ours holds: what is not there now is not waited for.
+  // What the child wrote before its end is passed on, as long as somebody takes it and the owner lives; but a sink that takes
+  // nothing holds back no outcome beyond the wall limit, nor for long that of a child which we had to end. The pipe may have
+  // other writers, which no tree of ours holds: what is not there now is not waited for.
   void Drain() {
+    uint64_t deadline = wall_deadline_;
+    if (report_.cause != EndCause::kNone) deadline = MonotonicNanoseconds() + kDrainPatienceNs;
     while (report_.cause != EndCause::kOwnerGone && pump_.ReadRest()) {
+      const uint64_t now = MonotonicNanoseconds();
+      if (deadline != 0 && now >= deadline) {
+        pump_.GiveUp();
+        break;
+      }
+      timespec left;
       pollfd polls[4];
       pump_.AddPolls(polls);
       polls[2] = {record_.owner, POLLIN, 0};
       polls[3] = {record_.control, POLLIN, 0};
-      if (ppoll(polls, 4, nullptr, nullptr) < 0 && errno != EINTR) return;
+      if (ppoll(polls, 4, deadline != 0 ? Until(deadline, now, &left) : nullptr, nullptr) < 0 && errno != EINTR) return;
       if (polls[2].revents != 0) return;
       if (polls[3].revents != 0) {
         GuardianCommand command;
@@ -363,6 +378,7 @@ class Guardian {
     // Kill before reaping: after wait() the number belongs to somebody else.
     if (!TreeIsEmpty() && !KillTree(record_, init_.pidfd, kKillPatienceMs)) report_.tree_survived = 1;
     FinalWords();
+    JudgeUnknownViolation();
     if (listener_ >= 0) close(listener_);
     Drain();
 
@@ -413,6 +429,12 @@ class Guardian {
            waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 && errno == ECHILD;
   }
 
+  // A call that was forbidden did not take effect and its process ended before it could be told: the policy's word on such
+  // a child is violation all the same, and not what the child made of its end. Which call it was is not known.
+  void JudgeUnknownViolation() {
+    if (violation_seen_ && report_.cause == EndCause::kNone) report_.cause = EndCause::kViolation;
+  }
+
   // The init may have reported the target's end after the moment at which we stopped listening, when both came at once.
   void FinalWords() {
     if (record_.guardian_socket < 0) return;
@@ -446,6 +468,7 @@ class Guardian {
   bool ready_in_child_ = false;
   bool failed_in_child_ = false;
   bool ended_ = false;
+  bool violation_seen_ = false;
   uint64_t setup_deadline_ = 0;
   uint64_t wall_deadline_ = 0;
   uint64_t next_check_ = 0;

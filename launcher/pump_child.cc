@@ -1,10 +1,11 @@
 #include "launcher/pump_child.h"
 
-#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+
+#include "launcher/sink_child.h"
 
 namespace brood::child {
 namespace {
@@ -92,17 +93,21 @@ bool Pump::Read(State* state) {
 }
 
 void Pump::Write(State* state) {
-  size_t length = state->end - state->begin;
-  // The sink is somebody else's description, which must not be made non-blocking; after POLLOUT a pipe takes PIPE_BUF
-  // bytes at once. pipe(7).
-  if (!state->direct && length > PIPE_BUF) length = PIPE_BUF;
-  const ssize_t n = write(state->record->sink, state->buffer + state->begin, length);
+  const size_t length = state->end - state->begin;
+  const char* data = state->buffer + state->begin;
+  const ssize_t n = state->direct ? write(state->record->sink, data, length) : WriteSoon(state->record->sink, data, length);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n < 0) {
     Drop(state);
     return;
   }
   state->begin += static_cast<size_t>(n);
+}
+
+void Pump::GiveUp() {
+  for (State& state : state_) {
+    if (state.begin < state.end) Drop(&state);
+  }
 }
 
 // The reader is gone (EPIPE) or the disk is full: the child gets SIGPIPE or EPIPE for its next write, as it would have

@@ -29,6 +29,9 @@ class Pump {
   // which AddPolls and Move wait and write.
   bool ReadRest();
 
+  // Drops what nobody takes, and says so of the stream.
+  void GiveUp();
+
   uint64_t bytes(int stream) const { return state_[stream].bytes; }
   bool truncated(int stream) const { return state_[stream].truncated; }
 

@@ -1,6 +1,15 @@
 // Each limit stops the program that is made to break it, and the outcome names the limit.
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -115,12 +124,83 @@ TEST_P(LimitsTest, AnOutputFloodHitsTheOutputLimit) {
   EXPECT_LE(run.out.size() + run.err.size(), size_t{1} << 20);
 }
 
-TEST_P(LimitsTest, ABigFileHitsTheFileSizeLimit) {
+// Places that nobody reads from, and whose descriptions block: a pipe, a socket, a FIFO, a terminal.
+class Unread {
+ public:
+  Unread() {
+    int ends[2];
+    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    Add("pipe", ends[1]);
+    kept_.emplace_back(ends[0]);
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    Add("socket", ends[1]);
+    kept_.emplace_back(ends[0]);
+    const std::string fifo = directory_.path() + "/fifo";
+    EXPECT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+    kept_.emplace_back(open(fifo.c_str(), O_RDWR | O_CLOEXEC));
+    Add("FIFO", open(fifo.c_str(), O_WRONLY | O_CLOEXEC));
+    kept_.emplace_back(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+    EXPECT_EQ(grantpt(kept_.back().get()), 0);
+    EXPECT_EQ(unlockpt(kept_.back().get()), 0);
+    Add("terminal", open(ptsname(kept_.back().get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  }
+  const std::vector<std::pair<std::string, UniqueFd>>& places() const { return places_; }
+
+ private:
+  void Add(const char* name, int fd) {
+    EXPECT_GE(fd, 0) << name;
+    places_.emplace_back(name, fd);
+  }
+  TemporaryDirectory directory_;
+  std::vector<UniqueFd> kept_;
+  std::vector<std::pair<std::string, UniqueFd>> places_;
+};
+
+TEST_P(LimitsTest, AReaderThatDoesNotReadHoldsBackNoLimit) {
+  const Unread unread;
+  for (const auto& [name, fd] : unread.places()) {
+    SCOPED_TRACE(name);
+    Tweaks tweaks;
+    tweaks.policy = [](Policy& policy) {
+      policy.limits.output_bytes = uint64_t{1} << 40;
+      policy.limits.wall_time = absl::Milliseconds(300);
+    };
+    tweaks.options = [out = fd.get()](LaunchOptions& options) { options.stdout_spec = Stdio::Fd(out); };
+    const Ended run = RunProgram(GetParam(), {"writes_forever"}, tweaks);
+    EXPECT_EQ(run.outcome.StatusWord(), "timeout") << run.outcome.ToString();
+    EXPECT_TRUE(run.outcome.stdout_result.truncated);
+    EXPECT_EQ(fcntl(fd.get(), F_GETFL) & O_NONBLOCK, 0) << "the caller's own description was changed";
+  }
+}
+
+TEST_P(LimitsTest, AReaderThatDoesNotReadHoldsBackNoOutcomeBeyondTheWallLimit) {
+  const Unread unread;
+  for (const auto& [name, fd] : unread.places()) {
+    SCOPED_TRACE(name);
+    ASSERT_EQ(fcntl(fd.get(), F_SETFL, O_NONBLOCK), 0);
+    const std::string block(4096, 'x');
+    // A terminal's output moves on by itself for a moment, which makes room once more.
+    pollfd room = {.fd = fd.get(), .events = POLLOUT, .revents = 0};
+    while (poll(&room, 1, 100) == 1 && (write(fd.get(), block.data(), block.size()) > 0 || errno == EAGAIN)) {
+    }
+    ASSERT_EQ(fcntl(fd.get(), F_SETFL, 0), 0);
+    Tweaks tweaks;
+    tweaks.policy = [](Policy& policy) {
+      policy.limits.output_bytes = uint64_t{1} << 40;
+      policy.limits.wall_time = absl::Milliseconds(700);
+    };
+    tweaks.options = [out = fd.get()](LaunchOptions& options) { options.stdout_spec = Stdio::Fd(out); };
+    const Ended run = RunProgram(GetParam(), {"prints_fds"}, tweaks);
+    EXPECT_EQ(run.outcome.StatusWord(), "ok") << run.outcome.ToString();
+    EXPECT_TRUE(run.outcome.stdout_result.truncated);
+  }
+}
+
+TEST_P(LimitsTest, ABigFileIsStoppedAtTheFileSizeLimit) {
   const Ended run =
       RunLimited({"writes_big_file", "/tmp/big", "16"}, [](Limits& limits) { limits.file_size_bytes = 4 << 20; });
-  const auto* hit = std::get_if<LimitHit>(&run.outcome.ending);
-  ASSERT_NE(hit, nullptr) << run.Text();
-  EXPECT_EQ(hit->limit, Layer::kFileSize);
+  EXPECT_FALSE(SaysItWorked(run)) << run.Text();
+  EXPECT_EQ(run.outcome.exit_code(), -SIGXFSZ) << run.Text();
 }
 
 }  // namespace
