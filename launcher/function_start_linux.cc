@@ -3,9 +3,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <ext/stdio_sync_filebuf.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <iostream>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -31,6 +34,16 @@ void FlushUnlessLocked(FILE* stream) {
   if (ftrylockfile(stream) != 0) return;
   fflush_unlocked(stream);
   funlockfile(stream);
+}
+
+// Without std::ios::sync_with_stdio a stream has a buffer of its own, which the child would write again at its end. With
+// it there is nothing to do, and asking would wait for the lock of stdout.
+void FlushOwnBuffer(std::ostream& stream) {
+  if (dynamic_cast<__gnu_cxx::stdio_sync_filebuf<char>*>(stream.rdbuf()) != nullptr) return;
+  try {
+    stream.flush();
+  } catch (...) {  // It was asked for by exceptions(); the state says it too.
+  }
 }
 
 absl::StatusOr<UniqueFd> ChildMessage(const PreparationData& preparation, const ProcessData& process) {
@@ -102,8 +115,8 @@ absl::StatusOr<Process> Fork(const ContextOptions& context, const LaunchOptions&
                        "held for ever in the child; use spawn, or say ForkWithThreads::kCallerSaysSafe"));
     }
   }
-  FlushUnlessLocked(stdout);
-  FlushUnlessLocked(stderr);
+  FlushOwnBuffer(std::cout);
+  FlushOwnBuffer(std::clog);
   ForkedChild forked = {.preparation = &preparation, .process = &process};
   LaunchTarget target;
   target.kind = LaunchTarget::Kind::kFunction;
@@ -173,6 +186,9 @@ absl::Status PassHandles(const WireHandles& handles, LaunchOptions& options, Pro
 absl::StatusOr<Process> StartOnce(const FunctionStart& start, const LaunchOptions& options) {
   const auto& [method, context, target, arguments, number] = start;
   BROOD_RETURN_IF_ERROR(Check(start, options));
+  // What was said before the birth stands before what the child says, with each start method. A fork needs it besides.
+  FlushUnlessLocked(stdout);
+  FlushUnlessLocked(stderr);
   BROOD_ASSIGN_OR_RETURN(const AuthKey key, CurrentAuthKey());
   const PreparationData preparation = MakePreparation(start, options, key);
   UniqueFd result(memfd_create("brood-result", MFD_CLOEXEC));

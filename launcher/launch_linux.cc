@@ -66,7 +66,7 @@ class Preparation {
     BROOD_RETURN_IF_ERROR(PrepareStdio(options_, record_.output_limited, &stdio_));
     record_.streams[0] = stdio_.streams[0];
     record_.streams[1] = stdio_.streams[1];
-    light_ = fork_elsewhere_ == nullptr && internal::LightGuardiansWork() && NeedsNoInit();
+    light_ = fork_elsewhere_ == nullptr && internal::LightGuardiansWork() && NeedsNoInit(record_);
     BROOD_RETURN_IF_ERROR(PrepareChannels());
     BROOD_RETURN_IF_ERROR(PrepareDescriptors());
     return fork_elsewhere_ != nullptr ? ForkElsewhere() : Fork();
@@ -206,16 +206,6 @@ class Preparation {
     record_.child_fds = moves_.data();
     record_.child_fd_count = moves_.size();
     return absl::OkStatus();
-  }
-
-  // Nothing is to be set up inside, and nothing is asked of the tree but that it ends with the target.
-  bool NeedsNoInit() const {
-    const ChildPlan& plan = record_.plan;
-    return target_.kind == LaunchTarget::Kind::kFunction && plan.namespaces == 0 && plan.mount_count == 0 &&
-           plan.filter_length == 0 && !plan.switch_ids && !plan.drop_privileges && !plan.new_session &&
-           plan.hostname == nullptr && !plan.loopback && record_.cgroup.count == 0 && record_.cpu_ns == 0 &&
-           record_.sampled_memory_bytes == 0 && record_.counted_processes == 0 && !record_.wait_for_tree &&
-           record_.streams[0].pipe < 0 && record_.streams[1].pipe < 0;
   }
 
   absl::StatusOr<std::shared_ptr<ProcessState>> Fork() {

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <stdio_ext.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -54,6 +55,12 @@ void RunServed(void* /*unused*/, int setup_fd) {
   RunMessage(kMessageFd, setup_fd);
 }
 
+pid_t ForkTarget(void* record) {
+  const pid_t pid = _Fork();
+  if (pid == 0) child::RunLightTarget(*static_cast<LaunchRecord*>(record));
+  return pid < 0 ? -errno : pid;
+}
+
 void Run(Request& request) {
   absl::StatusOr<std::unique_ptr<ReceivedLaunch>> launch = DecodeLaunch(std::move(request.bytes), request.fds);
   if (!launch.ok()) return Refuse(request, 0, launch.status().message());
@@ -64,7 +71,11 @@ void Run(Request& request) {
   ReceivedLaunch* const mine = launch->release();
   mine->record.served = true;
   mine->record.target.run = RunServed;
-  child::RunGuardian(&mine->record);
+  if (!NeedsNoInit(mine->record)) child::RunGuardian(&mine->record);
+  // Its two ends are for an init; without a number they are closed with all that the record does not name.
+  mine->record.guardian_socket = mine->record.init_socket = -1;
+  prctl(PR_SET_NAME, "brood-guardian", 0, 0, 0);  // Before the target can look who its parent is.
+  child::RunLightGuardian(&mine->record, {.fork_target = ForkTarget, .release = [](void*) {}, .arg = &mine->record});
 }
 
 [[maybe_unused]] const bool g_serves = ServeForks({.run = Run, .refuse = Refuse});
