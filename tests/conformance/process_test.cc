@@ -1,13 +1,13 @@
 // What CPython's multiprocessing promises of Process (Lib/test/_test_multiprocessing.py, _TestProcess), once for each
 // start method.
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <filesystem>
+#include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -16,10 +16,10 @@
 #include "base/unique_fd.h"
 #include "bootstrap/current_process.h"
 #include "bootstrap/finalizer.h"
-#include "gtest/gtest.h"
 #include "ipc/auth_key.h"
 #include "launcher/children.h"
 #include "launcher/context.h"
+#include "tests/conformance/conformance.h"
 
 namespace brood {
 namespace {
@@ -36,21 +36,6 @@ Seen Look(const std::string& key) {
           CurrentAuthKey().value().secret_bytes() == key};
 }
 BROOD_TARGET(Look);
-
-int Identity(int value) { return value; }
-BROOD_TARGET(Identity);
-
-void WaitForEnd(const UniqueFd& pipe) {
-  char byte;
-  while (read(pipe.get(), &byte, 1) < 0 && errno == EINTR) {
-  }
-}
-BROOD_TARGET(WaitForEnd);
-
-void Sleep() {
-  while (true) pause();
-}
-BROOD_TARGET(Sleep);
 
 bool ParentIsAlive() { return ParentProcess()->IsAlive(); }
 BROOD_TARGET(ParentIsAlive);
@@ -70,9 +55,6 @@ BROOD_TARGET(Descend);
 absl::Status StartAChild(int method) { return Context(static_cast<StartMethod>(method)).Call(Identity, 1).status(); }
 BROOD_TARGET(StartAChild);
 
-void WriteByte(const UniqueFd& pipe, char byte) { (void)!write(pipe.get(), &byte, 1); }
-BROOD_TARGET(WriteByte);
-
 // Leaves children behind that are neither joined nor destroyed before its end: the order in which all end is written
 // to `pipe`.
 void LeaveChildren(int method, const UniqueFd& pipe) {
@@ -87,31 +69,8 @@ BROOD_TARGET(LeaveChildren);
 
 // --- the tests ---
 
-class ProcessTest : public testing::TestWithParam<StartMethod> {
- protected:
-  // A child that runs until Release.
-  Process StartWaiting(LaunchOptions options = {}) {
-    int ends[2];
-    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
-    const UniqueFd reader(ends[0]);
-    writer_.reset(ends[1]);
-    return context_.Start(std::move(options), WaitForEnd, reader).value();
-  }
-  void Release() { writer_.reset(); }
-  int method() const { return static_cast<int>(GetParam()); }
-
-  const Context context_{GetParam()};
-  UniqueFd writer_;
-};
-
-INSTANTIATE_TEST_SUITE_P(StartMethods, ProcessTest, testing::Values(StartMethod::kSpawn, StartMethod::kFork, StartMethod::kForkServer),
-                         [](const auto& info) { return std::string(StartMethodName(info.param)); });
-
-size_t OpenDescriptors() {
-  size_t count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) count += !entry.path().empty();
-  return count;
-}
+using ProcessTest = ConformanceTest;
+BROOD_FOR_EACH_START_METHOD(ProcessTest);
 
 TEST_P(ProcessTest, TheMainProcessIsNoDaemonAndHasNoParent) {
   EXPECT_EQ(CurrentProcess().name, "MainProcess");
@@ -244,7 +203,7 @@ TEST_P(ProcessTest, AJoinedProcessHoldsNoDescriptor) {
   joined.push_back(context_.Start(Identity, 0).value());
   ASSERT_TRUE(joined[0].Join().ok());
   (void)joined[0].sentinel();
-  const size_t before = OpenDescriptors();
+  const std::set<int> before = OpenDescriptors();
   for (int i = 0; i < 20; ++i) {
     joined.push_back(context_.Start(Identity, i).value());
     ASSERT_TRUE(joined.back().Join().ok());
@@ -290,15 +249,10 @@ TEST_P(ProcessTest, ADaemonMayNotHaveChildrenAndOthersMay) {
 }
 
 TEST_P(ProcessTest, AtTheEndFinalizersRunThenDaemonsAreTerminatedAndOthersJoined) {
-  int ends[2];
-  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
-  const UniqueFd reader(ends[0]);
-  UniqueFd writer(ends[1]);
-  ASSERT_EQ(context_.Call(LeaveChildren, method(), writer), absl::OkStatus());
-  writer.reset();
-  std::string order;
-  char byte;
-  while (read(reader.get(), &byte, 1) == 1) order += byte;
+  RawPipe pipe;
+  ASSERT_EQ(context_.Call(LeaveChildren, method(), pipe.writer), absl::OkStatus());
+  pipe.writer.reset();
+  const std::string order = ReadToEnd(pipe.reader.get());
   // The child writes while its parent runs or ends; what matters is that the last finalizer comes after it.
   EXPECT_EQ(order.size(), 3u) << order;
   EXPECT_EQ(order.back(), 'e') << order;

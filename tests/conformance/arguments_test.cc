@@ -1,0 +1,76 @@
+// Arguments: their size, their release, and a child that never reads them (gh-118981, test_lose_target_ref).
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <vector>
+
+
+#include "tests/conformance/conformance.h"
+
+namespace brood {
+namespace {
+
+size_t Length(const std::string& text) { return text.size(); }
+BROOD_TARGET(Length);
+
+size_t CountOpen(const std::vector<UniqueFd>& handles) {
+  size_t open = 0;
+  for (const UniqueFd& handle : handles) open += fcntl(handle.get(), F_GETFD) >= 0;
+  return open;
+}
+BROOD_TARGET(CountOpen);
+
+using ArgumentsTest = ConformanceTest;
+BROOD_FOR_EACH_START_METHOD(ArgumentsTest);
+
+TEST_P(ArgumentsTest, FromNothingTo63MebibytesArriveWhole) {
+  for (const size_t size : {size_t{0}, size_t{1} << 16, size_t{1} << 20, size_t{63} << 20}) {
+    EXPECT_EQ(context_.Call(Length, std::string(size, 'x')).value_or(1), size);
+  }
+}
+
+TEST_P(ArgumentsTest, MoreThanTheBoundIsTheCallersErrorAndStartsNothing) {
+  const absl::StatusOr<Process> process = context_.Start(Length, std::string(size_t{65} << 20, 'x'));
+  EXPECT_EQ(process.status().code(), absl::StatusCode::kInvalidArgument) << process.status();
+}
+
+// /bin/false stands for a child that ends before it has read anything.
+TEST_P(ArgumentsTest, AChildThatNeverReadsThemDoesNotHangTheStart) {
+  if (GetParam() != StartMethod::kSpawn) GTEST_SKIP() << "only a spawned child reads its arguments from the caller";
+  const Context context(GetParam(), {.executable = "/bin/false"});
+  const absl::StatusOr<Process> process = context.StartByName({}, "Length", {Pack(std::string(size_t{16} << 20, 'x'))});
+  EXPECT_FALSE(process.ok());
+}
+
+TEST_P(ArgumentsTest, AnExecutableThatIsMissingIsNotFound) {
+  if (GetParam() == StartMethod::kFork) GTEST_SKIP() << "a fork executes nothing";
+  const Context context(GetParam(), {.executable = "/nonexistent/program"});
+  EXPECT_EQ(context.StartByName({}, "Nothing", {}).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_P(ArgumentsTest, ThreeHundredDescriptorsArrive) {
+  RawPipe pipe;
+  std::vector<UniqueFd> handles(300);
+  for (UniqueFd& handle : handles) handle = Duplicate(pipe.reader.get());
+  EXPECT_EQ(context_.Call(CountOpen, std::move(handles)).value_or(0), 300u);
+}
+
+// The caller's duplicate of a descriptor in an argument is closed once the child runs, not when the object goes.
+TEST_P(ArgumentsTest, AreReleasedWhenTheChildRuns) {
+  RawPipe pipe;
+  Process process = context_.Create(WaitForEnd, pipe.reader).value();
+  ASSERT_EQ(process.Start(), absl::OkStatus());
+  pipe.reader.reset();
+  ASSERT_EQ(process.Kill(), absl::OkStatus());
+  ASSERT_TRUE(process.Join().ok());
+  // Nobody reads any more: a write says so.
+  signal(SIGPIPE, SIG_IGN);
+  EXPECT_LT(write(pipe.writer.get(), "x", 1), 0);
+  EXPECT_EQ(errno, EPIPE);
+}
+
+}  // namespace
+}  // namespace brood

@@ -1,0 +1,100 @@
+// What all files of the conformance suite share: a fixture that runs once for each start method, and that fails a test
+// which leaves a process or a descriptor behind; small targets; the usual waits, each with a deadline.
+//
+//   using ExitCodeTest = ConformanceTest;
+//   BROOD_FOR_EACH_START_METHOD(ExitCodeTest);
+//   TEST_P(ExitCodeTest, ...) { EXPECT_EQ(context_.Call(...), ...); }
+#ifndef BROOD_TESTS_CONFORMANCE_CONFORMANCE_H_
+#define BROOD_TESTS_CONFORMANCE_CONFORMANCE_H_
+
+#include <sys/types.h>
+
+#include <set>
+#include <string>
+
+#include "base/unique_fd.h"
+#include "gtest/gtest.h"
+#include "launcher/context.h"
+#include "launcher/launcher.h"
+#include "tests/conformance/start_methods.h"
+
+namespace brood {
+
+// A descriptor's two ends, close-on-exec.
+struct RawPipe {
+  RawPipe();
+  UniqueFd reader;
+  UniqueFd writer;
+};
+
+// Longer than anything here takes, so that a test which fails does not hang.
+inline constexpr int kPatienceMs = 60'000;
+
+bool IsReadable(int fd, int timeout_ms = 0);
+bool EndsWithinPatience(int fd);           // True when the last writer is gone; false after kPatienceMs.
+std::string ReadToEnd(int fd);             // Until the last writer is gone, or kPatienceMs pass.
+std::string ReadFromStart(const UniqueFd& file);
+UniqueFd OpenPid(pid_t pid);               // pidfd_open(2)
+std::set<int> OpenDescriptors();
+std::set<pid_t> ChildrenOfThisProcess();   // Zombies too. /proc/[pid]/stat
+char StateOf(pid_t pid);                   // 'R', 'S', 'Z'; 0 if there is no such process.
+
+// --- targets of all files ---
+
+int Identity(int value);
+void Nothing();
+void Sleep();                              // Until a signal.
+void WaitForEnd(const UniqueFd& pipe);     // Until the last writer of `pipe` is gone.
+void WriteByte(const UniqueFd& pipe, char byte);
+
+// As Context::Start gives it, with what it printed.
+struct Ended {
+  Outcome outcome;
+  std::string out;
+  std::string err;
+};
+
+class ConformanceTest : public testing::TestWithParam<StartMethod> {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+
+  // A child that runs until Release, or the end of the test.
+  Process StartWaiting(LaunchOptions options = {});
+  void Release() { held_.reset(); }
+
+  template <typename Function, typename... Arguments>
+  Ended Run(Function function, const Arguments&... arguments) {
+    LaunchOptions options;
+    options.stdout_spec = Stdio::Capture();
+    options.stderr_spec = Stdio::Capture();
+    absl::StatusOr<Process> process = context_.Start(options, function, arguments...);
+    if (!process.ok()) {
+      ADD_FAILURE() << process.status();
+      return {};
+    }
+    Ended ended;
+    ended.outcome = process->Join(absl::Milliseconds(kPatienceMs)).value();
+    ended.out = ReadFromStart(process->TakeStdout());
+    ended.err = ReadFromStart(process->TakeStderr());
+    return ended;
+  }
+
+  int method() const { return static_cast<int>(GetParam()); }  // As an argument of a target.
+  bool IsFork() const { return GetParam() == StartMethod::kFork; }
+
+  const Context context_{GetParam()};
+
+ private:
+  UniqueFd held_;
+  std::set<int> descriptors_;
+  std::set<pid_t> children_;
+};
+
+#define BROOD_FOR_EACH_START_METHOD(suite)                                                \
+  INSTANTIATE_TEST_SUITE_P(StartMethods, suite, testing::ValuesIn(::brood::kStartMethods), \
+                           [](const auto& info) { return std::string(::brood::StartMethodName(info.param)); })
+
+}  // namespace brood
+
+#endif  // BROOD_TESTS_CONFORMANCE_CONFORMANCE_H_

@@ -1,0 +1,154 @@
+// A child does not outlive its owner, however and whenever that ends (test_parent_process, gh-80180). CPython
+// leaves all children of a killed parent running.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <functional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "bootstrap/current_process.h"
+#include "tests/conformance/conformance.h"
+
+namespace brood {
+namespace {
+
+// Says that it runs and goes on for ever; ends by SIGKILL only.
+void HoldOn(const UniqueFd& pipe) {
+  signal(SIGTERM, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);
+  WriteByte(pipe, 'r');
+  Sleep();
+}
+BROOD_TARGET(HoldOn);
+
+// Likewise, with descendants that have left its session.
+void HoldOnWithDescendants(const UniqueFd& pipe) {
+  for (int i = 0; i < 2; ++i) {
+    if (fork() == 0) {
+      setsid();
+      HoldOn(pipe);
+    }
+  }
+  HoldOn(pipe);
+}
+BROOD_TARGET(HoldOnWithDescendants);
+
+void WaitForParent(const UniqueFd& pipe) {
+  const Parent* const parent = ParentProcess();
+  WriteByte(pipe, parent->IsAlive() && !IsReadable(parent->sentinel()) ? 'a' : 'x');
+  const bool ended = parent->Join(absl::Milliseconds(kPatienceMs)).ok();
+  WriteByte(pipe, ended && !parent->IsAlive() && IsReadable(parent->sentinel()) ? 'e' : 'x');
+  Sleep();
+}
+BROOD_TARGET(WaitForParent);
+
+class OwnerTest : public ConformanceTest {
+ protected:
+  void SetUp() override {
+    ConformanceTest::SetUp();
+    // Whoever loses its parent becomes our child, so that nothing that is left can hide.
+    ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    before_ = ChildrenOfThisProcess();
+  }
+
+  // A process of its own that runs `body` and then sleeps.
+  pid_t StartOwner(const std::function<void()>& body) {
+    const pid_t pid = fork();
+    if (pid == 0) {
+      body();
+      Sleep();
+    }
+    return pid;
+  }
+
+  // Kills it, and waits until nothing of its tree is left.
+  void KillAndExpectNothingLeft(pid_t owner) {
+    ASSERT_EQ(kill(owner, SIGKILL), 0);
+    ASSERT_EQ(waitpid(owner, nullptr, 0), owner);
+    const absl::Time deadline = absl::Now() + absl::Milliseconds(kPatienceMs);
+    while (true) {
+      std::set<pid_t> left = ChildrenOfThisProcess();
+      for (const pid_t pid : before_) left.erase(pid);
+      if (left.empty()) return;
+      for (const pid_t pid : left) waitpid(pid, nullptr, WNOHANG | __WALL);
+      if (absl::Now() > deadline) {
+        for (const pid_t pid : left) kill(pid, SIGKILL);
+        FAIL() << left.size() << " processes are left";
+      }
+      absl::SleepFor(absl::Milliseconds(2));
+    }
+  }
+
+ private:
+  std::set<pid_t> before_;
+};
+BROOD_FOR_EACH_START_METHOD(OwnerTest);
+
+TEST_P(OwnerTest, AKilledOwnerLeavesNoChild) {
+  RawPipe pipe;
+  const pid_t owner = StartOwner([&] {
+    for (const bool daemon : {false, true}) new Process(context_.Start({.daemon = daemon}, HoldOn, pipe.writer).value());
+  });
+  pipe.writer.reset();
+  char byte = 0;
+  for (int i = 0; i < 2; ++i) ASSERT_EQ(read(pipe.reader.get(), &byte, 1), 1);
+  KillAndExpectNothingLeft(owner);
+  EXPECT_TRUE(EndsWithinPatience(pipe.reader.get()));
+}
+
+TEST_P(OwnerTest, AKilledOwnerLeavesNoGrandchild) {
+  RawPipe pipe;
+  const pid_t owner = StartOwner([&] { new Process(context_.Start(HoldOnWithDescendants, pipe.writer).value()); });
+  pipe.writer.reset();
+  char byte = 0;
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(read(pipe.reader.get(), &byte, 1), 1);
+  KillAndExpectNothingLeft(owner);
+  EXPECT_TRUE(EndsWithinPatience(pipe.reader.get()));
+}
+
+// The moment moves from the first step of a start to after its end; the pauses sample it and synchronise nothing.
+TEST_P(OwnerTest, AnOwnerThatIsKilledDuringAStartLeavesNoChild) {
+  for (int i = 0; i < 24; ++i) {
+    RawPipe pipe;
+    const pid_t owner = StartOwner([&] {
+      WriteByte(pipe.writer, 'o');
+      while (true) new Process(context_.Start(HoldOn, pipe.writer).value());
+    });
+    pipe.writer.reset();
+    char byte = 0;
+    ASSERT_EQ(read(pipe.reader.get(), &byte, 1), 1);
+    usleep(static_cast<useconds_t>(i * 250));
+    KillAndExpectNothingLeft(owner);
+    EXPECT_TRUE(EndsWithinPatience(pipe.reader.get())) << i;
+  }
+}
+
+TEST_P(OwnerTest, AnOwnerThatIsKilledWhileItJoinsLeavesNoChild) {
+  RawPipe pipe;
+  const pid_t owner = StartOwner([&] { (void)context_.Start(HoldOn, pipe.writer)->Join(); });
+  pipe.writer.reset();
+  char byte = 0;
+  ASSERT_EQ(read(pipe.reader.get(), &byte, 1), 1);
+  KillAndExpectNothingLeft(owner);
+  EXPECT_TRUE(EndsWithinPatience(pipe.reader.get()));
+}
+
+TEST_P(OwnerTest, AThreadThatEndsDoesNotEndTheChildrenThatItStarted) {
+  const Context context(GetParam(), {.fork_with_threads = ForkWithThreads::kCallerSaysSafe});
+  RawPipe pipe;
+  absl::StatusOr<Process> process = absl::UnknownError("not started");
+  std::thread([&] { process = context.Start(WaitForEnd, pipe.reader); }).join();
+  ASSERT_TRUE(process.ok()) << process.status();
+  EXPECT_EQ(process->Join(absl::Milliseconds(100)).status().code(), absl::StatusCode::kDeadlineExceeded);
+  pipe.writer.reset();
+  EXPECT_EQ(process->Join(absl::Milliseconds(kPatienceMs))->exit_code(), 0);
+}
+
+}  // namespace
+}  // namespace brood
