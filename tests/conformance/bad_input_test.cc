@@ -1,0 +1,75 @@
+// What a caller, a child or a peer does wrong is a clear status; nothing hangs, and nothing is left (the fixture).
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ipc/pipe.h"
+#include "tests/conformance/conformance.h"
+
+namespace brood {
+namespace {
+
+void Unregistered() {}
+
+void Twin() {}
+void OtherTwin() {}
+BROOD_TARGET_AS("conformance.twin", Twin);
+BROOD_TARGET_AS("conformance.twin", OtherTwin);
+
+std::string Repeat(char c, size_t count) { return std::string(count, c); }
+BROOD_TARGET(Repeat);
+
+// Writes over the descriptor in which its result would be, then ends as if all were well.
+void WriteGarbage(const std::string& garbage) {
+  (void)!write(internal::kResultFd, garbage.data(), garbage.size());
+  _exit(0);
+}
+BROOD_TARGET(WriteGarbage);
+
+using BadInputTest = ConformanceTest;
+BROOD_FOR_EACH_START_METHOD(BadInputTest);
+
+LaunchOptions Quiet() {
+  LaunchOptions options;
+  options.stderr_spec = Stdio::Null();
+  return options;
+}
+
+TEST_P(BadInputTest, ATargetThatIsNotRegisteredIsNotFound) {
+  EXPECT_EQ(context_.Start(Unregistered).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(context_.StartByName({}, "no.such", {}).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_P(BadInputTest, ATargetThatIsRegisteredTwiceIsFailedPrecondition) {
+  EXPECT_EQ(context_.Start(Twin).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(context_.StartByName({}, "conformance.twin", {}).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_P(BadInputTest, WrongTypesAndNumbersOfArgumentsAreNamed) {
+  const absl::Status type = context_.StartByName(Quiet(), "Identity", {Pack(std::string("seven"))}).status();
+  EXPECT_NE(type.message().find("argument 1: expected int32, got string"), std::string::npos) << type;
+  for (const std::vector<TypedValue>& arguments :
+       {std::vector<TypedValue>(), std::vector<TypedValue>{Pack(1), Pack(2)}}) {
+    const absl::Status count = context_.StartByName(Quiet(), "Identity", arguments).status();
+    EXPECT_FALSE(count.ok());
+    EXPECT_NE(count.message().find("Identity"), std::string::npos) << count;
+  }
+}
+
+TEST_P(BadInputTest, AResultThatIsTooLargeIsResourceExhausted) {
+  const Context narrow(GetParam(), {.max_result_bytes = 1000});
+  EXPECT_EQ(narrow.Call(Quiet(), Repeat, 'x', size_t{2000}).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST_P(BadInputTest, GarbageInPlaceOfAResultIsAnError) {
+  for (const std::string& garbage : {std::string("x"), std::string(100, '\xff'), std::string(100'000, '\0')}) {
+    Process process = context_.Start(WriteGarbage, garbage).value();
+    EXPECT_EQ(process.Result<int>().status().code(), absl::StatusCode::kDataLoss) << process.Result<int>().status();
+    EXPECT_EQ(process.exit_code(), 0);
+  }
+}
+
+}  // namespace
+}  // namespace brood
