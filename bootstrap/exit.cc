@@ -13,8 +13,10 @@
 #include <iostream>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/fork_generation.h"
 #include "bootstrap/finalizer.h"
+#include "bootstrap/log.h"
 
 namespace brood {
 namespace {
@@ -94,8 +96,11 @@ void EndChildren() {
 }
 
 void RunAtExit() {
+  Log(LogLevel::kInfo, "process shutting down");
+  Log(LogLevel::kDebug, "running all finalizers with priority >= 0");
   RunFinalizers(0);
   EndChildren();
+  Log(LogLevel::kDebug, "running the remaining finalizers");
   RunFinalizers();
   EndChildren();  // A finalizer may have started some.
 }
@@ -109,7 +114,9 @@ void EndProcess(int code) {
     if (g_ending.compare_exchange_weak(other, self)) break;
   }
   RunAtExit();
-  _exit(std::max(code, FlushStreams() ? 0 : 1));
+  code = std::max(code, FlushStreams() ? 0 : 1);
+  if (LogsAt(LogLevel::kInfo)) Log(LogLevel::kInfo, absl::StrCat("process exiting with exitcode ", code));
+  _exit(code);
 }
 
 void CatchExit() { on_exit(AtExit, nullptr); }

@@ -20,6 +20,7 @@
 #include "bootstrap/current_process.h"
 #include "bootstrap/error_report.h"
 #include "bootstrap/exit.h"
+#include "bootstrap/log.h"
 #include "bootstrap/registry.h"
 #include "bootstrap/throw_site.h"
 #include "ipc/auth_key.h"
@@ -145,6 +146,7 @@ void RunChild(const PreparationData& preparation, ProcessData process) noexcept 
   // Stays open: it ends when the guardian does, or the parent. Not for a program that the target executes.
   if (process.setup_handle >= 0) fcntl(process.setup_handle, F_SETFD, FD_CLOEXEC);
   SetCurrentProcess(preparation, process, process.setup_handle);
+  LogToStderr(static_cast<LogLevel>(preparation.log_level));
   if (!preparation.name.empty()) prctl(PR_SET_NAME, preparation.name.c_str(), 0, 0, 0);
   if (!preparation.auth_key.empty()) {
     const absl::StatusOr<AuthKey> key = AuthKey::FromBytes(preparation.auth_key);
@@ -163,6 +165,7 @@ void RunChild(const PreparationData& preparation, ProcessData process) noexcept 
   process.arguments = {};
   if (!Report(process.setup_handle, SetupMessage())) _exit(kBootstrapFailedCode);  // Nobody is there to run for.
   CatchExit();
+  if (LogsAt(LogLevel::kInfo)) Log(LogLevel::kInfo, absl::StrCat("child process calling ", process.target));
   Ending ending = RunTarget(*target, process);
   target = absl::UnknownError("done");  // The arguments' destructors run before the finalizers.
   const int code = LeaveResult(process, ending);

@@ -13,7 +13,7 @@
 // Arguments are checked at compile time, copied to the child, and released when the child runs. All start methods give
 // the same results; a forked child also sees the parent's memory as it was at the fork.
 //
-// Immutable, so that any thread may use it, but see StartMethod::kFork. Never throws, never logs.
+// Immutable, so that any thread may use it, but see StartMethod::kFork. Never throws; logs only after LogToStderr (bootstrap/log.h).
 #ifndef BROOD_LAUNCHER_CONTEXT_H_
 #define BROOD_LAUNCHER_CONTEXT_H_
 

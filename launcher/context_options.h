@@ -24,8 +24,8 @@ struct ContextOptions {
   ForkWithThreads fork_with_threads = ForkWithThreads::kRefuse;
   uint64_t max_argument_bytes = uint64_t{64} << 20;  // All arguments of a call. More is InvalidArgument.
   uint64_t max_result_bytes = uint64_t{64} << 20;    // More is an error of the child's. At most 64 MiB.
-  int log_level = 0;                                 // Handed to the child.
-  std::vector<std::string> plugin_path;              // Likewise: where plugins are looked for.
+  int log_level = 0;  // A LogLevel (bootstrap/log.h) for the children. 0: that of this process at the start.
+  std::vector<std::string> plugin_path;              // Handed to the child: where plugins are looked for.
 
   // Forkserver: names of targets without arguments, which the server runs in this order before it forks the first child.
   // What they leave in memory, all children find. They must leave no thread running. What they print is the user's.

@@ -17,6 +17,7 @@
 #include "bootstrap/bootstrap.h"
 #include "bootstrap/current_process.h"
 #include "bootstrap/finalizer.h"
+#include "bootstrap/log.h"
 #include "bootstrap/registry.h"
 #include "bootstrap/run_child.h"
 #include "ipc/auth_key.h"
@@ -159,7 +160,8 @@ PreparationData MakePreparation(const FunctionStart& start, const LaunchOptions&
   preparation.start_method = start.method;
   preparation.executable = start.context.executable;
   preparation.cwd = options.cwd;
-  preparation.log_level = start.context.log_level;
+  preparation.log_level =
+      start.context.log_level != 0 ? start.context.log_level : static_cast<int>(CurrentLogLevel());
   preparation.plugin_path = start.context.plugin_path;
   preparation.auth_key = key.secret_bytes();
   preparation.parent_name = self.name;
@@ -223,6 +225,7 @@ absl::StatusOr<Process> StartOnce(const FunctionStart& start, const LaunchOption
 }  // namespace
 
 absl::StatusOr<Process> FunctionStart::operator()(const LaunchOptions& options) {
+  if (LogsAt(LogLevel::kInfo)) Log(LogLevel::kInfo, absl::StrCat("starting ", options.name, ": ", target));
   absl::StatusOr<Process> child = StartOnce(*this, options);
   if (method != StartMethod::kForkServer || !ServedStart::NeedsNewServer(child.status())) return child;
   // Somebody with more rights has changed the caller since its server was started; what is started now inherits that.

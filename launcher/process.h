@@ -7,7 +7,7 @@
 // moves, starts, closes or destroys an object is for one thread alone. A child lives on when the thread that started it
 // ends. In a fork of the caller without exec a copy of the object is of no use: its methods fail with FailedPrecondition,
 // and its destructor leaves the child alone.
-// Never logs, never throws, installs no signal handler, changes no process-wide state. Each child has a guardian, a
+// Never logs unasked (bootstrap/log.h), never throws, installs no signal handler, changes no process-wide state. Each child has a guardian, a
 // small process of brood's own that enforces its limits and ends its tree when the child, or the owner, ends.
 #ifndef BROOD_LAUNCHER_PROCESS_H_
 #define BROOD_LAUNCHER_PROCESS_H_
