@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <climits>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -35,6 +36,16 @@ BROOD_TARGET(Square);
 
 ExitCode Leave(int code) { return {code}; }
 BROOD_TARGET(Leave);
+
+constexpr int kHangsFd = 9;
+
+// A spawned copy of this program that never gets as far as to say that it is ready: it says its pid, and hangs.
+const bool hangs = [] {
+  if (getenv("BROOD_TEST_HANGS") == nullptr) return false;
+  const pid_t self = getpid();
+  if (write(kHangsFd, &self, sizeof(self)) != sizeof(self)) _exit(1);
+  for (;;) pause();
+}();
 
 std::string TextOf(const UniqueFd& fd) {
   std::string text;
@@ -395,6 +406,56 @@ TEST(EmbedderTest, ZeroBytesInPathsAreRefused) {
   }
   EXPECT_EQ(Context(StartMethod::kSpawn, {.executable = path}).StartByName({}, "Square", {}).status().code(),
             absl::StatusCode::kInvalidArgument);
+}
+
+// The fourth field of /proc/PID/stat. proc(5).
+pid_t ParentOf(pid_t pid) {
+  std::ifstream file(absl::StrCat("/proc/", pid, "/stat"));
+  std::string line;
+  std::getline(file, line);
+  int parent = 0;
+  return sscanf(line.c_str() + line.rfind(')') + 1, " %*c %d", &parent) == 1 ? parent : 0;
+}
+
+std::string NameOf(pid_t pid) {
+  std::ifstream file(absl::StrCat("/proc/", pid, "/comm"));
+  std::string name;
+  std::getline(file, name);
+  return name;
+}
+
+// Whoever kills a guardian may do so at any time: also while its child runs, but has not said yet that it does.
+TEST(EmbedderTest, AGuardianKilledBeforeItsChildIsReadyLeavesNothing) {
+  int pipe[2];
+  ASSERT_EQ(pipe2(pipe, O_CLOEXEC), 0);
+  const UniqueFd reader(pipe[0]);
+  UniqueFd writer(pipe[1]);
+  // With an init, but without the pid namespace that would end with it.
+  Policy policy = BuiltinPolicy("none").value();
+  policy.namespaces = {Layer::kUser, Layer::kUts};
+  LaunchOptions options;
+  options.policy = CompilePolicy(policy).value();
+  options.env = {"BROOD_TEST_HANGS=1"};
+  options.inherited = {{.fd = writer.get(), .child_fd = kHangsFd}};
+  std::string ending;
+  std::thread caller([&] {
+    absl::StatusOr<Process> process = Context(StartMethod::kSpawn).Start(options, Square, 7);
+    ending = process.ok() ? std::string(process->Join(absl::Seconds(20)).value().StatusWord()) : process.status().ToString();
+  });
+  pid_t child = 0;
+  ASSERT_EQ(read(reader.get(), &child, sizeof(child)), static_cast<ssize_t>(sizeof(child)));
+  const pid_t init = ParentOf(child);
+  const pid_t guardian = ParentOf(init);
+  ASSERT_EQ(NameOf(init), "brood-init");
+  ASSERT_EQ(NameOf(guardian), "brood-guardian");
+  // An init that is stopped ends nothing; the guardian, first of the two, cannot wake it.
+  ASSERT_EQ(kill(guardian, SIGSTOP), 0);
+  ASSERT_EQ(kill(init, SIGSTOP), 0);
+  ASSERT_EQ(kill(guardian, SIGKILL), 0);
+  caller.join();
+  EXPECT_EQ(ending, "lost");
+  EXPECT_EQ(NameOf(child), "") << "the child outlived its end";
+  if (NameOf(init) == "brood-init") kill(init, SIGCONT);
 }
 
 // Invariant 7: no change of process-wide state.

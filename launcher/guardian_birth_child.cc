@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -146,6 +147,12 @@ bool StartInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
     const char* remedy = CgroupRemedy(error);
     if (error != 0) return Fail(failure, "cgroup", error, remedy != nullptr ? remedy : "put the child into its cgroup");
   }
+
+  // Nothing of the child's runs yet. Should we be killed when it does, also before it is ready, the owner can wait until
+  // the init has ended the tree.
+  GuardianReport note;
+  note.kind = ReportKind::kInitBorn;
+  SendRecord(record->control, &note, sizeof(note), &init->pidfd, 1, MSG_DONTWAIT);
 
   int lent[kMaxPassedFds];
   const int count = OpenLentMounts(*record, init->outside_id, lent, failure);

@@ -220,7 +220,6 @@ class Guardian {
     GuardianReport note = report_;
     note.kind = ReportKind::kStarted;
     // The caller may not be interested and let the socket fill up: never block on it.
-    // With the init's pidfd: should we be killed, the caller can wait until the init has ended the tree.
     int fds[] = {init_.pidfd, -1};
     if (record_.served) fds[1] = static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0));
     SendRecord(record_.control, &note, sizeof(note), fds, fds[1] >= 0 ? 2 : 1, MSG_DONTWAIT);

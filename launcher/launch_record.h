@@ -88,7 +88,7 @@ enum class EndCause : uint32_t {
 
 inline constexpr uint32_t kReportMagic = 0x42524432;  // "BRD2"
 
-enum class ReportKind : uint32_t { kStarted = 1, kEnded = 2 };
+enum class ReportKind : uint32_t { kStarted = 1, kEnded = 2, kInitBorn = 3 };
 
 struct GuardianReport {
   uint32_t magic = kReportMagic;

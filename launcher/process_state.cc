@@ -43,7 +43,7 @@ void Note(ProcessState& state, const GuardianReport& report) {
   if (report.started != 0) state.started = true;
 }
 
-// Takes a `started` note from the socket, if there is one.
+// Takes from the socket what the guardian has noted: that the init is born, that the child has started.
 void ReadNotes(ProcessState& state) {
   GuardianReport report;
   while (state.control.valid()) {

@@ -45,7 +45,7 @@ struct ProcessState {
   UniqueFd guardian_fd;     // Its pidfd.
   LightMemory light_memory; // What it runs on, if it has no memory of its own.
   UniqueFd control;         // Our end of the guardian's socket; closing it ends the child.
-  UniqueFd init_fd;         // pidfd of the child's init, once it has started; for the case that the guardian is killed.
+  UniqueFd init_fd;         // pidfd of the child's init, once that is born; for the case that the guardian is killed.
   std::vector<std::string> cgroups;  // Paths, for the same case.
   UniqueFd sentinel;        // Read end of the pipe for the final report.
   UniqueFd captured[2];     // memfds of captured streams.
