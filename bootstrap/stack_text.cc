@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/debugging/internal/symbolize.h"
 #include "absl/debugging/symbolize.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -46,6 +47,22 @@ int FindModule(dl_phdr_info* info, size_t /*size*/, void* arg) {
   return 0;
 }
 
+// In a sandbox nothing has the path that /proc/self/maps gives for this program. Abseil then tries /proc/self/exe, but only
+// if the code's mapping begins with the file's header, which depends on the linker: gold puts both into one segment, others
+// do not ("-z separate-code" of ld(1)). So we say which file it is.
+int HintAtOwnCode(dl_phdr_info* info, size_t /*size*/, void* /*arg*/) {
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  for (int i = 0; i < info->dlpi_phnum; ++i) {
+    const ElfW(Phdr)& segment = info->dlpi_phdr[i];
+    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_X) == 0) continue;
+    const uintptr_t begin = (info->dlpi_addr + segment.p_vaddr) & ~(page - 1);
+    const uintptr_t end = (info->dlpi_addr + segment.p_vaddr + segment.p_memsz + page - 1) & ~(page - 1);
+    absl::debugging_internal::RegisterFileMappingHint(reinterpret_cast<void*>(begin), reinterpret_cast<void*>(end),
+                                                      segment.p_offset & ~(page - 1), "/proc/self/exe");
+  }
+  return 1;  // The main program is the first in this list. dl_iterate_phdr(3)
+}
+
 // The outermost frames are those by which brood called the function.
 bool IsBroods(std::string_view line) {
   return absl::StrContains(line, "brood::internal::") || absl::StartsWith(line, "std::_Function_handler<");
@@ -71,6 +88,7 @@ std::string FrameText(void* frame) {
 
 std::string StackText(const ThrowSite& site) {
   constexpr std::string_view kCut = "...\n";
+  [[maybe_unused]] static const int hinted = dl_iterate_phdr(HintAtOwnCode, nullptr);
   std::vector<std::string> lines;
   size_t size = kCut.size();
   for (size_t i = 0; i < site.count; ++i) {
