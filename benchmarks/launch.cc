@@ -125,6 +125,7 @@ Contest Functions(int rounds) {
   contest.Add("fork+wait", ForkAndWait);
   contest.Add("library, fork", [context = Context(StartMethod::kFork)] { return CallSame(context); });
   contest.Add("library, spawn", [context = Context(StartMethod::kSpawn)] { return CallSame(context); });
+  contest.Add("library, forkserver", [context = Context(StartMethod::kForkServer)] { return CallSame(context); });
   contest.Run(rounds);
   return contest;
 }
