@@ -431,13 +431,15 @@ TEST(ForkServerTest, ManyThreadsMayStartAtOnceFromTheFirstStartOn) {
 
 TEST(ForkServerTest, AKilledOwnerLeavesNeitherServerNorChildren) {
   Ends pipe = MakePipe();
+  Ends end_of_test = MakePipe();
   const pid_t owner = fork();
   if (owner == 0) {
+    end_of_test.writer.reset();
     const Context context(StartMethod::kForkServer);
     const Process child = context.Start(WaitForEver).value();
     const int pids[] = {context.Call(ServerAbove).value(), child.pid()};
     // A fork that holds copies of all descriptors does not keep them alive.
-    if (fork() == 0) WaitForEver();
+    if (fork() == 0) _exit(SquareAfter(end_of_test.reader, 0));
     (void)!write(pipe.writer.get(), pids, sizeof(pids));
     WaitForEver();
   }

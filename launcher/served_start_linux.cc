@@ -1,13 +1,12 @@
 #include <fcntl.h>
 #include <stdio_ext.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
+#include <string>
+#include <string_view>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -62,6 +61,7 @@ pid_t ForkTarget(void* record) {
 }
 
 void Run(Request& request) {
+  prctl(PR_SET_NAME, "brood-guardian", 0, 0, 0);  // Before the target can look who its parent is.
   absl::StatusOr<std::unique_ptr<ReceivedLaunch>> launch = DecodeLaunch(std::move(request.bytes), request.fds);
   if (!launch.ok()) return Refuse(request, 0, launch.status().message());
   if (const char* failed = ApplyBirth((*launch)->birth); failed != nullptr) {
@@ -74,7 +74,6 @@ void Run(Request& request) {
   if (!NeedsNoInit(mine->record)) child::RunGuardian(&mine->record);
   // Its two ends are for an init; without a number they are closed with all that the record does not name.
   mine->record.guardian_socket = mine->record.init_socket = -1;
-  prctl(PR_SET_NAME, "brood-guardian", 0, 0, 0);  // Before the target can look who its parent is.
   child::RunLightGuardian(&mine->record, {.fork_target = ForkTarget, .release = [](void*) {}, .arg = &mine->record});
 }
 
