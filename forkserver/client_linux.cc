@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -78,6 +79,15 @@ absl::StatusOr<std::shared_ptr<ForkServer::Running>> ForkServer::Bear() const {
   }
   if (options_.executable.find('\0') != std::string::npos) {
     return absl::InvalidArgumentError("executable: contains a zero byte");
+  }
+  // The process that hands the server on would be the first of that namespace, and all would end with it.
+  // pid_namespaces(7).
+  struct stat own = {}, childrens = {};
+  if (stat("/proc/thread-self/ns/pid", &own) != 0) return ErrnoStatus(errno, "forkserver: look at", "/proc/thread-self/ns/pid");
+  // ENOENT: it has no process yet.
+  if (stat("/proc/thread-self/ns/pid_for_children", &childrens) != 0 || own.st_ino != childrens.st_ino) {
+    return absl::FailedPreconditionError(
+        "forkserver: the children of this process are to have another pid namespace, which a server cannot enter; use spawn");
   }
   const std::string path = options_.executable.empty() ? "/proc/self/exe" : options_.executable;
   const UniqueFd executable(open(path.c_str(), O_PATH | O_CLOEXEC));

@@ -568,6 +568,18 @@ TEST(BirthTest, ChangedIdsAndNamespacesMakeAnotherServer) {
             "");
 }
 
+TEST(ForkServerTest, RefusesToStartWhereChildrenGetAnotherPidNamespaceAndHarmsItNot) {
+  if (getuid() != 0) GTEST_SKIP() << "needs root, to make a pid namespace";
+  EXPECT_EQ(InFork([]() -> std::string {
+              if (unshare(CLONE_NEWPID) != 0) return "";
+              const absl::Status status = Context(StartMethod::kForkServer).StartServer();
+              if (!absl::IsFailedPrecondition(status)) return absl::StrCat("forkserver: ", status.ToString());
+              const absl::StatusOr<int> spawned = Context(StartMethod::kSpawn).Call(Square, 7);
+              return spawned.ok() ? "" : absl::StrCat("spawn: ", spawned.status().ToString());
+            }),
+            "");
+}
+
 TEST(BirthTest, WhatTheServerMayNotGiveIsGivenByAnotherServer) {
   if (getuid() != 0) GTEST_SKIP() << "needs root, to lower a nice value";
   EXPECT_EQ(InFork([]() -> std::string {

@@ -188,6 +188,7 @@ class Decoder {
     record_.sampled_memory_bytes = from->sampled_memory_bytes();
     record_.sample_usage = from->sample_usage();
     record_.counted_processes = from->counted_processes();
+    if (!NeedsNoInit(record_) && (record_.guardian_socket < 0 || record_.init_socket < 0)) found_ = false;
     if (!found_) return Damaged("a descriptor that did not come");
     return absl::OkStatus();
   }
@@ -303,7 +304,7 @@ class Decoder {
     record_.guardian_socket = Fd(from.guardian_socket());
     record_.init_socket = Fd(from.init_socket());
     record_.setup_socket = Fd(from.setup_socket());
-    for (const int fd : {record_.control, record_.report, record_.owner, record_.guardian_socket, record_.init_socket}) {
+    for (const int fd : {record_.control, record_.report, record_.owner, record_.setup_socket}) {
       if (fd < 0) found_ = false;
     }
     if (from.streams() == nullptr || from.streams()->size() != std::size(record_.streams)) return Damaged("streams");

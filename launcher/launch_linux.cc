@@ -171,7 +171,7 @@ class Preparation {
     record_.control = Own(pair[1]);
     if (light_) {
       BROOD_ASSIGN_OR_RETURN(light_memory_, internal::LightMemory::Create());
-    } else {
+    } else if (fork_elsewhere_ == nullptr || !NeedsNoInit(record_)) {
       if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
       record_.guardian_socket = Own(pair[0]);
       record_.init_socket = Own(pair[1]);

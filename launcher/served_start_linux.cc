@@ -72,8 +72,6 @@ void Run(Request& request) {
   mine->record.served = true;
   mine->record.target.run = RunServed;
   if (!NeedsNoInit(mine->record)) child::RunGuardian(&mine->record);
-  // Its two ends are for an init; without a number they are closed with all that the record does not name.
-  mine->record.guardian_socket = mine->record.init_socket = -1;
   child::RunLightGuardian(&mine->record, {.fork_target = ForkTarget, .release = [](void*) {}, .arg = &mine->record});
 }
 
