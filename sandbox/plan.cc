@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "sandbox/machine.h"
+#include "sandbox/namespace_probe.h"
 #include "sandbox/plan_mounts.h"
 
 namespace brood {
@@ -25,6 +26,7 @@ class PlanBuilder {
     if (!plan_->filter_.instructions.empty()) {
       Enforce(Layer::kSeccomp, absl::StrCat("seccomp filter, ", plan_->filter_.instructions.size(), " instructions"));
     }
+    LeaveOutMissing();
     Namespaces();
     BROOD_RETURN_IF_ERROR(Mounts());
     Privileges();
@@ -69,6 +71,34 @@ class PlanBuilder {
       }
     }
     return absl::OkStatus();
+  }
+
+  // Takes those namespaces out of the policy that are not to be had here and whose absence is accepted; looks only if one is
+  // accepted. What was asked for and is neither fails when the child is set up, by what the kernel says.
+  void LeaveOutMissing() {
+    Policy& effective = plan_->policy_;
+    LayerSet accepted;
+    for (const Layer layer : policy().namespaces) {
+      if (Weaker(layer)) accepted.insert(layer);
+    }
+    if (accepted.empty()) return;
+    LayerSet missing = MissingNamespaces(policy().namespaces, policy().minimal_system);
+    // A /proc of the own processes needs both, so that one goes with the other.
+    if (policy().minimal_system && (missing.count(Layer::kPid) != 0 || missing.count(Layer::kMount) != 0)) {
+      missing.insert({Layer::kPid, Layer::kMount});
+      if (accepted.count(Layer::kPid) == 0 || accepted.count(Layer::kMount) == 0) {
+        accepted.erase(Layer::kPid);
+        accepted.erase(Layer::kMount);
+      }
+    }
+    for (const Layer layer : missing) {
+      if (accepted.count(layer) == 0) continue;
+      effective.namespaces.erase(layer);
+      Enforce(layer, absl::StrCat("weaker: absent, no ", LayerName(layer), " namespace can be made here"));
+    }
+    if (Has(Layer::kMount)) return;
+    effective.minimal_system = false;
+    effective.files.clear();
   }
 
   void Namespaces() {
@@ -123,7 +153,10 @@ class PlanBuilder {
       Enforce(Layer::kUser, "an id that owns nothing, without a user namespace");
     }
     if (policy().drop_privileges) {
-      Enforce(Layer::kCapabilities, "all capability sets empty");
+      // Emptying the bounding set takes CAP_SETPCAP, which a user gets from a namespace only.
+      Enforce(Layer::kCapabilities, Has(Layer::kUser) || machine_.uid == 0
+                                        ? "all capability sets empty"
+                                        : "all capability sets empty but the bounding set, which no_new_privs makes void");
       Enforce(Layer::kNoNewPrivs, "no_new_privs");
     }
   }

@@ -1,11 +1,7 @@
-#include <fcntl.h>
-#include <linux/mount.h>
 #include <linux/seccomp.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,35 +12,13 @@
 #include "base/child_safe.h"
 #include "base/status.h"
 #include "sandbox/machine.h"
+#include "sandbox/namespace_probe.h"
 #include "sandbox/probe.h"
 
 namespace brood {
 namespace {
 
 using Verdict = LayerReport::Verdict;
-
-// Runs `step` in a process of its own, in new namespaces `flags` (with a user namespace, where the caller needs one).
-// Returns 0 or the errno of what failed. `step` must be child-safe.
-int Try(uint64_t flags, int (*step)()) {
-  int report[2];
-  if (pipe2(report, O_CLOEXEC) != 0) return errno;
-  const long pid = syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
-  if (pid == 0) {
-    const int result = step != nullptr ? step() : 0;
-    if (write(report[1], &result, sizeof(result)) < 0) syscall(SYS_exit_group, 1);
-    syscall(SYS_exit_group, 0);
-  }
-  const int clone_error = errno;
-  close(report[1]);
-  int result = pid < 0 ? clone_error : EIO;
-  if (pid > 0) {
-    if (read(report[0], &result, sizeof(result)) != sizeof(result)) result = EIO;
-    while (waitpid(static_cast<pid_t>(pid), nullptr, __WALL) < 0 && errno == EINTR) {
-    }
-  }
-  close(report[0]);
-  return result;
-}
 
 std::string Setting(const char* path) {
   std::ifstream file(path);
@@ -63,13 +37,6 @@ std::string UserNamespaceRemedy(int error) {
                       ": a container's seccomp profile, or a chroot, refuses user namespaces; run brood outside of it");
 }
 
-int NewProc() {
-  const int context = static_cast<int>(syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC));
-  if (context < 0) return errno;
-  if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return errno;
-  return syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID) < 0 ? errno : 0;
-}
-
 int NewPrivileges() { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : errno; }
 
 int SeccompListener() {
@@ -79,7 +46,7 @@ int SeccompListener() {
 
 class Doctor {
  public:
-  Doctor() : machine_(ThisMachine()), user_error_(Try(CLONE_NEWUSER, nullptr)) {}
+  Doctor() : machine_(ThisMachine()), user_error_(TryInNamespaces(CLONE_NEWUSER, nullptr)) {}
 
   LayerReport Report(Layer layer) const {
     switch (layer) {
@@ -90,7 +57,7 @@ class Doctor {
       case Layer::kPid:
         return Namespace(layer, CLONE_NEWPID, "pid namespace");
       case Layer::kMount: {
-        const int error = Try(Flags(CLONE_NEWNS | CLONE_NEWPID), NewProc);
+        const int error = TryInNamespaces(Flags(CLONE_NEWNS | CLONE_NEWPID), TryNewProc);
         if (error == 0) return Yes(layer, "mount namespace, pivot_root, own procfs");
         if (user_error_ != 0) return No(layer, UserNamespaceRemedy(user_error_));
         return No(layer, absl::StrCat("a new procfs cannot be mounted (", ErrnoText(error),
@@ -115,7 +82,7 @@ class Doctor {
       case Layer::kCapabilities:
         return Yes(layer, "capset, bounding and ambient sets");
       case Layer::kNoNewPrivs: {
-        const int error = Try(0, NewPrivileges);
+        const int error = TryInNamespaces(0, NewPrivileges);
         return error == 0 ? Yes(layer, "prctl") : No(layer, ErrnoText(error));
       }
       case Layer::kSeccomp: {
@@ -161,7 +128,7 @@ class Doctor {
   uint64_t Flags(uint64_t flags) const { return user_error_ == 0 ? flags | CLONE_NEWUSER : flags; }
 
   LayerReport Namespace(Layer layer, uint64_t flag, const char* by) const {
-    const int error = Try(Flags(flag), nullptr);
+    const int error = TryInNamespaces(Flags(flag), nullptr);
     if (error == 0) return Yes(layer, by);
     if (user_error_ != 0 && error == EPERM) return No(layer, UserNamespaceRemedy(user_error_));
     return No(layer, absl::StrCat("the kernel answers ", ErrnoText(error), "; see /proc/sys/user/max_*_namespaces"));

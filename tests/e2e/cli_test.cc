@@ -83,6 +83,48 @@ TEST(CliRunTest, MemoryThatAGroupOfVersion1AboveLacksIsNotTheLimitOfTheChild) {
   EXPECT_EQ(rmdir(tight.c_str()), 0);
 }
 
+constexpr char kAllNamespaces[] = "user,pid,mount,net,ipc,uts,cgroup";
+
+// Brood as a caller that may make no namespace: without capabilities, where user namespaces are forbidden.
+PlainRun BroodWithoutNamespaces(std::vector<std::string> args) {
+  args.insert(args.begin(), {"unshare", "--user", "--map-root-user", "sh", "-c",
+                             "echo 0 > /proc/sys/user/max_user_namespaces && "
+                             "exec setpriv --bounding-set=-all --inh-caps=-all \"$@\"",
+                             "sh", BroodPath()});
+  return RunPlain(args);
+}
+
+TEST(CliRunTest, MissingNamespacesFailTheLaunchUnlessTheirAbsenceIsAccepted) {
+  const std::string ids = ProgramPath("prints_ids");
+  for (const char* some : {"memory", "user", "user,pid,net,ipc,uts,cgroup"}) {
+    const PlainRun run = BroodWithoutNamespaces({"run", "--allow-weaker", some, "--", ids});
+    EXPECT_EQ(run.code, 125) << some << run.out << run.err;
+    EXPECT_EQ(run.out, "") << some;
+  }
+  TemporaryDirectory directory;
+  const std::string result = directory.path() + "/result";
+  const PlainRun run = BroodWithoutNamespaces({"run", "--allow-weaker", kAllNamespaces, "--result", result, "--", ids});
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_TRUE(absl::StrContains(run.out, "CapEff:\t0000000000000000")) << run.out;
+  EXPECT_TRUE(absl::StrContains(run.out, "NoNewPrivs:\t1")) << run.out;
+  EXPECT_TRUE(absl::StrContains(run.out, "Seccomp:\t2")) << run.out;
+  const std::string told = FileContent(result);
+  for (const std::string_view layer : absl::StrSplit(kAllNamespaces, ',')) {
+    EXPECT_TRUE(absl::StrContains(told, absl::StrCat("\"", layer, "\":\"weaker: absent, "))) << layer << told;
+  }
+  EXPECT_TRUE(absl::StrContains(told, "\"tree\":\"subreaper\"")) << told;
+  const PlainRun attack =
+      BroodWithoutNamespaces({"run", "--allow-weaker", kAllNamespaces, "--", ProgramPath("mounts_tmpfs")});
+  EXPECT_EQ(attack.code, 159) << attack.out << attack.err;
+}
+
+TEST(CliRunTest, NamespacesThatCanBeMadeAreMadeThoughTheirAbsenceIsAccepted) {
+  TemporaryDirectory directory;
+  const std::string result = directory.path() + "/result";
+  EXPECT_EQ(RunCode({"--allow-weaker", kAllNamespaces, "--result", result}, {"does_nothing"}), 0);
+  EXPECT_FALSE(absl::StrContains(FileContent(result), "weaker: absent")) << FileContent(result);
+}
+
 TEST(CliRunTest, SignalsAndLimitsHaveTheirCodes) {
   EXPECT_EQ(RunCode({}, {"raises_segv"}), 128 + SIGSEGV);
   EXPECT_EQ(RunCode({}, {"raises_kill"}), 128 + SIGKILL);

@@ -1,0 +1,65 @@
+#include "sandbox/namespace_probe.h"
+
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace brood {
+
+int TryInNamespaces(uint64_t flags, int (*step)()) {
+  int report[2];
+  if (pipe2(report, O_CLOEXEC) != 0) return errno;
+  const long pid = syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  if (pid == 0) {
+    const int result = step != nullptr ? step() : 0;
+    if (write(report[1], &result, sizeof(result)) < 0) syscall(SYS_exit_group, 1);
+    syscall(SYS_exit_group, 0);
+  }
+  const int clone_error = errno;
+  close(report[1]);
+  int result = pid < 0 ? clone_error : EIO;
+  if (pid > 0) {
+    if (read(report[0], &result, sizeof(result)) != sizeof(result)) result = EIO;
+    while (waitpid(static_cast<pid_t>(pid), nullptr, __WALL) < 0 && errno == EINTR) {
+    }
+  }
+  close(report[0]);
+  return result;
+}
+
+int TryNewProc() {
+  const int context = static_cast<int>(syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC));
+  if (context < 0) return errno;
+  if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return errno;
+  return syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID) < 0 ? errno : 0;
+}
+
+LayerSet MissingNamespaces(const LayerSet& wanted, bool with_proc) {
+  struct Kind {
+    Layer layer;
+    uint64_t flags;
+  };
+  constexpr Kind kKinds[] = {{Layer::kPid, CLONE_NEWPID}, {Layer::kMount, CLONE_NEWNS}, {Layer::kNet, CLONE_NEWNET},
+                             {Layer::kIpc, CLONE_NEWIPC}, {Layer::kUts, CLONE_NEWUTS},  {Layer::kCgroup, CLONE_NEWCGROUP}};
+  LayerSet missing;
+  uint64_t user = wanted.count(Layer::kUser) != 0 ? CLONE_NEWUSER : 0;
+  if (user != 0 && TryInNamespaces(user, nullptr) != 0) {
+    missing.insert(Layer::kUser);
+    user = 0;
+  }
+  for (const Kind& kind : kKinds) {
+    if (wanted.count(kind.layer) == 0) continue;
+    const bool proc = kind.layer == Layer::kMount && with_proc;
+    const uint64_t flags = kind.flags | user | (proc ? CLONE_NEWPID : 0);
+    if (TryInNamespaces(flags, proc ? TryNewProc : nullptr) != 0) missing.insert(kind.layer);
+  }
+  return missing;
+}
+
+}  // namespace brood
