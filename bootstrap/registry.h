@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "serialization/value.h"
+#include "serialization/wire.h"
 
 namespace brood {
 namespace internal {
@@ -23,6 +24,12 @@ struct TargetResult {
   std::optional<TypedValue> value;  // Nothing for void and Status.
   absl::Status status;              // The target's own.
   int exit_code = 0;                // Of an exit-style target.
+};
+
+// How a call ended that wrote its value elsewhere: as in TargetResult.
+struct CallEnd {
+  absl::Status status;
+  int exit_code = 0;
 };
 
 // A target with its arguments: runs once.
@@ -35,6 +42,9 @@ struct TargetEntry {
   AnyFunction function;  // Its identity; never called through this type.
   absl::StatusOr<BoundTarget> (*bind)(const std::vector<TypedValue>& arguments);
   std::string (*signature)();  // "(int32,string)->bool"
+  // For many calls in a row, whose types are compared once (by signature): reads the arguments, calls, and writes the
+  // value, if there is one, without the types' names. False: the arguments could not be read, and it was not called.
+  bool (*call)(WireReader& arguments, WireWriter& value, CallEnd& end);
   const TargetEntry* next = nullptr;
 };
 

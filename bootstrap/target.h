@@ -72,6 +72,7 @@ struct ReturnOf {
   static_assert(!std::is_same_v<Value, std::string_view> && !std::is_pointer_v<Value>,
                 "what this points to ends with the child: return a value (std::string instead of std::string_view)");
   static TargetResult Wrap(const Value& value) { return {.value = Pack(value), .status = {}}; }
+  static void Write(const Value& value, WireWriter& to, CallEnd&) { Codec<Value>::Encode(value, to); }
 };
 template <typename Returned>
 struct ReturnOf<Returned&> : ReturnOf<std::remove_cv_t<Returned>> {};
@@ -83,6 +84,7 @@ template <>
 struct ReturnOf<absl::Status> {
   using Value = void;
   static TargetResult Wrap(absl::Status status) { return {.value = std::nullopt, .status = std::move(status)}; }
+  static void Write(absl::Status status, WireWriter&, CallEnd& end) { end.status = std::move(status); }
 };
 template <typename T>
 struct ReturnOf<absl::StatusOr<T>> {
@@ -91,11 +93,19 @@ struct ReturnOf<absl::StatusOr<T>> {
     if (!value.ok()) return {.value = std::nullopt, .status = value.status()};
     return {.value = Pack(*value), .status = {}};
   }
+  static void Write(const absl::StatusOr<T>& value, WireWriter& to, CallEnd& end) {
+    if (value.ok()) {
+      Codec<T>::Encode(*value, to);
+    } else {
+      end.status = value.status();
+    }
+  }
 };
 template <>
 struct ReturnOf<ExitCode> {
   using Value = void;
   static TargetResult Wrap(ExitCode code) { return {.value = std::nullopt, .status = {}, .exit_code = code.value}; }
+  static void Write(ExitCode code, WireWriter&, CallEnd& end) { end.exit_code = code.value; }
 };
 
 template <typename Returned>
@@ -131,6 +141,25 @@ struct TypedTarget {
     });
   }
 
+  static bool Call(WireReader& from, WireWriter& to, CallEnd& end) {
+    std::tuple<Storage<Parameters>...> values;
+    const auto read_all = [&from](Storage<Parameters>&... value) {
+      return (Codec<Storage<Parameters>>::Decode(from, value) && ...);
+    };
+    if (!std::apply(read_all, values)) return false;
+    std::apply(
+        [&](Storage<Parameters>&... value) {
+          Returned (*volatile function)(Parameters...) = kFunction;  // Volatile as in Bind.
+          if constexpr (std::is_void_v<Returned>) {
+            function(std::move(value)...);
+          } else {
+            ReturnOf<Returned>::Write(function(std::move(value)...), to, end);
+          }
+        },
+        values);
+    return true;
+  }
+
   static std::string Signature() {
     std::string text = "(";
     ((absl::StrAppend(&text, text.size() > 1 ? "," : "", TypeName<Storage<Parameters>>())), ...);
@@ -141,14 +170,14 @@ struct TypedTarget {
 template <auto kFunction, typename Returned, typename... Parameters>
 constexpr TargetEntry MakeEntryFor(const char* name, Returned (*)(Parameters...)) {
   using Target = TypedTarget<kFunction, Returned, Parameters...>;
-  return {.name = name, .function = nullptr, .bind = Target::Bind, .signature = Target::Signature};
+  return {.name = name, .function = nullptr, .bind = Target::Bind, .signature = Target::Signature, .call = Target::Call};
 }
 
 // noexcept is part of a function's type, and no difference to us.
 template <auto kFunction, typename Returned, typename... Parameters>
 constexpr TargetEntry MakeEntryFor(const char* name, Returned (*)(Parameters...) noexcept) {
   using Target = TypedTarget<kFunction, Returned, Parameters...>;
-  return {.name = name, .function = nullptr, .bind = Target::Bind, .signature = Target::Signature};
+  return {.name = name, .function = nullptr, .bind = Target::Bind, .signature = Target::Signature, .call = Target::Call};
 }
 
 template <auto kFunction>

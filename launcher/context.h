@@ -101,6 +101,7 @@ class Context {
                                         std::vector<TypedValue> arguments) const;
 
   StartMethod method() const { return method_; }
+  const ContextOptions& options() const { return options_; }
 
   // Forkserver: starts the server now, and waits until it has preloaded; else the first start does that. Nothing to do for
   // the other methods. Errors: FailedPrecondition (a preload failed: which one, and why), DeadlineExceeded.

@@ -1,13 +1,13 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "launcher/children.h"
 #include "launcher/launch_internal.h"
 #include "launcher/process.h"
 #include "launcher/process_state.h"
+#include "launcher/result_error.h"
 
 namespace brood {
 namespace {
@@ -22,18 +22,6 @@ UniqueFd Take(ProcessState* state, int stream) {
   UniqueFd captured = std::move(state->captured[stream]);
   if (captured.valid()) lseek(captured.get(), 0, SEEK_SET);
   return captured;
-}
-
-absl::Status ErrorOf(const ResultError& error) {
-  if (error.type == "absl::Status") return error.status;
-  std::string text = absl::StrCat(error.type, ": ", error.status.message());
-  for (const ResultError* cause = error.cause.get(); cause != nullptr; cause = cause->cause.get()) {
-    absl::StrAppend(&text, "; caused by ", cause->type, ": ", cause->status.message());
-  }
-  absl::Status status = absl::UnknownError(text);
-  status.SetPayload(kExceptionTypeUrl, absl::Cord(error.type));
-  if (!error.stack.empty()) status.SetPayload(kStackTraceUrl, absl::Cord(error.stack));
-  return status;
 }
 
 }  // namespace
@@ -116,7 +104,7 @@ absl::StatusOr<std::optional<TypedValue>> Process::ResultValue(absl::Duration ti
   if (!std::holds_alternative<Exited>(outcome.ending)) return absl::AbortedError(outcome.ToString());
   if (!state_->result.ok()) return Annotate(state_->result.status(), "the child left a damaged result");
   const std::optional<brood::Result>& result = *state_->result;
-  if (result.has_value() && result->error.has_value()) return ErrorOf(*result->error);
+  if (result.has_value() && result->error.has_value()) return internal::ErrorOf(*result->error);
   if (!outcome.ok()) return absl::AbortedError(outcome.ToString());
   return result.has_value() ? result->value : std::nullopt;
 }

@@ -43,6 +43,12 @@ class WireWriter {
     Number(static_cast<uint32_t>(handles_.size()));
     handles_.push_back(std::make_shared<const UniqueFd>(std::move(handle)));
   }
+  // What has been written so far, and changes of it: for those who write many values into one buffer.
+  size_t size() const { return bytes_.size(); }
+  std::string_view bytes() const { return bytes_; }
+  void Truncate(size_t size) { bytes_.resize(size); }
+  void Overwrite(size_t at, uint32_t value) { std::memcpy(bytes_.data() + at, &value, sizeof(value)); }
+
   std::string Take() { return std::move(bytes_); }
   WireHandles TakeHandles() { return std::move(handles_); }
 

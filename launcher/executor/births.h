@@ -1,0 +1,55 @@
+// How a pool's workers are born, and the one that a pool holds. Not for users.
+#ifndef BROOD_LAUNCHER_EXECUTOR_BIRTHS_H_
+#define BROOD_LAUNCHER_EXECUTOR_BIRTHS_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/unique_fd.h"
+#include "launcher/context.h"
+#include "launcher/executor/task.h"
+#include "launcher/launch_options.h"
+#include "launcher/outcome.h"
+#include "serialization/wire.h"
+
+namespace brood::internal {
+
+// A worker process. Its destruction ends it.
+class WorkerProcess {
+ public:
+  virtual ~WorkerProcess() = default;
+  virtual pid_t pid() const = 0;
+  virtual const std::string& name() const = 0;
+  virtual int sentinel() const = 0;  // Readable when it has ended. Borrowed, until Join.
+  virtual void Terminate() = 0;
+  virtual void Kill() = 0;  // The whole tree.
+  virtual Outcome Join() = 0;
+};
+
+// What every worker of a pool is told.
+struct WorkerSetup {
+  PoolTarget initializer;  // Without a name: none.
+  std::string arguments;
+  WireHandles handles;
+  uint64_t max_result_bytes = 0;
+};
+
+class Births {
+ public:
+  virtual ~Births() = default;
+  // A worker with its ends of socket and journal; blocks until it runs. Errors: those of Context::Start.
+  virtual absl::StatusOr<std::unique_ptr<WorkerProcess>> Start(UniqueFd socket, UniqueFd journal) = 0;
+  // After the end of the last worker.
+  virtual void Stop() {}
+};
+
+std::unique_ptr<Births> DirectBirths(const Context& context, const LaunchOptions& launch, const WorkerSetup& setup);
+
+}  // namespace brood::internal
+
+#endif  // BROOD_LAUNCHER_EXECUTOR_BIRTHS_H_

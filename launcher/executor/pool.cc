@@ -1,0 +1,266 @@
+#include "launcher/executor/pool.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace brood::internal {
+namespace {
+
+constexpr absl::Duration kForEver = absl::Hours(24 * 365);  // More overflows the clocks.
+
+absl::Status ShutDownError() {
+  return absl::FailedPreconditionError("submit: the executor was shut down; submit before, or create another one");
+}
+
+}  // namespace
+
+int64_t NowNs() {
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1000000000 + now.tv_nsec;
+}
+
+absl::StatusOr<std::shared_ptr<Pool>> Pool::Create(std::unique_ptr<Births> births, const PoolOptions& options) {
+  const std::shared_ptr<Pool> pool(new Pool(std::move(births), options));
+  pool->epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
+  if (!pool->epoll_.valid()) return ErrnoStatus(errno, "epoll_create1");
+  pool->wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!pool->wake_.valid()) return ErrnoStatus(errno, "eventfd");
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  event.data.u64 = 0;
+  if (epoll_ctl(pool->epoll_.get(), EPOLL_CTL_ADD, pool->wake_.get(), &event) != 0) {
+    return ErrnoStatus(errno, "epoll_ctl");
+  }
+  {
+    Lock lock(pool->mutex_);
+    BROOD_RETURN_IF_ERROR(pool->StartWorker(lock));
+  }
+  // The embedder's signals are for its own threads.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  absl::Status started;
+  try {
+    pool->supervisor_ = std::thread([raw = pool.get()] { raw->Supervise(); });
+  } catch (const std::system_error& error) {
+    started = ErrnoStatus(error.code().value(), "start the executor's thread");
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (!started.ok()) return started;
+  const std::weak_ptr<Pool> weak = pool;
+  pool->finalizer_ = AddFinalizer([weak] {
+    if (const std::shared_ptr<Pool> held = weak.lock()) held->ShutdownNow();
+  });
+  return pool;
+}
+
+Pool::~Pool() { JoinSupervisor(); }
+
+void Pool::JoinSupervisor() {
+  if (finalizer_ != 0) CancelFinalizer(finalizer_);
+  if (supervisor_.joinable()) supervisor_.join();
+}
+
+absl::StatusOr<const PoolTarget*> Pool::Resolve(AnyFunction function) {
+  if (foreign())
+    return absl::FailedPreconditionError("submit: the executor belongs to the process that made it, not to a fork");
+  const Lock lock(mutex_);
+  std::unique_ptr<PoolTarget>& known = targets_[function];
+  if (known == nullptr) {
+    absl::StatusOr<const TargetEntry*> entry = FindTarget(function);
+    if (!entry.ok()) {
+      targets_.erase(function);
+      return entry.status();
+    }
+    known = std::make_unique<PoolTarget>(PoolTarget{(*entry)->name, (*entry)->signature()});
+  }
+  return known.get();
+}
+
+absl::Status Pool::CheckArguments(const PoolTarget& target, WireWriter& arguments) const {
+  if (!arguments.TakeHandles().empty()) {
+    return absl::UnimplementedError(absl::StrCat(
+        "target ", target.name, ": an executor's tasks cannot have descriptors as arguments; give them to ",
+        "the initialiser, or start a process of its own"));
+  }
+  const size_t bytes = arguments.size() - sizeof(uint32_t);
+  if (bytes <= options_.max_argument_bytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("target ", target.name, ": its arguments take ", bytes, " bytes, ",
+                                                 options_.max_argument_bytes, " are allowed"));
+}
+
+void Pool::Submit(std::shared_ptr<Task> task, absl::Duration patience) {
+  Lock lock(mutex_);
+  const auto has_room = [this] {
+    return mode_ != Mode::kOpen || !broken_.ok() || queued_ < options_.max_queued || !free_.empty();
+  };
+  task->bounded = true;
+  if (!has_room() && patience > absl::ZeroDuration()) {
+    if (patience >= kForEver) {
+      changed_.wait(lock, has_room);
+    } else {
+      changed_.wait_for(lock, absl::ToChronoNanoseconds(patience), has_room);
+    }
+  }
+  if (has_room()) return Enqueue(lock, std::move(task));
+  Fail(task, absl::ResourceExhaustedError(absl::StrCat("submit: ", queued_, " tasks wait already, as many as ",
+                                                       "max_queued allows; wait longer, or try again later")));
+  TellFinished(lock);
+}
+
+void Pool::SubmitBeyondBound(std::shared_ptr<Task> task) {
+  Lock lock(mutex_);
+  Enqueue(lock, std::move(task));
+}
+
+void Pool::Enqueue(Lock& lock, std::shared_ptr<Task> task) {
+  if (mode_ != Mode::kOpen) {
+    Fail(task, ShutDownError());
+  } else if (!broken_.ok()) {
+    Fail(task, broken_);
+  } else {
+    task->id = next_task_++;
+    WorkerLink* const worker = queue_.empty() ? FreeWorker() : nullptr;
+    if (worker != nullptr) {
+      Give(*worker, std::move(task));
+    } else {
+      if (task->bounded) ++queued_;
+      queue_.push_back(std::move(task));
+      Wake();
+    }
+    return;
+  }
+  TellFinished(lock);
+}
+
+bool Pool::Cancel(const std::shared_ptr<Task>& task, CancelRunning running) {
+  if (foreign()) return false;
+  Lock lock(mutex_);
+  const TaskState state = task->State();
+  if (state == TaskState::kDone || task->cancelled) return false;
+  const absl::Status cancelled = absl::CancelledError("the task was cancelled");
+  if (state == TaskState::kQueued) {
+    task->cancelled = true;  // Whoever takes it from the queue drops it.
+    if (task->bounded) --queued_;
+    Fail(task, cancelled);
+    TellFinished(lock);
+    changed_.notify_all();
+    return true;
+  }
+  if (running == CancelRunning::kLeave) return false;
+  for (auto& [id, worker] : workers_) {
+    if (worker->task != task) continue;
+    task->cancelled = true;
+    End(*worker, cancelled);
+    Wake();
+    return true;
+  }
+  return false;
+}
+
+absl::Status Pool::Shutdown(absl::Duration timeout) {
+  if (foreign())
+    return absl::FailedPreconditionError("shutdown: the executor belongs to the process that made it, not to a fork");
+  Lock lock(mutex_);
+  if (mode_ == Mode::kOpen) {
+    mode_ = Mode::kClosing;
+    changed_.notify_all();
+    Wake();
+  }
+  const auto stopped = [this] { return mode_ == Mode::kStopped; };
+  if (timeout >= kForEver) {
+    changed_.wait(lock, stopped);
+  } else if (!changed_.wait_for(lock, absl::ToChronoNanoseconds(timeout), stopped)) {
+    return absl::DeadlineExceededError(absl::StrCat("shutdown: tasks still run after ", absl::FormatDuration(timeout),
+                                                    "; wait again, or end them with ShutdownNow"));
+  }
+  return absl::OkStatus();
+}
+
+void Pool::ShutdownNow() {
+  if (foreign()) return;
+  Lock lock(mutex_);
+  if (mode_ != Mode::kStopped) {
+    mode_ = Mode::kKilling;
+    changed_.notify_all();
+    Wake();
+  }
+  changed_.wait(lock, [this] { return mode_ == Mode::kStopped; });
+}
+
+std::vector<pid_t> Pool::WorkerPids() {
+  std::vector<pid_t> pids;
+  if (foreign()) return pids;
+  const Lock lock(mutex_);
+  for (const auto& [id, worker] : workers_) pids.push_back(worker->process->pid());
+  return pids;
+}
+
+std::shared_ptr<Task> Pool::TakeFromQueue() {
+  while (!queue_.empty()) {
+    std::shared_ptr<Task> task = std::move(queue_.front());
+    queue_.pop_front();
+    if (task->cancelled) continue;
+    if (task->bounded) {
+      --queued_;
+      changed_.notify_all();
+    }
+    task->bounded = false;
+    return task;
+  }
+  return nullptr;
+}
+
+void Pool::Requeue(std::shared_ptr<Task> task) {
+  task->SetState(TaskState::kQueued);
+  queue_.push_front(std::move(task));
+}
+
+void Pool::Fail(const std::shared_ptr<Task>& task, const absl::Status& error) {
+  if (task->next < task->count)
+    task->results.push_back({.count = task->count - task->next, .bytes = "", .error = error});
+  task->next = task->count;
+  Finish(task);
+}
+
+void Pool::Finish(const std::shared_ptr<Task>& task) {
+  if (task->began_ns != 0) task->took_ns = NowNs() - task->began_ns;
+  finished_.push_back(task);
+}
+
+void Pool::Break(const absl::Status& reason) {
+  if (broken_.ok()) broken_ = reason;
+  while (const std::shared_ptr<Task> task = TakeFromQueue()) Fail(task, broken_);
+  changed_.notify_all();
+}
+
+void Pool::TellFinished(Lock& lock) {
+  if (finished_.empty()) return;
+  std::vector<std::shared_ptr<Task>> finished;
+  finished.swap(finished_);
+  lock.unlock();
+  for (const std::shared_ptr<Task>& task : finished) task->SetState(TaskState::kDone);
+  finished.clear();
+  lock.lock();
+}
+
+void Pool::Wake() {
+  const uint64_t one = 1;
+  // Full is as good: it is readable then.
+  (void)!write(wake_.get(), &one, sizeof(one));
+}
+
+}  // namespace brood::internal

@@ -1,0 +1,268 @@
+// The thread that supervises a pool's workers. Everything with the pool's lock, which it does not hold while it waits,
+// or while a worker is born.
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <utility>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "launcher/executor/outcome_of.h"
+#include "launcher/executor/pool.h"
+#include "launcher/outcome_flatbuffer.h"
+#include "launcher/result_error.h"
+#include "serialization/messages.h"
+
+namespace brood::internal {
+namespace {
+
+// A chunk that workers die of before they have begun it is not given to more than so many.
+constexpr int kMaxLostBeforeBegin = 3;
+constexpr absl::Duration kBirthPause = absl::Seconds(1);
+
+absl::Status WithOutcome(absl::Status status, const Outcome& outcome) {
+  status.SetPayload(kOutcomeUrl, absl::Cord(EncodeOutcome(outcome)));
+  return status;
+}
+
+}  // namespace
+
+void Pool::Supervise() {
+  epoll_event events[64];
+  Lock lock(mutex_);
+  while (true) {
+    Schedule(lock);
+    const int wait_ms = HandleTimers();
+    TellFinished(lock);
+    if (mode_ != Mode::kOpen && workers_.empty() && queue_.empty()) break;
+    asleep_until_ns_ = wait_ms < 0 ? INT64_MAX : NowNs() + int64_t{wait_ms} * 1000000;
+    lock.unlock();
+    const int count = epoll_wait(epoll_.get(), events, std::size(events), wait_ms);
+    lock.lock();
+    asleep_until_ns_ = 0;
+    for (int i = 0; i < count; ++i) HandleEvent(events[i].data.u64, events[i].events);
+  }
+  lock.unlock();
+  births_->Stop();
+  lock.lock();
+  mode_ = Mode::kStopped;
+  changed_.notify_all();
+}
+
+void Pool::HandleEvent(uint64_t tag, uint32_t events) {
+  if (tag == 0) {
+    uint64_t count = 0;
+    (void)!read(wake_.get(), &count, sizeof(count));
+    return;
+  }
+  const auto at = workers_.find(tag >> 1);
+  if (at == workers_.end()) return;  // It ended in this round.
+  WorkerLink& worker = *at->second;
+  if ((tag & 1) != 0) return HandleEnd(worker);
+  if ((events & EPOLLOUT) != 0) {
+    worker.GoOnSending();
+    if (!worker.sending()) WatchSocket(worker, EPOLL_CTL_MOD, EPOLLIN);
+  }
+  if ((events & ~uint32_t{EPOLLOUT}) != 0) HandleSocket(worker, false);
+}
+
+void Pool::Schedule(Lock& lock) {
+  if (mode_ == Mode::kKilling) {
+    while (const std::shared_ptr<Task> task = TakeFromQueue()) {
+      Fail(task, absl::CancelledError("the executor was shut down"));
+    }
+    for (auto& [id, worker] : workers_) {
+      if (worker->verdict.ok()) worker->verdict = absl::CancelledError("the executor was shut down");
+      if (worker->phase == WorkerLink::Phase::kIdle) Retire(*worker);
+      worker->kill_ns = std::min(worker->kill_ns, int64_t{0});
+    }
+    return;
+  }
+  while (true) {
+    while (!queue_.empty() && queue_.front()->cancelled) queue_.pop_front();
+    if (queue_.empty()) break;
+    if (WorkerLink* const worker = FreeWorker()) {
+      Give(*worker, TakeFromQueue());
+      continue;
+    }
+    if (!broken_.ok()) return Break(broken_);
+    size_t starting = 0;
+    for (const auto& [id, worker] : workers_) starting += worker->phase == WorkerLink::Phase::kStarting ? 1 : 0;
+    if (workers_.size() >= options_.workers || starting >= queue_.size() || NowNs() < next_birth_ns_) break;
+    TellFinished(lock);
+    const absl::Status started = StartWorker(lock);
+    if (mode_ == Mode::kKilling) return Schedule(lock);
+    if (started.ok()) continue;
+    // Others may do the work meanwhile. Where there are none, the task that needed it learns why it cannot run.
+    next_birth_ns_ = workers_.empty() ? 0 : NowNs() + absl::ToInt64Nanoseconds(kBirthPause);
+    if (!workers_.empty()) break;
+    if (const std::shared_ptr<Task> task = TakeFromQueue()) Fail(task, Annotate(started, "start a worker"));
+  }
+  if (mode_ == Mode::kClosing && queue_.empty()) {
+    while (!free_.empty()) Retire(*free_.back());
+  }
+}
+
+int Pool::HandleTimers() {
+  int64_t next = INT64_MAX;
+  const int64_t now = NowNs();
+  if (!queue_.empty() && next_birth_ns_ > now) next = next_birth_ns_;
+  for (auto& [id, worker] : workers_) {
+    if (now >= worker->kill_ns) {
+      worker->kill_ns = INT64_MAX;
+      if (worker->verdict.ok()) worker->verdict = absl::DataLossError("the worker closed its socket");
+      worker->process->Kill();
+    }
+    if (now >= worker->deadline_ns) CheckDeadline(*worker, now);
+    next = std::min({next, worker->kill_ns, worker->deadline_ns});
+    if (worker->phase == WorkerLink::Phase::kIdle && options_.max_age < absl::InfiniteDuration()) {
+      if (IsOld(*worker, now)) {
+        Retire(*worker);
+        next = std::min(next, worker->kill_ns);
+      } else {
+        next = std::min(next, worker->born_ns + absl::ToInt64Nanoseconds(options_.max_age));
+      }
+    }
+  }
+  if (next == INT64_MAX) return -1;
+  // Rounded up, so that the time has come when it wakes.
+  return static_cast<int>(std::clamp<int64_t>((next - now + 999999) / 1000000, 0, INT_MAX));
+}
+
+void Pool::CheckDeadline(WorkerLink& worker, int64_t now) {
+  worker.deadline_ns = INT64_MAX;
+  if (worker.phase != WorkerLink::Phase::kBusy || !worker.verdict.ok()) return;
+  const JournalState journal = worker.ReadJournal();
+  const int64_t timeout = absl::ToInt64Nanoseconds(worker.task->timeout);
+  // A worker that lies about the time gains no more than a call's time for each call.
+  const int64_t began = journal.began && journal.began_ns <= now ? std::max(journal.began_ns, worker.task->began_ns)
+                                                                 : worker.task->began_ns;
+  if (began + timeout > now) {
+    worker.deadline_ns = began + timeout;
+    return;
+  }
+  worker.blamed = journal.done;
+  End(worker, absl::DeadlineExceededError(absl::StrCat("the task was not done within ",
+                                                       absl::FormatDuration(worker.task->timeout), ", and was ended")));
+}
+
+void Pool::HandleSocket(WorkerLink& worker, bool to_the_end) {
+  bool more = true;
+  while (more) {
+    const absl::Status received = worker.Receive(more);
+    if (!received.ok()) {
+      WatchSocket(worker, EPOLL_CTL_DEL, 0);
+      // What has ended has no socket either, and its sentinel comes in a moment. Else it closed it and lives on.
+      worker.kill_ns =
+          std::min(worker.kill_ns, NowNs() + absl::ToInt64Nanoseconds(std::max(options_.grace, absl::Seconds(1))));
+    }
+    std::string body;
+    while (true) {
+      absl::StatusOr<std::optional<PoolReply>> reply = worker.NextReply(options_.max_result_bytes, body);
+      if (!reply.ok()) {
+        if (worker.verdict.ok()) worker.verdict = reply.status();
+        WatchSocket(worker, EPOLL_CTL_DEL, 0);
+        if (worker.phase == WorkerLink::Phase::kIdle) Retire(worker);
+        worker.kill_ns = 0;
+        return;
+      }
+      if (!reply->has_value()) break;
+      HandleReply(worker, **reply, std::move(body));
+    }
+    if (!received.ok()) return;
+    if (!to_the_end) more = false;  // The others' turn; what is left is readable still.
+  }
+}
+
+void Pool::HandleReply(WorkerLink& worker, const PoolReply& reply, std::string body) {
+  switch (reply.kind) {
+    case PoolReplyKind::kReady:
+      return SetFree(worker);
+    case PoolReplyKind::kInitializerFailed: {
+      const absl::StatusOr<Result> result = DecodeResult(body);
+      const absl::Status why = !result.ok()                 ? result.status()
+                               : !result->error.has_value() ? absl::DataLossError("the worker does not say why")
+                                                            : ErrorOf(*result->error);
+      Break(Annotate(why, "the executor is broken: its initialiser failed"));
+      worker.phase = WorkerLink::Phase::kIdle;
+      return Retire(worker);
+    }
+    case PoolReplyKind::kResults:
+      worker.task->results.push_back({.count = reply.count, .bytes = std::move(body), .error = {}});
+      worker.received += reply.count;
+      worker.calls_done += reply.count;
+      if (worker.received == worker.end) FinishChunk(worker);
+      return;
+  }
+}
+
+void Pool::FinishChunk(WorkerLink& worker) {
+  const std::shared_ptr<Task> task = std::move(worker.task);
+  worker.task = nullptr;
+  worker.deadline_ns = INT64_MAX;
+  task->next = worker.end;
+  if (task->next == task->count) {
+    Finish(task);
+  } else {
+    Requeue(task);
+  }
+  if (worker.verdict.ok()) {
+    SetFree(worker);
+  } else {
+    worker.phase = WorkerLink::Phase::kRetiring;
+  }
+}
+
+void Pool::HandleEnd(WorkerLink& worker) {
+  HandleSocket(worker, true);
+  WatchSocket(worker, EPOLL_CTL_DEL, 0);
+  epoll_event event = {};
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, worker.process->sentinel(), &event);
+  const Outcome outcome = worker.process->Join();
+  if (worker.phase == WorkerLink::Phase::kStarting && worker.verdict.ok()) {
+    Break(WithOutcome(absl::AbortedError(absl::StrCat("the executor is broken: a worker ended before it was ready: ",
+                                                      outcome.ToString())),
+                      outcome));
+  }
+  if (worker.task != nullptr) Settle(worker, outcome);
+  const auto at = std::find(free_.begin(), free_.end(), &worker);
+  if (at != free_.end()) free_.erase(at);
+  workers_.erase(worker.id);
+}
+
+// Gives the chunk of a worker that has ended what there is for it: results that were not sent, the outcome for the call
+// that was running, and another worker for the calls that were not begun.
+void Pool::Settle(WorkerLink& worker, const Outcome& outcome) {
+  const std::shared_ptr<Task> task = worker.task;
+  JournalState journal = worker.ReadJournal();
+  task->next = worker.received;
+  if (journal.done > task->next) {
+    task->results.push_back({.count = journal.done - task->next, .bytes = std::move(journal.bytes), .error = {}});
+    task->next = journal.done;
+  }
+  const bool began = journal.began || ++task->lost_before_begin >= kMaxLostBeforeBegin || !worker.verdict.ok();
+  if (began && task->next < worker.end) {
+    absl::Status error = absl::AbortedError(absl::StrCat("its worker ended: ", outcome.ToString()));
+    if (!worker.verdict.ok()) error = worker.verdict;
+    if (worker.blamed.has_value() && *worker.blamed != task->next) {
+      error = absl::AbortedError("its worker was ended because another task of the same chunk took too long");
+    }
+    task->results.push_back({.count = 1, .bytes = "", .error = WithOutcome(std::move(error), outcome)});
+    ++task->next;
+  }
+  if (task->next == task->count) {
+    Finish(task);
+  } else if (task->cancelled || mode_ == Mode::kKilling) {
+    Fail(task, absl::CancelledError("the task was cancelled"));
+  } else if (!broken_.ok()) {
+    Fail(task, broken_);
+  } else {
+    Requeue(task);
+  }
+}
+
+}  // namespace brood::internal

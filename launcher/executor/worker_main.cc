@@ -1,0 +1,248 @@
+#include "launcher/executor/worker_main.h"
+
+#include <cxxabi.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <new>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "bootstrap/error_report.h"
+#include "bootstrap/exit.h"
+#include "bootstrap/registry.h"
+#include "bootstrap/target.h"
+#include "bootstrap/throw_site.h"
+#include "launcher/executor/protocol.h"
+#include "serialization/messages.h"
+#include "serialization/wire.h"
+
+namespace brood::internal {
+namespace {
+
+// False at the end of the stream, however it came.
+bool ReadAll(int fd, void* to, size_t size) {
+  auto* at = static_cast<char*>(to);
+  while (size > 0) {
+    const ssize_t n = read(fd, at, size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    at += n;
+    size -= static_cast<size_t>(n);
+  }
+  return true;
+}
+
+void WriteAll(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return;  // The executor is gone, or does not want it any more: the next read says so.
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+}
+
+std::string ErrorBytes(ResultError error) { return EncodeResult({.value = std::nullopt, .error = std::move(error)}); }
+
+// Errors: NotFound, FailedPrecondition (two of that name), InvalidArgument (other types).
+absl::StatusOr<const TargetEntry*> Find(std::string_view name, std::string_view signature) {
+  BROOD_ASSIGN_OR_RETURN(const TargetEntry* const entry, FindTarget(name));
+  const std::string own = entry->signature();
+  if (own == signature) return entry;
+  return absl::InvalidArgumentError(absl::StrCat("target ", name, " is ", own, ", and was called as ", signature));
+}
+
+// Calls the target with the arguments that `arguments` begins with. The value is written to `value`, unless there is an
+// error. The runtime gives a handler of a forced unwind a reference to nothing, which UndefinedBehaviorSanitizer minds.
+__attribute__((no_sanitize("null", "alignment"))) std::optional<ResultError> Call(const TargetEntry& entry,
+                                                                                  WireReader arguments,
+                                                                                  WireWriter& value) {
+  ThrowSite site;
+  try {
+    CallEnd end;
+    bool called = false;
+    Watch([&] { called = entry.call(arguments, value, end); }, &site);
+    if (!called) return StatusError(Annotate(arguments.status(), "an argument"));
+    if (!end.status.ok()) return StatusError(end.status);
+    if (end.exit_code == 0) return std::nullopt;
+    return StatusError(absl::AbortedError(absl::StrCat("returned exit code ", end.exit_code)));
+  } catch (const ExitRequest&) {
+    throw;  // Ends the worker in order; its executor sees the exit code.
+  } catch (const abi::__forced_unwind&) {
+    throw;  // pthread_exit: likewise.
+  } catch (...) {
+    return CurrentException(site);
+  }
+}
+
+// The worker's end: what it has of the chunk that it works on.
+class Worker {
+ public:
+  Worker(int socket, int journal, uint64_t max_result_bytes) : socket_(socket), max_result_bytes_(max_result_bytes) {
+    void* const memory = mmap(nullptr, kJournalBytes, PROT_READ | PROT_WRITE, MAP_SHARED, journal, 0);
+    if (memory != MAP_FAILED) journal_ = new (memory) JournalHeader;
+  }
+  bool has_journal() const { return journal_ != nullptr; }
+
+  void Say(PoolReplyKind kind, std::string_view body) {
+    PoolReply reply;
+    reply.kind = kind;
+    reply.body_bytes = body.size();
+    std::string whole(reinterpret_cast<const char*>(&reply), sizeof(reply));
+    whole += body;
+    WriteAll(socket_, whole);
+  }
+
+  void Serve() {
+    while (ReadAll(socket_, &request_, sizeof(request_)) && request_.magic == kPoolMagic) {
+      // Before anything is allocated for it: from here on the worker's death is this chunk's.
+      journal_->progress.store(uint64_t{request_.first} << 32);
+      journal_->first.store(request_.first);
+      journal_->task.store(request_.task);
+      names_.resize(request_.name_bytes + request_.signature_bytes);
+      arguments_.resize(request_.argument_bytes);
+      if (!ReadAll(socket_, names_.data(), names_.size()) || !ReadAll(socket_, arguments_.data(), arguments_.size())) {
+        return;
+      }
+      Work();
+      if (arguments_.capacity() > kKeepBytes) arguments_ = std::string();
+    }
+  }
+
+ private:
+  static constexpr size_t kKeepBytes = size_t{4} << 20;
+
+  const absl::StatusOr<const TargetEntry*>& Target() {
+    auto [at, is_new] = targets_.try_emplace(names_, nullptr);
+    if (is_new) {
+      const std::string_view names = names_;
+      at->second = Find(names.substr(0, request_.name_bytes), names.substr(request_.name_bytes));
+    }
+    return at->second;
+  }
+
+  void Work() {
+    const absl::StatusOr<const TargetEntry*>& target = Target();
+    WireReader arguments(arguments_);
+    first_ = request_.first;
+    StartReply();
+    for (uint32_t i = 0; i < request_.end; ++i) {
+      uint32_t size = 0;
+      std::string_view own;
+      if (!arguments.Number(size) || !arguments.Raw(size, own)) return;  // Not what an executor sends.
+      if (i >= request_.first) WorkOn(target, own, i);
+    }
+    Flush(request_.end);
+  }
+
+  void WorkOn(const absl::StatusOr<const TargetEntry*>& target, std::string_view arguments, uint32_t index) {
+    if (request_.timed != 0) {
+      timespec now = {};
+      clock_gettime(CLOCK_MONOTONIC, &now);
+      journal_->began_ns.store(static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec));
+    }
+    const size_t begin = reply_.size();
+    reply_.Number(uint32_t{0});
+    std::optional<ResultError> error =
+        target.ok() ? Call(**target, WireReader(arguments), reply_) : StatusError(target.status());
+    if (!error.has_value() && !reply_.TakeHandles().empty()) {
+      error = StatusError(absl::InvalidArgumentError("a result cannot carry descriptors; send them over a connection"));
+    }
+    size_t size = reply_.size() - begin - sizeof(uint32_t);
+    if (!error.has_value() && size > max_result_bytes_) {
+      error = StatusError(absl::ResourceExhaustedError(
+          absl::StrCat("the result takes ", size, " bytes, ", max_result_bytes_, " are allowed")));
+    }
+    if (error.has_value()) {
+      const std::string bytes = ErrorBytes(*std::move(error));
+      reply_.Truncate(begin + sizeof(uint32_t));
+      reply_.Raw(bytes.data(), bytes.size());
+      size = bytes.size();
+    }
+    reply_.Overwrite(begin, static_cast<uint32_t>(size) | (error.has_value() ? kPoolErrorBit : 0));
+    const size_t filled = reply_.size() - sizeof(PoolReply);
+    if (filled > kJournalRoom) {
+      Flush(index + 1);
+      return;
+    }
+    std::memcpy(reinterpret_cast<char*>(journal_ + 1) + begin - sizeof(PoolReply), reply_.bytes().data() + begin,
+                reply_.size() - begin);
+    journal_->progress.store(uint64_t{index + 1} << 32 | filled);
+  }
+
+  void StartReply() {
+    reply_.Truncate(0);
+    const PoolReply header;
+    reply_.Raw(&header, sizeof(header));
+  }
+
+  // Sends the results of the calls before `end` that were not sent yet.
+  void Flush(uint32_t end) {
+    if (end == first_) return;
+    PoolReply header;
+    header.kind = PoolReplyKind::kResults;
+    header.task = request_.task;
+    header.first = first_;
+    header.count = end - first_;
+    header.body_bytes = reply_.size() - sizeof(header);
+    std::string whole = reply_.Take();
+    std::memcpy(whole.data(), &header, sizeof(header));
+    WriteAll(socket_, whole);
+    // In this order: killed in between, the journal has nothing that was not sent.
+    journal_->first.store(end);
+    journal_->progress.store(uint64_t{end} << 32);
+    first_ = end;
+    StartReply();
+  }
+
+  const int socket_;
+  const uint64_t max_result_bytes_;
+  JournalHeader* journal_ = nullptr;
+  PoolRequest request_;
+  std::string names_;
+  std::string arguments_;
+  std::map<std::string, absl::StatusOr<const TargetEntry*>> targets_;
+  WireWriter reply_;
+  uint32_t first_ = 0;  // The first call whose result is in `reply_`.
+};
+
+std::optional<ResultError> RunInitializer(std::string_view name, std::string_view signature, std::string_view arguments,
+                                          std::vector<UniqueFd> handles) {
+  const absl::StatusOr<const TargetEntry*> target = Find(name, signature);
+  if (!target.ok()) return StatusError(target.status());
+  WireHandles shared;
+  for (UniqueFd& handle : handles) shared.push_back(std::make_shared<const UniqueFd>(std::move(handle)));
+  WireWriter value;
+  return Call(**target, WireReader(arguments, &shared), value);
+}
+
+}  // namespace
+
+void RunPoolWorker(const UniqueFd& socket, const UniqueFd& journal, std::string_view initializer,
+                   std::string_view signature, std::string_view arguments, std::vector<UniqueFd> handles,
+                   uint64_t max_result_bytes) {
+  Worker worker(socket.get(), journal.get(), max_result_bytes);
+  std::optional<ResultError> error;
+  if (!worker.has_journal()) {
+    error = StatusError(ErrnoStatus(errno, "mmap", "the worker's journal"));
+  } else if (!initializer.empty()) {
+    error = RunInitializer(initializer, signature, arguments, std::move(handles));
+  }
+  if (error.has_value()) {
+    worker.Say(PoolReplyKind::kInitializerFailed, ErrorBytes(*std::move(error)));
+    return;
+  }
+  worker.Say(PoolReplyKind::kReady, {});
+  worker.Serve();
+}
+
+}  // namespace brood::internal
+
+BROOD_TARGET_AS("brood.executor_worker", brood::internal::RunPoolWorker);
