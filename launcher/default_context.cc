@@ -13,9 +13,9 @@ struct Chosen {
   std::optional<StartMethod> method;  // Nothing: forgotten.
   // A child that was forked from a process has a copy of its choice, which is not the child's.
   const ProcessIdentity* chooser = nullptr;
+  const Chosen* before = nullptr;  // Never freed, since another thread may read it; kept, so that it is no leak.
 };
 
-// Never freed: another thread may read it.
 std::atomic<const Chosen*> g_chosen = nullptr;
 
 std::optional<StartMethod> MethodOf(const Chosen* chosen) {
@@ -39,20 +39,23 @@ absl::StatusOr<StartMethod> ParseStartMethod(std::string_view name) {
 }
 
 absl::Status SetStartMethod(StartMethod method, IfChosen if_chosen) {
-  const auto* const wanted = new Chosen{.method = method, .chooser = &CurrentProcess()};
-  const Chosen* before = g_chosen.load();
+  auto* const wanted = new Chosen{.method = method, .chooser = &CurrentProcess(), .before = g_chosen.load()};
   do {
-    const std::optional<StartMethod> chosen = MethodOf(before);
+    const std::optional<StartMethod> chosen = MethodOf(wanted->before);
     if (chosen.has_value() && if_chosen == IfChosen::kRefuse) {
       delete wanted;
       return absl::FailedPreconditionError(absl::StrCat("start method ", StartMethodName(method), ": ",
                                                         StartMethodName(*chosen), " is chosen already"));
     }
-  } while (!g_chosen.compare_exchange_weak(before, wanted));
+  } while (!g_chosen.compare_exchange_weak(wanted->before, wanted));
   return absl::OkStatus();
 }
 
-void ForgetStartMethod() { g_chosen = new Chosen{.method = std::nullopt, .chooser = &CurrentProcess()}; }
+void ForgetStartMethod() {
+  auto* const nothing = new Chosen{.method = std::nullopt, .chooser = &CurrentProcess(), .before = g_chosen.load()};
+  while (!g_chosen.compare_exchange_weak(nothing->before, nothing)) {
+  }
+}
 
 StartMethod GetStartMethod() {
   for (;;) {
