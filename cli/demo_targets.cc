@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 #include <system_error>
 
 #include "absl/strings/numbers.h"
@@ -68,8 +68,10 @@ std::string DemoTargets::LeftProcess(const std::string& program) const {
   for (std::filesystem::directory_iterator it("/proc", error), end; !error && it != end; it.increment(error)) {
     int pid = 0;
     if (!absl::SimpleAtoi(it->path().filename().string(), &pid)) continue;
-    std::ifstream file(it->path() / "cmdline", std::ios::binary);
-    const std::string line((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    // Inserted, not read by iterators, which throw for a process that ends meanwhile (ESRCH).
+    std::ostringstream text;
+    text << std::ifstream(it->path() / "cmdline", std::ios::binary).rdbuf();
+    const std::string line = text.str();
     // The first argument, not any: this process has the path in no argument at all, but a debugger of ours may.
     if (line.compare(0, path.size() + 1, path.c_str(), path.size() + 1) == 0) {
       return absl::StrCat("process ", pid, " of it is still alive");
