@@ -1,10 +1,8 @@
 #include "launcher/guardian_child.h"
 
 #include <fcntl.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -19,18 +17,17 @@
 #include "base/child_safe.h"
 #include "launcher/descriptors_child.h"
 #include "launcher/guardian_birth_child.h"
+#include "launcher/limit_watch_child.h"
 #include "launcher/messages_child.h"
 #include "launcher/pump_child.h"
 #include "launcher/tree_child.h"
+#include "launcher/violation_watch_child.h"
 #include "sandbox/mounts_child.h"
 
 namespace brood::child {
 namespace {
 
 constexpr uint64_t kSetupPatienceNs = 30ull * 1'000'000'000;
-constexpr uint64_t kSampleNs = 10ull * 1'000'000;
-constexpr uint64_t kCountNs = 50ull * 1'000'000;
-constexpr uint64_t kOomCheckNs = 100ull * 1'000'000;
 constexpr uint64_t kDrainPatienceNs = 1ull * 1'000'000'000;
 constexpr int kKillPatienceMs = 10'000;
 
@@ -38,7 +35,10 @@ class Guardian {
  public:
   // `light` is null where an init stands between the target and us.
   Guardian(LaunchRecord* record, const LightBirth* light)
-      : record_(*record), light_(light), pump_(record->streams, record->output_limited, record->output_bytes) {}
+      : record_(*record),
+        light_(light),
+        pump_(record->streams, record->output_limited, record->output_bytes),
+        limits_(*record) {}
 
   [[noreturn]] void Run() {
     setup_deadline_ = MonotonicNanoseconds() + kSetupPatienceNs;
@@ -72,7 +72,7 @@ class Guardian {
     polls[kInit] = {record_.guardian_socket, POLLIN, 0};
     polls[kInitPid] = {init_.pidfd, POLLIN, 0};
     polls[kChildren] = {child_signals_, POLLIN, 0};
-    polls[kListener] = {listener_, POLLIN, 0};
+    polls[kListener] = {violations_.listener(), POLLIN, 0};
     polls[kSetup] = {setup_heard_ ? -1 : record_.setup_socket, POLLIN, 0};
     pump_.AddPolls(polls + kStreams);
 
@@ -85,7 +85,9 @@ class Guardian {
     if (polls[kControl].revents != 0) OnCommand();
     pump_.Move(polls + kStreams, 2);
     if (pump_.over_limit()) End(EndCause::kOutput);
-    if (polls[kListener].revents != 0) OnListener(polls[kListener].revents);
+    if (polls[kListener].revents != 0 && violations_.Receive(polls[kListener].revents, &report_)) {
+      End(EndCause::kViolation);
+    }
     if (polls[kSetup].revents != 0) OnSetupMessage();
     if (polls[kInit].revents != 0) OnInitMessage();
     if (polls[kChildren].revents != 0) OnChildSignal();
@@ -94,11 +96,17 @@ class Guardian {
     OnTime();
   }
 
+  void OnTime() {
+    const uint64_t now = MonotonicNanoseconds();
+    const EndCause reached = limits_.Check(now, init_.pid);
+    // What has ended in time is not ended by the clock, but may have used too much.
+    if (reached != EndCause::kNone && !(ended_ && reached == EndCause::kWallTime)) return End(reached);
+    if (!started() && now >= setup_deadline_ && !ended_) End(EndCause::kSetupTimeout);
+  }
+
   const timespec* Timeout(timespec* out) {
-    uint64_t next = UINT64_MAX;
-    if (!started()) next = setup_deadline_;
-    if (wall_deadline_ != 0 && wall_deadline_ < next) next = wall_deadline_;
-    if (next_check_ != 0 && next_check_ < next) next = next_check_;
+    uint64_t next = limits_.next();
+    if (!started() && setup_deadline_ < next) next = setup_deadline_;
     if (next == UINT64_MAX) return nullptr;
     return Until(next, MonotonicNanoseconds(), out);
   }
@@ -184,13 +192,13 @@ class Guardian {
         ended_ = true;
         return;
       case InitMessage::Kind::kStarted:
-        listener_ = fds[1];
+        violations_.Begin(fds[1]);
         OnBorn(fds[0], message.time_ns);
         return;
       case InitMessage::Kind::kExited:
         report_.status = message.status;
         report_.has_status = 1;
-        CountTasks(message.tasks);
+        limits_.CountTasks(message.tasks);
         if (record_.wait_for_tree) return;  // The child ends with the last of its tree.
         end_time_ = message.time_ns;
         ended_ = true;
@@ -204,7 +212,7 @@ class Guardian {
     target_pidfd_ = pidfd;
     report_.pid = light_ != nullptr ? init_.pid : PidOf(pidfd);
     begin_ = time_ns;
-    if (record_.wall_ns > 0) wall_deadline_ = begin_ + record_.wall_ns;
+    limits_.Begin(begin_);
     // A function says on its set-up socket when it is ready, which may have been read before this.
     if (record_.target.setup_child_fd < 0 || ready_in_child_) Started();
   }
@@ -216,7 +224,7 @@ class Guardian {
       if ((waiting_signals_ & bit) != 0) Signal(signal, (waiting_for_group_ & bit) != 0);
       waiting_signals_ &= ~bit;
     }
-    ScheduleCheck();
+    limits_.Schedule();
     GuardianReport note = report_;
     note.kind = ReportKind::kStarted;
     // The caller may not be interested and let the socket fill up: never block on it.
@@ -246,83 +254,6 @@ class Guardian {
     // The child ends by itself now; its deadline is the set-up's.
   }
 
-  void OnListener(short events) {
-    // Without POLLIN nothing is there to receive: no process uses the filter any more. Before Linux 6.11 the call for it
-    // would then wait for ever. kernel/seccomp.c, seccomp_notify_recv().
-    if ((events & POLLIN) != 0) return OnNotification();
-    close(listener_);
-    listener_ = -1;
-  }
-
-  void OnNotification() {
-    alignas(8) char buffer[1024] = {};  // The kernel's record may grow. seccomp_unotify(2).
-    auto* notification = reinterpret_cast<seccomp_notif*>(buffer);
-    if (ioctl(listener_, SECCOMP_IOCTL_NOTIF_RECV, notification) != 0) {
-      // ENOENT: the call was interrupted before we looked, by the end of its process, or by a signal whose handler it goes on
-      // after. Any other: no process uses the filter any more.
-      if (errno == ENOENT) violation_seen_ = true;
-      if (errno != ENOENT && errno != EINTR) {
-        close(listener_);
-        listener_ = -1;
-      }
-      return;
-    }
-    report_.violation_number = notification->data.nr;
-    report_.violation_arch = notification->data.arch;
-    report_.violation_ip = notification->data.instruction_pointer;
-    report_.violation_tid = notification->pid;
-    for (int i = 0; i < 6; ++i) report_.violation_args[i] = notification->data.args[i];
-    // No answer is given: the call never returns, because the tree is killed now.
-    End(EndCause::kViolation);
-  }
-
-  void CountTasks(uint64_t tasks) {
-    if (record_.counted_processes > 0 && tasks >= record_.counted_processes) report_.processes_at_limit = 1;
-  }
-
-  bool NeedsChecks() const {
-    return record_.cpu_ns > 0 || record_.sampled_memory_bytes > 0 || record_.cgroup.limits_memory ||
-           record_.counted_processes > 0;
-  }
-
-  void ScheduleCheck() {
-    if (!NeedsChecks()) return;
-    const uint64_t now = MonotonicNanoseconds();
-    uint64_t interval = kOomCheckNs;
-    if (record_.counted_processes > 0) interval = kCountNs;
-    if (record_.sampled_memory_bytes > 0) interval = kSampleNs;
-    if (record_.cpu_ns > 0) {
-      // As late as the limit could be reached with all processors of the machine, but not so late that it is overrun.
-      const uint64_t left = record_.cpu_ns > cpu_seen_ ? record_.cpu_ns - cpu_seen_ : 0;
-      uint64_t soon = left / static_cast<uint64_t>(sysconf(_SC_NPROCESSORS_ONLN));
-      if (soon < kSampleNs / 2) soon = kSampleNs / 2;
-      if (soon < interval) interval = soon;
-    }
-    next_check_ = now + interval;
-  }
-
-  void OnTime() {
-    const uint64_t now = MonotonicNanoseconds();
-    if (wall_deadline_ != 0 && now >= wall_deadline_ && !ended_) return End(EndCause::kWallTime);
-    if (!started() && now >= setup_deadline_ && !ended_) return End(EndCause::kSetupTimeout);
-    if (next_check_ == 0 || now < next_check_) return;
-    CgroupUsage usage;
-    if (record_.cgroup.count > 0) usage = ReadCgroupUsage(record_.cgroup);
-    if (usage.oom_kills > 0) return End(EndCause::kMemory);
-    cpu_seen_ = usage.cpu_ns;
-    if (record_.sampled_memory_bytes > 0 || (record_.cpu_ns > 0 && !record_.cgroup.counts_cpu) ||
-        record_.counted_processes > 0) {
-      const TreeSample sample = SampleTree(init_.pid, SampleDepth::kUsage);
-      if (sample.memory_bytes > memory_peak_) memory_peak_ = sample.memory_bytes;
-      if (!record_.cgroup.counts_cpu) cpu_seen_ = sample.cpu_ns;
-      CountTasks(sample.tasks);
-      if (record_.sampled_memory_bytes > 0 && sample.memory_bytes > record_.sampled_memory_bytes) {
-        return End(EndCause::kMemory);
-      }
-    }
-    if (record_.cpu_ns > 0 && cpu_seen_ >= record_.cpu_ns) return End(EndCause::kCpuTime);
-    ScheduleCheck();
-  }
 
   // The target's number in our namespace stands in the pidfd's own file. proc(5), fdinfo.
   static int32_t PidOf(int pidfd) {
@@ -337,7 +268,7 @@ class Guardian {
   // nothing holds back no outcome beyond the wall limit, nor for long that of a child which we had to end. The pipe may have
   // other writers, which no tree of ours holds: what is not there now is not waited for.
   void Drain() {
-    uint64_t deadline = wall_deadline_;
+    uint64_t deadline = limits_.wall_deadline();
     if (report_.cause != EndCause::kNone) deadline = MonotonicNanoseconds() + kDrainPatienceNs;
     while (report_.cause != EndCause::kOwnerGone && pump_.ReadRest()) {
       const uint64_t now = MonotonicNanoseconds();
@@ -372,13 +303,13 @@ class Guardian {
     TreeSample last;
     if (started() && report_.cause != EndCause::kNone && report_.cause != EndCause::kOwnerGone) {
       last = SampleTree(init_.pid, SampleDepth::kPeaks);
-      CountTasks(last.tasks);
+      limits_.CountTasks(last.tasks);
     }
     // Kill before reaping: after wait() the number belongs to somebody else.
     if (!TreeIsEmpty() && !KillTree(record_, init_.pidfd, kKillPatienceMs)) report_.tree_survived = 1;
     FinalWords();
     JudgeUnknownViolation();
-    if (listener_ >= 0) close(listener_);
+    violations_.End();
     Drain();
 
     rusage usage{};
@@ -387,7 +318,7 @@ class Guardian {
                      (static_cast<uint64_t>(usage.ru_utime.tv_usec) + static_cast<uint64_t>(usage.ru_stime.tv_usec)) * 1000u;
     report_.max_rss_bytes = static_cast<uint64_t>(usage.ru_maxrss) * 1024u;
     const CgroupUsage cgroup = record_.cgroup.count > 0 ? ReadCgroupUsage(record_.cgroup) : CgroupUsage{};
-    for (const uint64_t seen : {cgroup.cpu_ns, cpu_seen_, last.cpu_ns}) {
+    for (const uint64_t seen : {cgroup.cpu_ns, limits_.cpu_seen_ns(), last.cpu_ns}) {
       if (seen > report_.cpu_ns) report_.cpu_ns = seen;
     }
     if (last.largest_rss_bytes > report_.max_rss_bytes) report_.max_rss_bytes = last.largest_rss_bytes;
@@ -396,8 +327,9 @@ class Guardian {
         report_.has_status != 0 && WIFSIGNALED(report_.status) && WTERMSIG(report_.status) == SIGKILL) {
       report_.cause = EndCause::kCpuTime;
     }
-    report_.memory_peak_bytes = cgroup.memory_peak_bytes > 0 ? cgroup.memory_peak_bytes : memory_peak_;
+    report_.memory_peak_bytes = cgroup.memory_peak_bytes > 0 ? cgroup.memory_peak_bytes : limits_.memory_peak_bytes();
     report_.oom_kills = cgroup.oom_kills;
+    report_.processes_at_limit = limits_.processes_at_limit() ? 1 : 0;
     report_.process_refusals = cgroup.process_refusals;
     if (begin_ != 0) report_.wall_ns = end_time_ - begin_;
     for (int i = 0; i < 2; ++i) {
@@ -431,7 +363,7 @@ class Guardian {
   // A call that was forbidden did not take effect and its process ended before it could be told: the policy's word on such
   // a child is violation all the same, and not what the child made of its end. Which call it was is not known.
   void JudgeUnknownViolation() {
-    if (violation_seen_ && report_.cause == EndCause::kNone) report_.cause = EndCause::kViolation;
+    if (violations_.seen() && report_.cause == EndCause::kNone) report_.cause = EndCause::kViolation;
   }
 
   // The init may have reported the target's end after the moment at which we stopped listening, when both came at once.
@@ -448,7 +380,7 @@ class Guardian {
       if (message.kind == InitMessage::Kind::kExited && report_.has_status == 0 && report_.cause == EndCause::kNone) {
         report_.status = message.status;
         report_.has_status = 1;
-        CountTasks(message.tasks);
+        limits_.CountTasks(message.tasks);
       }
     }
   }
@@ -456,10 +388,11 @@ class Guardian {
   LaunchRecord& record_;
   const LightBirth* const light_;
   Pump pump_;
+  LimitWatch limits_;
+  ViolationWatch violations_;
   GuardianReport report_;
   InitProcess init_;
   int target_pidfd_ = -1;
-  int listener_ = -1;
   uint64_t waiting_signals_ = 0;  // Bit n-1 for signal n.
   uint64_t waiting_for_group_ = 0;
   int child_signals_ = -1;
@@ -467,14 +400,9 @@ class Guardian {
   bool ready_in_child_ = false;
   bool failed_in_child_ = false;
   bool ended_ = false;
-  bool violation_seen_ = false;
   uint64_t setup_deadline_ = 0;
-  uint64_t wall_deadline_ = 0;
-  uint64_t next_check_ = 0;
   uint64_t begin_ = 0;
   uint64_t end_time_ = 0;
-  uint64_t cpu_seen_ = 0;
-  uint64_t memory_peak_ = 0;
 };
 
 }  // namespace

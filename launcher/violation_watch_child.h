@@ -1,0 +1,32 @@
+// Sees the calls that a child's filter forbids.
+//
+// Child-safe: see base/child_safe.h.
+#ifndef BROOD_LAUNCHER_VIOLATION_WATCH_CHILD_H_
+#define BROOD_LAUNCHER_VIOLATION_WATCH_CHILD_H_
+
+#include "launcher/launch_record.h"
+
+namespace brood::child {
+
+class ViolationWatch {
+ public:
+  void Begin(int listener) { listener_ = listener; }  // The filter's; ours from now on. -1: there is none.
+  int listener() const { return listener_; }          // To be polled for POLLIN; -1: for nothing.
+
+  // After poll(2) gave `events`. True if a call was forbidden, which `report` then tells. No answer is given: the call never
+  // returns, because the tree is to be killed now.
+  bool Receive(short events, GuardianReport* report);
+
+  // A call was forbidden and did not take effect, but it was gone before it could be asked for.
+  bool seen() const { return seen_; }
+
+  void End();
+
+ private:
+  int listener_ = -1;
+  bool seen_ = false;
+};
+
+}  // namespace brood::child
+
+#endif  // BROOD_LAUNCHER_VIOLATION_WATCH_CHILD_H_
