@@ -135,6 +135,7 @@ TEST_P(SentinelTest, AHandlerThatRunsDuringAJoinDisturbsNothing) {
   Process process = context_.Start(WaitForEnd, pipe.reader).value();
   const pid_t disturber = fork();
   if (disturber == 0) {
+    // The pauses spread the signals over the join; nothing waits for them.
     for (int i = 0; i < 200; ++i) kill(self, SIGUSR1), usleep(100);
     _exit(0);
   }

@@ -1,0 +1,147 @@
+// What a forkserver preloads.
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "bootstrap/exit.h"
+#include "bootstrap/target.h"
+#include "gtest/gtest.h"
+#include "launcher/context.h"
+#include "launcher/forkserver_testing.h"
+
+namespace brood {
+namespace {
+
+int Square(int x) { return x * x; }
+BROOD_TARGET(Square);
+
+std::string g_loaded;
+int g_loads = 0;
+void LoadFirst() { g_loaded += "first " + std::to_string(++g_loads) + " "; }
+BROOD_TARGET(LoadFirst);
+void LoadSecond() { g_loaded += "second " + std::to_string(++g_loads); }
+BROOD_TARGET(LoadSecond);
+std::string Loaded() { return g_loaded; }
+BROOD_TARGET(Loaded);
+std::string LoadMore() { return g_loaded += "!"; }
+BROOD_TARGET(LoadMore);
+
+void LoadThrows() { throw std::runtime_error("no such table"); }
+BROOD_TARGET(LoadThrows);
+absl::Status LoadRefuses() { return absl::NotFoundError("the file is gone"); }
+BROOD_TARGET(LoadRefuses);
+void LoadExits() { Exit(3); }
+BROOD_TARGET(LoadExits);
+void LoadCallsExit3() { exit(0); }
+BROOD_TARGET(LoadCallsExit3);
+void LoadDies() { raise(SIGKILL); }
+BROOD_TARGET(LoadDies);
+void LoadTakesAnArgument(int) {}
+BROOD_TARGET(LoadTakesAnArgument);
+void LoadStartsAThread() {
+  std::thread([] {
+    while (true) pause();
+  }).detach();
+}
+BROOD_TARGET(LoadStartsAThread);
+void LoadJoinsAThread() { std::thread([] { g_loaded += "by a thread"; }).join(); }
+BROOD_TARGET(LoadJoinsAThread);
+void LoadHangs() {
+  while (true) pause();
+}
+BROOD_TARGET(LoadHangs);
+void LoadSaysSoAndHangs() {
+  (void)!write(1, "x", 1);
+  LoadHangs();
+}
+BROOD_TARGET(LoadSaysSoAndHangs);
+void LoadPrints() {
+  std::fputs("loading", stdout);
+  std::fputs("oh", stderr);
+}
+BROOD_TARGET(LoadPrints);
+void PrintNothing() {}
+BROOD_TARGET(PrintNothing);
+
+TEST(PreloadTest, PreloadsRunOnceAndInOrderAndChildrenDoNotSeeEachOther) {
+  const Context context(StartMethod::kForkServer, {.preload = {"LoadFirst", "LoadSecond", "LoadJoinsAThread"}});
+  ASSERT_EQ(context.StartServer(), absl::OkStatus());
+  g_loaded = "the parent's";
+  EXPECT_EQ(context.Call(LoadMore).value(), "first 1 second 2by a thread!");
+  EXPECT_EQ(context.Call(Loaded).value(), "first 1 second 2by a thread");
+  g_loaded = "";
+}
+
+TEST(PreloadTest, AFailedPreloadIsNamedWithItsReason) {
+  const size_t before = OpenDescriptors();
+  struct Case {
+    const char* preload;
+    const char* reason;
+  };
+  for (const Case& one : {Case{"LoadThrows", "std::runtime_error: no such table"}, Case{"LoadRefuses", "the file is gone"},
+                          Case{"LoadExits", "brood::Exit"}, Case{"LoadCallsExit3", "the server ended while it ran that"},
+                          Case{"LoadDies", "the server ended while it ran that"}, Case{"LoadStartsAThread", "1 thread"},
+                          Case{"LoadTakesAnArgument", "takes no arguments"}, Case{"NotThere", "NotThere"}}) {
+    const Context context(StartMethod::kForkServer, {.preload = {"LoadFirst", one.preload}});
+    for (const absl::Status& status : {context.StartServer(), context.Call(Square, 7).status()}) {
+      EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+      EXPECT_NE(status.message().find(absl::StrCat("preload ", one.preload)), std::string::npos) << status;
+      EXPECT_NE(status.message().find(one.reason), std::string::npos) << status;
+    }
+  }
+  EXPECT_EQ(OpenDescriptors(), before);
+}
+
+TEST(PreloadTest, APreloadThatHangsIsAnErrorAfterItsTime) {
+  const Context context(StartMethod::kForkServer, {.preload = {"LoadHangs"}, .preload_timeout = absl::Milliseconds(200)});
+  const absl::Status status = context.StartServer();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded) << status;
+  EXPECT_NE(status.message().find("LoadHangs"), std::string::npos) << status;
+}
+
+TEST(PreloadTest, WhatAPreloadPrintsIsPrintedOnce) {
+  EXPECT_EQ(InFork([]() -> std::string {
+              const int out = memfd_create("out", 0);
+              const int err = memfd_create("err", 0);
+              dup2(out, 1);
+              dup2(err, 2);
+              const Context context(StartMethod::kForkServer, {.preload = {"LoadPrints"}});
+              if (absl::Status started = context.StartServer(); !started.ok()) return started.ToString();
+              for (int i = 0; i < 2; ++i) {
+                if (absl::Status called = context.Call(PrintNothing); !called.ok()) return called.ToString();
+              }
+              return TextOf(out) == "loading" && TextOf(err) == "oh" ? "" : absl::StrCat(TextOf(out), "|", TextOf(err));
+            }),
+            "");
+}
+
+TEST(PreloadTest, AKilledOwnerEndsAServerThatHangsInItsPreload) {
+  Ends pipe = MakePipe();
+  const pid_t owner = fork();
+  if (owner == 0) {
+    // The server has the writing end as its stdout until it is ready.
+    dup2(pipe.writer.get(), 1);
+    (void)Context(StartMethod::kForkServer, {.preload = {"LoadSaysSoAndHangs"}}).StartServer();
+    _exit(0);
+  }
+  pipe.writer.reset();
+  char byte;
+  ASSERT_EQ(read(pipe.reader.get(), &byte, 1), 1);
+  ASSERT_EQ(kill(owner, SIGKILL), 0);
+  waitpid(owner, nullptr, 0);
+  pollfd polled = {pipe.reader.get(), POLLIN, 0};
+  ASSERT_EQ(poll(&polled, 1, 20'000), 1);
+  EXPECT_EQ(read(pipe.reader.get(), &byte, 1), 0);  // End of file, when nobody has the writing end any more.
+}
+
+}  // namespace
+}  // namespace brood
