@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "launcher/executor/births.h"
 #include "launcher/executor/seed.h"
@@ -26,6 +25,9 @@ absl::StatusOr<Executor> Executor::Create(const Context& context, ExecutorOption
   if (options.grace < absl::ZeroDuration() || options.task_timeout < absl::ZeroDuration()) {
     return absl::InvalidArgumentError("executor: grace and task_timeout must not be negative");
   }
+  if (options.max_queued == 0) {
+    return absl::InvalidArgumentError("executor: max_queued must be at least 1: a task that starts a worker waits for it");
+  }
   internal::PoolOptions pool;
   pool.workers = options.workers != 0 ? options.workers : CpusOfThisProcess();
   pool.max_queued = options.max_queued;
@@ -36,6 +38,7 @@ absl::StatusOr<Executor> Executor::Create(const Context& context, ExecutorOption
   // A task must not be ended because the worker was old when it got it: it has at least half of the limit for itself.
   if (options.launch.policy != nullptr && options.launch.policy->limits().wall_time.has_value()) {
     pool.max_age = *options.launch.policy->limits().wall_time / 2;
+    if (pool.max_age >= internal::kForEver) pool.max_age = absl::InfiniteDuration();
   }
   internal::WorkerSetup setup;
   if (options.initializer.function != nullptr) {
@@ -50,7 +53,7 @@ absl::StatusOr<Executor> Executor::Create(const Context& context, ExecutorOption
   if (context.method() == StartMethod::kFork) {
     BROOD_ASSIGN_OR_RETURN(births, internal::SeedBirths(context, options.launch, setup));
   } else {
-    births = internal::DirectBirths(context, options.launch, setup);
+    BROOD_ASSIGN_OR_RETURN(births, internal::DirectBirths(context, options.launch, setup));
   }
   BROOD_ASSIGN_OR_RETURN(std::shared_ptr<internal::Pool> made, internal::Pool::Create(std::move(births), pool));
   return Executor(std::move(made), options.task_timeout);
@@ -95,6 +98,7 @@ std::shared_ptr<internal::Task> Executor::SubmitBytes(const SubmitOptions& optio
   task->target = *target;
   task->arguments = arguments.Take();
   task->timeout = std::max(options.timeout.value_or(task_timeout_), absl::ZeroDuration());
+  if (task->timeout >= internal::kForEver) task->timeout = absl::InfiniteDuration();
   pool_->Submit(task, options.wait_for_room);
   return task;
 }

@@ -9,7 +9,8 @@
 //
 // Workers are started when they are needed. Several threads may submit. A fork of this process cannot use the executor,
 // and disturbs nothing. Never logs, never throws, installs no signal handler; it has one thread, on which all signals
-// are blocked.
+// are blocked. With start method fork the workers are born of a fork that Create makes; for other starts by fork that
+// thread is one more, so that they are refused while the executor lives (ForkWithThreads).
 #ifndef BROOD_LAUNCHER_EXECUTOR_H_
 #define BROOD_LAUNCHER_EXECUTOR_H_
 
@@ -49,7 +50,7 @@ void WriteArguments(WireWriter& to, void (*)(Parameters...), Arguments&&... argu
                   "an argument does not convert to the target's parameter");
     const size_t begin = to.size();
     to.Number(uint32_t{0});
-    const auto write = [&to]<typename T>(std::type_identity<T>, const T& value) { Codec<T>::Encode(value, to); };
+    const auto write = [&to]<typename T>(std::type_identity<T>, const std::type_identity_t<T>& value) { Codec<T>::Encode(value, to); };
     (write(std::type_identity<Storage<Parameters>>(), std::forward<Arguments>(arguments)), ...);
     // Cut if it is too large: such are refused before they are sent.
     to.Overwrite(begin, static_cast<uint32_t>(to.size() - begin - sizeof(uint32_t)));
@@ -79,18 +80,20 @@ struct Initializer {
 
 struct ExecutorOptions {
   size_t workers = 0;    // At most so many at a time. 0: the CPUs that this process may use.
-  LaunchOptions launch;  // Of each worker: policy, environment, streams. argv is ignored.
+  LaunchOptions launch;  // Of each worker: policy, environment, streams. argv is ignored; nobody can take what is captured.
 
   // If it fails in any worker the executor is broken: all tasks that wait, and all later ones, get its error.
   Initializer initializer;
 
-  // A worker is replaced after so many tasks; each element of a Map counts. 0: never.
+  // A worker is replaced after so many tasks. 0: never.
   uint64_t max_tasks_per_child = 0;
 
-  size_t max_queued = 1024;  // Tasks that wait for a worker. More are not taken: see SubmitOptions::wait_for_room.
+  // Tasks that wait for a worker, at least 1. More are not taken: see SubmitOptions::wait_for_room.
+  size_t max_queued = 1024;
   absl::Duration task_timeout = absl::InfiniteDuration();  // Of tasks that say nothing else.
 
-  // What is ended gets SIGTERM, and its tree is killed so much later. Zero: killed at once.
+  // A worker that a task's time or its cancelling ends gets SIGTERM, and its tree is killed so much later. One that is
+  // not needed any more is told to end, and has as long for it. Zero: killed at once.
   absl::Duration grace = absl::Seconds(1);
 };
 

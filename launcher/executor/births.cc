@@ -1,7 +1,9 @@
 #include "launcher/executor/births.h"
 
+#include <cerrno>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "launcher/executor/worker_main.h"
 #include "launcher/process.h"
@@ -13,7 +15,6 @@ class DirectWorker : public WorkerProcess {
  public:
   explicit DirectWorker(Process process) : process_(std::move(process)) {}
   pid_t pid() const override { return process_.pid(); }
-  const std::string& name() const override { return process_.name(); }
   int sentinel() const override { return process_.sentinel(); }
   // What cannot be signalled has ended, and its sentinel says so.
   void Terminate() override { (void)process_.Terminate(); }
@@ -32,8 +33,8 @@ class DirectWorker : public WorkerProcess {
 
 class Direct : public Births {
  public:
-  Direct(const Context& context, const LaunchOptions& launch, const WorkerSetup& setup)
-      : context_(context), launch_(launch), setup_(setup) {}
+  Direct(const Context& context, LaunchOptions launch, std::vector<UniqueFd> borrowed, const WorkerSetup& setup)
+      : context_(context), launch_(std::move(launch)), borrowed_(std::move(borrowed)), setup_(setup) {}
 
   absl::StatusOr<std::unique_ptr<WorkerProcess>> Start(UniqueFd socket, UniqueFd journal) override {
     std::vector<UniqueFd> handles;
@@ -47,13 +48,24 @@ class Direct : public Births {
  private:
   const Context context_;
   const LaunchOptions launch_;
+  const std::vector<UniqueFd> borrowed_;  // Whose numbers are in it.
   const WorkerSetup setup_;
 };
 
 }  // namespace
 
-std::unique_ptr<Births> DirectBirths(const Context& context, const LaunchOptions& launch, const WorkerSetup& setup) {
-  return std::make_unique<Direct>(context, launch, setup);
+absl::StatusOr<std::unique_ptr<Births>> DirectBirths(const Context& context, LaunchOptions launch,
+                                                     const WorkerSetup& setup) {
+  // Workers are born long after the caller has closed what it lent, when the numbers may stand for other files.
+  std::vector<UniqueFd> borrowed;
+  absl::Status error;
+  ForEachBorrowed(launch, [&](int& fd) {
+    borrowed.push_back(Duplicate(fd));
+    if (!borrowed.back().valid() && error.ok()) error = ErrnoStatus(errno, "dup", absl::StrCat("descriptor ", fd));
+    fd = borrowed.back().get();
+  });
+  BROOD_RETURN_IF_ERROR(error);
+  return std::make_unique<Direct>(context, std::move(launch), std::move(borrowed), setup);
 }
 
 }  // namespace brood::internal

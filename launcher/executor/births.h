@@ -24,7 +24,6 @@ class WorkerProcess {
  public:
   virtual ~WorkerProcess() = default;
   virtual pid_t pid() const = 0;
-  virtual const std::string& name() const = 0;
   virtual int sentinel() const = 0;  // Readable when it has ended. Borrowed, until Join.
   virtual void Terminate() = 0;
   virtual void Kill() = 0;  // The whole tree.
@@ -48,7 +47,18 @@ class Births {
   virtual void Stop() {}
 };
 
-std::unique_ptr<Births> DirectBirths(const Context& context, const LaunchOptions& launch, const WorkerSetup& setup);
+// Calls `visit(int&)` for each descriptor that the options borrow.
+template <typename Visit>
+void ForEachBorrowed(LaunchOptions& options, const Visit& visit) {
+  for (Stdio* stream : {&options.stdin_spec, &options.stdout_spec, &options.stderr_spec}) {
+    if (stream->kind == Stdio::Kind::kFd) visit(stream->fd);
+  }
+  for (InheritedFd& inherited : options.inherited) visit(inherited.fd);
+}
+
+// What `launch` borrows may go afterwards. Errors: that of a descriptor that cannot be duplicated.
+absl::StatusOr<std::unique_ptr<Births>> DirectBirths(const Context& context, LaunchOptions launch,
+                                                     const WorkerSetup& setup);
 
 }  // namespace brood::internal
 

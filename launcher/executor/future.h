@@ -9,7 +9,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "base/fork_generation.h"
 #include "launcher/executor/outcome_of.h"
 #include "launcher/executor/pool.h"
 #include "launcher/executor/task.h"
@@ -58,7 +60,8 @@ class Future {
   // Errors: DeadlineExceeded (the timeout passed: done() is false; or the task took longer than it may: done() is
   // true);
   //   the function's own status; Unknown with "TYPE: MESSAGE" for an exception, with the payloads of Process::Result;
-  //   Aborted (its worker ended in any way: OutcomeOf(status) says how); Cancelled; DataLoss (its worker sent garbage);
+  //   Aborted (its worker ended in any way: OutcomeOf(status) says how; or the function returned another ExitCode than
+  //   0); Cancelled; DataLoss (its worker sent garbage);
   //   what kept it from being started: InvalidArgument (arguments too large), Unimplemented (arguments with
   //   descriptors), NotFound (not registered), ResourceExhausted (the queue is full), FailedPrecondition (shut down).
   internal::StatusOrVoid<R> Get(absl::Duration timeout = absl::InfiniteDuration()) const {
@@ -80,12 +83,17 @@ class Future {
   // A task that waits never runs, and is Cancelled at once: true. One that has ended stays as it is: false. One that
   // runs is left alone (false); or, with kKill, its worker is ended and replaced, and the task is Cancelled unless its
   // result comes in that moment: true.
-  bool Cancel(CancelRunning running = CancelRunning::kLeave) const { return task_->pool->Cancel(task_, running); }
+  bool Cancel(CancelRunning running = CancelRunning::kLeave) const {
+    return task_->pool != nullptr && task_->pool->Cancel(task_, running);
+  }
 
-  bool done() const { return task_->State() == internal::TaskState::kDone; }
-  bool running() const { return task_->State() == internal::TaskState::kRunning; }
+  // Both false in a fork of the process that submitted it, whose locks mean nothing there.
+  bool done() const { return Is(internal::TaskState::kDone); }
+  bool running() const { return Is(internal::TaskState::kRunning); }
 
  private:
+  bool Is(internal::TaskState state) const { return task_->creator == ForkGeneration() && task_->State() == state; }
+
   std::shared_ptr<internal::Task> task_;
 };
 

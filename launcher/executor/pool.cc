@@ -17,8 +17,6 @@
 namespace brood::internal {
 namespace {
 
-constexpr absl::Duration kForEver = absl::Hours(24 * 365);  // More overflows the clocks.
-
 absl::Status ShutDownError() {
   return absl::FailedPreconditionError("submit: the executor was shut down; submit before, or create another one");
 }
@@ -107,7 +105,6 @@ void Pool::Submit(std::shared_ptr<Task> task, absl::Duration patience) {
   const auto has_room = [this] {
     return mode_ != Mode::kOpen || !broken_.ok() || queued_ < options_.max_queued || !free_.empty();
   };
-  task->bounded = true;
   if (!has_room() && patience > absl::ZeroDuration()) {
     if (patience >= kForEver) {
       changed_.wait(lock, has_room);
@@ -121,11 +118,6 @@ void Pool::Submit(std::shared_ptr<Task> task, absl::Duration patience) {
   TellFinished(lock);
 }
 
-void Pool::SubmitBeyondBound(std::shared_ptr<Task> task) {
-  Lock lock(mutex_);
-  Enqueue(lock, std::move(task));
-}
-
 void Pool::Enqueue(Lock& lock, std::shared_ptr<Task> task) {
   if (mode_ != Mode::kOpen) {
     Fail(task, ShutDownError());
@@ -137,7 +129,8 @@ void Pool::Enqueue(Lock& lock, std::shared_ptr<Task> task) {
     if (worker != nullptr) {
       Give(*worker, std::move(task));
     } else {
-      if (task->bounded) ++queued_;
+      task->bounded = true;
+      ++queued_;
       queue_.push_back(std::move(task));
       Wake();
     }
@@ -150,10 +143,12 @@ bool Pool::Cancel(const std::shared_ptr<Task>& task, CancelRunning running) {
   if (foreign()) return false;
   Lock lock(mutex_);
   const TaskState state = task->State();
-  if (state == TaskState::kDone || task->cancelled) return false;
+  // Without a call left it has ended, and is about to be told.
+  if (state == TaskState::kDone || task->cancelled || task->next == task->count) return false;
   const absl::Status cancelled = absl::CancelledError("the task was cancelled");
   if (state == TaskState::kQueued) {
-    task->cancelled = true;  // Whoever takes it from the queue drops it.
+    task->cancelled = true;
+    if (const auto at = std::find(queue_.begin(), queue_.end(), task); at != queue_.end()) queue_.erase(at);
     if (task->bounded) --queued_;
     Fail(task, cancelled);
     TellFinished(lock);
@@ -210,18 +205,15 @@ std::vector<pid_t> Pool::WorkerPids() {
 }
 
 std::shared_ptr<Task> Pool::TakeFromQueue() {
-  while (!queue_.empty()) {
-    std::shared_ptr<Task> task = std::move(queue_.front());
-    queue_.pop_front();
-    if (task->cancelled) continue;
-    if (task->bounded) {
-      --queued_;
-      changed_.notify_all();
-    }
-    task->bounded = false;
-    return task;
+  if (queue_.empty()) return nullptr;
+  std::shared_ptr<Task> task = std::move(queue_.front());
+  queue_.pop_front();
+  if (task->bounded) {
+    --queued_;
+    changed_.notify_all();
   }
-  return nullptr;
+  task->bounded = false;
+  return task;
 }
 
 void Pool::Requeue(std::shared_ptr<Task> task) {
@@ -237,7 +229,6 @@ void Pool::Fail(const std::shared_ptr<Task>& task, const absl::Status& error) {
 }
 
 void Pool::Finish(const std::shared_ptr<Task>& task) {
-  if (task->began_ns != 0) task->took_ns = NowNs() - task->began_ns;
   finished_.push_back(task);
 }
 

@@ -61,8 +61,6 @@ class Pool : public std::enable_shared_from_this<Pool> {
 
   // Runs the task, or fails it: the results say so. Waits for room in the queue at most `patience`.
   void Submit(std::shared_ptr<Task> task, absl::Duration patience);
-  // Likewise, beyond the bound: for those who bound themselves.
-  void SubmitBeyondBound(std::shared_ptr<Task> task);
 
   // False if it has ended already, or runs and is left.
   bool Cancel(const std::shared_ptr<Task>& task, CancelRunning running);
@@ -76,7 +74,6 @@ class Pool : public std::enable_shared_from_this<Pool> {
   void JoinSupervisor();
 
   std::vector<pid_t> WorkerPids();
-  const PoolOptions& options() const { return options_; }
   bool foreign() const { return creator_ != ForkGeneration(); }
 
  private:
@@ -130,7 +127,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   Mode mode_ = Mode::kOpen;
   absl::Status broken_;  // Not OK: no task can run any more.
   std::deque<std::shared_ptr<Task>> queue_;
-  size_t queued_ = 0;  // Those that are bounded, and not cancelled.
+  size_t queued_ = 0;  // Those of them that are bounded.
   std::map<uint64_t, std::unique_ptr<WorkerLink>> workers_;
   std::vector<WorkerLink*> free_;
   std::vector<std::shared_ptr<Task>> finished_;  // To be told when the lock is free.

@@ -34,7 +34,7 @@ struct PoolRequest {
 
 enum class PoolReplyKind : uint32_t {
   kReady = 1,              // The worker is there, its initialiser has run.
-  kInitializerFailed = 2,  // The body is a ResultError, as EncodeResult writes it.
+  kInitializerFailed = 2,  // The body is a Result with the error.
   kResults = 3,
 };
 

@@ -38,13 +38,11 @@ class SeededWorker : public WorkerProcess {
       : line_(std::move(line)),
         id_(id),
         report_(std::move(report)),
-        pid_(static_cast<pid_t>(reply.pid)),
-        name_(reply.name) {}
+        pid_(static_cast<pid_t>(reply.pid)) {}
   ~SeededWorker() override {
     if (report_.valid()) Kill();
   }
   pid_t pid() const override { return pid_; }
-  const std::string& name() const override { return name_; }
   int sentinel() const override { return report_.get(); }
   // A seed that has gone took the worker with it, and the pipe says so.
   void Terminate() override {
@@ -53,14 +51,11 @@ class SeededWorker : public WorkerProcess {
   void Kill() override { (void)line_->Send({.kind = SeedRequest::Kind::kKill, .worker = id_, .handles = {}}); }
 
   Outcome Join() override {
+    uint32_t size = 0;
     std::string bytes;
-    char buffer[4096];
-    while (true) {
-      const ssize_t n = read(report_.get(), buffer, sizeof(buffer));
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) break;
-      bytes.append(buffer, static_cast<size_t>(n));
-      if (bytes.size() > kMaxOutcomeBytes) break;
+    if (Read(&size, sizeof(size)) && size <= kMaxOutcomeBytes) {
+      bytes.resize(size);
+      if (!Read(bytes.data(), size)) bytes.clear();
     }
     report_.reset();
     absl::StatusOr<Outcome> outcome = DecodeOutcome(bytes);
@@ -71,11 +66,23 @@ class SeededWorker : public WorkerProcess {
   }
 
  private:
+  // False at the end.
+  bool Read(void* to, size_t size) {
+    auto* at = static_cast<char*>(to);
+    while (size > 0) {
+      const ssize_t n = read(report_.get(), at, size);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return false;
+      at += n;
+      size -= static_cast<size_t>(n);
+    }
+    return true;
+  }
+
   const std::shared_ptr<SeedLine> line_;
   const uint64_t id_;
   UniqueFd report_;
   const pid_t pid_;
-  const std::string name_;
 };
 
 class Seeded : public Births {

@@ -22,7 +22,10 @@ struct SeedWorker {
 };
 
 void WriteOutcome(SeedWorker& worker) {
-  const std::string bytes = EncodeOutcome(worker.process->Join());
+  std::string bytes = EncodeOutcome(worker.process->Join());
+  // Its size first: a fork of the executor's process may hold the pipe open, so that its end is no end.
+  const auto size = static_cast<uint32_t>(bytes.size());
+  bytes.insert(0, reinterpret_cast<const char*>(&size), sizeof(size));
   size_t written = 0;
   while (written < bytes.size()) {
     const ssize_t n = write(worker.report.get(), bytes.data() + written, bytes.size() - written);
@@ -83,7 +86,6 @@ class Seed {
     if (started.ok()) {
       worker.process = *std::move(started);
       reply.pid = worker.process->pid();
-      reply.name = worker.process->name();
       workers_.emplace(request.worker, std::move(worker));
     }
     return executor_.Send(reply).ok();
@@ -105,7 +107,8 @@ void RunPoolSeed(Connection executor, uint64_t plan, std::vector<UniqueFd> borro
   ForEachBorrowed(own.launch, [&](int& fd) { fd = borrowed.at(next++).get(); });
   own.setup.handles.clear();
   for (UniqueFd& handle : handles) own.setup.handles.push_back(std::make_shared<const UniqueFd>(std::move(handle)));
-  Seed(std::move(executor), DirectBirths(own.context, own.launch, own.setup)).Run();
+  absl::StatusOr<std::unique_ptr<Births>> births = DirectBirths(own.context, own.launch, own.setup);
+  if (births.ok()) Seed(std::move(executor), *std::move(births)).Run();
 }
 
 }  // namespace brood::internal

@@ -3,7 +3,6 @@
 #define BROOD_LAUNCHER_EXECUTOR_SEED_MAIN_H_
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -36,18 +35,8 @@ BROOD_FIELDS(SeedRequest, kind, worker, handles);
 struct SeedReply {
   absl::Status status;
   int64_t pid = 0;
-  std::string name;
 };
-BROOD_FIELDS(SeedReply, status, pid, name);
-
-// Calls `visit(int&)` for each descriptor that the options borrow.
-template <typename Visit>
-void ForEachBorrowed(LaunchOptions& options, const Visit& visit) {
-  for (Stdio* stream : {&options.stdin_spec, &options.stdout_spec, &options.stderr_spec}) {
-    if (stream->kind == Stdio::Kind::kFd) visit(stream->fd);
-  }
-  for (InheritedFd& inherited : options.inherited) visit(inherited.fd);
-}
+BROOD_FIELDS(SeedReply, status, pid);
 
 // A target. `plan` is the address of a SeedPlan. `borrowed` are the descriptors of its options, `handles` those of its
 // set-up, in order: the numbers in its memory mean nothing here. Ends when `executor` is closed, and all workers with

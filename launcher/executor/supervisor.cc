@@ -36,8 +36,9 @@ void Pool::Supervise() {
   Lock lock(mutex_);
   while (true) {
     Schedule(lock);
-    const int wait_ms = HandleTimers();
+    // Before the timers are looked at: it lets go of the lock, and who submits meanwhile takes us to be awake.
     TellFinished(lock);
+    const int wait_ms = HandleTimers();
     if (mode_ != Mode::kOpen && workers_.empty() && queue_.empty()) break;
     asleep_until_ns_ = wait_ms < 0 ? INT64_MAX : NowNs() + int64_t{wait_ms} * 1000000;
     lock.unlock();
@@ -83,7 +84,6 @@ void Pool::Schedule(Lock& lock) {
     return;
   }
   while (true) {
-    while (!queue_.empty() && queue_.front()->cancelled) queue_.pop_front();
     if (queue_.empty()) break;
     if (WorkerLink* const worker = FreeWorker()) {
       Give(*worker, TakeFromQueue());
@@ -138,11 +138,15 @@ void Pool::CheckDeadline(WorkerLink& worker, int64_t now) {
   if (worker.phase != WorkerLink::Phase::kBusy || !worker.verdict.ok()) return;
   const JournalState journal = worker.ReadJournal();
   const int64_t timeout = absl::ToInt64Nanoseconds(worker.task->timeout);
-  // A worker that lies about the time gains no more than a call's time for each call.
-  const int64_t began = journal.began && journal.began_ns <= now ? std::max(journal.began_ns, worker.task->began_ns)
-                                                                 : worker.task->began_ns;
-  if (began + timeout > now) {
-    worker.deadline_ns = began + timeout;
+  // The worker says when the running call began, and is heard only where another call has ended since: whatever it says,
+  // one call gains no more than the time of one. Ended and begun are two words: an old beginning is that of the call before.
+  if (journal.done > worker.seen_done) {
+    worker.seen_done = journal.done;
+    const bool known = journal.began_ns > worker.call_began_ns && journal.began_ns <= now;
+    worker.call_began_ns = known ? journal.began_ns : now;
+  }
+  if (worker.call_began_ns + timeout > now) {
+    worker.deadline_ns = worker.call_began_ns + timeout;
     return;
   }
   worker.blamed = journal.done;
@@ -207,6 +211,8 @@ void Pool::FinishChunk(WorkerLink& worker) {
   task->next = worker.end;
   if (task->next == task->count) {
     Finish(task);
+  } else if (task->cancelled) {
+    Fail(task, absl::CancelledError("the task was cancelled"));
   } else {
     Requeue(task);
   }
@@ -223,10 +229,11 @@ void Pool::HandleEnd(WorkerLink& worker) {
   epoll_event event = {};
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, worker.process->sentinel(), &event);
   const Outcome outcome = worker.process->Join();
-  if (worker.phase == WorkerLink::Phase::kStarting && worker.verdict.ok()) {
-    Break(WithOutcome(absl::AbortedError(absl::StrCat("the executor is broken: a worker ended before it was ready: ",
-                                                      outcome.ToString())),
-                      outcome));
+  // Another one would do the same, for ever.
+  if (worker.phase == WorkerLink::Phase::kStarting && mode_ != Mode::kKilling) {
+    const std::string why = worker.verdict.ok() ? outcome.ToString() : std::string(worker.verdict.message());
+    Break(WithOutcome(
+        absl::AbortedError(absl::StrCat("the executor is broken: a worker ended before it was ready: ", why)), outcome));
   }
   if (worker.task != nullptr) Settle(worker, outcome);
   const auto at = std::find(free_.begin(), free_.end(), &worker);

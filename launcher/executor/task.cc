@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "launcher/executor/outcome_of.h"
 #include "launcher/executor/protocol.h"
 #include "launcher/result_error.h"
 #include "serialization/messages.h"
@@ -26,8 +27,7 @@ bool Task::Wait(absl::Duration wait) const {
   if (creator != ForkGeneration()) return false;
   std::unique_lock<std::mutex> lock(completion->mutex);
   const auto done = [this] { return state == TaskState::kDone; };
-  // A year is for ever; more overflows the clock.
-  if (wait >= absl::Hours(24 * 365)) {
+  if (wait >= kForEver) {
     completion->changed.wait(lock, done);
     return true;
   }
@@ -47,8 +47,9 @@ bool TakeResult(std::string_view& bytes, std::string_view& value, absl::Status& 
   const absl::StatusOr<Result> result = DecodeResult(std::string(value));
   if (!result.ok() || !result->error.has_value()) return false;
   error = ErrorOf(*result->error);
-  if (error.ok()) return false;
-  return true;
+  // The outcome of some other executor's worker, which the function passed on, is not that of its own.
+  error.ErasePayload(kOutcomeUrl);
+  return !error.ok();
 }
 
 }  // namespace brood::internal

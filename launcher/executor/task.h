@@ -19,6 +19,8 @@ namespace brood::internal {
 
 class Pool;
 
+inline constexpr absl::Duration kForEver = absl::Hours(24 * 365);  // More overflows the clocks.
+
 // A registered function as requests name it. Lives as long as the program.
 struct PoolTarget {
   std::string name;
@@ -61,7 +63,6 @@ struct Task {
 
   // Under the completion's lock.
   TaskState state = TaskState::kQueued;
-  int64_t took_ns = 0;  // From the worker's getting it to its last result.
 
   void SetState(TaskState to);
   TaskState State() const;

@@ -41,7 +41,9 @@ void WorkerLink::Give(std::shared_ptr<Task> next, uint64_t budget) {
   task = std::move(next);
   phase = Phase::kBusy;
   received = task->next;
-  end = static_cast<uint32_t>(std::min<uint64_t>(task->count, received + budget));
+  end = received + static_cast<uint32_t>(std::min<uint64_t>(task->count - received, budget));
+  seen_done = received;
+  call_began_ns = task->began_ns;
   PoolRequest request;
   request.name_bytes = static_cast<uint32_t>(task->target->name.size());
   request.signature_bytes = static_cast<uint32_t>(task->target->signature.size());
@@ -82,8 +84,9 @@ void WorkerLink::GoOnSending() {
 
 absl::Status WorkerLink::Receive(bool& more) {
   more = false;
-  if (in_begin == in.size()) {
-    in.clear();
+  // Not only when it is empty: a worker may take care that it never is.
+  if (in_begin >= in.size() / 2) {
+    in.erase(0, in_begin);
     in_begin = 0;
   }
   char bytes[kReadBytes];
@@ -114,7 +117,8 @@ absl::StatusOr<std::optional<PoolReply>> WorkerLink::NextReply(uint64_t max_resu
       if (phase != Phase::kStarting) return damaged("it has started already");
       break;
     case PoolReplyKind::kResults:
-      if (phase != Phase::kBusy || reply.task != task->id || reply.first != received || reply.count == 0 ||
+      // Nor before it has read the whole request: what remains of that is the task's, which ends with its last result.
+      if (phase != Phase::kBusy || sending() || reply.task != task->id || reply.first != received || reply.count == 0 ||
           reply.count > end - received) {
         return damaged("it answers what was not asked");
       }

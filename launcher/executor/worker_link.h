@@ -65,6 +65,8 @@ class WorkerLink {
   uint32_t received = 0;           // Calls of it that have results here.
   uint32_t end = 0;                // The calls of it that the worker was given.
   absl::Status verdict;            // Not OK: why the pool ends the worker; the running call gets it.
+  uint32_t seen_done = 0;          // Calls of it that had ended when its deadline was looked at last,
+  int64_t call_began_ns = 0;       // and when the one after them began.
   std::optional<uint32_t> blamed;  // The call that was running when the verdict fell.
 
  private:

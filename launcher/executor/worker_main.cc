@@ -44,7 +44,7 @@ void WriteAll(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t n = write(fd, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return;  // The executor is gone, or does not want it any more: the next read says so.
+    if (n < 0) return;  // Not of a socket whose other end is gone: that is SIGPIPE, and our end.
     bytes.remove_prefix(static_cast<size_t>(n));
   }
 }
@@ -111,7 +111,7 @@ class Worker {
       if (!ReadAll(socket_, names_.data(), names_.size()) || !ReadAll(socket_, arguments_.data(), arguments_.size())) {
         return;
       }
-      Work();
+      if (!Work()) return;  // Not what an executor sends.
       if (arguments_.capacity() > kKeepBytes) arguments_ = std::string();
     }
   }
@@ -128,7 +128,7 @@ class Worker {
     return at->second;
   }
 
-  void Work() {
+  bool Work() {
     const absl::StatusOr<const TargetEntry*>& target = Target();
     WireReader arguments(arguments_);
     first_ = request_.first;
@@ -136,10 +136,11 @@ class Worker {
     for (uint32_t i = 0; i < request_.end; ++i) {
       uint32_t size = 0;
       std::string_view own;
-      if (!arguments.Number(size) || !arguments.Raw(size, own)) return;  // Not what an executor sends.
+      if (!arguments.Number(size) || !arguments.Raw(size, own)) return false;
       if (i >= request_.first) WorkOn(target, own, i);
     }
     Flush(request_.end);
+    return true;
   }
 
   void WorkOn(const absl::StatusOr<const TargetEntry*>& target, std::string_view arguments, uint32_t index) {
