@@ -44,9 +44,6 @@ class ForkServer {
   // The next start or request has a server that is started then. The children of the old one go on.
   void Replace();
 
-  // A pidfd; -1 if it does not run. For tests. Borrowed.
-  int pidfd() const;
-
  private:
   struct Running {
     UniqueFd socket;

@@ -190,11 +190,6 @@ void ForkServer::Replace() {
   running_.reset();
 }
 
-int ForkServer::pidfd() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return running_ != nullptr ? running_->pidfd.get() : -1;
-}
-
 std::shared_ptr<ForkServer> FindForkServer(const ForkServerOptions& options, std::string_view fingerprint) {
   const std::string key = KeyOf(options, fingerprint);
   std::shared_ptr<ForkServer> retired;  // Ends without the lock.

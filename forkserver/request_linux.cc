@@ -102,9 +102,15 @@ absl::StatusOr<UniqueFd> InMemory(std::string_view bytes) {
   return memory;
 }
 
+// There may be more seals: with vm.memfd_noexec the kernel adds F_SEAL_EXEC to every memfd.
+bool IsSealed(int memory) {
+  const int seals = fcntl(memory, F_GET_SEALS);
+  return seals >= 0 && (seals & kSeals) == kSeals;
+}
+
 absl::Status FromMemory(int memory, std::string& bytes) {
   struct stat about = {};
-  if (fstat(memory, &about) != 0 || fcntl(memory, F_GET_SEALS) != kSeals ||
+  if (fstat(memory, &about) != 0 || !IsSealed(memory) ||
       static_cast<uint64_t>(about.st_size) != bytes.size()) {
     return absl::DataLossError("request: its bytes are not in a sealed memory of their size");
   }
@@ -189,6 +195,7 @@ absl::Status ReceiveRequest(int socket, Request& request) {
     return absl::DataLossError("request: of another length than it says");
   } else {
     memcpy(request.bytes.data(), buffer + sizeof(header), request.bytes.size());
+    explicit_bzero(buffer, static_cast<size_t>(received));  // Or all later children would find it, environment and all.
   }
   while (header.has_more != 0 && request.fds.size() < header.fd_count) {
     char byte;

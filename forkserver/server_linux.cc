@@ -147,7 +147,10 @@ class Server {
     if (const absl::Status threads = CheckThreads(); !threads.ok()) return g_handler.refuse(request, 0, threads.message());
     const pid_t pid = fork();
     if (pid < 0) return g_handler.refuse(request, errno, "fork the guardian; see the limits of processes and memory");
-    if (pid > 0) return;
+    if (pid > 0) {
+      explicit_bzero(request.bytes.data(), request.bytes.size());  // The next fork's memory is ours as it is then.
+      return;
+    }
     close(socket_);
     owner_.reset();
     signals_.reset();

@@ -50,6 +50,12 @@ struct Kept {
       numbers[count++] = fd;
     }
   }
+  bool Has(int fd) const {
+    for (size_t i = 0; i < count; ++i) {
+      if (numbers[i] == fd) return true;
+    }
+    return false;
+  }
   int CloseOthers() const { return full ? E2BIG : CloseAllBut(numbers, count); }
 };
 
@@ -79,7 +85,8 @@ int TakeDescriptors(LaunchRecord* record) {
   Kept kept;
   ForEach(record, [&](int* fd) {
     if (*fd < 0 || error != 0) return;
-    if (*fd < record->lowest_free) {
+    // One that is the child's and ours too (a stream, and where its output is passed on to) becomes two: the child's is closed.
+    if (*fd < record->lowest_free || kept.Has(*fd)) {
       const int moved = fcntl(*fd, F_DUPFD_CLOEXEC, record->lowest_free);
       if (moved < 0) {
         error = errno;

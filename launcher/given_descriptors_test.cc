@@ -3,6 +3,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -59,6 +60,27 @@ TEST_P(GivenDescriptorsTest, AFifoAsThePathOfAStreamIsAnErrorAndDoesNotBlock) {
     EXPECT_NE(status.message().find(fifo + " is a FIFO"), std::string::npos) << status;
   }
   alarm(0);
+}
+
+TEST_P(GivenDescriptorsTest, OneDescriptorMayBeBothEndsOfTheChildAndWhereItsOutputGoes) {
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  const UniqueFd ours(ends[0]);
+  UniqueFd childs(ends[1]);
+  Policy policy = BuiltinPolicy(GetParam()).value();
+  policy.limits.output_bytes = 4096;  // So that what it writes is counted on its way.
+  LaunchOptions options = Cat();
+  options.policy = CompilePolicy(policy).value();
+  options.stdin_spec = options.stdout_spec = Stdio::Fd(childs.get());
+  ASSERT_EQ(write(ours.get(), "echo", 4), 4);
+  ASSERT_EQ(shutdown(ours.get(), SHUT_WR), 0);
+  absl::StatusOr<Process> process = Process::Start(options);
+  ASSERT_TRUE(process.ok()) << process.status();
+  childs.reset();
+  EXPECT_EQ(process->Join()->exit_code(), 0);
+  char answer[16] = {};
+  EXPECT_EQ(read(ours.get(), answer, sizeof(answer)), 4);
+  EXPECT_STREQ(answer, "echo");
 }
 
 TEST_P(GivenDescriptorsTest, APipeMayBeNamedByItsPathInProc) {

@@ -138,10 +138,20 @@ class Guardian {
     signalfd_siginfo ignored[4];
     while (read(child_signals_, ignored, sizeof(ignored)) > 0) {
     }
-    if (light_ != nullptr) return;  // A target may be stopped as long as it likes.
+    if (light_ != nullptr) return ReapOrphans();  // A target may be stopped as long as it likes.
     siginfo_t info = {};
     if (waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(init_.pidfd), &info, WSTOPPED | WNOHANG) == 0 && info.si_pid != 0) {
       syscall(SYS_pidfd_send_signal, init_.pidfd, SIGCONT, nullptr, 0);
+    }
+  }
+
+  // As an init does: what has lost its parent is ours, and counts as a process until it is reaped. The target's end is for
+  // its pidfd to tell, and takes the rest with it.
+  void ReapOrphans() {
+    siginfo_t info = {};
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 && info.si_pid != 0 && info.si_pid != init_.pid) {
+      waitpid(info.si_pid, nullptr, WNOHANG | __WALL);
+      info = {};
     }
   }
 

@@ -5,7 +5,9 @@
 // neither a sandbox to set up nor one to protect: here the only copy is the target's, which is what a bare fork(2) costs.
 //
 // The guardian is a process of its own in all other things (descriptors, signals, credentials, parenthood) and outlives
-// the caller: the kernel keeps the memory for it. clone(2), CLONE_VM. It has a stack and a thread pointer of its own, so
+// the caller: the kernel keeps the memory for it. clone(2), CLONE_VM. Not so if the kernel kills the caller for lack of
+// memory, which ends all that share it (mm/oom_kill.c, __oom_kill_process()); the target goes with its guardian then, what
+// it has started does not. It has a stack and a thread pointer of its own, so
 // that neither errno nor the stack's canary are the calling thread's. It runs child-safe code only, which writes to no
 // static memory (guardian_child.h).
 #ifndef BROOD_LAUNCHER_LIGHT_GUARDIAN_H_

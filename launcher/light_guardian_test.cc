@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -64,6 +65,27 @@ void Forever() {
   for (;;) pause();
 }
 BROOD_TARGET(Forever);
+
+// Leaves an orphan that ends when its parent has, and waits until nothing of it is there. False if it stays a zombie.
+bool OrphanIsReaped() {
+  int told[2], held[2];
+  if (pipe(told) != 0 || pipe(held) != 0) return false;
+  const pid_t parent = fork();
+  if (parent == 0) {
+    const pid_t orphan = fork();
+    if (orphan != 0) _exit(write(told[1], &orphan, sizeof(orphan)) == sizeof(orphan) ? 0 : 1);
+    char byte;
+    close(held[1]);
+    _exit(read(held[0], &byte, 1) == 0 ? 0 : 1);
+  }
+  pid_t orphan = 0;
+  if (read(told[0], &orphan, sizeof(orphan)) != sizeof(orphan) || waitpid(parent, nullptr, 0) != parent) return false;
+  for (const int fd : {told[0], told[1], held[0], held[1]}) close(fd);
+  const absl::Time patience = absl::Now() + absl::Seconds(20);
+  while (kill(orphan, 0) == 0 && absl::Now() < patience) sched_yield();
+  return kill(orphan, 0) != 0;
+}
+BROOD_TARGET(OrphanIsReaped);
 
 int Same(int value) { return value; }
 BROOD_TARGET(Same);
@@ -154,6 +176,11 @@ TEST_F(LightGuardianTest, AStoppedTargetStaysStopped) {
   ASSERT_TRUE(process->Signal(SIGCONT).ok());
   ASSERT_TRUE(process->Terminate().ok());
   EXPECT_EQ(process->Join()->exit_code(), -SIGTERM);
+}
+
+TEST_F(LightGuardianTest, OrphansOfTheTargetAreReapedWhileItRuns) {
+  EXPECT_TRUE(context_.Call(OrphanIsReaped).value_or(false));
+  EXPECT_TRUE(Context(StartMethod::kForkServer).Call(OrphanIsReaped).value_or(false));
 }
 
 TEST_F(LightGuardianTest, AKilledGuardianTakesTheTargetWithIt) {

@@ -36,6 +36,7 @@ struct ThreadHead {
 };
 
 constexpr size_t kThreadRecord = 4096;  // glibc's struct pthread: 2304 bytes.
+constexpr size_t kStack = 128 * 1024;   // Three times what the deepest call needs (light_memory.cc).
 
 // At the low end of the guardian's memory; its stack comes down from the high end.
 struct Shared {
@@ -60,14 +61,18 @@ ThreadHead* ThreadPointer() {
   return head;
 }
 
+constexpr size_t Pages(size_t bytes) { return (bytes + 4095) / 4096 * 4096; }
+
+// From the lowest thread-local variable that is used, errno, to the thread pointer. The program's own lie in between.
+size_t VariablesSize() {
+  return Pages(static_cast<size_t>(reinterpret_cast<const char*>(ThreadPointer()) - reinterpret_cast<const char*>(&errno)) + 64);
+}
+
 // A thread pointer for the guardian: its own errno, the same canaries, and a record of a thread that was never
 // cancelled. The C library's record is not used by what child-safe code calls, but for the flag of cancellation.
-ThreadHead* MakeThread(char* at, const char* end) {
+ThreadHead* MakeThread(char* at) {
   const ThreadHead* const mine = ThreadPointer();
-  const auto below = static_cast<size_t>(reinterpret_cast<const char*>(mine) - reinterpret_cast<const char*>(&errno));
-  const size_t variables = (below + 64 + 4095) / 4096 * 4096;
-  if (at + variables + kThreadRecord > end) return nullptr;
-  auto* const head = reinterpret_cast<ThreadHead*>(at + variables);
+  auto* const head = reinterpret_cast<ThreadHead*>(at + VariablesSize());
   *head = *mine;
   head->self = head;
   head->thread = head;
@@ -109,19 +114,24 @@ void RegisterSequences() {
 
 }  // namespace
 
-bool LightGuardiansWork() { return __asan_init == nullptr && __tsan_init == nullptr; }
+bool LightGuardiansWork() {
+  // A program with thread-local variables of many pages has no room for them beside the stack.
+  return __asan_init == nullptr && __tsan_init == nullptr &&
+         Pages(sizeof(Shared)) + VariablesSize() + kThreadRecord + kStack <= LightMemory::size();
+}
 
 __attribute__((noinline)) LightGuardian StartLightGuardian(const LaunchRecord& record, const LightMemory& memory) {
   char* const begin = static_cast<char*>(memory.begin());
   char* const end = begin + LightMemory::size();
   auto* const shared = new (begin) Shared{.record = record};
-  shared->thread = MakeThread(begin + (sizeof(Shared) + 4095) / 4096 * 4096, end - 128 * 1024);
-  if (shared->thread == nullptr) return {.pid = -ENOMEM, .pidfd = -1};
+  shared->thread = MakeThread(begin + Pages(sizeof(Shared)));
 
-  // The target arrives here on the stack of the calling thread, where that waits below.
+  // The target arrives here on the stack of the calling thread, where that waits below. Volatile: the compiler does not know
+  // that the thread goes on in this frame meanwhile, and must keep it where the target finds it.
+  const LaunchRecord* volatile const own = &shared->record;
   if (__builtin_setjmp(shared->resume) != 0) {
     RegisterSequences();
-    child::RunLightTarget(static_cast<Shared*>(memory.begin())->record);
+    child::RunLightTarget(*own);
   }
   LightGuardian guardian;
   // No exit signal: an embedder's SIGCHLD handler and its wait(-1) do not meet a child that it knows nothing of.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "absl/status/statusor.h"
 #include "sandbox/layer.h"
 #include "sandbox/policy.h"
 
@@ -18,7 +19,8 @@ int TryNewProc();
 
 // Those of `wanted` that the kernel refuses when they are asked for together with the user namespace, if that is wanted and
 // can be had. The mount namespace is one of them if a procfs, which `with_proc` asks for, cannot be mounted in it.
-LayerSet MissingNamespaces(const LayerSet& wanted, bool with_proc);
+// Errors: what says nothing of namespaces, such as no process or descriptor left.
+absl::StatusOr<LayerSet> MissingNamespaces(const LayerSet& wanted, bool with_proc);
 
 }  // namespace brood
 

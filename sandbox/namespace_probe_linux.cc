@@ -9,6 +9,8 @@
 
 #include <cerrno>
 
+#include "base/status.h"
+
 namespace brood {
 
 int TryInNamespaces(uint64_t flags, int (*step)()) {
@@ -40,7 +42,19 @@ int TryNewProc() {
   return syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID) < 0 ? errno : 0;
 }
 
-LayerSet MissingNamespaces(const LayerSet& wanted, bool with_proc) {
+namespace {
+
+// Whether it is the kernel's word on namespaces, and not that something has run out for now. clone(2), unshare(2), fsopen(2).
+bool IsRefusal(int error) {
+  for (const int refusal : {EPERM, EACCES, EINVAL, ENOSYS, ENOSPC, EUSERS, ENODEV}) {
+    if (error == refusal) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+absl::StatusOr<LayerSet> MissingNamespaces(const LayerSet& wanted, bool with_proc) {
   struct Kind {
     Layer layer;
     uint64_t flags;
@@ -49,15 +63,21 @@ LayerSet MissingNamespaces(const LayerSet& wanted, bool with_proc) {
                              {Layer::kIpc, CLONE_NEWIPC}, {Layer::kUts, CLONE_NEWUTS},  {Layer::kCgroup, CLONE_NEWCGROUP}};
   LayerSet missing;
   uint64_t user = wanted.count(Layer::kUser) != 0 ? CLONE_NEWUSER : 0;
-  if (user != 0 && TryInNamespaces(user, nullptr) != 0) {
-    missing.insert(Layer::kUser);
-    user = 0;
+  if (user != 0) {
+    const int error = TryInNamespaces(user, nullptr);
+    if (error != 0 && !IsRefusal(error)) return ErrnoStatus(error, "look for namespaces", LayerName(Layer::kUser));
+    if (error != 0) {
+      missing.insert(Layer::kUser);
+      user = 0;
+    }
   }
   for (const Kind& kind : kKinds) {
     if (wanted.count(kind.layer) == 0) continue;
     const bool proc = kind.layer == Layer::kMount && with_proc;
     const uint64_t flags = kind.flags | user | (proc ? CLONE_NEWPID : 0);
-    if (TryInNamespaces(flags, proc ? TryNewProc : nullptr) != 0) missing.insert(kind.layer);
+    const int error = TryInNamespaces(flags, proc ? TryNewProc : nullptr);
+    if (error != 0 && !IsRefusal(error)) return ErrnoStatus(error, "look for namespaces", LayerName(kind.layer));
+    if (error != 0) missing.insert(kind.layer);
   }
   return missing;
 }

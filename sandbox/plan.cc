@@ -26,7 +26,7 @@ class PlanBuilder {
     if (!plan_->filter_.instructions.empty()) {
       Enforce(Layer::kSeccomp, absl::StrCat("seccomp filter, ", plan_->filter_.instructions.size(), " instructions"));
     }
-    LeaveOutMissing();
+    BROOD_RETURN_IF_ERROR(LeaveOutMissing());
     Namespaces();
     BROOD_RETURN_IF_ERROR(Mounts());
     Privileges();
@@ -75,14 +75,14 @@ class PlanBuilder {
 
   // Takes those namespaces out of the policy that are not to be had here and whose absence is accepted; looks only if one is
   // accepted. What was asked for and is neither fails when the child is set up, by what the kernel says.
-  void LeaveOutMissing() {
+  absl::Status LeaveOutMissing() {
     Policy& effective = plan_->policy_;
     LayerSet accepted;
     for (const Layer layer : policy().namespaces) {
       if (Weaker(layer)) accepted.insert(layer);
     }
-    if (accepted.empty()) return;
-    LayerSet missing = MissingNamespaces(policy().namespaces, policy().minimal_system);
+    if (accepted.empty()) return absl::OkStatus();
+    BROOD_ASSIGN_OR_RETURN(LayerSet missing, MissingNamespaces(policy().namespaces, policy().minimal_system));
     // A /proc of the own processes needs both, so that one goes with the other.
     if (policy().minimal_system && (missing.count(Layer::kPid) != 0 || missing.count(Layer::kMount) != 0)) {
       missing.insert({Layer::kPid, Layer::kMount});
@@ -96,9 +96,10 @@ class PlanBuilder {
       effective.namespaces.erase(layer);
       Enforce(layer, absl::StrCat("weaker: absent, no ", LayerName(layer), " namespace can be made here"));
     }
-    if (Has(Layer::kMount)) return;
+    if (Has(Layer::kMount)) return absl::OkStatus();
     effective.minimal_system = false;
     effective.files.clear();
+    return absl::OkStatus();
   }
 
   void Namespaces() {
