@@ -1,6 +1,7 @@
 #include "base/child_safe.h"
 
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,6 +15,19 @@ void CopyText(char* out, size_t size, const char* text) {
   size_t i = 0;
   for (; i + 1 < size && text != nullptr && text[i] != '\0'; ++i) out[i] = text[i];
   out[i] = '\0';
+}
+
+void ResetSignalActions() {
+  for (int number = 1; number < 65; ++number) {
+    struct {
+      void* handler;
+      unsigned long flags;
+      void* restorer;
+      uint64_t mask;
+    } action = {};
+    // Raw: the C library keeps 32 and 33 for itself and refuses to reset them. Errors: SIGKILL and SIGSTOP.
+    syscall(SYS_rt_sigaction, number, &action, nullptr, 8);
+  }
 }
 
 uint64_t MonotonicNanoseconds() {

@@ -41,6 +41,9 @@ class Text {
 // Copies `text` into `out` of `size` bytes, terminated, cut if longer.
 void CopyText(char* out, size_t size, const char* text);
 
+// Gives every signal its default action, also those that the C library keeps for itself. What is blocked stays so.
+void ResetSignalActions();
+
 // CLOCK_MONOTONIC in nanoseconds.
 uint64_t MonotonicNanoseconds();
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/child_safe.h"
+#include "base/unique_fd.h"
 #include "forkserver/fingerprint.h"
 #include "forkserver/status_text.h"
 
@@ -15,12 +16,14 @@ std::string Fingerprint(std::string_view status_text) {
                            "Seccomp_filters"}) {
     absl::StrAppend(&print, StatusField(status_text, name), ";");
   }
-  // The files of a namespace are equal if it is. namespaces(7).
-  for (const char* path : {"/", "/proc/thread-self/ns/mnt", "/proc/thread-self/ns/user", "/proc/thread-self/ns/net",
-                           "/proc/thread-self/ns/ipc", "/proc/thread-self/ns/uts", "/proc/thread-self/ns/cgroup",
-                           "/proc/thread-self/ns/pid_for_children", "/proc/thread-self/ns/time_for_children"}) {
-    struct stat about = {};
-    if (stat(path, &about) == 0) absl::StrAppend(&print, about.st_dev, ":", about.st_ino, ";");
+  struct stat root = {};
+  if (stat("/", &root) == 0) absl::StrAppend(&print, root.st_dev, ":", root.st_ino, ";");
+  // The text of the link has the namespace's inode, and is a third of what stat(2) of its file costs. namespaces(7).
+  const UniqueFd namespaces(open("/proc/thread-self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  for (const char* name : {"mnt", "user", "net", "ipc", "uts", "cgroup", "pid_for_children", "time_for_children"}) {
+    char text[64];
+    const ssize_t length = readlinkat(namespaces.get(), name, text, sizeof(text));
+    if (length > 0) absl::StrAppend(&print, std::string_view(text, static_cast<size_t>(length)), ";");
   }
   for (const char* path : {"/proc/thread-self/cgroup", "/proc/thread-self/attr/current"}) {
     char text[4096];

@@ -12,6 +12,8 @@
 #include <climits>
 #include <cstdint>
 
+#include "base/child_safe.h"
+
 namespace brood::child {
 namespace {
 
@@ -28,22 +30,9 @@ int Failed(ServerBirth* birth, const char* step) {
   return 1;
 }
 
-void ResetDispositions() {
-  for (int number = 1; number < 65; ++number) {
-    struct {
-      void* handler;
-      unsigned long flags;
-      void* restorer;
-      uint64_t mask;
-    } action = {};
-    // Raw: the C library keeps 32 and 33 for itself. The signals stay blocked. Errors: SIGKILL and SIGSTOP.
-    syscall(SYS_rt_sigaction, number, &action, nullptr, 8);
-  }
-}
-
 int BecomeServer(void* arg) {
   ServerBirth* const birth = static_cast<Shared*>(arg)->birth;
-  ResetDispositions();
+  child::ResetSignalActions();
   // Both out of the way of the numbers below.
   const int socket = fcntl(birth->socket, F_DUPFD_CLOEXEC, kServerSocket + 1);
   const int executable = fcntl(birth->executable, F_DUPFD_CLOEXEC, kServerSocket + 1);

@@ -25,8 +25,9 @@ namespace internal {
 
 struct ProcessState;
 
-// Until the state is gone, once it is started: before that, whoever starts it is alone with it. The first call of a process arranges that its children are ended when it ends in order:
-// daemons by SIGTERM (and SIGKILL five seconds later), then all are waited for. Thread-safe.
+// Until the state is gone, once it is started: before that, whoever starts it is alone with it. The first call of a process
+// arranges that its children are ended when it ends in order: daemons by SIGTERM (and SIGKILL five seconds later), then all
+// are waited for. Thread-safe.
 void NoteChild(const std::shared_ptr<ProcessState>& child);
 
 // 1 for the first process object that this process makes. Thread-safe.

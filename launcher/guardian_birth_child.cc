@@ -20,22 +20,6 @@
 namespace brood::child {
 namespace {
 
-void ResetSignals() {
-  // An embedder's ignored SIGCHLD would make the kernel reap our children unseen, and an ignored SIGPIPE would pass
-  // through exec to the program. The child inherits what is set here. execve(2), sigaction(2).
-  for (int number = 1; number < 65; ++number) {
-    if (number == SIGKILL || number == SIGSTOP) continue;
-    struct {
-      void* handler;
-      unsigned long flags;
-      void* restorer;
-      uint64_t mask;
-    } action = {};
-    // Raw: the C library keeps 32 and 33 for itself and refuses to reset them.
-    syscall(SYS_rt_sigaction, number, &action, nullptr, 8);
-  }
-}
-
 const char* NamespaceRemedy(int error) {
   switch (error) {
     case EPERM:
@@ -109,7 +93,9 @@ bool LeaveCaller(LaunchRecord* record, SetupMessage* failure) {
 }  // namespace
 
 bool BecomeGuardian(LaunchRecord* record, SetupMessage* failure) {
-  ResetSignals();
+  // An embedder's ignored SIGCHLD would make the kernel reap our children unseen, and an ignored SIGPIPE would pass
+  // through exec to the program. The child inherits what is set here. execve(2), sigaction(2).
+  ResetSignalActions();
   if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return Fail(failure, "tree", errno, "PR_SET_CHILD_SUBREAPER");
   const int error = TakeDescriptors(record);
   return error == 0 || Fail(failure, "descriptors", error, "move or close descriptors (see the limit of open files)");
