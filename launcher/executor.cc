@@ -19,6 +19,8 @@ size_t CpusOfThisProcess() {
   return static_cast<size_t>(std::max(CPU_COUNT(&set), 1));
 }
 
+absl::Status MovedFrom() { return absl::FailedPreconditionError("submit: this executor was moved from"); }
+
 }  // namespace
 
 absl::StatusOr<Executor> Executor::Create(const Context& context, ExecutorOptions options) {
@@ -90,17 +92,30 @@ std::shared_ptr<internal::Task> Executor::SubmitBytes(const SubmitOptions& optio
     task->SetState(internal::TaskState::kDone);
     return task;
   };
-  if (pool_ == nullptr) return fail(absl::FailedPreconditionError("submit: this executor was moved from"));
+  if (pool_ == nullptr) return fail(MovedFrom());
   task->pool = pool_;
   const absl::StatusOr<const internal::PoolTarget*> target = pool_->Resolve(function);
   if (!target.ok()) return fail(target.status());
-  if (const absl::Status fit = pool_->CheckArguments(**target, arguments); !fit.ok()) return fail(fit);
+  if (const absl::Status fit = pool_->CheckArguments(**target, arguments, 0); !fit.ok()) return fail(fit);
   task->target = *target;
   task->arguments = arguments.Take();
-  task->timeout = std::max(options.timeout.value_or(task_timeout_), absl::ZeroDuration());
-  if (task->timeout >= internal::kForEver) task->timeout = absl::InfiniteDuration();
+  task->timeout = TimeoutOf(options.timeout);
   pool_->Submit(task, options.wait_for_room);
   return task;
+}
+
+std::unique_ptr<internal::MapFeed> Executor::Feed(internal::MapOrder order, const MapOptions& options,
+                                                  internal::AnyFunction function,
+                                                  std::unique_ptr<internal::MapSource> source) {
+  absl::StatusOr<const internal::PoolTarget*> target = MovedFrom();
+  if (pool_ != nullptr) target = pool_->Resolve(function);
+  return std::make_unique<internal::MapFeed>(pool_, std::move(target), options.chunk_size, TimeoutOf(options.timeout),
+                                             order, std::move(source));
+}
+
+absl::Duration Executor::TimeoutOf(const std::optional<absl::Duration>& own) const {
+  const absl::Duration timeout = std::max(own.value_or(task_timeout_), absl::ZeroDuration());
+  return timeout >= internal::kForEver ? absl::InfiniteDuration() : timeout;
 }
 
 absl::Status Executor::Shutdown(absl::Duration timeout) {

@@ -16,13 +16,12 @@
 
 #include <sys/types.h>
 
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -32,32 +31,14 @@
 #include "bootstrap/registry.h"
 #include "bootstrap/target.h"
 #include "launcher/context.h"
+#include "launcher/executor/arguments.h"
 #include "launcher/executor/future.h"
+#include "launcher/executor/map.h"
 #include "launcher/executor/pool.h"
 #include "launcher/launch_options.h"
 #include "serialization/wire.h"
 
 namespace brood {
-
-namespace internal {
-
-// Writes the arguments of one call as they travel: their size, then each without its type.
-template <typename... Parameters, typename... Arguments>
-void WriteArguments(WireWriter& to, void (*)(Parameters...), Arguments&&... arguments) {
-  static_assert(sizeof...(Parameters) == sizeof...(Arguments), "the target takes another number of arguments");
-  if constexpr (sizeof...(Parameters) == sizeof...(Arguments)) {
-    static_assert((std::convertible_to<Arguments&&, const Storage<Parameters>&> && ...),
-                  "an argument does not convert to the target's parameter");
-    const size_t begin = to.size();
-    to.Number(uint32_t{0});
-    const auto write = [&to]<typename T>(std::type_identity<T>, const std::type_identity_t<T>& value) { Codec<T>::Encode(value, to); };
-    (write(std::type_identity<Storage<Parameters>>(), std::forward<Arguments>(arguments)), ...);
-    // Cut if it is too large: such are refused before they are sent.
-    to.Overwrite(begin, static_cast<uint32_t>(to.size() - begin - sizeof(uint32_t)));
-  }
-}
-
-}  // namespace internal
 
 // A function that each worker runs once, before its first task.
 struct Initializer {
@@ -85,7 +66,7 @@ struct ExecutorOptions {
   // If it fails in any worker the executor is broken: all tasks that wait, and all later ones, get its error.
   Initializer initializer;
 
-  // A worker is replaced after so many tasks. 0: never.
+  // A worker is replaced after so many tasks; each element of a Map is one. 0: never.
   uint64_t max_tasks_per_child = 0;
 
   // Tasks that wait for a worker, at least 1. More are not taken: see SubmitOptions::wait_for_room.
@@ -103,6 +84,12 @@ struct SubmitOptions {
 
   // How long the call may block while the queue is full; then the task fails with ResourceExhausted.
   absl::Duration wait_for_room = absl::InfiniteDuration();
+};
+
+struct MapOptions {
+  // So many elements go to a worker at a time. 0: as many as take it some milliseconds, as measured.
+  size_t chunk_size = 0;
+  std::optional<absl::Duration> timeout;  // Of each element, as SubmitOptions::timeout.
 };
 
 class Executor {  // Move-only. Its destruction is ShutdownNow.
@@ -132,6 +119,34 @@ class Executor {  // Move-only. Its destruction is ShutdownNow.
     return Submit(SubmitOptions(), function, std::forward<Arguments>(arguments)...);
   }
 
+  // Calls `function` with each element of `range`, in as many workers as there are, and gives the results in the order
+  // of the elements. A function of several parameters takes elements that are tuples of its arguments.
+  //
+  // The range is read, on the thread of the consumer, only some chunks ahead of what is consumed: it may be endless, and
+  // neither elements nor results fill the memory. One that is not a temporary must outlive the results. An element's
+  // error, or its worker's end, is that element's result and no other's.
+  template <typename Returned, typename... Parameters, std::ranges::input_range Range>
+  MapResults<typename internal::ReturnOf<Returned>::Value> Map(const MapOptions& options,
+                                                               Returned (*function)(Parameters...), Range&& range) {
+    return MakeMap(internal::MapOrder::kInput, options, function, std::forward<Range>(range));
+  }
+  template <typename Returned, typename... Parameters, std::ranges::input_range Range>
+  auto Map(Returned (*function)(Parameters...), Range&& range) {
+    return Map(MapOptions(), function, std::forward<Range>(range));
+  }
+
+  // The same, in the order in which chunks are done.
+  template <typename Returned, typename... Parameters, std::ranges::input_range Range>
+  MapResults<typename internal::ReturnOf<Returned>::Value> MapUnordered(const MapOptions& options,
+                                                                        Returned (*function)(Parameters...),
+                                                                        Range&& range) {
+    return MakeMap(internal::MapOrder::kCompletion, options, function, std::forward<Range>(range));
+  }
+  template <typename Returned, typename... Parameters, std::ranges::input_range Range>
+  auto MapUnordered(Returned (*function)(Parameters...), Range&& range) {
+    return MapUnordered(MapOptions(), function, std::forward<Range>(range));
+  }
+
   // Takes no more tasks, finishes those that it has, and ends the workers in order. DeadlineExceeded: that goes on, and
   // may be waited for again. After it, or meanwhile, ShutdownNow may be called.
   absl::Status Shutdown(absl::Duration timeout = absl::InfiniteDuration());
@@ -147,6 +162,18 @@ class Executor {  // Move-only. Its destruction is ShutdownNow.
       : pool_(std::move(pool)), task_timeout_(task_timeout) {}
   std::shared_ptr<internal::Task> SubmitBytes(const SubmitOptions& options, internal::AnyFunction function,
                                               WireWriter& arguments);
+  template <typename Returned, typename... Parameters, typename Range>
+  auto MakeMap(internal::MapOrder order, const MapOptions& options, Returned (*function)(Parameters...),
+               Range&& range) {
+    static_assert(sizeof...(Parameters) > 0, "the target takes no argument that an element could be");
+    using View = std::views::all_t<Range>;
+    return MapResults<typename internal::ReturnOf<Returned>::Value>(Feed(
+        order, options, reinterpret_cast<internal::AnyFunction>(function),
+        std::make_unique<internal::RangeSource<View, Parameters...>>(std::views::all(std::forward<Range>(range)))));
+  }
+  std::unique_ptr<internal::MapFeed> Feed(internal::MapOrder order, const MapOptions& options,
+                                          internal::AnyFunction function, std::unique_ptr<internal::MapSource> source);
+  absl::Duration TimeoutOf(const std::optional<absl::Duration>& own) const;
   void Drop();
 
   std::shared_ptr<internal::Pool> pool_;

@@ -88,13 +88,13 @@ absl::StatusOr<const PoolTarget*> Pool::Resolve(AnyFunction function) {
   return known.get();
 }
 
-absl::Status Pool::CheckArguments(const PoolTarget& target, WireWriter& arguments) const {
+absl::Status Pool::CheckArguments(const PoolTarget& target, WireWriter& arguments, size_t begin) const {
   if (!arguments.TakeHandles().empty()) {
     return absl::UnimplementedError(absl::StrCat(
         "target ", target.name, ": an executor's tasks cannot have descriptors as arguments; give them to ",
         "the initialiser, or start a process of its own"));
   }
-  const size_t bytes = arguments.size() - sizeof(uint32_t);
+  const size_t bytes = arguments.size() - begin - sizeof(uint32_t);
   if (bytes <= options_.max_argument_bytes) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("target ", target.name, ": its arguments take ", bytes, " bytes, ",
                                                  options_.max_argument_bytes, " are allowed"));
@@ -112,13 +112,18 @@ void Pool::Submit(std::shared_ptr<Task> task, absl::Duration patience) {
       changed_.wait_for(lock, absl::ToChronoNanoseconds(patience), has_room);
     }
   }
-  if (has_room()) return Enqueue(lock, std::move(task));
+  if (has_room()) return Enqueue(lock, std::move(task), Bound::kCounted);
   Fail(task, absl::ResourceExhaustedError(absl::StrCat("submit: ", queued_, " tasks wait already, as many as ",
                                                        "max_queued allows; wait longer, or try again later")));
   TellFinished(lock);
 }
 
-void Pool::Enqueue(Lock& lock, std::shared_ptr<Task> task) {
+void Pool::SubmitBeyondBound(std::shared_ptr<Task> task) {
+  Lock lock(mutex_);
+  Enqueue(lock, std::move(task), Bound::kBeyond);
+}
+
+void Pool::Enqueue(Lock& lock, std::shared_ptr<Task> task, Bound bound) {
   if (mode_ != Mode::kOpen) {
     Fail(task, ShutDownError());
   } else if (!broken_.ok()) {
@@ -129,8 +134,8 @@ void Pool::Enqueue(Lock& lock, std::shared_ptr<Task> task) {
     if (worker != nullptr) {
       Give(*worker, std::move(task));
     } else {
-      task->bounded = true;
-      ++queued_;
+      task->bounded = bound == Bound::kCounted;
+      if (task->bounded) ++queued_;
       queue_.push_back(std::move(task));
       Wake();
     }
@@ -145,25 +150,39 @@ bool Pool::Cancel(const std::shared_ptr<Task>& task, CancelRunning running) {
   const TaskState state = task->State();
   // Without a call left it has ended, and is about to be told.
   if (state == TaskState::kDone || task->cancelled || task->next == task->count) return false;
-  const absl::Status cancelled = absl::CancelledError("the task was cancelled");
   if (state == TaskState::kQueued) {
-    task->cancelled = true;
-    if (const auto at = std::find(queue_.begin(), queue_.end(), task); at != queue_.end()) queue_.erase(at);
-    if (task->bounded) --queued_;
-    Fail(task, cancelled);
-    TellFinished(lock);
-    changed_.notify_all();
+    CancelQueued(lock, task);
     return true;
   }
   if (running == CancelRunning::kLeave) return false;
   for (auto& [id, worker] : workers_) {
     if (worker->task != task) continue;
     task->cancelled = true;
-    End(*worker, cancelled);
+    End(*worker, absl::CancelledError("the task was cancelled"));
     Wake();
     return true;
   }
   return false;
+}
+
+void Pool::Abandon(const std::shared_ptr<Task>& task) {
+  if (foreign()) return;
+  Lock lock(mutex_);
+  if (task->cancelled || task->next == task->count) return;
+  if (task->State() == TaskState::kQueued) return CancelQueued(lock, task);
+  task->cancelled = true;
+  for (auto& [id, worker] : workers_) {
+    if (worker->task == task) worker->Stop();
+  }
+}
+
+void Pool::CancelQueued(Lock& lock, const std::shared_ptr<Task>& task) {
+  task->cancelled = true;
+  if (const auto at = std::find(queue_.begin(), queue_.end(), task); at != queue_.end()) queue_.erase(at);
+  if (task->bounded) --queued_;
+  Fail(task, absl::CancelledError("the task was cancelled"));
+  TellFinished(lock);
+  changed_.notify_all();
 }
 
 absl::Status Pool::Shutdown(absl::Duration timeout) {
@@ -229,6 +248,7 @@ void Pool::Fail(const std::shared_ptr<Task>& task, const absl::Status& error) {
 }
 
 void Pool::Finish(const std::shared_ptr<Task>& task) {
+  if (task->began_ns != 0) task->took_ns = NowNs() - task->began_ns;
   finished_.push_back(task);
 }
 

@@ -56,11 +56,18 @@ class Pool : public std::enable_shared_from_this<Pool> {
   // Errors: those of FindTarget.
   absl::StatusOr<const PoolTarget*> Resolve(AnyFunction function);
 
-  // Whether one call's arguments may be sent. Errors: InvalidArgument (too large), Unimplemented (descriptors).
-  absl::Status CheckArguments(const PoolTarget& target, WireWriter& arguments) const;
+  // Whether a call's arguments, written from `begin` on, may be sent. Errors: InvalidArgument (too large),
+  // Unimplemented (descriptors).
+  absl::Status CheckArguments(const PoolTarget& target, WireWriter& arguments, size_t begin) const;
 
   // Runs the task, or fails it: the results say so. Waits for room in the queue at most `patience`.
   void Submit(std::shared_ptr<Task> task, absl::Duration patience);
+
+  // Likewise, beyond the bound: for those who bound themselves.
+  void SubmitBeyondBound(std::shared_ptr<Task> task);
+
+  // Nobody wants its results any more: no further call of it is begun.
+  void Abandon(const std::shared_ptr<Task>& task);
 
   // False if it has ended already, or runs and is left.
   bool Cancel(const std::shared_ptr<Task>& task, CancelRunning running);
@@ -74,6 +81,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   void JoinSupervisor();
 
   std::vector<pid_t> WorkerPids();
+  size_t workers() const { return options_.workers; }
   bool foreign() const { return creator_ != ForkGeneration(); }
 
  private:
@@ -105,7 +113,9 @@ class Pool : public std::enable_shared_from_this<Pool> {
   void End(WorkerLink& worker, const absl::Status& verdict);
   bool IsOld(const WorkerLink& worker, int64_t now) const;
 
-  void Enqueue(Lock& lock, std::shared_ptr<Task> task);
+  enum class Bound { kCounted, kBeyond };
+  void Enqueue(Lock& lock, std::shared_ptr<Task> task, Bound bound);
+  void CancelQueued(Lock& lock, const std::shared_ptr<Task>& task);
   void Requeue(std::shared_ptr<Task> task);
   std::shared_ptr<Task> TakeFromQueue();
   void Fail(const std::shared_ptr<Task>& task, const absl::Status& error);

@@ -36,6 +36,7 @@ enum class PoolReplyKind : uint32_t {
   kReady = 1,              // The worker is there, its initialiser has run.
   kInitializerFailed = 2,  // The body is a Result with the error.
   kResults = 3,
+  kStopped = 4,  // As the journal asked: the calls of the request from `first` on were not made.
 };
 
 struct PoolReply {
@@ -50,12 +51,13 @@ struct PoolReply {
 // Before the result of each call: its size, with this bit if what follows is an error (EncodeResult) and not a value.
 inline constexpr uint32_t kPoolErrorBit = uint32_t{1} << 31;
 
-// The beginning of the journal; results follow. Only the worker writes it.
+// The beginning of the journal; results follow. The executor writes `stop` only, the worker all else.
 struct JournalHeader {
   std::atomic<uint64_t> task = 0;      // Of the request that was read last. 0: none.
   std::atomic<uint64_t> first = 0;     // The call whose result is the first one here.
   std::atomic<uint64_t> progress = 0;  // Calls that have ended << 32 | bytes of results here. One word: never torn.
   std::atomic<uint64_t> began_ns = 0;  // When the running call began, CLOCK_MONOTONIC.
+  std::atomic<uint64_t> stop = 0;      // The request of which no further call is to be made. 0: none.
 };
 
 inline constexpr size_t kJournalBytes = size_t{256} << 10;

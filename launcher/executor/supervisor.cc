@@ -119,12 +119,15 @@ int Pool::HandleTimers() {
     }
     if (now >= worker->deadline_ns) CheckDeadline(*worker, now);
     next = std::min({next, worker->kill_ns, worker->deadline_ns});
-    if (worker->phase == WorkerLink::Phase::kIdle && options_.max_age < absl::InfiniteDuration()) {
-      if (IsOld(*worker, now)) {
+    const bool ages = worker->phase == WorkerLink::Phase::kIdle || worker->phase == WorkerLink::Phase::kBusy;
+    if (ages && options_.max_age < absl::InfiniteDuration()) {
+      if (!IsOld(*worker, now)) {
+        next = std::min(next, worker->born_ns + absl::ToInt64Nanoseconds(options_.max_age));
+      } else if (worker->phase == WorkerLink::Phase::kIdle) {
         Retire(*worker);
         next = std::min(next, worker->kill_ns);
       } else {
-        next = std::min(next, worker->born_ns + absl::ToInt64Nanoseconds(options_.max_age));
+        worker->Stop();  // After the call that runs: the others must not meet the worker's end.
       }
     }
   }
@@ -201,6 +204,9 @@ void Pool::HandleReply(WorkerLink& worker, const PoolReply& reply, std::string b
       worker.calls_done += reply.count;
       if (worker.received == worker.end) FinishChunk(worker);
       return;
+    case PoolReplyKind::kStopped:
+      worker.end = reply.first;
+      return FinishChunk(worker);
   }
 }
 

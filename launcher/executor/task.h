@@ -59,6 +59,7 @@ struct Task {
   bool bounded = false;              // It takes room in the queue.
   bool cancelled = false;            // Nothing of it is to be started any more.
   int64_t began_ns = 0;              // When it was given to a worker last, CLOCK_MONOTONIC.
+  int64_t took_ns = 0;               // From then to its end.
   std::vector<ResultPiece> results;  // Constant once it is done.
 
   // Under the completion's lock.

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <utility>
 
@@ -56,7 +57,19 @@ void WorkerLink::Give(std::shared_ptr<Task> next, uint64_t budget) {
   head += task->target->name;
   head += task->target->signature;
   sent = 0;
+  // The rest of a chunk that was stopped may come back here.
+  if (stop_written) WriteStop(0);
   GoOnSending();
+}
+
+void WorkerLink::Stop() {
+  if (task != nullptr && !stop_written) WriteStop(task->id);
+}
+
+void WorkerLink::WriteStop(uint64_t request) {
+  stop_written = request != 0;
+  // Not to be written where the worker has cut it short: that is its own loss.
+  (void)!pwrite(journal.get(), &request, sizeof(request), offsetof(JournalHeader, stop));
 }
 
 void WorkerLink::GoOnSending() {
@@ -123,6 +136,11 @@ absl::StatusOr<std::optional<PoolReply>> WorkerLink::NextReply(uint64_t max_resu
         return damaged("it answers what was not asked");
       }
       break;
+    case PoolReplyKind::kStopped:
+      if (phase != Phase::kBusy || sending() || !stop_written || reply.task != task->id || reply.first != received) {
+        return damaged("nobody asked it to stop");
+      }
+      break;
     default:
       return damaged("of an unknown kind");
   }
@@ -139,7 +157,7 @@ absl::StatusOr<std::optional<PoolReply>> WorkerLink::NextReply(uint64_t max_resu
 JournalState WorkerLink::ReadJournal() const {
   JournalState state;
   state.done = received;
-  uint64_t words[4] = {};
+  uint64_t words[5] = {};
   static_assert(sizeof(words) == sizeof(JournalHeader));
   // Not mapped here: a worker that cuts its journal short would end this process. mmap(2), SIGBUS.
   if (task == nullptr || pread(journal.get(), words, sizeof(words), 0) != sizeof(words)) return state;

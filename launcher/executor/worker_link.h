@@ -41,6 +41,8 @@ class WorkerLink {
   // Gives the chunk's next calls, at most `budget`, to the worker. What the socket does not take now follows with
   // GoOnSending; nothing is said of a worker that has gone, its sentinel tells.
   void Give(std::shared_ptr<Task> next, uint64_t budget);
+  // Asks the worker to make no further call of what it was given. It says so with kStopped, unless it was at its end.
+  void Stop();
   bool sending() const { return sent < SendBytes(); }
   void GoOnSending();
 
@@ -70,8 +72,10 @@ class WorkerLink {
   std::optional<uint32_t> blamed;  // The call that was running when the verdict fell.
 
  private:
+  void WriteStop(uint64_t request);
   size_t SendBytes() const { return head.size() + (task != nullptr ? task->arguments.size() : 0); }
 
+  bool stop_written = false;
   std::string head;  // Of the request that is being sent: all but the arguments.
   size_t sent = 0;
   std::string in;  // Received, and not yet a whole reply.

@@ -91,9 +91,7 @@ class Worker {
   }
   bool has_journal() const { return journal_ != nullptr; }
 
-  void Say(PoolReplyKind kind, std::string_view body) {
-    PoolReply reply;
-    reply.kind = kind;
+  void Say(PoolReply reply, std::string_view body) {
     reply.body_bytes = body.size();
     std::string whole(reinterpret_cast<const char*>(&reply), sizeof(reply));
     whole += body;
@@ -137,7 +135,17 @@ class Worker {
       uint32_t size = 0;
       std::string_view own;
       if (!arguments.Number(size) || !arguments.Raw(size, own)) return false;
-      if (i >= request_.first) WorkOn(target, own, i);
+      if (i < request_.first) continue;
+      if (journal_->stop.load(std::memory_order_relaxed) == request_.task) {
+        Flush(i);
+        PoolReply stopped;
+        stopped.kind = PoolReplyKind::kStopped;
+        stopped.task = request_.task;
+        stopped.first = i;
+        Say(stopped, {});
+        return true;
+      }
+      WorkOn(target, own, i);
     }
     Flush(request_.end);
     return true;
@@ -237,10 +245,10 @@ void RunPoolWorker(const UniqueFd& socket, const UniqueFd& journal, std::string_
     error = RunInitializer(initializer, signature, arguments, std::move(handles));
   }
   if (error.has_value()) {
-    worker.Say(PoolReplyKind::kInitializerFailed, ErrorBytes(*std::move(error)));
+    worker.Say({.kind = PoolReplyKind::kInitializerFailed}, ErrorBytes(*std::move(error)));
     return;
   }
-  worker.Say(PoolReplyKind::kReady, {});
+  worker.Say({.kind = PoolReplyKind::kReady}, {});
   worker.Serve();
 }
 

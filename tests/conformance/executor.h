@@ -1,0 +1,44 @@
+// What the files of the executor's tests share.
+#ifndef BROOD_TESTS_CONFORMANCE_EXECUTOR_H_
+#define BROOD_TESTS_CONFORMANCE_EXECUTOR_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "launcher/executor.h"
+#include "tests/conformance/conformance.h"
+
+namespace brood {
+
+inline constexpr absl::Duration kPatience = absl::Milliseconds(kPatienceMs);
+
+// --- targets: one behaviour each ---
+
+int Square(int x);
+int64_t OwnPid();
+void RaiseKill();
+int Throw();
+void ExitWith(int code);
+void Spin();                          // For ever, with the processor.
+void IgnoreTermAndSleep();            // Until it is killed.
+std::string Letters(uint64_t count);  // So many.
+uint64_t Count(const std::string& letters);
+
+// An initialiser, and what then uses the descriptor that it left.
+void HoldDescriptor(UniqueFd pipe);
+void WaitForHeld();  // Until its last writer is gone.
+void WriteToHeld(char byte);
+
+class ExecutorTest : public ConformanceTest {
+ protected:
+  // With one worker unless told.
+  Executor Make(ExecutorOptions options = {}) {
+    if (options.workers == 0) options.workers = 1;
+    return Executor::Create(context_, std::move(options)).value();
+  }
+};
+
+}  // namespace brood
+
+#endif  // BROOD_TESTS_CONFORMANCE_EXECUTOR_H_
