@@ -17,6 +17,7 @@
 #include "base/child_safe.h"
 #include "launcher/descriptors_child.h"
 #include "launcher/guardian_birth_child.h"
+#include "launcher/guardian_end_child.h"
 #include "launcher/limit_watch_child.h"
 #include "launcher/messages_child.h"
 #include "launcher/pump_child.h"
@@ -161,6 +162,10 @@ class Guardian {
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n != static_cast<ssize_t>(sizeof(command)) || command.magic != kReportMagic) return End(EndCause::kOwnerGone);
     if (command.kind == GuardianCommand::Kind::kKill) return End(EndCause::kKillRequest);
+    if (command.kind == GuardianCommand::Kind::kLetGo) {
+      let_go_ = true;
+      return;
+    }
     if (command.signal < 1 || command.signal > 64) return;
     const bool group = command.kind == GuardianCommand::Kind::kSignalGroup;
     if (target_pidfd_ >= 0) return Signal(command.signal, group);
@@ -297,6 +302,7 @@ class Guardian {
         GuardianCommand command;
         const ssize_t n = recv(record_.control, &command, sizeof(command), MSG_DONTWAIT);
         if (n == 0 || (n > 0 && command.kind == GuardianCommand::Kind::kKill)) return;
+        if (n > 0 && command.kind == GuardianCommand::Kind::kLetGo) let_go_ = true;
       }
       // A stream with nothing to pass on is polled for reading; ReadRest looks after it.
       pump_.Move(polls, 2);
@@ -355,12 +361,7 @@ class Guardian {
            "the child ended before its target was ready (is brood::Bootstrap called at the start of main?)");
     }
     report_.kind = ReportKind::kEnded;
-    // One write below PIPE_BUF into an empty pipe of our own: it neither blocks nor tears. If the caller is gone the
-    // signal is blocked and the error says nothing new.
-    while (write(record_.report, &report_, sizeof(report_)) < 0 && errno == EINTR) {
-    }
-    syscall(SYS_exit_group, 0);
-    __builtin_unreachable();
+    TellAndLeave(record_, report_, let_go_);
   }
 
   // Of a light launch, without a look at /proc: all that is left of the tree is our children.
@@ -410,6 +411,7 @@ class Guardian {
   bool ready_in_child_ = false;
   bool failed_in_child_ = false;
   bool ended_ = false;
+  bool let_go_ = false;  // The caller waits for the end and will reap at once.
   uint64_t setup_deadline_ = 0;
   uint64_t begin_ = 0;
   uint64_t end_time_ = 0;
@@ -421,8 +423,7 @@ void RunGuardian(LaunchRecord* record) {
   GuardianReport report;
   if (!BecomeGuardian(record, &report.setup)) {
     report.setup_failed = 1;
-    if (write(record->report, &report, sizeof(report)) < 0) syscall(SYS_exit_group, 1);
-    syscall(SYS_exit_group, 1);
+    TellAndLeave(*record, report, false);
   }
   Guardian guardian(record, nullptr);
   guardian.Run();
@@ -432,9 +433,8 @@ void RunLightGuardian(LaunchRecord* record, const LightBirth& birth) {
   GuardianReport report;
   if (!BecomeGuardian(record, &report.setup)) {
     report.setup_failed = 1;
-    const ssize_t told = write(record->report, &report, sizeof(report));
     birth.release(birth.arg);
-    syscall(SYS_exit_group, told < 0 ? 1 : 0);
+    TellAndLeave(*record, report, false);
   }
   Guardian guardian(record, &birth);
   guardian.Run();

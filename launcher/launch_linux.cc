@@ -214,6 +214,8 @@ class Preparation {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     state_->start = absl::Now();
+    // One with an exit signal would keep an embedder's wait(2) for its last child waiting.
+    record_.stays = light_ || target_.kind != LaunchTarget::Kind::kFunction;
     pid_t pid = -1;
     int pidfd = -1;
     if (light_) {

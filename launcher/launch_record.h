@@ -3,6 +3,7 @@
 #ifndef BROOD_LAUNCHER_LAUNCH_RECORD_H_
 #define BROOD_LAUNCHER_LAUNCH_RECORD_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -37,6 +38,9 @@ struct LaunchRecord {
   bool cwd_required = false;
   bool wait_for_tree = false;
   bool served = false;         // The guardian is not the caller's child, and sends it a pidfd of itself.
+  bool stays = false;          // The guardian outlives its report, see guardian_end_child.h.
+  // Not 0: the caller will reap the guardian as soon as it has reported. Null: it says so with kLetGo.
+  const std::atomic<uint32_t>* let_go = nullptr;
   char* wipe_begin = nullptr;  // The init overwrites this part of its memory: the caller's argv and environment.
   char* wipe_end = nullptr;
 
@@ -121,7 +125,7 @@ struct GuardianReport {
 static_assert(sizeof(GuardianReport) <= 4096, "one atomic pipe write. pipe(7), PIPE_BUF");
 
 struct GuardianCommand {
-  enum class Kind : uint32_t { kSignal = 1, kKill = 2, kSignalGroup = 3 };
+  enum class Kind : uint32_t { kSignal = 1, kKill = 2, kSignalGroup = 3, kLetGo = 4 };
   uint32_t magic = kReportMagic;
   Kind kind = Kind::kSignal;
   int32_t signal = 0;

@@ -54,6 +54,9 @@ struct LightGuardian {
 // copy of this process in which the calling thread goes on as after fork(3), it does not return.
 LightGuardian StartLightGuardian(const LaunchRecord& record, const LightMemory& memory);
 
+// The guardian may leave as soon as it has reported, see guardian_end_child.h.
+void LetLightGuardianGo(const LightMemory& memory);
+
 }  // namespace brood::internal
 
 #endif  // BROOD_LAUNCHER_LIGHT_GUARDIAN_H_

@@ -11,4 +11,6 @@ LightGuardian StartLightGuardian(const LaunchRecord& /*record*/, const LightMemo
   return {.pid = -ENOSYS, .pidfd = -1};
 }
 
+void LetLightGuardianGo(const LightMemory& /*memory*/) {}
+
 }  // namespace brood::internal

@@ -42,6 +42,7 @@ constexpr size_t kStack = 128 * 1024;   // Three times what the deepest call nee
 struct Shared {
   LaunchRecord record;
   std::atomic<uint32_t> released = 0;
+  std::atomic<uint32_t> let_go = 0;
   ThreadHead* thread = nullptr;
   void* resume[5] = {};  // Of the calling thread, for the target. gcc, "Nonlocal Gotos".
 };
@@ -124,6 +125,7 @@ __attribute__((noinline)) LightGuardian StartLightGuardian(const LaunchRecord& r
   char* const begin = static_cast<char*>(memory.begin());
   char* const end = begin + LightMemory::size();
   auto* const shared = new (begin) Shared{.record = record};
+  shared->record.let_go = &shared->let_go;
   shared->thread = MakeThread(begin + Pages(sizeof(Shared)));
 
   // The target arrives here on the stack of the calling thread, where that waits below. Volatile: the compiler does not know
@@ -149,6 +151,10 @@ __attribute__((noinline)) LightGuardian StartLightGuardian(const LaunchRecord& r
     }
   }
   return guardian;
+}
+
+void LetLightGuardianGo(const LightMemory& memory) {
+  static_cast<Shared*>(memory.begin())->let_go.store(1, std::memory_order_release);
 }
 
 }  // namespace brood::internal

@@ -57,8 +57,21 @@ void ReadNotes(ProcessState& state) {
   }
 }
 
+// The guardian may leave as soon as it has reported. Without this it would be woken once more, to hear it then.
+void LetGo(ProcessState& state) {
+  if (state.served || state.guardian < 0 || state.let_go) return;
+  state.let_go = true;
+  if (state.light_memory.begin() != nullptr) return LetLightGuardianGo(state.light_memory);
+  GuardianCommand command;
+  command.kind = GuardianCommand::Kind::kLetGo;
+  // Should it not fit, the guardian sees the socket's end.
+  if (state.control.valid()) send(state.control.get(), &command, sizeof(command), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 void ReapGuardian(ProcessState& state) {
   if (state.guardian < 0) return;
+  // Not only closed: a fork of this process may hold a copy. shutdown(2).
+  if (state.control.valid()) shutdown(state.control.get(), SHUT_RDWR);
   // It has written its last word or is dead; __WALL because its exit signal may be none. An embedder that reaps all its
   // children, or ignores SIGCHLD, takes nothing from us: the outcome came through the pipe. By pidfd, because then the
   // number may belong to another child of the embedder's already. wait(2).
@@ -151,6 +164,7 @@ bool HasEnded(ProcessState& state, absl::Duration timeout) {
     const std::lock_guard<std::mutex> lock(state.mutex);
     if (state.outcome.has_value()) return true;
     ++state.waiting;
+    if (timeout == absl::InfiniteDuration()) LetGo(state);
   }
   const bool readable = WaitReadable(state.sentinel.get(), -1, timeout);
   const std::lock_guard<std::mutex> lock(state.mutex);
@@ -229,8 +243,9 @@ ProcessState::~ProcessState() {
     return;
   }
   if (outcome.has_value() || guardian < 0) return;
-  // Closing the socket makes the guardian kill the tree; it may have been stopped by a hostile child.
-  control.reset();
+  // The end of the socket makes the guardian kill the tree; it may have been stopped by a hostile child. Not only closed,
+  // see ReapGuardian.
+  if (control.valid()) shutdown(control.get(), SHUT_RDWR);
   syscall(SYS_pidfd_send_signal, guardian_fd.get(), SIGCONT, nullptr, 0);
   ReadOutcome(*this);
 }

@@ -42,6 +42,7 @@ struct ProcessState {
   int waiting = 0;          // Threads that poll the sentinel now, so that its number must not pass to another file.
   pid_t guardian = -1;      // -1 once it is reaped; 0 where that is the forkserver's task.
   bool served = false;
+  bool let_go = false;      // The guardian knows that it will be reaped.
   UniqueFd guardian_fd;     // Its pidfd.
   LightMemory light_memory; // What it runs on, if it has no memory of its own.
   UniqueFd control;         // Our end of the guardian's socket; closing it ends the child.
