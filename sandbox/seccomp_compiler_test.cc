@@ -92,8 +92,36 @@ TEST_F(FilterTest, StrictAllowsTheListAndReportsTheRest) {
   EXPECT_EQ(Call("mount"), kViolation);
   EXPECT_EQ(Call("ptrace"), kViolation);
   EXPECT_EQ(Call("socket", 2), kViolation);
-  EXPECT_EQ(Call("socket", 1), Errno(EACCES));
-  EXPECT_EQ(Call("io_uring_setup"), kViolation);
+}
+
+TEST_F(FilterTest, StrictRefusesWhatProgramsTryAndGoOnWithout) {
+  Compile("strict");
+  for (const char* name : {"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "seccomp", "io_uring_setup",
+                           "io_uring_enter", "io_setup", "memfd_secret"}) {
+    EXPECT_EQ(Call(name), Errno(ENOSYS)) << name;
+  }
+  for (const char* name : {"setpriority", "sched_setscheduler", "ioprio_set"}) EXPECT_EQ(Call(name), Errno(EPERM)) << name;
+  for (const char* name : {"socket", "socketpair"}) {
+    EXPECT_EQ(Call(name, AF_UNIX), Errno(EACCES)) << name;
+    EXPECT_EQ(Call(name, AF_INET), kViolation) << name;
+  }
+  // What a C library tries at the start of every program and thread.
+  for (const char* name : {"rseq", "set_robust_list", "membarrier", "statx", "faccessat2", "close_range", "pidfd_open", "futex_waitv",
+                           "getpriority", "sched_getaffinity"}) {
+    EXPECT_EQ(Call(name), kAllow) << name;
+  }
+}
+
+TEST_F(FilterTest, CallsThatAreNewGiveEnosysWhateverTheTableKnows) {
+  constexpr int kMemfdSecret = 447;
+  constexpr int kNewest = 469;  // file_setattr, Linux 6.17.
+  for (const char* name : {"strict", "default", "networked"}) {
+    Compile(name);
+    for (int number = kMemfdSecret; number <= kNewest; ++number) {
+      const uint32_t answer = CallNumber(number);
+      EXPECT_TRUE(answer == Errno(ENOSYS) || answer == kAllow) << name << " " << number << " " << std::hex << answer;
+    }
+  }
 }
 
 TEST_F(FilterTest, DefaultRefusesWithEpermAndReportsAttacks) {

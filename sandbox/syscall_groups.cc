@@ -65,6 +65,10 @@ const std::vector<SyscallGroup>& SyscallGroups() {
        "swapoff reboot acct quotactl quotactl_fd settimeofday clock_settime clock_adjtime adjtimex stime sethostname "
        "setdomainname lookup_dcookie nfsservctl syslog vhangup uselib fanotify_init fanotify_mark migrate_pages "
        "move_pages"},
+      {"@newer", "calls newer than Linux 5.13 that programs try, and go on without",
+       "memfd_secret set_mempolicy_home_node cachestat futex_wake futex_wait futex_requeue statmount listmount "
+       "lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat removexattrat "
+       "open_tree_attr file_getattr file_setattr"},
       {"@io-uring", "a second way to make system calls, past every filter", "io_uring_setup io_uring_enter io_uring_register"},
   };
   return *groups;

@@ -281,7 +281,7 @@ TEST_P(EscapeTest, NamespacesAreRefused) {
 }
 
 TEST_P(EscapeTest, TheKernelSurfaceIsClosed) {
-  ExpectStopped({"opens_io_uring"}, "io_uring_setup");
+  ExpectRefused({"opens_io_uring"});
   ExpectStopped({"opens_userfaultfd"}, "userfaultfd");
   ExpectStopped({"opens_perf"}, "perf_event_open");
   ExpectStopped({"adds_key"}, "add_key");
@@ -307,6 +307,15 @@ TEST_P(EscapeTest, ForeignAbisAreRefused) {
 TEST_P(EscapeTest, UnknownSystemCallsAreNotImplemented) {
   const Ended run = RunProgram(GetParam(), {"calls_unknown"});
   EXPECT_TRUE(absl::StrContains(run.out, "Function not implemented")) << run.Text();
+}
+
+TEST_P(EscapeTest, ProgramsGoOnWithoutTheFeaturesThatTheyTry) {
+  const Ended run = RunProgram(GetParam(), {"tries_features"});
+  EXPECT_EQ(run.outcome.exit_code(), 0) << run.Text();
+  EXPECT_TRUE(absl::StrContains(run.out, "refused: io_uring_setup: Function not implemented")) << run.Text();
+  if (!Strict()) return;
+  EXPECT_FALSE(SaysItWorked(run)) << run.Text();
+  EXPECT_TRUE(absl::StrContains(run.out, "refused: landlock_create_ruleset: Function not implemented")) << run.Text();
 }
 
 TEST_P(EscapeTest, SettingsOfTheKernelAreNotWritable) {
