@@ -4,24 +4,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/bootstrapped.h"
 #include "base/fork_generation.h"
 #include "base/status.h"
 #include "bootstrap/exit.h"
 #include "bootstrap/run_child.h"
+#include "ipc/names_broker.h"
 #include "serialization/framing.h"
 #include "serialization/messages.h"
 
 namespace brood {
 namespace {
 
-std::atomic<bool> g_called = false;
 void (*g_server_main)(int socket) = nullptr;
 uint64_t g_main = 0;  // The process that called it; a fork has copies of its exit handlers.
 
@@ -48,17 +48,22 @@ absl::StatusOr<Message> Receive(int fd, MessageType type, absl::StatusOr<Message
   internal::RunMessage(fd, from_launcher ? internal::kSetupFd : -1);
 }
 
-[[noreturn]] void RunServer(int argc, char** argv) {
+// That which a server of brood's own, started by this program, is to serve.
+int SocketOf(int argc, char** argv) {
   int socket = -1;
   if (argc != 3 || !absl::SimpleAtoi(argv[2], &socket) || socket < 3 || fcntl(socket, F_GETFD) < 0) {
-    internal::FailBootstrap(-1, absl::InvalidArgumentError(absl::StrCat(
-                                    internal::kServerFlag, " takes a socket; this command line is not for people")));
+    internal::FailBootstrap(
+        -1, absl::InvalidArgumentError(absl::StrCat(argv[1], " takes a socket; this command line is not for people")));
   }
+  fcntl(socket, F_SETFD, FD_CLOEXEC);
+  return socket;
+}
+
+[[noreturn]] void RunServer(int socket) {
   if (g_server_main == nullptr) {
     internal::FailBootstrap(-1, absl::UnimplementedError("this program is not linked with brood's launcher, and cannot be a "
                                                          "forkserver"));
   }
-  fcntl(socket, F_SETFD, FD_CLOEXEC);
   g_server_main(socket);
   _exit(internal::kBootstrapFailedCode);
 }
@@ -78,7 +83,7 @@ void internal::RunMessage(int fd, int setup_fd) noexcept {
 
 void Bootstrap(int argc, char** argv) {
   // In a spawned child too: its target may start children of its own.
-  if (g_called.exchange(true)) return;
+  if (internal::g_bootstrapped.exchange(true)) return;
   if (argc >= 2 && std::string_view(argv[1]) == internal::kBootstrapFlag) {
     if (argc != 4) {
       internal::FailBootstrap(
@@ -87,7 +92,8 @@ void Bootstrap(int argc, char** argv) {
     }
     RunSpawned(argv[2], argv[3]);
   }
-  if (argc >= 2 && std::string_view(argv[1]) == internal::kServerFlag) RunServer(argc, argv);
+  if (argc >= 2 && std::string_view(argv[1]) == internal::kServerFlag) RunServer(SocketOf(argc, argv));
+  if (argc >= 2 && std::string_view(argv[1]) == internal::kNamesFlag) internal::RunNamesBroker(SocketOf(argc, argv));
   g_main = ForkGeneration();
   // As at the end of a target: finalizers run, and children that are still there are ended in order. atexit(3).
   std::atexit([] {
@@ -95,6 +101,6 @@ void Bootstrap(int argc, char** argv) {
   });
 }
 
-bool internal::BootstrapWasCalled() { return g_called; }
+bool internal::BootstrapWasCalled() { return g_bootstrapped; }
 
 }  // namespace brood

@@ -13,12 +13,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/fork_generation.h"
+#include "base/server_birth_child.h"
 #include "base/status.h"
 #include "bootstrap/bootstrap.h"
 #include "forkserver/client.h"
 #include "forkserver/request.h"
 #include "forkserver/server.h"
-#include "forkserver/server_birth_child.h"
 #include "ipc/deadline.h"
 #include "serialization/messages.h"
 

@@ -1,4 +1,4 @@
-#include "forkserver/server_birth_child.h"
+#include "base/server_birth_child.h"
 
 #include <fcntl.h>
 #include <sched.h>

@@ -1,8 +1,8 @@
-// Starts the process of a forkserver.
+// Starts a process that serves several others: a forkserver, or the broker of names.
 //
 // Child-safe: see base/child_safe.h.
-#ifndef BROOD_FORKSERVER_SERVER_BIRTH_CHILD_H_
-#define BROOD_FORKSERVER_SERVER_BIRTH_CHILD_H_
+#ifndef BROOD_BASE_SERVER_BIRTH_CHILD_H_
+#define BROOD_BASE_SERVER_BIRTH_CHILD_H_
 
 namespace brood::child {
 
@@ -24,4 +24,4 @@ void BearServer(ServerBirth* birth);
 
 }  // namespace brood::child
 
-#endif  // BROOD_FORKSERVER_SERVER_BIRTH_CHILD_H_
+#endif  // BROOD_BASE_SERVER_BIRTH_CHILD_H_
