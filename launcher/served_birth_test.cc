@@ -21,6 +21,11 @@
 #include "launcher/context.h"
 #include "launcher/forkserver_testing.h"
 
+// A sanitizer has signal handlers of its own in each program that it starts in: a spawned child, but not a forked one. What
+// children get is compared here without them.
+extern "C" const char* __asan_default_options() { return "handle_segv=0:handle_sigbus=0:handle_sigfpe=0"; }
+extern "C" const char* __ubsan_default_options() { return "handle_segv=0:handle_sigbus=0:handle_sigfpe=0"; }
+
 namespace brood {
 namespace {
 
