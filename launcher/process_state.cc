@@ -183,6 +183,9 @@ absl::Status Command(ProcessState& state, GuardianCommand::Kind kind, int signal
   if (send(state.control.get(), &command, sizeof(command), MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET) {
     return ErrnoStatus(errno, "send", "to the guardian");
   }
+  // It may have been stopped, by a hostile child or by anybody of its user, and has nothing to be stopped for.
+  ReadNotes(state);
+  if (state.guardian_fd.valid()) syscall(SYS_pidfd_send_signal, state.guardian_fd.get(), SIGCONT, nullptr, 0);
   return absl::OkStatus();
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <fstream>
 #include <memory>
 #include <set>
 #include <string>
@@ -13,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/unique_fd.h"
 #include "bootstrap/current_process.h"
 #include "bootstrap/finalizer.h"
@@ -137,6 +139,48 @@ TEST_P(ProcessTest, JoinWithoutTimeLooksOnce) {
   ASSERT_EQ(process.Terminate(), absl::OkStatus());
   ASSERT_TRUE(process.Join().ok());
   EXPECT_EQ(process.exit_code(), -SIGTERM);
+}
+
+// The nearest process above that is a guardian; 0 if there is none.
+pid_t GuardianOf(pid_t pid) {
+  while (pid > 1) {
+    std::string name;
+    std::ifstream status(absl::StrCat("/proc/", pid, "/status"));
+    std::getline(status, name);
+    if (name == "Name:\tbrood-guardian") return pid;
+    std::string field;
+    while (status >> field && field != "PPid:") {
+    }
+    if (!(status >> pid)) return 0;
+  }
+  return 0;
+}
+
+void StopAndWait(pid_t pid) {
+  ASSERT_EQ(kill(pid, SIGSTOP), 0);
+  for (int waited = 0; StateOf(pid) != 'T'; ++waited) {
+    ASSERT_LT(waited, kPatienceMs) << "not stopped: " << StateOf(pid);
+    poll(nullptr, 0, 1);
+  }
+}
+
+TEST_P(ProcessTest, AStoppedProcessIsKilled) {
+  Process process = StartWaiting();
+  StopAndWait(process.pid());
+  ASSERT_EQ(process.Kill(), absl::OkStatus());
+  ASSERT_TRUE(process.Join(absl::Milliseconds(kPatienceMs)).ok());
+  EXPECT_EQ(process.exit_code(), -SIGKILL);
+}
+
+// Its target may do that, where nothing isolates the one from the other.
+TEST_P(ProcessTest, AProcessWhoseGuardianIsStoppedIsKilled) {
+  Process process = StartWaiting();
+  const pid_t guardian = GuardianOf(process.pid());
+  ASSERT_GT(guardian, 0);
+  StopAndWait(guardian);
+  ASSERT_EQ(process.Kill(), absl::OkStatus());
+  ASSERT_TRUE(process.Join(absl::Milliseconds(kPatienceMs)).ok());
+  EXPECT_EQ(process.exit_code(), -SIGKILL);
 }
 
 TEST_P(ProcessTest, AKilledProcessHasTheSignalAsItsExitCode) {
