@@ -116,11 +116,19 @@ class Preparation {
   absl::Status PrepareTexts() {
     const EnvironmentBase base = options_.environment_base.value_or(
         options_.policy != nullptr ? options_.policy->policy().environment : EnvironmentBase::kInherit);
-    BROOD_ASSIGN_OR_RETURN(environment_, MakeEnvironment(base, options_.env));
+    // Most functions get what we have, as it is. The texts need no copy: the C library frees none that it has replaced.
+    const bool unchanged = base == EnvironmentBase::kInherit && options_.env.empty() && environ != nullptr;
+    if (!unchanged || target_.kind == LaunchTarget::Kind::kProgram) {
+      BROOD_ASSIGN_OR_RETURN(environment_, MakeEnvironment(base, options_.env));
+      envp_pointers_ = Pointers(environment_);
+    } else {
+      char** end = environ;
+      while (*end != nullptr) ++end;
+      envp_pointers_.assign(environ, end + 1);
+    }
     argv_ = options_.argv;
     if (target_.kind == LaunchTarget::Kind::kProgram) candidates_ = ProgramCandidates(argv_[0], environment_);
     argv_pointers_ = Pointers(argv_);
-    envp_pointers_ = Pointers(environment_);
     candidate_pointers_ = Pointers(candidates_);
     record_.argv = argv_pointers_.data();
     record_.envp = envp_pointers_.data();

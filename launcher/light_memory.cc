@@ -1,6 +1,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <utility>
 
@@ -18,6 +20,27 @@ size_t PageSize() {
   return size;
 }
 
+void Unmap(void* begin) { munmap(static_cast<char*>(begin) - PageSize(), PageSize() + kUsable); }
+
+// Kept for the next launches: to map one, and to unmap what ran on another processor, costs as much as a tenth of a fork.
+// Without a lock, which a fork could copy while it is held; what a fork inherits here is memory of its own.
+std::array<std::atomic<void*>, 4> g_kept = {};
+
+void* TakeKept() {
+  for (std::atomic<void*>& kept : g_kept) {
+    if (void* begin = kept.exchange(nullptr); begin != nullptr) return begin;
+  }
+  return nullptr;
+}
+
+bool Keep(void* begin) {
+  for (std::atomic<void*>& kept : g_kept) {
+    void* none = nullptr;
+    if (kept.compare_exchange_strong(none, begin)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 LightMemory::LightMemory(LightMemory&& other) noexcept : begin_(std::exchange(other.begin_, nullptr)) {}
@@ -28,16 +51,18 @@ LightMemory& LightMemory::operator=(LightMemory&& other) noexcept {
 }
 
 LightMemory::~LightMemory() {
-  if (begin_ != nullptr) munmap(static_cast<char*>(begin_) - PageSize(), PageSize() + kUsable);
+  if (begin_ != nullptr && !Keep(begin_)) Unmap(begin_);
 }
 
 size_t LightMemory::size() { return kUsable; }
 
 absl::StatusOr<LightMemory> LightMemory::Create() {
+  LightMemory memory;
+  memory.begin_ = TakeKept();
+  if (memory.begin_ != nullptr) return memory;
   void* mapped = mmap(nullptr, PageSize() + kUsable, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (mapped == MAP_FAILED) return ErrnoStatus(errno, "mmap", "the guardian's stack");
-  LightMemory memory;
   memory.begin_ = static_cast<char*>(mapped) + PageSize();
   // The stack grows down to it: an overflow must hit nothing of the caller's.
   if (mprotect(mapped, PageSize(), PROT_NONE) != 0) return ErrnoStatus(errno, "mprotect", "the guardian's stack");
