@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -148,6 +149,23 @@ TEST_P(OwnerTest, AThreadThatEndsDoesNotEndTheChildrenThatItStarted) {
   EXPECT_EQ(process->Join(absl::Milliseconds(100)).status().code(), absl::StatusCode::kDeadlineExceeded);
   pipe.writer.reset();
   EXPECT_EQ(process->Join(absl::Milliseconds(kPatienceMs))->exit_code(), 0);
+}
+
+// A bare fork has a copy of everything, the lifeline too, and may live for long.
+TEST_P(OwnerTest, DroppingARunningChildEndsItThoughAForkOfTheProcessLives) {
+  RawPipe pipe;
+  std::optional<Process> process = context_.Start(HoldOn, pipe.writer).value();
+  pipe.writer.reset();
+  const pid_t copy = fork();
+  if (copy == 0) {
+    pause();
+    _exit(1);
+  }
+  std::thread drops([&] { process.reset(); });
+  EXPECT_TRUE(EndsWithinPatience(pipe.reader.get()));
+  kill(copy, SIGKILL);
+  EXPECT_EQ(waitpid(copy, nullptr, 0), copy);
+  drops.join();
 }
 
 }  // namespace
