@@ -8,8 +8,6 @@
 namespace brood {
 namespace {
 
-constexpr int kWarmUpRounds = 5;
-
 // `sorted` is not empty.
 double Percentile(const std::vector<double>& sorted, double percent) {
   const auto at = static_cast<size_t>(percent / 100 * static_cast<double>(sorted.size() - 1) + 0.5);
@@ -18,34 +16,43 @@ double Percentile(const std::vector<double>& sorted, double percent) {
 
 }  // namespace
 
-void Contest::Run(int rounds) {
+void Contest::Add(std::string name, std::function<absl::Status()> once) {
+  AddTimed(std::move(name), [once = std::move(once)]() -> absl::StatusOr<double> {
+    const auto start = std::chrono::steady_clock::now();
+    const absl::Status status = once();
+    const std::chrono::duration<double, std::micro> time = std::chrono::steady_clock::now() - start;
+    if (!status.ok()) return status;
+    return time.count();
+  });
+}
+
+void Contest::Run(int rounds, int warm_up) {
   std::mt19937 random(1);  // The same order in every run: what differs is the machine.
-  for (int round = -kWarmUpRounds; round < rounds; ++round) {
+  for (int round = -warm_up; round < rounds; ++round) {
     std::vector<size_t> order(contestants_.size());
     std::iota(order.begin(), order.end(), 0);
     std::shuffle(order.begin(), order.end(), random);
     for (const size_t i : order) {
       Contestant& contestant = contestants_[i];
       if (contestant.once == nullptr) continue;
-      const auto start = std::chrono::steady_clock::now();
-      const absl::Status status = contestant.once();
-      const std::chrono::duration<double, std::micro> time = std::chrono::steady_clock::now() - start;
-      if (!status.ok()) {
-        Skip(contestant.name, std::string(status.message()));
+      const absl::StatusOr<double> time_us = contestant.once();
+      if (!time_us.ok()) {
+        Skip(contestant.name, std::string(time_us.status().message()));
         contestant.once = nullptr;
+        contestant.times_us.clear();
       } else if (round >= 0) {
-        contestant.times_us.push_back(time.count());
+        contestant.times_us.push_back(*time_us);
       }
     }
   }
+  for (Contestant& contestant : contestants_) contestant.once = nullptr;
 }
 
 std::vector<Row> Contest::Rows() const {
   std::vector<Row> rows;
   double floor_us = 0;
   for (const Contestant& contestant : contestants_) {
-    // Half a measurement is none.
-    if (contestant.once == nullptr || contestant.times_us.empty()) continue;
+    if (contestant.times_us.empty()) continue;
     std::vector<double> sorted = contestant.times_us;
     std::sort(sorted.begin(), sorted.end());
     const double mean = std::accumulate(sorted.begin(), sorted.end(), 0.0) / static_cast<double>(sorted.size());

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace brood {
 
@@ -39,15 +40,20 @@ class Contest {
   // `floor` is the contestant that the others are compared with.
   Contest(std::string workload, std::string floor) : workload_(std::move(workload)), floor_(std::move(floor)) {}
 
-  void Add(std::string name, std::function<absl::Status()> once) {
+  void Add(std::string name, std::function<absl::Status()> once);
+  // One that measures itself, since it repeats something short: microseconds for each time.
+  void AddTimed(std::string name, std::function<absl::StatusOr<double>()> once) {
     contestants_.push_back({.name = std::move(name), .once = std::move(once), .times_us = {}});
   }
   void Skip(std::string name, std::string reason) {
     skipped_.push_back({.workload = workload_, .contestant = std::move(name), .reason = std::move(reason)});
   }
 
-  // Some rounds to warm up, then `rounds` that count. A contestant that fails is skipped from then on, with its reason.
-  void Run(int rounds);
+  // Once: `warm_up` rounds, then `rounds` that count. A contestant that fails is skipped from then on, with its reason.
+  // What the contestants hold goes at the end.
+  void Run(int rounds, int warm_up = 5);
+
+  const std::string& workload() const { return workload_; }
 
   std::vector<Row> Rows() const;
   const std::vector<Skipped>& skipped() const { return skipped_; }
@@ -55,8 +61,8 @@ class Contest {
  private:
   struct Contestant {
     std::string name;
-    std::function<absl::Status()> once;
-    std::vector<double> times_us;
+    std::function<absl::StatusOr<double>()> once;
+    std::vector<double> times_us;  // Empty if it failed: half a measurement is none.
   };
   std::string workload_;
   std::string floor_;

@@ -1,43 +1,26 @@
-// What a launch costs: brood beside the bare system calls and beside other launchers. See tools/bench.
+// What the launch of a program costs: brood beside the bare system calls and beside another launcher.
+#include "benchmarks/contests.h"
+
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
-#include <cstdio>
+#include <cerrno>
 #include <filesystem>
-#include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "base/status.h"
-#include "benchmarks/contest.h"
-#include "bootstrap/bootstrap.h"
 #include "cli/runfiles.h"
-#include "launcher/context.h"
 #include "launcher/process.h"
 
 namespace brood {
 namespace {
 
-int Same(int value) { return value; }
-BROOD_TARGET(Same);
-
 absl::Status CheckStatus(int status) {
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("ended with wait status ", status));
-}
-
-absl::Status ForkAndWait() {
-  const pid_t pid = fork();
-  if (pid == 0) _exit(0);
-  int status = 0;
-  if (pid < 0 || waitpid(pid, &status, 0) != pid) return ErrnoStatus(errno, "fork");
-  return CheckStatus(status);
 }
 
 // glibc's posix_spawn is vfork (CLONE_VM | CLONE_VFORK) and exec.
@@ -59,11 +42,6 @@ absl::Status LaunchAndJoin(const LaunchOptions& options) {
   BROOD_ASSIGN_OR_RETURN(Process process, Process::Launch(options));
   BROOD_ASSIGN_OR_RETURN(const Outcome outcome, process.Join());
   return outcome.ok() ? absl::OkStatus() : absl::InternalError(outcome.ToString());
-}
-
-absl::Status CallSame(const Context& context) {
-  BROOD_ASSIGN_OR_RETURN(const int value, context.Call(Same, 7));
-  return value == 7 ? absl::OkStatus() : absl::InternalError("the wrong value came back");
 }
 
 // bubblewrap with the file system that `default` shows, and everything that it can isolate.
@@ -92,7 +70,9 @@ absl::StatusOr<LaunchOptions> LibraryLaunch(const std::string& policy_name, cons
   return options;
 }
 
-absl::StatusOr<Contest> Programs(int rounds) {
+}  // namespace
+
+absl::StatusOr<Contest> StartPrograms(int rounds) {
   BROOD_ASSIGN_OR_RETURN(const std::string programs, RunfilesDirectory("tests/programs/bin"));
   BROOD_ASSIGN_OR_RETURN(const std::string cli, RunfilesDirectory("cli"));
   // Runfiles are symbolic links, which would dangle in a sandbox.
@@ -120,89 +100,4 @@ absl::StatusOr<Contest> Programs(int rounds) {
   return contest;
 }
 
-Contest Functions(int rounds) {
-  Contest contest("call a function", "fork+wait");
-  contest.Add("fork+wait", ForkAndWait);
-  contest.Add("library, fork", [context = Context(StartMethod::kFork)] { return CallSame(context); });
-  contest.Add("library, spawn", [context = Context(StartMethod::kSpawn)] { return CallSame(context); });
-  contest.Add("library, forkserver", [context = Context(StartMethod::kForkServer)] { return CallSame(context); });
-  contest.Run(rounds);
-  return contest;
-}
-
-void Print(const Contest& contest) {
-  bool first = true;
-  for (const Row& row : contest.Rows()) {
-    if (first) {
-      absl::PrintF("%-24s %7s %10s %10s %10s %9s\n", row.workload, "n", "p50 us", "p99 us", "per second", "p50/floor");
-    }
-    first = false;
-    absl::PrintF("  %-22s %7d %10.0f %10.0f %10.0f %9.2f\n", row.contestant, row.n, row.p50_us, row.p99_us,
-                 row.per_second, row.ratio_to_floor);
-  }
-  for (const Skipped& skipped : contest.skipped()) {
-    absl::PrintF("  %-22s skipped: %s\n", skipped.contestant, skipped.reason);
-  }
-}
-
-absl::Status WriteJson(const std::vector<Contest>& contests, const std::string& path) {
-  nlohmann::json rows = nlohmann::json::array();
-  nlohmann::json skips = nlohmann::json::array();
-  for (const Contest& contest : contests) {
-    for (const Row& row : contest.Rows()) {
-      rows.push_back({{"workload", row.workload},
-                      {"contestant", row.contestant},
-                      {"n", row.n},
-                      {"p50_us", row.p50_us},
-                      {"p99_us", row.p99_us},
-                      {"per_second", row.per_second},
-                      {"ratio_to_floor", row.ratio_to_floor}});
-    }
-    for (const Skipped& skip : contest.skipped()) {
-      skips.push_back({{"workload", skip.workload}, {"contestant", skip.contestant}, {"reason", skip.reason}});
-    }
-  }
-  const nlohmann::json whole = {{"v", 1}, {"rows", rows}, {"skipped", skips}};
-  const std::string text = whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  FILE* file = fopen(path.c_str(), "we");
-  if (file == nullptr) return ErrnoStatus(errno, "open", path);
-  const bool written = fwrite(text.data(), 1, text.size(), file) == text.size();
-  return fclose(file) == 0 && written ? absl::OkStatus() : ErrnoStatus(errno, "write", path);
-}
-
-int Main(int argc, char** argv) {
-  CLI::App app("Measures what a launch costs, contestants interleaved in one run.", "tools/bench");
-  std::string json;
-  bool quick = false;
-  int rounds = 300;
-  app.add_option("--json", json, "write the rows to FILE")->option_text("FILE");
-  app.add_option("--rounds", rounds, "rounds that count")->capture_default_str()->check(CLI::Range(1, 1000000));
-  app.add_flag("--quick", quick, "30 rounds: to see that it works, not to compare");
-  CLI11_PARSE(app, argc, argv);
-  if (quick) rounds = 30;
-
-  std::vector<Contest> contests;
-  contests.push_back(Functions(rounds));
-  absl::StatusOr<Contest> programs = Programs(rounds);
-  if (!programs.ok()) {
-    absl::FPrintF(stderr, "bench: %s\n", programs.status().message());
-    return 125;
-  }
-  contests.push_back(*std::move(programs));
-  for (const Contest& contest : contests) Print(contest);
-  if (!json.empty()) {
-    if (const absl::Status written = WriteJson(contests, json); !written.ok()) {
-      absl::FPrintF(stderr, "bench: %s\n", written.message());
-      return 125;
-    }
-  }
-  return 0;
-}
-
-}  // namespace
 }  // namespace brood
-
-int main(int argc, char** argv) {
-  brood::Bootstrap(argc, argv);
-  return brood::Main(argc, argv);
-}

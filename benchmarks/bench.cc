@@ -1,0 +1,86 @@
+// Runs the contests, prints their rows, and says which goals are met. See tools/bench.
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "benchmarks/contest.h"
+#include "benchmarks/contests.h"
+#include "benchmarks/goal.h"
+#include "benchmarks/report.h"
+#include "bootstrap/bootstrap.h"
+
+namespace brood {
+namespace {
+
+std::vector<Goal> Goals() {
+  constexpr auto kAtMost = Goal::Kind::kAtMostTimes;
+  constexpr auto kFaster = Goal::Kind::kAtLeastTimesFaster;
+  return {
+      {"start and join", "fork", kAtMost, "fork+wait", 1.3},
+      {"start and join", "spawn", kFaster, "CPython, spawn", 15},
+      {"start and join", "forkserver", kFaster, "CPython, forkserver", 5},
+      {"run a task", "Executor", kAtMost, "ping-pong", 3},
+      {"run a task", "Executor", kFaster, "ProcessPoolExecutor", 5},
+  };
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("Measures what launches and tasks cost, contestants interleaved in one run.", "tools/bench");
+  std::string json;
+  std::string only;
+  bool quick = false;
+  int rounds = 300;
+  app.add_option("--json", json, "write the rows and goals to FILE")->option_text("FILE");
+  app.add_option("--rounds", rounds, "rounds that count; 1/100 of them where a million elements are mapped")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000000));
+  app.add_option("--only", only, "one contest")
+      ->option_text("call|join|program|task|map")
+      ->check(CLI::IsMember({"call", "join", "program", "task", "map"}));
+  app.add_flag("--quick", quick, "30 rounds, and fewer elements: to see that it works, not to compare");
+  CLI11_PARSE(app, argc, argv);
+  if (quick) rounds = 30;
+  signal(SIGPIPE, SIG_IGN);  // A contestant that dies is an error of its own.
+
+  const std::vector<std::pair<std::string, std::function<absl::StatusOr<Contest>()>>> all = {
+      {"call", [=] { return CallFunctions(rounds); }},
+      {"join", [=] { return StartAndJoin(rounds); }},
+      {"program", [=] { return StartPrograms(rounds); }},
+      {"task", [=] { return RunTasks(rounds); }},
+      {"map", [=] { return MapElements(std::max(rounds / 100, 1), quick ? 64'000 : 1'000'000); }},
+  };
+  std::vector<Contest> contests;
+  for (const auto& [name, run] : all) {
+    if (!only.empty() && only != name) continue;
+    absl::StatusOr<Contest> contest = run();
+    if (!contest.ok()) {
+      absl::FPrintF(stderr, "bench: %s\n", contest.status().message());
+      return 125;
+    }
+    PrintContest(*contest);
+    contests.push_back(*std::move(contest));
+  }
+  const std::vector<Verdict> verdicts = Judge(Goals(), contests);
+  PrintVerdicts(verdicts);
+  if (!json.empty()) {
+    if (const absl::Status written = WriteJson(contests, verdicts, json); !written.ok()) {
+      absl::FPrintF(stderr, "bench: %s\n", written.message());
+      return 125;
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace brood
+
+int main(int argc, char** argv) {
+  brood::Bootstrap(argc, argv);
+  return brood::Main(argc, argv);
+}

@@ -1,0 +1,23 @@
+// The contests that tools/bench runs.
+#ifndef BROOD_BENCHMARKS_CONTESTS_H_
+#define BROOD_BENCHMARKS_CONTESTS_H_
+
+#include "absl/status/statusor.h"
+#include "benchmarks/contest.h"
+
+namespace brood {
+
+// Floor: vfork+exec+wait. Errors: NotFound (what Bazel should have built).
+absl::StatusOr<Contest> StartPrograms(int rounds);
+
+// Floor: fork+wait. For a process with one thread, as start method fork wants it.
+Contest CallFunctions(int rounds);
+Contest StartAndJoin(int rounds);
+
+// Floor: a ping-pong of messages of the same size over the same kind of socket.
+Contest RunTasks(int rounds);
+Contest MapElements(int rounds, int elements);
+
+}  // namespace brood
+
+#endif  // BROOD_BENCHMARKS_CONTESTS_H_

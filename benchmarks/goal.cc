@@ -1,0 +1,52 @@
+#include "benchmarks/goal.h"
+
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+namespace brood {
+namespace {
+
+std::optional<double> P50(const std::vector<Row>& rows, const std::string& contestant) {
+  for (const Row& row : rows) {
+    if (row.contestant == contestant && row.p50_us > 0) return row.p50_us;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<Verdict> Judge(const std::vector<Goal>& goals, const std::vector<Contest>& contests) {
+  std::vector<Verdict> verdicts;
+  for (const Goal& goal : goals) {
+    for (const Contest& contest : contests) {
+      if (contest.workload() != goal.workload) continue;
+      const std::vector<Row> rows = contest.Rows();
+      const std::optional<double> own = P50(rows, goal.contestant);
+      const std::optional<double> other = P50(rows, goal.against);
+      Verdict verdict = {.goal = goal, .measured = std::nullopt};
+      if (own.has_value() && other.has_value()) {
+        verdict.measured = goal.kind == Goal::Kind::kAtMostTimes ? *own / *other : *other / *own;
+      }
+      verdicts.push_back(std::move(verdict));
+    }
+  }
+  return verdicts;
+}
+
+std::string GoalText(const Goal& goal) {
+  if (goal.kind == Goal::Kind::kAtMostTimes) {
+    return absl::StrFormat("%s: %s at most %g times %s", goal.workload, goal.contestant, goal.limit, goal.against);
+  }
+  return absl::StrFormat("%s: %s at least %g times faster than %s", goal.workload, goal.contestant, goal.limit,
+                         goal.against);
+}
+
+std::string VerdictName(const Verdict& verdict) {
+  if (!verdict.measured.has_value()) return "not measured";
+  const bool met = verdict.goal.kind == Goal::Kind::kAtMostTimes ? *verdict.measured <= verdict.goal.limit
+                                                                 : *verdict.measured >= verdict.goal.limit;
+  return met ? "met" : "missed";
+}
+
+}  // namespace brood

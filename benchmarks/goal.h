@@ -1,0 +1,38 @@
+// What is wanted of a contestant, compared with another of the same contest: a ratio of their p50s in one run.
+#ifndef BROOD_BENCHMARKS_GOAL_H_
+#define BROOD_BENCHMARKS_GOAL_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "benchmarks/contest.h"
+
+namespace brood {
+
+struct Goal {
+  enum class Kind {
+    kAtMostTimes,         // contestant / against <= limit
+    kAtLeastTimesFaster,  // against / contestant >= limit
+  };
+  std::string workload;
+  std::string contestant;
+  Kind kind = Kind::kAtMostTimes;
+  std::string against;
+  double limit = 0;
+};
+
+struct Verdict {
+  Goal goal;
+  std::optional<double> measured;  // The ratio; nothing if one of the two has no row.
+};
+
+// The goals whose workload is among the contests.
+std::vector<Verdict> Judge(const std::vector<Goal>& goals, const std::vector<Contest>& contests);
+
+std::string GoalText(const Goal& goal);            // "start and join: spawn at least 15 times faster than CPython, spawn"
+std::string VerdictName(const Verdict& verdict);   // "met", "missed", "not measured"
+
+}  // namespace brood
+
+#endif  // BROOD_BENCHMARKS_GOAL_H_

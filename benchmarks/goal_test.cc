@@ -1,0 +1,40 @@
+#include "benchmarks/goal.h"
+
+#include "absl/status/status.h"
+#include "gtest/gtest.h"
+
+namespace brood {
+namespace {
+
+Contest TenAndForty() {
+  Contest contest("waiting", "ten");
+  contest.AddTimed("ten", [] { return 10.0; });
+  contest.AddTimed("forty", [] { return 40.0; });
+  contest.AddTimed("broken", []() -> absl::StatusOr<double> { return absl::InternalError("broke"); });
+  contest.Run(3);
+  return contest;
+}
+
+TEST(GoalTest, BothKindsAreMetOrMissedByTheRatioOfTheMedians) {
+  const std::vector<Verdict> verdicts = Judge({{"waiting", "forty", Goal::Kind::kAtMostTimes, "ten", 4.5},
+                                               {"waiting", "forty", Goal::Kind::kAtMostTimes, "ten", 3.5},
+                                               {"waiting", "ten", Goal::Kind::kAtLeastTimesFaster, "forty", 3.5},
+                                               {"waiting", "ten", Goal::Kind::kAtLeastTimesFaster, "forty", 4.5}},
+                                              {TenAndForty()});
+  ASSERT_EQ(verdicts.size(), 4u);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(verdicts[i].measured, 4.0);
+    EXPECT_EQ(VerdictName(verdicts[i]), i % 2 == 0 ? "met" : "missed");
+  }
+}
+
+TEST(GoalTest, WithoutARowNothingIsMeasuredAndWithoutTheContestNothingIsSaid) {
+  const std::vector<Verdict> verdicts = Judge({{"waiting", "ten", Goal::Kind::kAtMostTimes, "broken", 2},
+                                               {"sleeping", "ten", Goal::Kind::kAtMostTimes, "forty", 2}},
+                                              {TenAndForty()});
+  ASSERT_EQ(verdicts.size(), 1u);
+  EXPECT_EQ(VerdictName(verdicts[0]), "not measured");
+}
+
+}  // namespace
+}  // namespace brood
