@@ -78,6 +78,7 @@ void internal::RunMessage(int fd, int setup_fd) noexcept {
   absl::StatusOr<ProcessData> process = Receive(fd, MessageType::kProcessData, DecodeProcessData);
   if (!process.ok()) internal::FailBootstrap(setup_fd, process.status());
   close(fd);
+  internal::SeedRandom(internal::RandomSeed());
   internal::RunChild(*preparation, *std::move(process));
 }
 

@@ -8,12 +8,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/random.h"
 #include "base/setup_message.h"
 #include "base/status.h"
 #include "base/thread_count.h"
@@ -128,6 +130,19 @@ absl::StatusOr<BoundTarget> Bind(const TargetEntry& entry, const std::vector<Typ
 }  // namespace
 
 const PreparationData* CurrentPreparation() { return g_preparation; }
+
+unsigned RandomSeed() {
+  unsigned seed = 0;
+  // Without getrandom(2), which a filter may forbid: the numbers still differ from process to process.
+  if (!FillRandom(&seed, sizeof(seed)).ok()) seed = static_cast<unsigned>(absl::GetCurrentTimeNanos() ^ getpid());
+  return seed;
+}
+
+void SeedRandom(unsigned seed) {
+  // Through a pointer that is bound when the program is loaded, not looked up in each forked child.
+  static void (*volatile const kSeed)(unsigned) = std::srand;
+  kSeed(seed);
+}
 
 void FailBootstrap(int setup_handle, const absl::Status& status) {
   const std::string text = absl::StrCat("brood: bootstrap: ", status.message(), "\n");

@@ -19,6 +19,11 @@ inline constexpr int kBootstrapFailedCode = 125;
 // Noexcept: beyond it lie, in a forked child, the frames of its parent, which must not run twice.
 [[noreturn]] void RunChild(const PreparationData& preparation, ProcessData process) noexcept;
 
+// Seeds rand(3) and random(3), so that a child neither repeats its parent's numbers nor its siblings'. Only where no other
+// thread can have held the C library's lock of them at a fork.
+void SeedRandom(unsigned seed);
+unsigned RandomSeed();  // One that nobody can foresee.
+
 // Says why the target never ran: on stderr, and on `setup_handle` unless it is -1.
 [[noreturn]] void FailBootstrap(int setup_handle, const absl::Status& status);
 

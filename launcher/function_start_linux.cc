@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <iostream>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -106,8 +107,9 @@ void BindWhatChildrenCall() {
 }
 
 struct ForkedChild {
-  const PreparationData* preparation;
-  const ProcessData* process;
+  std::optional<unsigned> random_seed;  // Nothing where another thread may hold the C library's lock of its numbers.
+  const PreparationData* preparation = nullptr;
+  const ProcessData* process = nullptr;
 };
 
 void RunForked(void* arg, int /*setup_fd*/) {
@@ -117,6 +119,7 @@ void RunForked(void* arg, int /*setup_fd*/) {
   __fpurge(stderr);
   ForgetFinalizers();
   const auto* const child = static_cast<const ForkedChild*>(arg);
+  if (child->random_seed.has_value()) SeedRandom(*child->random_seed);
   RunChild(*child->preparation, *child->process);
 }
 
@@ -137,7 +140,10 @@ absl::StatusOr<Process> Fork(const ContextOptions& context, const LaunchOptions&
   FlushOwnBuffer(std::cout);
   FlushOwnBuffer(std::clog);
   BindWhatChildrenCall();
-  ForkedChild forked = {.preparation = &preparation, .process = &process};
+  ForkedChild forked;
+  if (context.fork_with_threads == ForkWithThreads::kRefuse) forked.random_seed = RandomSeed();
+  forked.preparation = &preparation;
+  forked.process = &process;
   LaunchTarget target;
   target.kind = LaunchTarget::Kind::kFunction;
   target.setup_child_fd = kSetupFd;

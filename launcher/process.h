@@ -111,6 +111,10 @@ class Process {  // Move-only. Destroying a running one kills its tree and reaps
   // Errors: FailedPrecondition once it was started.
   absl::Status set_daemon(bool daemon);
 
+  // For people, at any time, also in a fork: "<Process name='ForkProcess-1' pid=7 parent=5 stopped exitcode=-SIGKILL daemon>".
+  // The state is initial, started, stopped, closed, moved, or unknown in a process that did not make the object.
+  std::string ToString();
+
   // Readable when the child has ended. Borrowed: poll it in your own loop, read nothing from it. Once Join has given the
   // outcome, a descriptor that all joined children share. -1 before the start and after Close.
   int sentinel() const;

@@ -18,6 +18,7 @@ def conformance_test(name, size = "small", deps = [], **kwargs):
         tags = ["local"],
         deps = deps + [
             ":conformance",
+            "//base:status",
             "//base:unique_fd",
             "//bootstrap",
             "//bootstrap:current_process",

@@ -9,38 +9,105 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <set>
+#include <sstream>
 #include <string>
-#include <tuple>
+#include <vector>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "bootstrap/finalizer.h"
+#include "ipc/auth_key.h"
 #include "launcher/children.h"
 #include "tests/conformance/conformance.h"
 
 namespace brood {
 namespace {
 
-// Environment variable, folder, umask, soft limit of files, nice value, whether SIGUSR1 is blocked, whether ignored.
-using Surroundings = std::tuple<std::string, std::string, int, uint64_t, int, bool, bool>;
-
-Surroundings LookAround() {
+// All that a process has from whoever bore it, one thing a line.
+std::string LookAround() {
   const char* const variable = getenv("BROOD_CONFORMANCE");
   char folder[4096] = {};
-  (void)!getcwd(folder, sizeof(folder));
+  std::string text = absl::StrCat("environment ", variable == nullptr ? "" : variable, "\nfolder ",
+                                  getcwd(folder, sizeof(folder)) == nullptr ? "?" : folder, "\n");
   const mode_t mask = umask(0);
   umask(mask);
-  rlimit files = {};
-  getrlimit(RLIMIT_NOFILE, &files);
-  sigset_t blocked;
-  sigprocmask(SIG_SETMASK, nullptr, &blocked);
-  struct sigaction action = {};
-  sigaction(SIGUSR1, nullptr, &action);
-  return {variable == nullptr ? "" : variable, folder, static_cast<int>(mask), files.rlim_cur,
-          getpriority(PRIO_PROCESS, 0), sigismember(&blocked, SIGUSR1) == 1, action.sa_handler == SIG_IGN};
+  absl::StrAppend(&text, "umask ", static_cast<int>(mask), "\nnice ", getpriority(PRIO_PROCESS, 0), "\n");
+  for (int resource = 0; resource < RLIM_NLIMITS; ++resource) {
+    rlimit limit = {};
+    getrlimit(static_cast<__rlimit_resource>(resource), &limit);
+    absl::StrAppend(&text, "limit ", resource, ": ", limit.rlim_cur, " of ", limit.rlim_max, "\n");
+  }
+  return text;
 }
 BROOD_TARGET(LookAround);
 
+// The signals from 1 to 64 that are blocked, and those whose action is not the default one.
+std::string UncleanSignals() {
+  std::string text;
+  sigset_t blocked;
+  sigprocmask(SIG_SETMASK, nullptr, &blocked);
+  for (int number = 1; number <= 64; ++number) {
+    struct sigaction action = {};
+    if (sigismember(&blocked, number) == 1) absl::StrAppend(&text, number, " is blocked\n");
+    if (number == 32 || number == 33) continue;  // The C library's own.
+    if (sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) absl::StrAppend(&text, number, " is ignored\n");
+  }
+  return text;
+}
+BROOD_TARGET(UncleanSignals);
+
+// A process that changes itself: what `body` gives, which is nothing if all is well.
+std::string InFork(const std::function<std::string()>& body) {
+  RawPipe pipe;
+  const pid_t pid = fork();
+  if (pid == 0) {
+    const std::string said = body();
+    _exit(write(pipe.writer.get(), said.data(), said.size()) == static_cast<ssize_t>(said.size()) ? 0 : 1);
+  }
+  pipe.writer.reset();
+  const std::string said = ReadToEnd(pipe.reader.get());
+  int status = -1;
+  waitpid(pid, &status, 0);
+  return status == 0 ? said : absl::StrCat(said, " (wait status ", status, ")");
+}
+
 bool IsOpen(int fd) { return fcntl(fd, F_GETFD) >= 0; }
 BROOD_TARGET(IsOpen);
+
+size_t CountDescriptorsAtTheEnd(const UniqueFd& pipe) {
+  WaitForEnd(pipe);
+  return OpenDescriptors().size();
+}
+BROOD_TARGET(CountDescriptorsAtTheEnd);
+
+std::string CommandLineAndEnvironment() {
+  std::stringstream text;
+  for (const char* const path : {"/proc/self/cmdline", "/proc/self/environ"}) text << std::ifstream(path).rdbuf();
+  for (char** variable = environ; *variable != nullptr; ++variable) text << *variable << "\n";
+  return text.str();
+}
+BROOD_TARGET(CommandLineAndEnvironment);
+
+std::vector<uint64_t> StreamsOf() {
+  std::vector<uint64_t> files;
+  for (int stream = 0; stream <= 2; ++stream) {
+    struct stat about = {};
+    fstat(stream, &about);
+    files.push_back(about.st_ino);
+  }
+  return files;
+}
+BROOD_TARGET(StreamsOf);
+
+std::string ReadFourBytes() {
+  char bytes[4];
+  const ssize_t count = read(STDIN_FILENO, bytes, sizeof(bytes));
+  return std::string(bytes, count > 0 ? static_cast<size_t>(count) : 0);
+}
+BROOD_TARGET(ReadFourBytes);
 
 void Print(const std::string& text) { std::fputs(text.c_str(), stdout); }
 BROOD_TARGET(Print);
@@ -48,34 +115,67 @@ BROOD_TARGET(Print);
 using InheritanceTest = ConformanceTest;
 BROOD_FOR_EACH_START_METHOD(InheritanceTest);
 
-TEST_P(InheritanceTest, SurroundingsAreTheCallersAtTheStartAndSignalsAreClean) {
-  char folder[4096] = {};
-  ASSERT_NE(getcwd(folder, sizeof(folder)), nullptr);
-  rlimit files = {};
-  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
-  const rlimit lowered = {.rlim_cur = files.rlim_cur - 7, .rlim_max = files.rlim_max};
-  const int nice_value = getpriority(PRIO_PROCESS, 0);
-
-  // After the first start, which the fixture has made: a server must not have frozen them.
+// Changed after the first start: a server must not have frozen them.
+std::string ChangeSurroundings() {
   setenv("BROOD_CONFORMANCE", "set later", 1);
-  ASSERT_EQ(chdir("/usr"), 0);
-  const mode_t mask = umask(027);
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &lowered), 0);
-  sigset_t block, unblocked;
-  sigemptyset(&block);
-  sigaddset(&block, SIGUSR1);
-  sigprocmask(SIG_BLOCK, &block, &unblocked);
-  signal(SIGUSR1, SIG_IGN);
-  const absl::StatusOr<Surroundings> seen = context_.Call(LookAround);
-  signal(SIGUSR1, SIG_DFL);
-  sigprocmask(SIG_SETMASK, &unblocked, nullptr);
-  setrlimit(RLIMIT_NOFILE, &files);
-  umask(mask);
-  ASSERT_EQ(chdir(folder), 0);
-  unsetenv("BROOD_CONFORMANCE");
+  if (chdir("/usr") != 0 || setpriority(PRIO_PROCESS, 0, 6) != 0) return "cannot be changed";
+  umask(027);
+  for (int resource = 0; resource < RLIM_NLIMITS; ++resource) {
+    const auto which = static_cast<__rlimit_resource>(resource);
+    rlimit limit = {};
+    getrlimit(which, &limit);
+    // Each another value, and large enough for a process to run.
+    const rlim_t lower = resource == RLIMIT_NOFILE ? 900 : (rlim_t{1} << 46) + static_cast<rlim_t>(resource);
+    if (resource == RLIMIT_STACK) {
+      limit.rlim_cur = limit.rlim_cur == RLIM_INFINITY ? 16 << 20 : limit.rlim_cur - 4096;
+    } else if (lower < limit.rlim_cur) {
+      limit.rlim_cur = lower;
+    } else if (limit.rlim_cur > 0 && resource != RLIMIT_NPROC) {
+      limit.rlim_cur -= 1;
+    }
+    if (setrlimit(which, &limit) != 0) return absl::StrCat("setrlimit ", resource);
+  }
+  return "";
+}
 
-  ASSERT_TRUE(seen.ok()) << seen.status();
-  EXPECT_EQ(*seen, Surroundings("set later", "/usr", 027, lowered.rlim_cur, nice_value, false, false));
+TEST_P(InheritanceTest, EnvironmentFolderUmaskNiceValueAndAllLimitsAreTheCallersAtTheStart) {
+  EXPECT_EQ(InFork([this]() -> std::string {
+              if (const absl::Status first = context_.Call(Nothing); !first.ok()) return first.ToString();
+              const std::string before = LookAround();
+              if (const std::string failed = ChangeSurroundings(); !failed.empty()) return failed;
+              const std::string mine = LookAround();
+              const absl::StatusOr<std::string> childs = context_.Call(LookAround);
+              if (!childs.ok()) return childs.status().ToString();
+              if (mine == before) return "nothing was changed";
+              return *childs == mine ? "" : absl::StrCat("child:\n", *childs, "parent:\n", mine);
+            }),
+            "");
+}
+
+TEST_P(InheritanceTest, NoSignalIsBlockedOrIgnoredWhateverTheCallerDoes) {
+  EXPECT_EQ(InFork([this]() -> std::string {
+              if (const absl::Status first = context_.Call(Nothing); !first.ok()) return first.ToString();
+              sigset_t all;
+              sigfillset(&all);
+              sigprocmask(SIG_BLOCK, &all, nullptr);
+              for (int number = 1; number <= 64; ++number) signal(number, SIG_IGN);
+              if (UncleanSignals().empty()) return "nothing was changed";
+              return context_.Call(UncleanSignals).value_or("the call failed");
+            }),
+            "");
+}
+
+TEST_P(InheritanceTest, AStartLeavesTheCallersSignalMaskAndActionsAsTheyWere) {
+  sigset_t block, before;
+  sigemptyset(&block);
+  sigaddset(&block, SIGUSR2);
+  sigprocmask(SIG_BLOCK, &block, &before);
+  signal(SIGUSR1, SIG_IGN);
+  const std::string mine = UncleanSignals();
+  EXPECT_EQ(context_.Call(Nothing), absl::OkStatus());
+  EXPECT_EQ(UncleanSignals(), mine);
+  signal(SIGUSR1, SIG_DFL);
+  sigprocmask(SIG_SETMASK, &before, nullptr);
 }
 
 TEST_P(InheritanceTest, ADescriptorThatWasNotPassedIsClosed) {
@@ -100,6 +200,42 @@ TEST_P(InheritanceTest, WhatTheParentHasPrintedAndNotFlushedAppearsOnce) {
   int status = -1;
   EXPECT_EQ(waitpid(printer, &status, 0), printer);
   EXPECT_EQ(status, 0);
+}
+
+// Children do not have the pipes of their siblings (test_child_fd_inflation).
+TEST_P(InheritanceTest, TheNumberOfDescriptorsDoesNotGrowWithTheSiblings) {
+  std::vector<Process> processes;
+  std::vector<RawPipe> pipes(5);
+  for (const RawPipe& pipe : pipes) processes.push_back(context_.Start(CountDescriptorsAtTheEnd, pipe.reader).value());
+  std::set<size_t> counts;
+  for (size_t i = 0; i < 5; ++i) {
+    pipes[i].writer.reset();
+    counts.insert(processes[i].Result<size_t>().value());
+  }
+  EXPECT_EQ(counts.size(), 1u);
+}
+
+// The key that proves who belongs together (test_forkserver_auth_is_enabled) is where nobody else can read it.
+TEST_P(InheritanceTest, TheAuthKeyIsInNoCommandLineAndNoEnvironment) {
+  const std::string key(CurrentAuthKey().value().secret_bytes());
+  ASSERT_GE(key.size(), 16u);
+  const std::string visible = context_.Call(CommandLineAndEnvironment).value();
+  ASSERT_FALSE(visible.empty());
+  EXPECT_EQ(visible.find(key), std::string::npos);
+  EXPECT_EQ(visible.find(absl::BytesToHexString(key)), std::string::npos);
+  EXPECT_EQ(visible.find(absl::Base64Escape(key)), std::string::npos);
+}
+
+// Python's children read /dev/null.
+TEST_P(InheritanceTest, StreamsAreTheCallersUnlessSaidOtherwise) {
+  RawPipe pipe;
+  ASSERT_EQ(write(pipe.writer.get(), "word", 4), 4);
+  LaunchOptions options;
+  EXPECT_EQ(context_.Call(options, StreamsOf).value(), StreamsOf());
+  options.stdin_spec = Stdio::Fd(pipe.reader.get());
+  EXPECT_EQ(context_.Call(options, ReadFourBytes).value(), "word");
+  options.stdin_spec = Stdio::Null();
+  EXPECT_EQ(context_.Call(options, ReadFourBytes).value(), "");
 }
 
 }  // namespace

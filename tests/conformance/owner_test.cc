@@ -13,7 +13,10 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "base/status.h"
 #include "bootstrap/current_process.h"
+#include "ipc/connection.h"
+#include "ipc/pipe.h"
 #include "tests/conformance/conformance.h"
 
 namespace brood {
@@ -40,14 +43,17 @@ void HoldOnWithDescendants(const UniqueFd& pipe) {
 }
 BROOD_TARGET(HoldOnWithDescendants);
 
-void WaitForParent(const UniqueFd& pipe) {
-  const Parent* const parent = ParentProcess();
-  WriteByte(pipe, parent->IsAlive() && !IsReadable(parent->sentinel()) ? 'a' : 'x');
-  const bool ended = parent->Join(absl::Milliseconds(kPatienceMs)).ok();
-  WriteByte(pipe, ended && !parent->IsAlive() && IsReadable(parent->sentinel()) ? 'e' : 'x');
+// A child whose parent has ended is ended itself, so that somebody else has to look at its sentinel.
+absl::Status HandOutSentinel(Connection connection) {
+  if (!ParentProcess()->IsAlive()) return absl::InternalError("the parent is not alive");
+  BROOD_RETURN_IF_ERROR(connection.SendHandle(ParentProcess()->sentinel()));
   Sleep();
+  return absl::OkStatus();
 }
-BROOD_TARGET(WaitForParent);
+BROOD_TARGET(HandOutSentinel);
+
+int WaitForParentInVain() { return static_cast<int>(ParentProcess()->Join(absl::Milliseconds(10)).code()); }
+BROOD_TARGET(WaitForParentInVain);
 
 class OwnerTest : public ConformanceTest {
  protected:
@@ -138,6 +144,21 @@ TEST_P(OwnerTest, AnOwnerThatIsKilledWhileItJoinsLeavesNoChild) {
   ASSERT_EQ(read(pipe.reader.get(), &byte, 1), 1);
   KillAndExpectNothingLeft(owner);
   EXPECT_TRUE(EndsWithinPatience(pipe.reader.get()));
+}
+
+TEST_P(OwnerTest, AParentsSentinelIsReadableFromItsEndOn) {
+  auto [mine, childs] = Pipe().value();
+  const pid_t owner = StartOwner([&] { new Process(context_.Start(HandOutSentinel, childs).value()); });
+  childs.Close();
+  const absl::StatusOr<UniqueFd> sentinel = mine.ReceiveHandle({.timeout = absl::Milliseconds(kPatienceMs)});
+  ASSERT_TRUE(sentinel.ok()) << sentinel.status();
+  EXPECT_FALSE(IsReadable(sentinel->get()));
+  KillAndExpectNothingLeft(owner);
+  EXPECT_TRUE(IsReadable(sentinel->get(), kPatienceMs));
+}
+
+TEST_P(OwnerTest, JoiningAParentThatLivesIsDeadlineExceeded) {
+  EXPECT_EQ(context_.Call(WaitForParentInVain).value(), static_cast<int>(absl::StatusCode::kDeadlineExceeded));
 }
 
 TEST_P(OwnerTest, AThreadThatEndsDoesNotEndTheChildrenThatItStarted) {
