@@ -33,7 +33,7 @@ struct Job {
   std::string target;             // a function: NAME, or PATH.so:NAME of a plugin, with
   std::vector<std::string> args;  // its arguments, JSON texts.
   std::vector<std::string> env;   // "K=V" sets, "K" passes the caller's value through.
-  std::string cwd;                // Inside; empty: the batch's.
+  std::string cwd;                // Inside; relative: from where brood was called; empty: the batch's.
   std::string stdin_path;         // Empty: /dev/null. Opened by brood, outside the sandbox, as are the next two.
   std::string stdout_path;        // Empty: captured, or in the output directory.
   std::string stderr_path;

@@ -1,8 +1,6 @@
 #include "cli/shared_options.h"
 
-#include <filesystem>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -31,17 +29,6 @@ absl::StatusOr<uint64_t> ParseCount(std::string_view text) {
     return absl::InvalidArgumentError(absl::StrCat("expected a number from 1, got \"", text, "\""));
   }
   return count;
-}
-
-// As for the sources of --ro and --rw, a relative path is the caller's, not one below the child's root.
-absl::StatusOr<std::string> ReadDirectory(const ParsedOptions& options) {
-  const std::string given = options.Value("--cwd");
-  if (given.empty() && options.Has("--cwd")) return absl::InvalidArgumentError("--cwd: expected a directory");
-  if (given.empty() || given[0] == '/') return given;
-  std::error_code error;
-  const std::filesystem::path path = std::filesystem::absolute(given, error).lexically_normal();
-  if (error) return absl::FailedPreconditionError(absl::StrCat("--cwd: the current directory: ", error.message()));
-  return path.string();
 }
 
 absl::Status CheckHostname(std::string_view name) {
@@ -88,7 +75,8 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
   JobDefaults defaults;
   PolicyOptions& policy = defaults.options;
   defaults.policy = options.Value("--policy", defaults.policy);
-  BROOD_ASSIGN_OR_RETURN(defaults.cwd, ReadDirectory(options));
+  defaults.cwd = options.Value("--cwd");
+  if (defaults.cwd.empty() && options.Has("--cwd")) return absl::InvalidArgumentError("--cwd: expected a directory");
   for (const auto& [name, value] : options.given()) {
     if (name == "--ro")
       BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseBindRule(value, FileRule::Access::kReadOnly), policy.files));

@@ -137,10 +137,8 @@ class Preparation {
     record_.cwd_required = !options_.cwd.empty();
     cwd_ = options_.cwd;
     const bool own_root = options_.policy != nullptr && options_.policy->child_plan().mount_count > 0;
-    if (cwd_.empty() && own_root) {
-      char* own = get_current_dir_name();
-      cwd_ = own != nullptr ? own : "/";
-      free(own);
+    if (own_root) {
+      BROOD_ASSIGN_OR_RETURN(cwd_, ChildDirectory(options_.cwd, options_.policy->policy()));
     }
     if (!cwd_.empty()) record_.cwd = cwd_.c_str();
     return absl::OkStatus();

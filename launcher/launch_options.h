@@ -56,7 +56,8 @@ struct LaunchOptions {
   std::vector<std::string> env;
   std::optional<EnvironmentBase> environment_base;
 
-  std::string cwd;  // Inside. Empty: the caller's if it is visible inside, else "/".
+  // Inside; a relative path starts from the caller's. Empty: the caller's if it is visible inside, else "/".
+  std::string cwd;
 
   Stdio stdin_spec;
   Stdio stdout_spec;

@@ -274,6 +274,34 @@ TEST(CliRunTest, ARelativeCwdIsTheCallers) {
   EXPECT_EQ(below.out, "/usr/share\n") << below.err;
 }
 
+TEST(CliBatchTest, ARelativeCwdOfAJobIsTheCallers) {
+  const std::string jobs = R"({"id":"a","argv":["pwd"],"cwd":"share"}
+{"id":"b","argv":["pwd"],"cwd":"lib/.."}
+{"id":"c","argv":["pwd"],"cwd":"share","policy":"none"}
+{"id":"d","argv":["pwd"],"cwd":"nowhere"}
+)";
+  const PlainRun run =
+      RunPlain({"sh", "-c", "cd /usr && printf %s \"$1\" | \"$0\" batch --keep-order --progress never -", BroodPath(), jobs});
+  EXPECT_EQ(run.code, 1) << run.err;
+  for (const char* expected : {R"("text":"/usr/share\n")", R"("text":"/usr\n")", R"("detail":"/usr/nowhere")"}) {
+    EXPECT_TRUE(absl::StrContains(run.out, expected)) << expected << "\n" << run.out << run.err;
+  }
+}
+
+// With a shell that came there by a symbolic link: --ro shows the directory under its real name.
+TEST(CliRunTest, TheCallersDirectoryIsTheChildsByWhateverNameItIsShown) {
+  TemporaryDirectory directory;
+  std::filesystem::create_directory(directory.path() + "/real");
+  std::filesystem::create_symlink("real", directory.path() + "/link");
+  const std::string in_link = "cd \"$1/link\" && exec \"$0\" run ";
+  for (const char* shown : {"--ro . -- pwd", "--ro \"$1\" -- pwd", "--ro \"$1/real\" --cwd ../real/. -- pwd"}) {
+    const PlainRun run = RunPlain({"sh", "-c", in_link + shown, BroodPath(), directory.path()});
+    EXPECT_EQ(run.out, directory.path() + "/real\n") << shown << run.err;
+  }
+  const PlainRun run = RunPlain({"sh", "-c", in_link + "--ro \"$PWD\" -- pwd", BroodPath(), directory.path()});
+  EXPECT_EQ(run.out, directory.path() + "/link\n") << run.err;
+}
+
 TEST(CliRunTest, SignalsAreForwardedToTheProgram) {
   TemporaryDirectory directory;
   const std::string out = directory.path() + "/out";
