@@ -114,15 +114,17 @@ absl::Status Locate(const JsonValue& whole, const std::string& file, const absl:
   for (const JsonMember& member : whole.members) {
     part.members.push_back({.name = member.name, .line = member.line, .value = member.value});
     JsonValue& value = part.members.back().value;
+    // It says the field's name as well.
+    const std::string_view own = absl::StripPrefix(problem, absl::StrCat(member.name, ": "));
     if (value.kind != JsonValue::Kind::kArray) {
-      if (!Decode(part, file).ok()) return JsonError(file, member.line, member.name, problem);
+      if (!Decode(part, file).ok()) return JsonError(file, member.line, member.name, own);
       continue;
     }
     value.items.clear();
     for (size_t i = 0; i < member.value.items.size(); ++i) {
       value.items.push_back(member.value.items[i]);
       if (Decode(part, file).ok()) continue;
-      return JsonError(file, value.items.back().line, absl::StrCat(member.name, "[", i, "]"), problem);
+      return JsonError(file, value.items.back().line, absl::StrCat(member.name, "[", i, "]"), own);
     }
   }
   return absl::InvalidArgumentError(absl::StrCat(file, ": ", problem));

@@ -86,6 +86,16 @@ TEST(PolicyJsonTest, UnknownSystemCallsNameTheirLine) {
             "p:2: field \"syscalls[1]\": unknown system call raed");
 }
 
+TEST(PolicyJsonTest, AHostnameIsOneThatTheKernelTakes) {
+  EXPECT_EQ(ErrorOf("{\"extends\":\"strict\",\n\"hostname\":\"\"}"),
+            "p:2: field \"hostname\": expected 1 to 64 bytes, none of them zero, got \"\"");
+  EXPECT_TRUE(Contains(ErrorOf(absl::StrCat("{\"extends\":\"strict\",\"hostname\":\"", std::string(65, 'h'), "\"}")),
+                       "expected 1 to 64 bytes"));
+  EXPECT_TRUE(Contains(ErrorOf("{\"extends\":\"strict\",\"hostname\":\"a\\u0000b\"}"), "field \"hostname\": "));
+  EXPECT_EQ(ParsePolicy(absl::StrCat("{\"extends\":\"strict\",\"hostname\":\"", std::string(64, 'h'), "\"}"), "p")->hostname,
+            std::string(64, 'h'));
+}
+
 TEST(PolicyJsonTest, AnArgumentRuleNeedsItsIndex) {
   EXPECT_TRUE(Contains(ErrorOf("{\"extends\":\"strict\",\"syscalls\":[{\"names\":[\"ioctl\"],\"action\":\"allow\","
                                "\"args\":[{\"op\":\"==\",\"value\":1}]}]}"),

@@ -31,12 +31,6 @@ absl::StatusOr<uint64_t> ParseCount(std::string_view text) {
   return count;
 }
 
-absl::Status CheckHostname(std::string_view name) {
-  constexpr size_t kMaxBytes = 64;  // sethostname(2).
-  if (!name.empty() && name.size() <= kMaxBytes) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("--hostname: expected 1 to ", kMaxBytes, " bytes, got ", name.size()));
-}
-
 absl::Status AddVariable(std::string_view where, std::string_view entry, std::vector<std::string>& env) {
   if (entry.empty() || entry[0] == '=' || entry.find('\0') != std::string_view::npos) {
     return absl::InvalidArgumentError(absl::StrCat(where, ": expected NAME=VALUE or NAME, got \"", entry, "\""));
@@ -97,7 +91,7 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
   if (options.Has("--clear-env")) policy.environment = EnvironmentBase::kEmpty;
   if (options.Has("--hostname")) {
     policy.hostname = options.Value("--hostname");
-    BROOD_RETURN_IF_ERROR(CheckHostname(*policy.hostname));
+    BROOD_RETURN_IF_ERROR(Annotate(CheckHostname(*policy.hostname), "--hostname"));
   }
   if (options.Has("--wait-tree")) defaults.tree_end = TreeEnd::kWait;
   BROOD_RETURN_IF_ERROR(Read(options, "--net", ParseNetwork, policy.network));

@@ -77,6 +77,15 @@ class SandboxTest : public testing::TestWithParam<std::string> {
 INSTANTIATE_TEST_SUITE_P(Policies, SandboxTest, testing::Values("strict", "default"),
                          [](const auto& param) { return param.param; });
 
+TEST(CompilePolicyTest, AHostnameNeedsItsNamespace) {
+  Policy policy = BuiltinPolicy("none").value();
+  policy.hostname = "inside";
+  EXPECT_EQ(CompilePolicy(policy).status().message(), "hostname: needs the uts namespace; add \"uts\" to namespaces");
+  policy.namespaces = {Layer::kUts};
+  policy.hostname = std::string(65, 'h');
+  EXPECT_EQ(CompilePolicy(policy).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST_P(SandboxTest, NothingOfTheHostIsVisibleThatWasNotListed) {
   std::ofstream(directory_ + "/secret") << "x";
   const Result result = Run("ls -A / | tr '\\n' ' '; ls -A /tmp; cat " + directory_ + "/secret /etc/shadow");

@@ -62,6 +62,10 @@ class PlanBuilder {
     if (policy().network.mode != NetworkMode::kHost && !Has(Layer::kNet)) {
       return absl::InvalidArgumentError("network: modes other than host need the net namespace; add \"net\" to namespaces, or set {\"mode\": \"host\"}");
     }
+    if (!policy().hostname.empty()) {
+      BROOD_RETURN_IF_ERROR(Annotate(CheckHostname(policy().hostname), "hostname"));
+      if (!Has(Layer::kUts)) return absl::InvalidArgumentError("hostname: needs the uts namespace; add \"uts\" to namespaces");
+    }
     if (policy().filter_syscalls && !policy().drop_privileges) {
       return absl::InvalidArgumentError("filter_syscalls needs drop_privileges (no_new_privs). seccomp(2)");
     }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -48,6 +49,13 @@ void LayFiles(std::vector<FileRule> nearer, std::vector<FileRule>& files) {
     return std::any_of(nearer.begin(), nearer.end(), [&](const FileRule& rule) { return replaces(rule, base); });
   });
   std::move(nearer.begin(), nearer.end(), std::back_inserter(files));
+}
+
+absl::Status CheckHostname(std::string_view name) {
+  constexpr size_t kMaxBytes = 64;  // __NEW_UTS_LEN
+  if (!name.empty() && name.size() <= kMaxBytes && name.find('\0') == std::string_view::npos) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("expected 1 to ", kMaxBytes, " bytes, none of them zero, got \"", absl::CHexEscape(name.substr(0, 100)), "\""));
 }
 
 absl::StatusOr<uint64_t> ParseSize(std::string_view text) {

@@ -115,6 +115,9 @@ struct Policy {
   LayerSet allow_weaker;  // Layers whose weaker form, or absence, is accepted.
 };
 
+// Whether the kernel takes it for a host name. Errors: InvalidArgument, what was expected. sethostname(2).
+absl::Status CheckHostname(std::string_view name);
+
 // "strict", "default", "networked" or "none". Errors: NotFound.
 absl::StatusOr<Policy> BuiltinPolicy(std::string_view name);
 

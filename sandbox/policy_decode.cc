@@ -248,7 +248,10 @@ absl::Status ReadPolicy(const fbs::Policy& from, unsigned first_layer, Policy& t
   if (from.environment() != nullptr) {
     BROOD_ASSIGN_OR_RETURN(to.environment, ReadWord(kEnvironmentWords, View(from.environment()), "environment"));
   }
-  if (from.hostname() != nullptr) to.hostname = View(from.hostname());
+  if (from.hostname() != nullptr) {
+    to.hostname = View(from.hostname());
+    if (const absl::Status valid = CheckHostname(to.hostname); !valid.ok()) return Invalid("hostname", valid.message());
+  }
   BROOD_RETURN_IF_ERROR(DecodeLimits(from.limits(), LimitError, to.limits));
   BROOD_RETURN_IF_ERROR(DecodeLimits(from.default_limits(), LimitError, to.default_limits));
   return ReadLayers(from.allow_weaker(), "allow_weaker", to.allow_weaker);

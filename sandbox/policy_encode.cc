@@ -112,7 +112,7 @@ std::string EncodePolicy(const Policy& policy) {
   const auto unlisted_errno =
       policy.unlisted == SyscallAction::kErrno ? Text(builder, ErrnoName(policy.unlisted_errno)) : 0;
   const auto environment = Text(builder, WriteWord(kEnvironmentWords, policy.environment));
-  const auto hostname = Text(builder, policy.hostname);
+  const auto hostname = policy.hostname.empty() ? 0 : Text(builder, policy.hostname);
   const auto limits = EncodeLimits(builder, policy.limits);
   const auto default_limits = EncodeLimits(builder, policy.default_limits);
   const auto allow_weaker = WriteLayers(builder, policy.allow_weaker);
