@@ -80,6 +80,7 @@ bool SetUp(const LaunchRecord& record, int* sources, SetupMessage* failure) {
   if (own_mounts && !(OpenMountSources(plan, sources, failure) && OpenFilesReadOnly(record, failure))) return false;
   if (mapped && !SwitchIds(kInsideId, kInsideId, plan.drop_groups, failure)) return false;
   if (own_mounts && !BuildRoot(plan, sources, failure)) return false;
+  if (plan.drop_privileges && !LockPrivileges(failure)) return false;
   if (!mapped && plan.switch_ids) {
     const uint32_t id = plan.ownerless_base + static_cast<uint32_t>(getppid()) % plan.ownerless_count;
     if (!SwitchIds(id, id, plan.drop_groups, failure)) return false;

@@ -15,10 +15,26 @@
 namespace brood {
 namespace {
 
-SetupFailed SetupOf(const SetupMessage& message) {
+// How to go on where the machine refuses a namespace. What else may run out, such as memory, is no refusal. clone(2), "ERRORS".
+std::string WeakerForm(std::string_view step, int error, const CompiledPolicy* plan) {
+  const bool refused = error == EPERM || error == EINVAL || error == ENOSPC || error == EUSERS;
+  if (plan == nullptr || !refused || (step != "namespaces" && step != "user namespace" && step != "cgroup namespace")) return "";
+  // With those that are accepted already: the list is there to be copied.
+  LayerSet namespaces = plan->policy().namespaces;
+  for (const Layer layer : plan->policy().allow_weaker) {
+    if (layer <= Layer::kCgroup) namespaces.insert(layer);
+  }
+  std::string layers;
+  for (const Layer layer : namespaces) absl::StrAppend(&layers, layers.empty() ? "" : ",", LayerName(layer));
+  return absl::StrCat("; or accept the sandbox without what cannot be had, with --allow-weaker ", layers);
+}
+
+SetupFailed SetupOf(const SetupMessage& message, const CompiledPolicy* plan) {
   // The texts come from our own code, but over a pipe that a child held: they end where the field ends.
   const auto text = [](const char* data, size_t size) { return std::string(data, strnlen(data, size)); };
-  return {text(message.step, sizeof(message.step)), message.error_number, text(message.detail, sizeof(message.detail))};
+  SetupFailed failed{text(message.step, sizeof(message.step)), message.error_number, text(message.detail, sizeof(message.detail))};
+  failed.detail += WeakerForm(failed.step, failed.error_number, plan);
+  return failed;
 }
 
 // How a program that ended by itself ended. No signal is taken for a limit. SIGXCPU is none of ours: where soft and hard limit
@@ -41,7 +57,7 @@ Outcome OutcomeOf(const GuardianReport& report, const CompiledPolicy* plan) {
   std::vector<Layer>& hit = outcome.limits_hit;
 
   if (report.setup_failed != 0) {
-    outcome.ending = SetupOf(report.setup);
+    outcome.ending = SetupOf(report.setup, plan);
   } else {
     switch (report.cause) {
       case EndCause::kNone:

@@ -14,6 +14,8 @@ struct Machine {
   uid_t uid = 0;  // Effective.
   gid_t gid = 0;
   bool can_map_any_id = false;    // CAP_SETUID and CAP_SETGID in a user namespace that knows the ownerless ids.
+  bool can_map_own_id = false;    // Root needs CAP_SETFCAP to map its id into a user namespace. user_namespaces(7).
+  bool can_empty_bounding_set = false;  // Of capabilities, outside of a user namespace; or it is empty already.
   bool can_drop_groups = false;   // CAP_SETGID, and setgroups is not denied.
   uint32_t ownerless_base = 0;
   uint32_t ownerless_count = 0;

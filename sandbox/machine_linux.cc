@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -35,6 +36,13 @@ bool HasCapability(unsigned number) {
   __user_cap_data_struct data[2] = {};
   if (syscall(SYS_capget, &header, data) != 0) return false;
   return ((data[number / 32].effective >> (number % 32)) & 1) != 0;
+}
+
+bool BoundingSetIsEmpty() {
+  for (unsigned long capability = 0;; ++capability) {
+    const int has = prctl(PR_CAPBSET_READ, capability, 0, 0, 0);
+    if (has != 0) return has < 0;  // EINVAL ends what the kernel knows.
+  }
 }
 
 bool MapKnows(const std::string& map, uint64_t first, uint64_t count) {
@@ -75,6 +83,8 @@ Machine Look() {
     machine.ownerless_base = kOwnerlessBase;
     machine.ownerless_count = kOwnerlessCount;
   }
+  machine.can_map_own_id = machine.uid != 0 || HasCapability(CAP_SETFCAP) || machine.can_map_any_id;
+  machine.can_empty_bounding_set = HasCapability(CAP_SETPCAP) || BoundingSetIsEmpty();
   machine.can_drop_groups =
       HasCapability(CAP_SETGID) && !absl::StartsWith(ReadText("/proc/self/setgroups"), "deny");
   FindArguments(&machine);

@@ -14,6 +14,9 @@ namespace brood {
 // be null and must be child-safe; it returns 0 or an errno too. Thread-safe; the process is gone when this returns.
 int TryInNamespaces(uint64_t flags, int (*step)());
 
+// Whether a user namespace can be made, and the caller's id be mapped into it: 0, or the errno of what cannot.
+int TryUserNamespace();
+
 // Mounts a procfs as the root of a sandbox has it. A step for TryInNamespaces.
 int TryNewProc();
 

@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "base/status.h"
+#include "sandbox/machine.h"
 
 namespace brood {
 
@@ -34,6 +35,8 @@ int TryInNamespaces(uint64_t flags, int (*step)()) {
   close(report[0]);
   return result;
 }
+
+int TryUserNamespace() { return ThisMachine().can_map_own_id ? TryInNamespaces(CLONE_NEWUSER, nullptr) : EPERM; }
 
 int TryNewProc() {
   const int context = static_cast<int>(syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC));
@@ -64,7 +67,7 @@ absl::StatusOr<LayerSet> MissingNamespaces(const LayerSet& wanted, bool with_pro
   LayerSet missing;
   uint64_t user = wanted.count(Layer::kUser) != 0 ? CLONE_NEWUSER : 0;
   if (user != 0) {
-    const int error = TryInNamespaces(user, nullptr);
+    const int error = TryUserNamespace();
     if (error != 0 && !IsRefusal(error)) return ErrnoStatus(error, "look for namespaces", LayerName(Layer::kUser));
     if (error != 0) {
       missing.insert(Layer::kUser);

@@ -158,8 +158,8 @@ class PlanBuilder {
       Enforce(Layer::kUser, "an id that owns nothing, without a user namespace");
     }
     if (policy().drop_privileges) {
-      // Emptying the bounding set takes CAP_SETPCAP, which a user gets from a namespace only.
-      Enforce(Layer::kCapabilities, Has(Layer::kUser) || machine_.uid == 0
+      // Emptying the bounding set takes CAP_SETPCAP, which a namespace brings along.
+      Enforce(Layer::kCapabilities, Has(Layer::kUser) || machine_.can_empty_bounding_set
                                         ? "all capability sets empty"
                                         : "all capability sets empty but the bounding set, which no_new_privs makes void");
       Enforce(Layer::kNoNewPrivs, "no_new_privs");

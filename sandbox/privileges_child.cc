@@ -25,8 +25,8 @@ bool SwitchIds(uint32_t uid, uint32_t gid, bool drop_groups, SetupMessage* failu
   return true;
 }
 
-bool DropPrivileges(SetupMessage* failure) {
-  // The bounding set first: it needs CAP_SETPCAP. EINVAL marks the end of what the kernel knows. capabilities(7).
+bool LockPrivileges(SetupMessage* failure) {
+  // It needs CAP_SETPCAP. EINVAL marks the end of what the kernel knows. capabilities(7).
   for (unsigned long capability = 0; capability < 64; ++capability) {
     if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
     if (errno == EINVAL) break;
@@ -41,6 +41,10 @@ bool DropPrivileges(SetupMessage* failure) {
   if (prctl(PR_SET_SECUREBITS, kLocked, 0, 0, 0) != 0 && errno != EPERM) {
     return Fail(failure, "capabilities", errno, "PR_SET_SECUREBITS");
   }
+  return true;
+}
+
+bool DropPrivileges(SetupMessage* failure) {
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL) {
     return Fail(failure, "capabilities", errno, "PR_CAP_AMBIENT_CLEAR_ALL");
   }

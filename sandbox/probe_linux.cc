@@ -28,6 +28,9 @@ std::string Setting(const char* path) {
 }
 
 std::string UserNamespaceRemedy(int error) {
+  if (!ThisMachine().can_map_own_id) {
+    return "give root CAP_SETFCAP, without which it may not map its own id, or run as another user. user_namespaces(7)";
+  }
   if (Setting("/proc/sys/kernel/unprivileged_userns_clone") == "0") return "sysctl -w kernel.unprivileged_userns_clone=1";
   if (Setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1") {
     return "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile with `userns,` for brood";
@@ -46,7 +49,7 @@ int SeccompListener() {
 
 class Doctor {
  public:
-  Doctor() : machine_(ThisMachine()), user_error_(TryInNamespaces(CLONE_NEWUSER, nullptr)) {}
+  Doctor() : machine_(ThisMachine()), user_error_(TryUserNamespace()) {}
 
   LayerReport Report(Layer layer) const {
     switch (layer) {
@@ -80,7 +83,8 @@ class Doctor {
                                  : "the kernel has no Landlock; no policy of this version asks for it");
       }
       case Layer::kCapabilities:
-        return Yes(layer, "capset, bounding and ambient sets");
+        if (user_error_ == 0 || machine_.can_empty_bounding_set) return Yes(layer, "capset, bounding and ambient sets");
+        return Yes(layer, "capset and ambient set; no_new_privs makes the bounding set void");
       case Layer::kNoNewPrivs: {
         const int error = TryInNamespaces(0, NewPrivileges);
         return error == 0 ? Yes(layer, "prctl") : No(layer, ErrnoText(error));

@@ -100,6 +100,7 @@ TEST(CliRunTest, MissingNamespacesFailTheLaunchUnlessTheirAbsenceIsAccepted) {
     const PlainRun run = BroodWithoutNamespaces({"run", "--allow-weaker", some, "--", ids});
     EXPECT_EQ(run.code, 125) << some << run.out << run.err;
     EXPECT_EQ(run.out, "") << some;
+    EXPECT_TRUE(absl::StrContains(run.err, "--allow-weaker user,")) << some << run.err;
   }
   TemporaryDirectory directory;
   const std::string result = directory.path() + "/result";
@@ -116,6 +117,43 @@ TEST(CliRunTest, MissingNamespacesFailTheLaunchUnlessTheirAbsenceIsAccepted) {
   const PlainRun attack =
       BroodWithoutNamespaces({"run", "--allow-weaker", kAllNamespaces, "--", ProgramPath("mounts_tmpfs")});
   EXPECT_EQ(attack.code, 159) << attack.out << attack.err;
+}
+
+// Which caller that is, and that it is root all the same. user_namespaces(7), CAP_SETFCAP.
+TEST(CliRunTest, RootWithoutCapabilitiesIsToldThatItHasNoUserNamespace) {
+  const auto run = [](std::vector<std::string> args) {
+    args.insert(args.begin(), {"unshare", "--user", "--map-root-user", "setpriv", "--bounding-set=-all", BroodPath()});
+    return RunPlain(args);
+  };
+  const PlainRun refused = run({"run", "true"});
+  EXPECT_EQ(refused.code, 125) << refused.err;
+  EXPECT_TRUE(absl::StrContains(refused.err, "--allow-weaker user,")) << refused.err;
+  const PlainRun doctor = run({"doctor"});
+  EXPECT_TRUE(absl::StrContains(doctor.out, "give root CAP_SETFCAP")) << doctor.out;
+  const PlainRun accepted = run({"run", "--allow-weaker", kAllNamespaces, "--", ProgramPath("prints_ids")});
+  EXPECT_EQ(accepted.code, 0) << accepted.err;
+  EXPECT_TRUE(absl::StrContains(accepted.out, "CapBnd:\t0000000000000000")) << accepted.out;
+}
+
+// A policy without user namespace, for callers with all capabilities, without CAP_SETPCAP, and without any.
+TEST(CliRunTest, TheReportOnCapabilitiesIsWhatTheChildHas) {
+  TemporaryDirectory directory;
+  const std::string policy = directory.path() + "/p.json";
+  std::ofstream(policy) << R"({"extends": null, "drop_privileges": true, "network": {"mode": "host"}, "unlisted": "allow"})";
+  for (const char* bounding : {"+chown", "-setpcap", "-all"}) {
+    const std::string result = directory.path() + "/result";
+    const PlainRun run = RunPlain({"unshare", "--user", "--map-root-user", "setpriv", absl::StrCat("--bounding-set=", bounding),
+                                   BroodPath(), "run", "-p", policy, "--result", result, "--", "grep", "CapBnd", "/proc/self/status"});
+    EXPECT_EQ(run.code, 0) << bounding << run.err;
+    const bool empty = absl::StrContains(run.out, "CapBnd:\t0000000000000000");
+    EXPECT_EQ(empty, std::string_view(bounding) != "-setpcap") << bounding << run.out;
+    EXPECT_EQ(absl::StrContains(FileContent(result), "\"capabilities\":\"all capability sets empty\""), empty)
+        << bounding << FileContent(result);
+  }
+  // Root's own id is exchanged for one that owns nothing, and the right to empty the set goes with it.
+  if (!IsRoot()) return;
+  const PlainRun run = Brood({"run", "-p", policy, "--", "grep", "CapBnd", "/proc/self/status"});
+  EXPECT_TRUE(absl::StrContains(run.out, "CapBnd:\t0000000000000000")) << run.out << run.err;
 }
 
 TEST(CliRunTest, NamespacesThatCanBeMadeAreMadeThoughTheirAbsenceIsAccepted) {
