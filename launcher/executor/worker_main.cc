@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
@@ -27,18 +28,49 @@
 namespace brood::internal {
 namespace {
 
-// False at the end of the stream, however it came.
-bool ReadAll(int fd, void* to, size_t size) {
-  auto* at = static_cast<char*>(to);
-  while (size > 0) {
-    const ssize_t n = read(fd, at, size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    at += n;
-    size -= static_cast<size_t>(n);
+// Reads ahead: a small request comes whole with one read(2).
+class Incoming {
+ public:
+  explicit Incoming(int fd) : fd_(fd) {}
+
+  // False at the end of the stream, however it came.
+  bool Read(void* to, size_t size) {
+    auto* at = static_cast<char*>(to);
+    while (true) {
+      const size_t have = std::min(size, end_ - begin_);
+      if (have > 0) std::memcpy(at, buffer_ + begin_, have);
+      begin_ += have;
+      at += have;
+      size -= have;
+      if (size == 0) return true;
+      if (size >= sizeof(buffer_)) {
+        const ssize_t n = ReadSome(at, size);
+        if (n <= 0) return false;
+        at += n;
+        size -= static_cast<size_t>(n);
+      } else {
+        const ssize_t n = ReadSome(buffer_, sizeof(buffer_));
+        if (n <= 0) return false;
+        begin_ = 0;
+        end_ = static_cast<size_t>(n);
+      }
+    }
   }
-  return true;
-}
+
+ private:
+  ssize_t ReadSome(char* to, size_t size) const {
+    ssize_t n;
+    do {
+      n = read(fd_, to, size);
+    } while (n < 0 && errno == EINTR);
+    return n;
+  }
+
+  const int fd_;
+  char buffer_[16384];
+  size_t begin_ = 0;
+  size_t end_ = 0;
+};
 
 void WriteAll(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
@@ -85,7 +117,7 @@ __attribute__((no_sanitize("null", "alignment"))) std::optional<ResultError> Cal
 // The worker's end: what it has of the chunk that it works on.
 class Worker {
  public:
-  Worker(int socket, int journal, uint64_t max_result_bytes) : socket_(socket), max_result_bytes_(max_result_bytes) {
+  Worker(int socket, int journal, uint64_t max_result_bytes) : socket_(socket), incoming_(socket), max_result_bytes_(max_result_bytes) {
     void* const memory = mmap(nullptr, kJournalBytes, PROT_READ | PROT_WRITE, MAP_SHARED, journal, 0);
     if (memory != MAP_FAILED) journal_ = new (memory) JournalHeader;
   }
@@ -99,16 +131,14 @@ class Worker {
   }
 
   void Serve() {
-    while (ReadAll(socket_, &request_, sizeof(request_)) && request_.magic == kPoolMagic) {
+    while (incoming_.Read(&request_, sizeof(request_)) && request_.magic == kPoolMagic) {
       // Before anything is allocated for it: from here on the worker's death is this chunk's.
       journal_->progress.store(uint64_t{request_.first} << 32);
       journal_->first.store(request_.first);
       journal_->task.store(request_.task);
       names_.resize(request_.name_bytes + request_.signature_bytes);
       arguments_.resize(request_.argument_bytes);
-      if (!ReadAll(socket_, names_.data(), names_.size()) || !ReadAll(socket_, arguments_.data(), arguments_.size())) {
-        return;
-      }
+      if (!incoming_.Read(names_.data(), names_.size()) || !incoming_.Read(arguments_.data(), arguments_.size())) return;
       if (!Work()) return;  // Not what an executor sends.
       if (arguments_.capacity() > kKeepBytes) arguments_ = std::string();
     }
@@ -212,6 +242,7 @@ class Worker {
   }
 
   const int socket_;
+  Incoming incoming_;
   const uint64_t max_result_bytes_;
   JournalHeader* journal_ = nullptr;
   PoolRequest request_;
