@@ -78,7 +78,9 @@ class Future {
   }
 
   // True when the task has ended, false when `timeout` has passed.
-  bool Wait(absl::Duration timeout = absl::InfiniteDuration()) const { return task_->Wait(timeout); }
+  bool Wait(absl::Duration timeout = absl::InfiniteDuration()) const {
+    return task_->pool != nullptr ? task_->pool->Wait(*task_, timeout) : task_->Wait(timeout);
+  }
 
   // A task that waits never runs, and is Cancelled at once: true. One that has ended stays as it is: false. One that
   // runs is left alone (false); or, with kKill, its worker is ended and replaced, and the task is Cancelled unless its
@@ -92,7 +94,11 @@ class Future {
   bool running() const { return Is(internal::TaskState::kRunning); }
 
  private:
-  bool Is(internal::TaskState state) const { return task_->creator == ForkGeneration() && task_->State() == state; }
+  bool Is(internal::TaskState state) const {
+    if (task_->creator != ForkGeneration()) return false;
+    if (task_->pool != nullptr) task_->pool->Look(*task_);
+    return task_->State() == state;
+  }
 
   std::shared_ptr<internal::Task> task_;
 };

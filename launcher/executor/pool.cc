@@ -130,9 +130,13 @@ void Pool::Enqueue(Lock& lock, std::shared_ptr<Task> task, Bound bound) {
     Fail(task, broken_);
   } else {
     task->id = next_task_++;
-    WorkerLink* const worker = queue_.empty() ? FreeWorker() : nullptr;
+    WorkerLink* worker = queue_.empty() ? FreeWorker() : nullptr;
+    if (worker == nullptr && queue_.empty() && LookAtAll()) worker = FreeWorker();
     if (worker != nullptr) {
       Give(*worker, std::move(task));
+      // Where nobody waits for this one alone the supervisor reads.
+      if (bound == Bound::kBeyond && !worker->watched) WatchSocket(*worker, EPOLLIN);
+      TellFinished(lock);
     } else {
       task->bounded = bound == Bound::kCounted;
       if (task->bounded) ++queued_;
@@ -147,6 +151,8 @@ void Pool::Enqueue(Lock& lock, std::shared_ptr<Task> task, Bound bound) {
 bool Pool::Cancel(const std::shared_ptr<Task>& task, CancelRunning running) {
   if (foreign()) return false;
   Lock lock(mutex_);
+  if (task->worker != nullptr) Look(*task->worker);
+  TellFinished(lock);
   const TaskState state = task->State();
   // Without a call left it has ended, and is about to be told.
   if (state == TaskState::kDone || task->cancelled || task->next == task->count) return false;

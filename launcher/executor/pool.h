@@ -1,7 +1,8 @@
 // The workers of an executor, its queue, and the thread that supervises both. Not for users: launcher/executor.h is.
 //
 // One lock for everything, held for moments; it is not shared with workers, which can neither hold it nor break it. A
-// free worker is given its task by the thread that submits; all else is done by the supervisor. Thread-safe.
+// free worker is given its task by the thread that submits, and its answer may be read by the thread that waits for it;
+// all else is done by the supervisor. Thread-safe.
 #ifndef BROOD_LAUNCHER_EXECUTOR_POOL_H_
 #define BROOD_LAUNCHER_EXECUTOR_POOL_H_
 
@@ -69,6 +70,12 @@ class Pool : public std::enable_shared_from_this<Pool> {
   // Nobody wants its results any more: no further call of it is begun.
   void Abandon(const std::shared_ptr<Task>& task);
 
+  // Waits until the task is done; false when `wait` has passed. The thread that waits reads what the worker sends, where
+  // it can: to be woken by the supervisor would take as long again.
+  bool Wait(const Task& task, absl::Duration wait);
+  // Brings the task's state up to date.
+  void Look(const Task& task);
+
   // False if it has ended already, or runs and is left.
   bool Cancel(const std::shared_ptr<Task>& task, CancelRunning running);
 
@@ -92,11 +99,12 @@ class Pool : public std::enable_shared_from_this<Pool> {
 
   // The supervisor, supervisor.cc.
   void Supervise();
-  void HandleEvent(uint64_t tag, uint32_t events);
+  void HandleEvent(Lock& lock, uint64_t tag, uint32_t events);
   void Schedule(Lock& lock);
   int HandleTimers();  // Milliseconds until the next one; -1: none.
-  void HandleEnd(WorkerLink& worker);
+  void HandleEnd(Lock& lock, WorkerLink& worker);
   void HandleSocket(WorkerLink& worker, bool to_the_end);
+  void HandleReplies(WorkerLink& worker);
   void HandleReply(WorkerLink& worker, const PoolReply& reply, std::string body);
   void FinishChunk(WorkerLink& worker);
   void Settle(WorkerLink& worker, const Outcome& outcome);
@@ -105,7 +113,15 @@ class Pool : public std::enable_shared_from_this<Pool> {
   // Both, workers.cc. All with the lock.
   absl::Status StartWorker(Lock& lock);  // Without it, while the worker is born.
   absl::Status Watch(WorkerLink& worker);
-  void WatchSocket(WorkerLink& worker, int operation, uint32_t events);
+  bool WatchSocket(WorkerLink& worker, uint32_t events);  // 0: not any more.
+  void CloseSocket(WorkerLink& worker);                   // Nothing that comes from it is of interest any more.
+
+  // Those who wait for a result, waiters.cc. All with the lock.
+  void Look(WorkerLink& worker);
+  bool LookAtAll();
+  bool MayBeLent(const Task& task) const;
+  void ReadAsLent(Lock& lock, WorkerLink& worker, const Task& task, int64_t end_ns);
+
   WorkerLink* FreeWorker();
   void Give(WorkerLink& worker, std::shared_ptr<Task> task);
   void SetFree(WorkerLink& worker);

@@ -1,6 +1,7 @@
 // The thread that supervises a pool's workers. Everything with the pool's lock, which it does not hold while it waits,
 // or while a worker is born.
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -39,13 +40,14 @@ void Pool::Supervise() {
     // Before the timers are looked at: it lets go of the lock, and who submits meanwhile takes us to be awake.
     TellFinished(lock);
     const int wait_ms = HandleTimers();
+    if (!finished_.empty()) continue;
     if (mode_ != Mode::kOpen && workers_.empty() && queue_.empty()) break;
     asleep_until_ns_ = wait_ms < 0 ? INT64_MAX : NowNs() + int64_t{wait_ms} * 1000000;
     lock.unlock();
     const int count = epoll_wait(epoll_.get(), events, std::size(events), wait_ms);
     lock.lock();
     asleep_until_ns_ = 0;
-    for (int i = 0; i < count; ++i) HandleEvent(events[i].data.u64, events[i].events);
+    for (int i = 0; i < count; ++i) HandleEvent(lock, events[i].data.u64, events[i].events);
   }
   lock.unlock();
   births_->Stop();
@@ -54,7 +56,7 @@ void Pool::Supervise() {
   changed_.notify_all();
 }
 
-void Pool::HandleEvent(uint64_t tag, uint32_t events) {
+void Pool::HandleEvent(Lock& lock, uint64_t tag, uint32_t events) {
   if (tag == 0) {
     uint64_t count = 0;
     (void)!read(wake_.get(), &count, sizeof(count));
@@ -63,15 +65,22 @@ void Pool::HandleEvent(uint64_t tag, uint32_t events) {
   const auto at = workers_.find(tag >> 1);
   if (at == workers_.end()) return;  // It ended in this round.
   WorkerLink& worker = *at->second;
-  if ((tag & 1) != 0) return HandleEnd(worker);
+  if ((tag & 1) != 0) return HandleEnd(lock, worker);
+  if (!worker.watched) return;  // Lent in this round.
   if ((events & EPOLLOUT) != 0) {
     worker.GoOnSending();
-    if (!worker.sending()) WatchSocket(worker, EPOLL_CTL_MOD, EPOLLIN);
+    if (!worker.sending()) WatchSocket(worker, EPOLLIN);
   }
   if ((events & ~uint32_t{EPOLLOUT}) != 0) HandleSocket(worker, false);
 }
 
 void Pool::Schedule(Lock& lock) {
+  // What was left to those who wait for it is wanted now.
+  if (!queue_.empty() || mode_ != Mode::kOpen) {
+    for (auto& [id, worker] : workers_) {
+      if (worker->phase == WorkerLink::Phase::kBusy && !worker->watched && !worker->lent) WatchSocket(*worker, EPOLLIN);
+    }
+  }
   if (mode_ == Mode::kKilling) {
     while (const std::shared_ptr<Task> task = TakeFromQueue()) {
       Fail(task, absl::CancelledError("the executor was shut down"));
@@ -87,6 +96,7 @@ void Pool::Schedule(Lock& lock) {
     if (queue_.empty()) break;
     if (WorkerLink* const worker = FreeWorker()) {
       Give(*worker, TakeFromQueue());
+      if (!worker->watched) WatchSocket(*worker, EPOLLIN);
       continue;
     }
     if (!broken_.ok()) return Break(broken_);
@@ -138,6 +148,7 @@ int Pool::HandleTimers() {
 
 void Pool::CheckDeadline(WorkerLink& worker, int64_t now) {
   worker.deadline_ns = INT64_MAX;
+  Look(worker);  // Its result may have come, and nobody have looked.
   if (worker.phase != WorkerLink::Phase::kBusy || !worker.verdict.ok()) return;
   const JournalState journal = worker.ReadJournal();
   const int64_t timeout = absl::ToInt64Nanoseconds(worker.task->timeout);
@@ -159,29 +170,34 @@ void Pool::CheckDeadline(WorkerLink& worker, int64_t now) {
 
 void Pool::HandleSocket(WorkerLink& worker, bool to_the_end) {
   bool more = true;
-  while (more) {
+  while (more && !worker.closed) {
     const absl::Status received = worker.Receive(more);
+    HandleReplies(worker);
     if (!received.ok()) {
-      WatchSocket(worker, EPOLL_CTL_DEL, 0);
+      CloseSocket(worker);
       // What has ended has no socket either, and its sentinel comes in a moment. Else it closed it and lives on.
       worker.kill_ns =
           std::min(worker.kill_ns, NowNs() + absl::ToInt64Nanoseconds(std::max(options_.grace, absl::Seconds(1))));
+      if (worker.kill_ns < asleep_until_ns_) Wake();
     }
-    std::string body;
-    while (true) {
-      absl::StatusOr<std::optional<PoolReply>> reply = worker.NextReply(options_.max_result_bytes, body);
-      if (!reply.ok()) {
-        if (worker.verdict.ok()) worker.verdict = reply.status();
-        WatchSocket(worker, EPOLL_CTL_DEL, 0);
-        if (worker.phase == WorkerLink::Phase::kIdle) Retire(worker);
-        worker.kill_ns = 0;
-        return;
-      }
-      if (!reply->has_value()) break;
-      HandleReply(worker, **reply, std::move(body));
-    }
-    if (!received.ok()) return;
     if (!to_the_end) more = false;  // The others' turn; what is left is readable still.
+  }
+}
+
+void Pool::HandleReplies(WorkerLink& worker) {
+  std::string body;
+  while (!worker.closed) {
+    absl::StatusOr<std::optional<PoolReply>> reply = worker.NextReply(options_.max_result_bytes, body);
+    if (reply.ok() && !reply->has_value()) return;
+    if (reply.ok()) {
+      HandleReply(worker, **reply, std::move(body));
+      continue;
+    }
+    if (worker.verdict.ok()) worker.verdict = reply.status();
+    CloseSocket(worker);
+    if (worker.phase == WorkerLink::Phase::kIdle) Retire(worker);
+    worker.kill_ns = 0;
+    if (worker.kill_ns < asleep_until_ns_) Wake();
   }
 }
 
@@ -213,6 +229,7 @@ void Pool::HandleReply(WorkerLink& worker, const PoolReply& reply, std::string b
 void Pool::FinishChunk(WorkerLink& worker) {
   const std::shared_ptr<Task> task = std::move(worker.task);
   worker.task = nullptr;
+  task->worker = nullptr;
   worker.deadline_ns = INT64_MAX;
   task->next = worker.end;
   if (task->next == task->count) {
@@ -229,9 +246,14 @@ void Pool::FinishChunk(WorkerLink& worker) {
   }
 }
 
-void Pool::HandleEnd(WorkerLink& worker) {
+void Pool::HandleEnd(Lock& lock, WorkerLink& worker) {
+  if (worker.lent) {
+    // Its reader would see the end by itself, unless somebody else has the worker's socket. What has come is readable.
+    shutdown(worker.socket.get(), SHUT_RD);
+    changed_.wait(lock, [&worker] { return !worker.lent; });
+  }
   HandleSocket(worker, true);
-  WatchSocket(worker, EPOLL_CTL_DEL, 0);
+  CloseSocket(worker);
   epoll_event event = {};
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, worker.process->sentinel(), &event);
   const Outcome outcome = worker.process->Join();
@@ -252,6 +274,7 @@ void Pool::HandleEnd(WorkerLink& worker) {
 void Pool::Settle(WorkerLink& worker, const Outcome& outcome) {
   const std::shared_ptr<Task> task = worker.task;
   JournalState journal = worker.ReadJournal();
+  task->worker = nullptr;
   task->next = worker.received;
   if (journal.done > task->next) {
     task->results.push_back({.count = journal.done - task->next, .bytes = std::move(journal.bytes), .error = {}});

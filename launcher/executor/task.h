@@ -18,6 +18,7 @@
 namespace brood::internal {
 
 class Pool;
+class WorkerLink;
 
 inline constexpr absl::Duration kForEver = absl::Hours(24 * 365);  // More overflows the clocks.
 
@@ -54,6 +55,7 @@ struct Task {
 
   // The pool's, under its lock.
   uint64_t id = 0;
+  WorkerLink* worker = nullptr;      // That works on it.
   uint32_t next = 0;                 // The first call that has no result and is not running.
   int lost_before_begin = 0;         // Workers that died before they had read it.
   bool bounded = false;              // It takes room in the queue.

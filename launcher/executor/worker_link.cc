@@ -40,6 +40,7 @@ absl::StatusOr<WorkerLink::Ends> WorkerLink::MakeEnds(WorkerLink& link) {
 
 void WorkerLink::Give(std::shared_ptr<Task> next, uint64_t budget) {
   task = std::move(next);
+  task->worker = this;
   phase = Phase::kBusy;
   received = task->next;
   end = received + static_cast<uint32_t>(std::min<uint64_t>(task->count - received, budget));
@@ -95,13 +96,17 @@ void WorkerLink::GoOnSending() {
   }
 }
 
-absl::Status WorkerLink::Receive(bool& more) {
-  more = false;
+void WorkerLink::Append(std::string_view bytes) {
   // Not only when it is empty: a worker may take care that it never is.
   if (in_begin >= in.size() / 2) {
     in.erase(0, in_begin);
     in_begin = 0;
   }
+  in.append(bytes);
+}
+
+absl::Status WorkerLink::Receive(bool& more) {
+  more = false;
   char bytes[kReadBytes];
   ssize_t n;
   do {
@@ -109,7 +114,7 @@ absl::Status WorkerLink::Receive(bool& more) {
   } while (n < 0 && errno == EINTR);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return absl::OkStatus();
   if (n <= 0) return absl::OutOfRangeError("the worker has closed its socket");
-  in.append(bytes, static_cast<size_t>(n));
+  Append({bytes, static_cast<size_t>(n)});
   more = static_cast<size_t>(n) == sizeof(bytes);
   return absl::OkStatus();
 }

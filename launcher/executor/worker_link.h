@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -48,6 +49,7 @@ class WorkerLink {
 
   // Reads what has come. `more`: there may be more. Errors: OutOfRange (end of the stream).
   absl::Status Receive(bool& more);
+  void Append(std::string_view bytes);  // Likewise, read by somebody else.
   // The next whole reply; nothing if there is none yet. Its body goes to `body`. Errors: DataLoss.
   absl::StatusOr<std::optional<PoolReply>> NextReply(uint64_t max_result_bytes, std::string& body);
 
@@ -60,6 +62,13 @@ class WorkerLink {
   UniqueFd journal;
   uint64_t calls_done = 0;
   int64_t born_ns = 0;
+
+  // Who reads the socket: the supervisor if it is watched; the thread that waits for the task's result if it is lent;
+  // else whoever looks next. Nobody any more once it is closed.
+  bool watched = false;
+  bool lent = false;
+  bool closed = false;
+
   int64_t deadline_ns = INT64_MAX;  // Look whether the running call has had its time.
   int64_t kill_ns = INT64_MAX;      // Kill the tree, whatever it does.
 

@@ -28,22 +28,31 @@ absl::Status Pool::StartWorker(Lock& lock) {
 }
 
 absl::Status Pool::Watch(WorkerLink& worker) {
+  if (!WatchSocket(worker, EPOLLIN)) return ErrnoStatus(errno, "epoll_ctl");
   epoll_event event = {};
   event.events = EPOLLIN;
-  event.data.u64 = worker.id << 1;
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, worker.socket.get(), &event) != 0) return ErrnoStatus(errno, "epoll_ctl");
-  event.data.u64 |= 1;
+  event.data.u64 = worker.id << 1 | 1;
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, worker.process->sentinel(), &event) == 0) return absl::OkStatus();
   const absl::Status error = ErrnoStatus(errno, "epoll_ctl");
-  WatchSocket(worker, EPOLL_CTL_DEL, 0);
+  WatchSocket(worker, 0);
   return error;
 }
 
-void Pool::WatchSocket(WorkerLink& worker, int operation, uint32_t events) {
+bool Pool::WatchSocket(WorkerLink& worker, uint32_t events) {
+  if (worker.closed || (events == 0 && !worker.watched)) return true;
   epoll_event event = {};
   event.events = events;
   event.data.u64 = worker.id << 1;
-  epoll_ctl(epoll_.get(), operation, worker.socket.get(), &event);
+  // Taken out where nothing is wanted: its end would be reported all the same. epoll_ctl(2), EPOLLHUP.
+  const int operation = events == 0 ? EPOLL_CTL_DEL : worker.watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  if (epoll_ctl(epoll_.get(), operation, worker.socket.get(), &event) != 0) return false;
+  worker.watched = events != 0;
+  return true;
+}
+
+void Pool::CloseSocket(WorkerLink& worker) {
+  WatchSocket(worker, 0);
+  worker.closed = true;
 }
 
 bool Pool::IsOld(const WorkerLink& worker, int64_t now) const {
@@ -70,7 +79,7 @@ void Pool::Give(WorkerLink& worker, std::shared_ptr<Task> task) {
     if (worker.deadline_ns < asleep_until_ns_) Wake();
   }
   worker.Give(std::move(task), options_.max_tasks_per_child - worker.calls_done);
-  if (worker.sending()) WatchSocket(worker, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
+  if (worker.sending()) WatchSocket(worker, EPOLLIN | EPOLLOUT);
 }
 
 void Pool::SetFree(WorkerLink& worker) {

@@ -1,0 +1,213 @@
+// An Executor whose workers die and hang, once for each start method: no task may wait for ever, and none may pay
+// for another. The ideas of CPython's Lib/test/test_concurrent_futures/test_deadlock.py.
+#include <signal.h>
+#include <sys/time.h>
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "bootstrap/current_process.h"
+#include "bootstrap/exit.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/conformance/executor.h"
+
+namespace brood {
+
+// A value whose travelling ends badly in the worker.
+struct Trap {
+  enum class Spring : int { kNone, kKill, kThrow, kExit, kFail };
+  Spring on_decode = Spring::kNone;
+  Spring on_encode = Spring::kNone;
+};
+
+namespace {
+
+bool Sprung(Trap::Spring spring) {
+  if (ParentProcess() == nullptr) return false;  // Not in a worker.
+  switch (spring) {
+    case Trap::Spring::kNone:
+      return false;
+    case Trap::Spring::kKill:
+      raise(SIGKILL);
+      return true;
+    case Trap::Spring::kThrow:
+      throw std::length_error("sprung");
+    case Trap::Spring::kExit:
+      Exit(7);
+    case Trap::Spring::kFail:
+      return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+template <>
+struct Codec<Trap> {
+  static constexpr size_t kMinBytes = 8;
+  static void Describe(internal::Description& to) { to.Word("trap"); }
+  static void Encode(const Trap& value, WireWriter& to) {
+    to.Number(static_cast<int>(value.on_decode));
+    (void)Sprung(value.on_encode);
+    to.Number(static_cast<int>(value.on_encode));
+  }
+  static bool Decode(WireReader& from, Trap& value) {
+    int on_decode = 0;
+    int on_encode = 0;
+    if (!from.Number(on_decode) || !from.Number(on_encode)) return false;
+    value.on_decode = static_cast<Trap::Spring>(on_decode);
+    value.on_encode = static_cast<Trap::Spring>(on_encode);
+    if (Sprung(value.on_decode)) return from.Fail("is a trap");
+    return true;
+  }
+};
+
+namespace {
+
+using testing::HasSubstr;
+using Spring = Trap::Spring;
+
+Trap Return(const Trap& trap) { return trap; }
+BROOD_TARGET(Return);
+
+std::string KillWith(const std::string&) {
+  raise(SIGKILL);
+  return "";
+}
+BROOD_TARGET(KillWith);
+
+// Is killed at some moment from now on, perhaps while the result is written.
+std::string ReturnAndDie(uint64_t bytes, int64_t after_us) {
+  itimerval timer = {};
+  timer.it_value.tv_usec = after_us;
+  setitimer(ITIMER_REAL, &timer, nullptr);
+  return std::string(bytes, 'x');
+}
+BROOD_TARGET(ReturnAndDie);
+
+using ExecutorDeathTest = ExecutorTest;
+BROOD_FOR_EACH_START_METHOD(ExecutorDeathTest);
+
+void ExpectKilled(const absl::Status& status, int signal) {
+  EXPECT_EQ(status.code(), absl::StatusCode::kAborted) << status;
+  ASSERT_TRUE(OutcomeOf(status).has_value()) << status;
+  EXPECT_EQ(OutcomeOf(status)->exit_code(), -signal);
+}
+
+TEST_P(ExecutorDeathTest, DeathErrorAndExitWhileArgumentsAreReadFailTheTaskOnly) {
+  Executor executor = Make();
+  ExpectKilled(executor.Submit(Return, Trap{.on_decode = Spring::kKill}).Get(kPatience).status(), SIGKILL);
+  EXPECT_EQ(executor.Submit(Return, Trap{.on_decode = Spring::kThrow}).Get(kPatience).status().message(),
+            "std::length_error: sprung");
+  EXPECT_THAT(executor.Submit(Return, Trap{.on_decode = Spring::kExit}).Get(kPatience).status().message(),
+              HasSubstr("exited with code 7"));
+  EXPECT_EQ(executor.Submit(Return, Trap{.on_decode = Spring::kFail}).Get(kPatience).status().code(),
+            absl::StatusCode::kDataLoss);
+  EXPECT_EQ(executor.Submit(Square, 2).Get(kPatience).value_or(-1), 4);
+}
+
+TEST_P(ExecutorDeathTest, DeathErrorAndExitWhileTheResultIsPackedFailTheTaskOnly) {
+  Executor executor = Make();
+  ExpectKilled(executor.Submit(Return, Trap{.on_encode = Spring::kKill}).Get(kPatience).status(), SIGKILL);
+  EXPECT_EQ(executor.Submit(Return, Trap{.on_encode = Spring::kThrow}).Get(kPatience).status().message(),
+            "std::length_error: sprung");
+  EXPECT_THAT(executor.Submit(Return, Trap{.on_encode = Spring::kExit}).Get(kPatience).status().message(),
+              HasSubstr("exited with code 7"));
+  EXPECT_EQ(executor.Submit(Square, 2).Get(kPatience).value_or(-1), 4);
+}
+
+// CPython's test_crash_big_data.
+TEST_P(ExecutorDeathTest, DeathWithMoreInFlightThanASocketHoldsFailsTheTaskOnly) {
+  Executor executor = Make();
+  const std::string much(16 << 20, 'x');
+  ExpectKilled(executor.Submit(KillWith, much).Get(kPatience).status(), SIGKILL);
+  EXPECT_EQ(executor.Submit(Count, much).Get(kPatience).value_or(0), much.size());
+}
+
+TEST_P(ExecutorDeathTest, DeathAtAnyMomentOfWritingAResultIsTheResultOrTheOutcome) {
+  Executor executor = Make();
+  constexpr uint64_t kBytes = 8 << 20;
+  for (int i = 0; i < 20; ++i) {
+    const absl::StatusOr<std::string> result = executor.Submit(ReturnAndDie, kBytes, 500 * (i + 1)).Get(kPatience);
+    if (result.ok()) {
+      EXPECT_EQ(result->size(), kBytes);
+    } else {
+      ExpectKilled(result.status(), SIGALRM);
+    }
+  }
+  // The last one may have died just now, without a task: the next one gets another worker.
+  EXPECT_EQ(executor.Submit(Square, 2).Get(kPatience).value_or(-1), 4);
+}
+
+TEST_P(ExecutorDeathTest, AWorkerThatIsKilledWhileItHasNothingToDoIsReplacedSilently) {
+  Executor executor = Make();
+  for (int i = 0; i < 20; ++i) {
+    const auto pid = static_cast<pid_t>(executor.Submit(OwnPid).Get(kPatience).value_or(0));
+    ASSERT_GT(pid, 1);
+    ASSERT_EQ(kill(pid, SIGKILL), 0);
+    // At once, so that it may be given to the worker that dies.
+    EXPECT_EQ(executor.Submit(Square, i).Get(kPatience).value_or(-1), i * i);
+  }
+}
+
+TEST_P(ExecutorDeathTest, ATaskThatTakesTooLongIsDeadlineExceededAndItsWorkerReplaced) {
+  Executor executor = Make();
+  const Future<void> slow = executor.Submit({.timeout = absl::Milliseconds(50)}, Spin);
+  const Future<int> behind = executor.Submit(Square, 2);
+  const absl::Status status = slow.Get(kPatience);
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_TRUE(slow.done());
+  ASSERT_TRUE(OutcomeOf(status).has_value());
+  EXPECT_EQ(OutcomeOf(status)->exit_code(), -SIGTERM);
+  EXPECT_EQ(behind.Get(kPatience).value_or(-1), 4);
+}
+
+TEST_P(ExecutorDeathTest, ATaskThatIgnoresTheSignalIsKilledWhenItsGraceIsOver) {
+  Executor executor = Make({.task_timeout = absl::Milliseconds(50), .grace = absl::Milliseconds(50)});
+  const absl::Status status = executor.Submit(IgnoreTermAndSleep).Get(kPatience);
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+  ASSERT_TRUE(OutcomeOf(status).has_value());
+  EXPECT_EQ(OutcomeOf(status)->exit_code(), -SIGKILL);
+}
+
+TEST_P(ExecutorDeathTest, ATimeoutCountsFromTheBeginningNotFromTheQueue) {
+  Executor executor = Make();
+  const Future<void> slow = executor.Submit({.timeout = absl::Milliseconds(300)}, Spin);
+  const Future<int> behind = executor.Submit({.timeout = absl::Milliseconds(250)}, Square, 2);
+  EXPECT_EQ(slow.Get(kPatience).code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(behind.Get(kPatience).value_or(-1), 4);
+}
+
+// The fixture counts processes and descriptors.
+TEST_P(ExecutorDeathTest, AThousandTasksAndTwentyDeathsLeaveNothingBehind) {
+  Executor executor = Make({.workers = 2});
+  std::vector<Future<int>> good;
+  std::vector<Future<void>> bad;
+  for (int i = 0; i < 1000; ++i) {
+    good.push_back(executor.Submit(Square, i));
+    if (i % 50 == 7) bad.push_back(executor.Submit(RaiseKill));
+  }
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(good[i].Get(kPatience).value_or(-1), i * i);
+  for (const auto& future : bad) ExpectKilled(future.Get(kPatience), SIGKILL);
+}
+
+// CPython's test_shutdown_deadlock.
+TEST_P(ExecutorDeathTest, ShutdownWhileWorkersDieEnds) {
+  for (int i = 0; i < 5; ++i) {
+    Executor executor = Make({.workers = 2});
+    std::vector<Future<void>> futures;
+    for (int n = 0; n < 6; ++n) futures.push_back(executor.Submit(RaiseKill));
+    if (i % 2 == 0) {
+      EXPECT_TRUE(executor.Shutdown(kPatience).ok());
+      for (const auto& future : futures) ExpectKilled(future.Get(absl::ZeroDuration()), SIGKILL);
+    } else {
+      executor.ShutdownNow();
+      for (const auto& future : futures) EXPECT_TRUE(future.done());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace brood
