@@ -24,8 +24,9 @@ absl::Status MovedFrom() { return absl::FailedPreconditionError("submit: this ex
 }  // namespace
 
 absl::StatusOr<Executor> Executor::Create(const Context& context, ExecutorOptions options) {
-  if (options.grace < absl::ZeroDuration() || options.task_timeout < absl::ZeroDuration()) {
-    return absl::InvalidArgumentError("executor: grace and task_timeout must not be negative");
+  if (options.grace < absl::ZeroDuration() || options.task_timeout < absl::ZeroDuration() ||
+      options.start_timeout < absl::ZeroDuration()) {
+    return absl::InvalidArgumentError("executor: grace, task_timeout and start_timeout must not be negative");
   }
   if (options.max_queued == 0) {
     return absl::InvalidArgumentError("executor: max_queued must be at least 1: a task that starts a worker waits for it");
@@ -35,6 +36,7 @@ absl::StatusOr<Executor> Executor::Create(const Context& context, ExecutorOption
   pool.max_queued = options.max_queued;
   if (options.max_tasks_per_child != 0) pool.max_tasks_per_child = options.max_tasks_per_child;
   pool.grace = std::min(options.grace, absl::Hours(24));
+  if (options.start_timeout < internal::kForEver) pool.start_timeout = options.start_timeout;
   pool.max_argument_bytes = context.options().max_argument_bytes;
   pool.max_result_bytes = context.options().max_result_bytes;
   // A task must not be ended because the worker was old when it got it: it has at least half of the limit for itself.

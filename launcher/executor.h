@@ -63,8 +63,10 @@ struct ExecutorOptions {
   size_t workers = 0;    // At most so many at a time. 0: the CPUs that this process may use.
   LaunchOptions launch;  // Of each worker: policy, environment, streams. argv is ignored; nobody can take what is captured.
 
-  // If it fails in any worker the executor is broken: all tasks that wait, and all later ones, get its error.
+  // If it fails in any worker the executor is broken: all tasks that wait, and all later ones, get its error. So they do
+  // if it has not ended after start_timeout, which counts from when the worker runs; the worker is ended.
   Initializer initializer;
+  absl::Duration start_timeout = absl::InfiniteDuration();
 
   // A worker is replaced after so many tasks; each element of a Map is one. 0: never.
   uint64_t max_tasks_per_child = 0;

@@ -38,6 +38,7 @@ struct PoolOptions {
   size_t max_queued = 0;
   uint64_t max_tasks_per_child = UINT64_MAX;
   absl::Duration grace;
+  absl::Duration start_timeout = absl::InfiniteDuration();
   absl::Duration max_age = absl::InfiniteDuration();  // Older workers take nothing new.
   uint64_t max_argument_bytes = 0;
   uint64_t max_result_bytes = 0;

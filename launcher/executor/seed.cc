@@ -1,6 +1,7 @@
 #include "launcher/executor/seed.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -34,9 +35,10 @@ struct SeedLine {
 
 class SeededWorker : public WorkerProcess {
  public:
-  SeededWorker(std::shared_ptr<SeedLine> line, uint64_t id, UniqueFd report, const SeedReply& reply)
+  SeededWorker(std::shared_ptr<SeedLine> line, uint64_t id, UniqueFd outcome, UniqueFd report, const SeedReply& reply)
       : line_(std::move(line)),
         id_(id),
+        outcome_(std::move(outcome)),
         report_(std::move(report)),
         pid_(static_cast<pid_t>(reply.pid)) {}
   ~SeededWorker() override {
@@ -53,11 +55,12 @@ class SeededWorker : public WorkerProcess {
   Outcome Join() override {
     uint32_t size = 0;
     std::string bytes;
-    if (Read(&size, sizeof(size)) && size <= kMaxOutcomeBytes) {
+    if (ReadReport(size) && size <= kMaxOutcomeBytes) {
       bytes.resize(size);
-      if (!Read(bytes.data(), size)) bytes.clear();
+      if (pread(outcome_.get(), bytes.data(), size, 0) != static_cast<ssize_t>(size)) bytes.clear();
     }
     report_.reset();
+    outcome_.reset();
     absl::StatusOr<Outcome> outcome = DecodeOutcome(bytes);
     if (outcome.ok()) return *std::move(outcome);
     Outcome lost;
@@ -66,21 +69,18 @@ class SeededWorker : public WorkerProcess {
   }
 
  private:
-  // False at the end.
-  bool Read(void* to, size_t size) {
-    auto* at = static_cast<char*>(to);
-    while (size > 0) {
-      const ssize_t n = read(report_.get(), at, size);
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) return false;
-      at += n;
-      size -= static_cast<size_t>(n);
-    }
-    return true;
+  // False at the end. So few bytes come at once. pipe(7), PIPE_BUF
+  bool ReadReport(uint32_t& size) {
+    ssize_t n;
+    do {
+      n = read(report_.get(), &size, sizeof(size));
+    } while (n < 0 && errno == EINTR);
+    return n == sizeof(size);
   }
 
   const std::shared_ptr<SeedLine> line_;
   const uint64_t id_;
+  UniqueFd outcome_;
   UniqueFd report_;
   const pid_t pid_;
 };
@@ -93,11 +93,16 @@ class Seeded : public Births {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, "pipe");
     UniqueFd report(ends[0]);
+    UniqueFd its_report(ends[1]);
+    UniqueFd outcome(memfd_create("brood-outcome", MFD_CLOEXEC));
+    if (!outcome.valid()) return ErrnoStatus(errno, "memfd_create", "for the worker's outcome");
     SeedRequest request;
     request.worker = ++last_;
     request.handles.push_back(std::move(socket));
     request.handles.push_back(std::move(journal));
-    request.handles.emplace_back(ends[1]);
+    request.handles.push_back(Duplicate(outcome.get()));
+    if (!request.handles.back().valid()) return ErrnoStatus(errno, "dup", "the worker's outcome");
+    request.handles.push_back(std::move(its_report));
     const absl::Status sent = line_->Send(request);
     request.handles.clear();
     // One birth at a time, and nothing else is answered.
@@ -105,7 +110,7 @@ class Seeded : public Births {
     if (!reply.ok())
       return absl::AbortedError(absl::StrCat("the executor's seed has ended: ", reply.status().message()));
     if (!reply->status.ok()) return reply->status;
-    return std::make_unique<SeededWorker>(line_, request.worker, std::move(report), *reply);
+    return std::make_unique<SeededWorker>(line_, request.worker, std::move(outcome), std::move(report), *reply);
   }
 
   void Stop() override {

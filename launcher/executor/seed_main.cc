@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <map>
 #include <memory>
 #include <utility>
@@ -18,21 +17,17 @@ namespace {
 
 struct SeedWorker {
   std::unique_ptr<WorkerProcess> process;
+  UniqueFd outcome;
   UniqueFd report;
 };
 
 void WriteOutcome(SeedWorker& worker) {
-  std::string bytes = EncodeOutcome(worker.process->Join());
-  // Its size first: a fork of the executor's process may hold the pipe open, so that its end is no end.
-  const auto size = static_cast<uint32_t>(bytes.size());
-  bytes.insert(0, reinterpret_cast<const char*>(&size), sizeof(size));
-  size_t written = 0;
-  while (written < bytes.size()) {
-    const ssize_t n = write(worker.report.get(), bytes.data() + written, bytes.size() - written);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return;  // The executor does not want to know any more.
-    written += static_cast<size_t>(n);
-  }
+  const std::string bytes = EncodeOutcome(worker.process->Join());
+  // What does not fit the memory is told as none: Lost, and not a wait for ever.
+  const bool written = pwrite(worker.outcome.get(), bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size());
+  const uint32_t size = written ? static_cast<uint32_t>(bytes.size()) : 0;
+  // Not the pipe's end: a fork of the executor's process may hold it open. If it fails nobody wants to know any more.
+  (void)!write(worker.report.get(), &size, sizeof(size));
 }
 
 class Seed {
@@ -78,8 +73,8 @@ class Seed {
 
   bool Start(SeedRequest& request) {
     SeedReply reply;
-    if (request.handles.size() != 3) return false;
-    SeedWorker worker = {.process = nullptr, .report = std::move(request.handles[2])};
+    if (request.handles.size() != 4) return false;
+    SeedWorker worker = {.process = nullptr, .outcome = std::move(request.handles[2]), .report = std::move(request.handles[3])};
     absl::StatusOr<std::unique_ptr<WorkerProcess>> started =
         births_->Start(std::move(request.handles[0]), std::move(request.handles[1]));
     reply.status = started.status();

@@ -26,7 +26,8 @@ struct SeedRequest {
   enum class Kind : uint32_t { kStart, kTerminate, kKill };
   Kind kind = Kind::kStart;
   uint64_t worker = 0;
-  // kStart: the worker's socket and journal, and a pipe to which the seed writes the worker's outcome at its end.
+  // kStart: the worker's socket and journal; memory for its outcome, and a pipe to which the seed writes at its end how
+  // many bytes that took. Never more than these fit the pipe: the executor may be waiting for another birth meanwhile.
   std::vector<UniqueFd> handles;
 };
 BROOD_FIELDS(SeedRequest, kind, worker, handles);

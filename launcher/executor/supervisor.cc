@@ -148,6 +148,10 @@ int Pool::HandleTimers() {
 
 void Pool::CheckDeadline(WorkerLink& worker, int64_t now) {
   worker.deadline_ns = INT64_MAX;
+  if (worker.phase == WorkerLink::Phase::kStarting) {
+    return End(worker, absl::DeadlineExceededError(
+                           absl::StrCat("it was not ready within ", absl::FormatDuration(options_.start_timeout))));
+  }
   Look(worker);  // Its result may have come, and nobody have looked.
   if (worker.phase != WorkerLink::Phase::kBusy || !worker.verdict.ok()) return;
   const JournalState journal = worker.ReadJournal();
@@ -260,8 +264,9 @@ void Pool::HandleEnd(Lock& lock, WorkerLink& worker) {
   // Another one would do the same, for ever.
   if (worker.phase == WorkerLink::Phase::kStarting && mode_ != Mode::kKilling) {
     const std::string why = worker.verdict.ok() ? outcome.ToString() : std::string(worker.verdict.message());
+    const absl::StatusCode code = worker.verdict.ok() ? absl::StatusCode::kAborted : worker.verdict.code();
     Break(WithOutcome(
-        absl::AbortedError(absl::StrCat("the executor is broken: a worker ended before it was ready: ", why)), outcome));
+        absl::Status(code, absl::StrCat("the executor is broken: a worker ended before it was ready: ", why)), outcome));
   }
   if (worker.task != nullptr) Settle(worker, outcome);
   const auto at = std::find(free_.begin(), free_.end(), &worker);

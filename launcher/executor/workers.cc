@@ -22,6 +22,9 @@ absl::Status Pool::StartWorker(Lock& lock) {
   worker->process = *std::move(process);
   worker->id = next_worker_++;
   worker->born_ns = NowNs();
+  if (options_.start_timeout < absl::InfiniteDuration()) {
+    worker->deadline_ns = worker->born_ns + absl::ToInt64Nanoseconds(options_.start_timeout);
+  }
   BROOD_RETURN_IF_ERROR(Watch(*worker));
   workers_.emplace(worker->id, std::move(worker));
   return absl::OkStatus();
@@ -84,6 +87,7 @@ void Pool::Give(WorkerLink& worker, std::shared_ptr<Task> task) {
 
 void Pool::SetFree(WorkerLink& worker) {
   worker.phase = WorkerLink::Phase::kIdle;
+  worker.deadline_ns = INT64_MAX;
   free_.push_back(&worker);
   if (worker.calls_done >= options_.max_tasks_per_child || IsOld(worker, NowNs()) || !broken_.ok()) Retire(worker);
 }

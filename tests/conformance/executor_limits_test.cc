@@ -189,6 +189,22 @@ TEST_P(ExecutorLimitsTest, AnInitialiserThatFailsBreaksTheExecutorAndSaysWhy) {
   }
 }
 
+TEST_P(ExecutorLimitsTest, AnInitialiserThatHangsBreaksTheExecutorWhenItsTimeIsOver) {
+  Executor executor = Make({.initializer = Initializer(Sleep), .start_timeout = absl::Milliseconds(50)});
+  for (int i = 0; i < 2; ++i) {
+    const absl::Status status = executor.Submit(Square, 2).Get(kPatience).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded) << status;
+    EXPECT_THAT(status.message(), HasSubstr("not ready within 50ms"));
+  }
+}
+
+TEST_P(ExecutorLimitsTest, TheTimeToStartIsNotThatOfTheTasks) {
+  Executor executor = Make({.start_timeout = absl::Seconds(2)});
+  EXPECT_TRUE(executor.Submit(Nothing).Get(kPatience).ok());
+  EXPECT_EQ(executor.Submit(Sleep).Get(absl::Milliseconds(2200)).code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(executor.worker_pids().size(), 1u);
+}
+
 TEST_P(ExecutorLimitsTest, SeveralThreadsMaySubmitToSeveralWorkers) {
   Executor executor = Make({.workers = 3});
   std::vector<std::thread> threads;
