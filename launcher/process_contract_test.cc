@@ -8,9 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -257,6 +259,46 @@ TEST(ProcessContractTest, AKilledGuardianIsALostChildAndNoSignal) {
   EXPECT_EQ(outcome.StatusWord(), "lost") << outcome.ToString();
   EXPECT_TRUE(process.Kill().ok());
   EXPECT_TRUE(IsReadable(target.get(), 20'000)) << "the target outlived its guardian";
+}
+
+// The kernel tells of what a dead peer has not read before what that has written. unix(7), ECONNRESET.
+TEST(ProcessContractTest, AGuardianKilledWithAMessageUnreadTakesItsTreeWithIt) {
+  const Pipe pipe;
+  absl::StatusOr<Process> process = Process::Launch(
+      {.argv = {"sh", "-c", "read line; exit 7"}, .stdin_spec = Stdio::Fd(pipe.reader.get())});
+  ASSERT_TRUE(process.ok()) << process.status();
+  pid_t guardian = 0;
+  std::ifstream(absl::StrCat("/proc/self/task/", gettid(), "/children")) >> guardian;
+  if (guardian == 0) GTEST_SKIP() << "this kernel does not list children";
+  // The guardian's only child is the init, whose only child is the target, once it runs.
+  pid_t init = 0, target = 0;
+  for (int waited = 0; target == 0 && waited < 20'000; ++waited, poll(nullptr, 0, 1)) {
+    std::ifstream(absl::StrCat("/proc/", guardian, "/task/", guardian, "/children")) >> init;
+    std::ifstream(absl::StrCat("/proc/", init, "/task/", init, "/children")) >> target;
+  }
+  ASSERT_GT(target, 0);
+  const UniqueFd target_fd = PidFd(target);
+  ASSERT_EQ(kill(guardian, SIGSTOP), 0);
+  siginfo_t stopped = {};
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(guardian), &stopped, WSTOPPED | WNOWAIT | __WALL), 0);
+
+  std::atomic<pid_t> waiter = 0;
+  Outcome outcome;
+  std::thread joins([&] {
+    waiter = gettid();
+    outcome = process->Join().value();
+  });
+  // A join without end sends a message first. Whoever waits has sent it.
+  char state = 0;
+  for (int waited = 0; state != 'S' && waited < 20'000; ++waited, poll(nullptr, 0, 1)) {
+    std::string number, name;
+    if (waiter != 0) std::ifstream(absl::StrCat("/proc/self/task/", waiter.load(), "/stat")) >> number >> name >> state;
+  }
+  EXPECT_EQ(state, 'S');
+  EXPECT_EQ(kill(guardian, SIGKILL), 0);
+  joins.join();
+  EXPECT_EQ(outcome.StatusWord(), "lost") << outcome.ToString();
+  EXPECT_TRUE(IsReadable(target_fd.get())) << "the target outlived its outcome";
 }
 
 }  // namespace

@@ -50,6 +50,8 @@ void ReadNotes(ProcessState& state) {
     int fds[2] = {-1, -1};
     int count = 0;
     const ssize_t n = child::ReceiveRecord(state.control.get(), &report, sizeof(report), fds, 2, &count, MSG_DONTWAIT);
+    // That a dead guardian had not read all is told first, and once; what it has written follows.
+    if (n < 0 && errno == ECONNRESET) continue;
     if (count > 0) state.init_fd.reset(fds[0]);
     if (count > 1) state.guardian_fd.reset(fds[1]);
     if (n != static_cast<ssize_t>(sizeof(report)) || report.magic != kReportMagic) return;
