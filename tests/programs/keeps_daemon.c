@@ -11,11 +11,13 @@ int main(int argc, char** argv) {
   if (pipe(ready) != 0) return Attempt("pipe", -1);
   if (fork() == 0) {
     setsid();
-    if (fork() != 0) _exit(0);
+    const pid_t daemon = fork();
+    if (daemon != 0) _exit(daemon < 0);
     if (write(ready[1], "+", 1) != 1) _exit(1);
     sleep(120);
     _exit(0);
   }
+  close(ready[1]);  // So that the end of a daemon that could not be started is seen.
   char byte;
   if (read(ready[0], &byte, 1) != 1) return Attempt("start a daemon", -1);
   puts("daemon is up");
