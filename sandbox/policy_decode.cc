@@ -269,6 +269,10 @@ absl::Status DecodeLimits(const fbs::Limits* from, FieldError error, Limits& to)
   BROOD_RETURN_IF_ERROR(ReadLimit(from->core(), "core", error, ParseSize, to.core_bytes));
   if (from->processes().has_value()) to.processes = *from->processes();
   if (from->open_files().has_value()) to.open_files = *from->open_files();
+  constexpr std::string_view kNothingStarts = "must be more than zero: nothing could start";
+  if (to.memory_bytes == uint64_t{0}) return error("memory", kNothingStarts);
+  if (to.processes == uint64_t{0}) return error("processes", kNothingStarts);
+  if (to.open_files == uint64_t{0}) return error("open_files", kNothingStarts);
   return absl::OkStatus();
 }
 

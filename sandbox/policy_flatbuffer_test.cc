@@ -34,7 +34,7 @@ Policy Everything() {
   policy.hostname = "inside";
   policy.environment = EnvironmentBase::kEmpty;
   policy.limits = {.memory_bytes = 1,
-                   .processes = 0,
+                   .processes = 7,
                    .cpu_time = absl::Nanoseconds(1),
                    .wall_time = absl::Hours(1000) + absl::Nanoseconds(7),
                    .output_bytes = ~uint64_t{0},
@@ -71,7 +71,8 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(rule.args[1].mask, 0xff00u);
   EXPECT_EQ(read->limits.cpu_time, absl::Nanoseconds(1));
   EXPECT_EQ(read->limits.wall_time, absl::Hours(1000) + absl::Nanoseconds(7));
-  EXPECT_EQ(read->limits.processes, 0u);
+  EXPECT_EQ(read->limits.processes, 7u);
+  EXPECT_EQ(read->limits.file_size_bytes, 0u);
   EXPECT_EQ(read->limits.output_bytes, ~uint64_t{0});
   EXPECT_EQ(read->limits.core_bytes, 0u);
   EXPECT_EQ(read->default_limits.memory_bytes, 512u << 20);
