@@ -3,6 +3,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <mutex>
+
+#include "base/per_process.h"
 #include "gtest/gtest.h"
 
 namespace brood {
@@ -32,6 +35,22 @@ TEST(ForkGenerationTest, DiffersFromEveryAncestors) {
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
   EXPECT_EQ(ForkGeneration(), mine);
+}
+
+TEST(PerProcessTest, AForkHasANewOneThoughTheParentsIsLocked) {
+  struct Thing {
+    std::mutex mutex;
+    int count = 0;
+  };
+  static internal::PerProcess<Thing> thing;  // Which is never freed.
+  const std::lock_guard<std::mutex> lock(thing.Get().mutex);
+  thing.Get().count = 3;
+  const pid_t child = fork();
+  if (child == 0) _exit(thing.Get().mutex.try_lock() && thing.Get().count++ == 0 && thing.Get().count == 1 ? 0 : 1);
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(thing.Get().count, 3);
 }
 
 }  // namespace

@@ -15,14 +15,13 @@
 #include <string_view>
 #include <vector>
 
+#include "base/fd_message_child.h"
 #include "base/unique_fd.h"
 #include "ipc/names.h"
 #include "ipc/names_protocol.h"
 
 namespace brood::internal {
 namespace {
-
-constexpr size_t kMaxHandles = 2;  // Of a request.
 
 struct Request {
   NamesOperation operation = {};
@@ -82,35 +81,19 @@ class Broker {
   // False if the channel is over: its last holder is gone, or it is not one of ours that speaks.
   bool ServeOne(int channel) {
     char packet[kNamesHeaderBytes + kMaxNamesBytes];
-    iovec piece = {.iov_base = packet, .iov_len = sizeof(packet)};
-    alignas(cmsghdr) char control[CMSG_SPACE(kMaxHandles * sizeof(int))];
-    msghdr header = {};
-    header.msg_iov = &piece;
-    header.msg_iovlen = 1;
-    header.msg_control = control;
-    header.msg_controllen = sizeof(control);
-    const ssize_t size = recvmsg(channel, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (size < 0) return errno == EAGAIN || errno == EINTR;
-    std::vector<UniqueFd> handles = HandlesOf(header);
-    const bool whole = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
+    const iovec piece = {.iov_base = packet, .iov_len = sizeof(packet)};
+    int numbers[child::kMaxFdsOfMessage];  // More than a request has, so that what is too many is closed below.
+    const child::FdMessage message =
+        child::ReceiveWithFds(channel, &piece, 1, numbers, child::kMaxFdsOfMessage, MSG_DONTWAIT);
+    if (message.bytes < 0) return errno == EAGAIN;
+    std::vector<UniqueFd> handles;
+    for (size_t i = 0; i < message.fd_count; ++i) handles.emplace_back(numbers[i]);
+    const bool whole = !message.cut && !message.fds_lost;
     Request request;
-    const bool valid = whole && Read({packet, static_cast<size_t>(size)}, handles, request);
+    const bool valid = whole && Read({packet, static_cast<size_t>(message.bytes)}, handles, request);
     for (UniqueFd& handle : handles) CloseAtOnce(handle);
     if (valid) Answer(request);
     return valid;
-  }
-
-  static std::vector<UniqueFd> HandlesOf(msghdr& header) {
-    std::vector<UniqueFd> handles;
-    for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
-      if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-      for (size_t i = 0; i < (part->cmsg_len - CMSG_LEN(0)) / sizeof(int); ++i) {
-        int fd = -1;
-        std::memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(fd));
-        handles.emplace_back(fd);
-      }
-    }
-    return handles;
   }
 
   static bool Read(std::string_view packet, std::vector<UniqueFd>& handles, Request& request) {
@@ -161,21 +144,9 @@ class Broker {
 
   // Whoever does not take the answer goes without.
   static void Send(const Request& request, NamesAnswer answer, int handle = -1) {
-    iovec piece = {.iov_base = &answer, .iov_len = sizeof(answer)};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    msghdr header = {};
-    header.msg_iov = &piece;
-    header.msg_iovlen = 1;
-    if (handle >= 0) {
-      header.msg_control = control;
-      header.msg_controllen = sizeof(control);
-      cmsghdr* part = CMSG_FIRSTHDR(&header);
-      part->cmsg_level = SOL_SOCKET;
-      part->cmsg_type = SCM_RIGHTS;
-      part->cmsg_len = CMSG_LEN(sizeof(int));
-      std::memcpy(CMSG_DATA(part), &handle, sizeof(handle));
-    }
-    if (sendmsg(request.answer.get(), &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || handle < 0) return;
+    const iovec piece = {.iov_base = &answer, .iov_len = sizeof(answer)};
+    const size_t count = handle >= 0 ? 1 : 0;
+    if (child::SendWithFds(request.answer.get(), &piece, 1, &handle, count, MSG_DONTWAIT) >= 0 || count == 0) return;
     // ETOOMANYREFS: the user has too many descriptors under way. unix(7)
     if (errno == ETOOMANYREFS) Send(request, NamesAnswer::kFull);
   }

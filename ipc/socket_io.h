@@ -11,13 +11,13 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "base/fd_message_child.h"
 #include "base/unique_fd.h"
 #include "ipc/deadline.h"
 
 namespace brood::internal {
 
-// SCM_MAX_FD: how many descriptors the kernel takes in one sendmsg(2). unix(7), "SCM_RIGHTS".
-inline constexpr size_t kMaxHandlesPerCall = 253;
+inline constexpr size_t kMaxHandlesPerCall = child::kMaxFdsOfMessage;
 
 struct IoResult {
   size_t bytes = 0;  // At least 1, or 0 at the end of the stream.
