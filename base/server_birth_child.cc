@@ -37,8 +37,11 @@ int BecomeServer(void* arg) {
   const int socket = fcntl(birth->socket, F_DUPFD_CLOEXEC, kServerSocket + 1);
   const int executable = fcntl(birth->executable, F_DUPFD_CLOEXEC, kServerSocket + 1);
   if (socket < 0 || executable < 0) return Failed(birth, "duplicate a descriptor");
-  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (null < 0) return Failed(birth, "open /dev/null");
+  const int opened = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (opened < 0) return Failed(birth, "open /dev/null");
+  // Where a stream is closed it may have got that number, and dup2(2) onto itself would leave it close-on-exec.
+  const int null = fcntl(opened, F_DUPFD_CLOEXEC, kServerSocket + 1);
+  if (null < 0) return Failed(birth, "duplicate a descriptor");
   if (dup2(null, 0) < 0) return Failed(birth, "duplicate a descriptor");
   for (int stream = 1; stream <= 2; ++stream) {
     // One of ours has that number, if the caller has closed its own stream: it ends at the exec.

@@ -1,7 +1,7 @@
 // The client's side: servers of this process, each started when it is first needed.
 //
 //   BROOD_ASSIGN_OR_RETURN(const std::shared_ptr<ForkServer> server, FindForkServer(options, fingerprint));
-//   BROOD_RETURN_IF_ERROR(server->Send(bytes, fds));
+//   BROOD_ASSIGN_OR_RETURN(const auto instance, server->Send(bytes, fds, {.start = absl::Minutes(5)}));
 //
 // Thread-safe. A fork of the process has servers of its own.
 #ifndef BROOD_FORKSERVER_CLIENT_H_
@@ -23,40 +23,52 @@ namespace brood::internal {
 struct ForkServerOptions {
   std::string executable;  // Empty: the own program.
   std::vector<std::string> preload;
-  std::vector<std::string> plugin_path;
-  int log_level = 0;
-  absl::Duration patience = absl::InfiniteDuration();  // For the start, preload included.
+};
+
+// Of one caller: others that share the server may have more of it.
+struct ForkServerPatience {
+  absl::Duration start = absl::InfiniteDuration();    // For the start, preload included.
+  absl::Duration request = absl::InfiniteDuration();  // For a running server to take a request.
 };
 
 class ForkServer {
  public:
+  // The process that was started last, until another one must be.
+  struct Instance {
+    UniqueFd socket;
+    UniqueFd pidfd;
+    ~Instance();
+  };
+
   explicit ForkServer(ForkServerOptions options) : options_(std::move(options)) {}
 
   // Starts the server unless it runs; returns when it has preloaded.
   //
   // Errors: FailedPrecondition (the preload, or the program: which, and why), DeadlineExceeded, those of execve(2).
-  absl::Status Start();
+  absl::Status Start(absl::Duration patience);
 
-  // As Start, then sends a request; a server that has ended in the meantime is started again. Whoever holds the other ends
-  // of what is sent sees end of file if the server ends before it has served this.
-  absl::Status Send(std::string_view bytes, const std::vector<int>& fds);
+  // As Start, then sends a request, and gives who has it; a server that has ended in the meantime is started again. Whoever
+  // holds the other ends of what is sent sees end of file if the server ends before it has served this.
+  //
+  // Errors: those of Start; DeadlineExceeded (its queue is full and it takes nothing; it is killed then, as by Kill).
+  absl::StatusOr<std::shared_ptr<Instance>> Send(std::string_view bytes, const std::vector<int>& fds,
+                                                 const ForkServerPatience& patience);
 
   // The next start or request has a server that is started then. The children of the old one go on.
   void Replace();
 
+  // As Replace, for one that serves no more, stopped perhaps: kills it. What it has not served sees end of file.
+  void Kill(const std::shared_ptr<Instance>& instance);
+
  private:
-  struct Running {
-    UniqueFd socket;
-    UniqueFd pidfd;
-    ~Running();
-  };
-  absl::StatusOr<std::shared_ptr<Running>> Get();
-  absl::StatusOr<std::shared_ptr<Running>> Bear() const;
-  absl::Status AwaitReady(const Running& running) const;
+  absl::StatusOr<std::shared_ptr<Instance>> Get(absl::Duration patience);
+  absl::StatusOr<std::shared_ptr<Instance>> Bear() const;
+  void Forget(const std::shared_ptr<Instance>& instance);
 
   const ForkServerOptions options_;
-  mutable std::mutex mutex_;  // Held while it starts: others wait for the same.
-  std::shared_ptr<Running> running_;
+  std::timed_mutex starting_;  // Held while it starts: others wait for the same. Before the other.
+  std::mutex mutex_;           // Guards what follows; never for long.
+  std::shared_ptr<Instance> running_;
 };
 
 // The one for these options and this caller (fingerprint.h); the same one for the same.

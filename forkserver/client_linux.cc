@@ -7,12 +7,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <algorithm>
 #include <cerrno>
 #include <list>
 
 #include "absl/strings/str_cat.h"
-#include "base/fork_generation.h"
+#include "base/per_process.h"
 #include "base/server_birth_child.h"
 #include "base/status.h"
 #include "bootstrap/bootstrap.h"
@@ -30,30 +30,19 @@ namespace {
 constexpr size_t kMaxServers = 16;
 
 struct Servers {
-  const uint64_t generation = ForkGeneration();
   std::mutex mutex;  // Guards what follows; not held while a server starts.
   std::list<std::pair<std::string, std::shared_ptr<ForkServer>>> all;  // The latest used first.
 };
 
-// As in launcher/children.cc: a fork has none yet, and its copy of the lock may be held by a thread that it lacks.
 Servers& Mine() {
-  static std::atomic<Servers*> current = new Servers;
-  Servers* mine = current.load();
-  while (mine->generation != ForkGeneration()) {
-    auto* fresh = new Servers;
-    if (current.compare_exchange_strong(mine, fresh)) return *fresh;
-    delete fresh;
-  }
-  return *mine;
+  static PerProcess<Servers> one;
+  return one.Get();
 }
 
 // In which each text has its length, so that no two lists give the same.
 std::string KeyOf(const ForkServerOptions& options, std::string_view fingerprint) {
-  std::string key = absl::StrCat(options.executable.size(), ":", options.executable, options.log_level);
-  for (const auto* list : {&options.preload, &options.plugin_path}) {
-    absl::StrAppend(&key, "|", list->size());
-    for (const std::string& text : *list) absl::StrAppend(&key, ",", text.size(), ":", text);
-  }
+  std::string key = absl::StrCat(options.executable.size(), ":", options.executable, "|", options.preload.size());
+  for (const std::string& text : options.preload) absl::StrAppend(&key, ",", text.size(), ":", text);
   return absl::StrCat(key, "|", fingerprint);
 }
 
@@ -64,14 +53,52 @@ absl::Status AboveStreams(UniqueFd& fd) {
   return fd.valid() ? absl::OkStatus() : ErrnoStatus(errno, "duplicate a descriptor");
 }
 
+// Whether it was locked. std::timed_mutex adds to the time of now what it is given, which must not overflow.
+bool LockWithin(std::unique_lock<std::timed_mutex>& lock, absl::Duration patience) {
+  return lock.try_lock_for(absl::ToChronoNanoseconds(std::clamp(patience, absl::ZeroDuration(), absl::Hours(24 * 365))));
+}
+
+void EndNow(const ForkServer::Instance& instance) {
+  syscall(SYS_pidfd_send_signal, instance.pidfd.get(), SIGKILL, nullptr, 0);
+}
+
+absl::Status AwaitReady(const ForkServer::Instance& instance, absl::Duration patience, const Deadline& deadline) {
+  std::string preloading;
+  for (;;) {
+    pollfd polls[] = {{instance.socket.get(), POLLIN, 0}};
+    const int ready = ppoll(polls, 1, deadline.ToTimespec().get(), nullptr);
+    const std::string where = preloading.empty() ? "forkserver" : absl::StrCat("forkserver: preload ", preloading);
+    if (ready == 0 && deadline.passed()) {
+      return absl::DeadlineExceededError(
+          absl::StrCat(where, ": not ready after ", absl::FormatDuration(patience), "; see preload_timeout",
+                       preloading.empty() ? " (is brood::Bootstrap called at the start of main?)" : ""));
+    }
+    if (ready < 0 && errno != EINTR) return ErrnoStatus(errno, "poll", "the forkserver");
+    if (ready <= 0) continue;
+    ServerNote note;
+    const ssize_t n = recv(instance.socket.get(), &note, sizeof(note), 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n != static_cast<ssize_t>(sizeof(note)) || note.magic != ServerNote().magic) {
+      return absl::FailedPreconditionError(
+          preloading.empty() ? "forkserver: the server ended before it was ready (is brood::Bootstrap called at the start of "
+                               "main?)"
+                             : absl::StrCat(where, ": the server ended while it ran that"));
+    }
+    note.text[sizeof(note.text) - 1] = '\0';
+    if (note.kind == ServerNote::Kind::kReady) return absl::OkStatus();
+    if (note.kind == ServerNote::Kind::kFailed) return absl::FailedPreconditionError(absl::StrCat("forkserver: ", note.text));
+    preloading = note.text;
+  }
+}
+
 }  // namespace
 
-ForkServer::Running::~Running() {
+ForkServer::Instance::~Instance() {
   // Forks of this process may hold copies of our end.
   shutdown(socket.get(), SHUT_RDWR);
 }
 
-absl::StatusOr<std::shared_ptr<ForkServer::Running>> ForkServer::Bear() const {
+absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Bear() const {
   if (options_.executable.empty() && !BootstrapWasCalled()) {
     return absl::FailedPreconditionError(
         "forkserver: this program has not finished its own start; call brood::Bootstrap(argc, argv) first in main, and start "
@@ -96,10 +123,10 @@ absl::StatusOr<std::shared_ptr<ForkServer::Running>> ForkServer::Bear() const {
   if (!owner.valid()) return ErrnoStatus(errno, "pidfd_open");
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
-  auto running = std::make_shared<Running>();
-  running->socket.reset(pair[0]);
+  auto instance = std::make_shared<Instance>();
+  instance->socket.reset(pair[0]);
   const UniqueFd theirs(pair[1]);
-  BROOD_RETURN_IF_ERROR(AboveStreams(running->socket));
+  BROOD_RETURN_IF_ERROR(AboveStreams(instance->socket));
 
   const std::string socket_number = absl::StrCat(child::kServerSocket);
   const std::string name = options_.executable.empty() ? program_invocation_name : options_.executable;
@@ -114,80 +141,74 @@ absl::StatusOr<std::shared_ptr<ForkServer::Running>> ForkServer::Bear() const {
   pthread_sigmask(SIG_SETMASK, &all, &before);
   child::BearServer(&birth);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  running->pidfd.reset(birth.pidfd);
-  if (birth.pidfd >= 0) BROOD_RETURN_IF_ERROR(AboveStreams(running->pidfd));
+  instance->pidfd.reset(birth.pidfd);
+  if (birth.pidfd >= 0) BROOD_RETURN_IF_ERROR(AboveStreams(instance->pidfd));
   if (birth.step != nullptr) {
     return ErrnoStatus(birth.error, absl::StrCat("start the forkserver: ", birth.step), path);
   }
   PreparationData preparation;
   preparation.start_method = StartMethod::kForkServer;
   preparation.preload = options_.preload;
-  preparation.plugin_path = options_.plugin_path;
-  preparation.log_level = options_.log_level;
-  BROOD_RETURN_IF_ERROR(SendRequest(running->socket.get(), EncodePreparationData(preparation), {owner.get()}));
-  return running;
+  BROOD_RETURN_IF_ERROR(SendRequest(instance->socket.get(), EncodePreparationData(preparation), {owner.get()},
+                                    absl::InfiniteDuration()));  // It is empty yet: nothing to wait for.
+  return instance;
 }
 
-absl::Status ForkServer::AwaitReady(const Running& running) const {
-  const Deadline deadline(options_.patience);
-  std::string preloading;
-  for (;;) {
-    pollfd polls[] = {{running.socket.get(), POLLIN, 0}};
-    const int ready = ppoll(polls, 1, deadline.ToTimespec().get(), nullptr);
-    const std::string where = preloading.empty() ? "forkserver" : absl::StrCat("forkserver: preload ", preloading);
-    if (ready == 0 && deadline.passed()) {
-      syscall(SYS_pidfd_send_signal, running.pidfd.get(), SIGKILL, nullptr, 0);
-      return absl::DeadlineExceededError(absl::StrCat(where, ": not ready after ", absl::FormatDuration(options_.patience),
-                                                      "; see preload_timeout"));
-    }
-    if (ready < 0 && errno != EINTR) return ErrnoStatus(errno, "poll", "the forkserver");
-    if (ready <= 0) continue;
-    ServerNote note;
-    const ssize_t n = recv(running.socket.get(), &note, sizeof(note), 0);
-    if (n < 0 && errno == EINTR) continue;
-    if (n != static_cast<ssize_t>(sizeof(note)) || note.magic != ServerNote().magic) {
-      return absl::FailedPreconditionError(
-          preloading.empty() ? "forkserver: the server ended before it was ready (is brood::Bootstrap called at the start of "
-                               "main?)"
-                             : absl::StrCat(where, ": the server ended while it ran that"));
-    }
-    note.text[sizeof(note.text) - 1] = '\0';
-    if (note.kind == ServerNote::Kind::kReady) return absl::OkStatus();
-    if (note.kind == ServerNote::Kind::kFailed) return absl::FailedPreconditionError(absl::StrCat("forkserver: ", note.text));
-    preloading = note.text;
+absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Get(absl::Duration patience) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (running_ != nullptr) return running_;
   }
-}
-
-absl::StatusOr<std::shared_ptr<ForkServer::Running>> ForkServer::Get() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (running_ != nullptr) return running_;
-  BROOD_ASSIGN_OR_RETURN(std::shared_ptr<Running> running, Bear());
-  if (absl::Status ready = AwaitReady(*running); !ready.ok()) {
-    syscall(SYS_pidfd_send_signal, running->pidfd.get(), SIGKILL, nullptr, 0);
+  const Deadline deadline(patience);
+  std::unique_lock<std::timed_mutex> starting(starting_, std::defer_lock);
+  if (!LockWithin(starting, patience)) {
+    return absl::DeadlineExceededError(absl::StrCat("forkserver: not ready after ", absl::FormatDuration(patience),
+                                                    ", another thread is starting it; see preload_timeout"));
+  }
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (running_ != nullptr) return running_;
+  }
+  BROOD_ASSIGN_OR_RETURN(std::shared_ptr<Instance> instance, Bear());
+  if (absl::Status ready = AwaitReady(*instance, patience, deadline); !ready.ok()) {
+    EndNow(*instance);
     return ready;
   }
-  running_ = std::move(running);
-  return running_;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  running_ = instance;
+  return instance;
 }
 
-absl::Status ForkServer::Start() { return Get().status(); }
+absl::Status ForkServer::Start(absl::Duration patience) { return Get(patience).status(); }
 
-absl::Status ForkServer::Send(std::string_view bytes, const std::vector<int>& fds) {
+absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Send(std::string_view bytes, const std::vector<int>& fds,
+                                                                       const ForkServerPatience& patience) {
   constexpr int kAttempts = 3;  // Somebody who kills each server at once does not keep us for ever.
   absl::Status sent;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    BROOD_ASSIGN_OR_RETURN(const std::shared_ptr<Running> running, Get());
-    sent = SendRequest(running->socket.get(), bytes, fds);
+    BROOD_ASSIGN_OR_RETURN(std::shared_ptr<Instance> instance, Get(patience.start));
+    sent = SendRequest(instance->socket.get(), bytes, fds, patience.request);
+    if (sent.ok()) return instance;
+    if (absl::IsDeadlineExceeded(sent)) Kill(instance);
     if (!absl::IsUnavailable(sent)) return sent;
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (running_ == running) running_.reset();
+    Forget(instance);
   }
   return sent;
+}
+
+void ForkServer::Forget(const std::shared_ptr<Instance>& instance) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (running_ == instance) running_.reset();
 }
 
 void ForkServer::Replace() {
   const std::lock_guard<std::mutex> lock(mutex_);
   running_.reset();
+}
+
+void ForkServer::Kill(const std::shared_ptr<Instance>& instance) {
+  EndNow(*instance);
+  Forget(instance);
 }
 
 std::shared_ptr<ForkServer> FindForkServer(const ForkServerOptions& options, std::string_view fingerprint) {

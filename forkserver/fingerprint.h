@@ -1,5 +1,6 @@
 // What a process has from the one that starts it and that a forkserver can give to nobody afterwards: ids, groups,
-// capabilities, namespaces, root, session, cgroups. If the caller has changed any of it, it needs another server.
+// capabilities, securebits, personality, namespaces, root, session, cgroups. If the caller has changed any of it, it needs
+// another server.
 #ifndef BROOD_FORKSERVER_FINGERPRINT_H_
 #define BROOD_FORKSERVER_FINGERPRINT_H_
 

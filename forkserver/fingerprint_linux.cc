@@ -1,4 +1,6 @@
 #include <fcntl.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,7 +32,9 @@ std::string Fingerprint(std::string_view status_text) {
     const long length = child::ReadFile(AT_FDCWD, path, text, sizeof(text));
     if (length > 0) absl::StrAppend(&print, std::string_view(text, static_cast<size_t>(length)), ";");
   }
-  absl::StrAppend(&print, getsid(0));
+  // Both outlive an exec, and flags such as ADDR_NO_RANDOMIZE act in it: a child could be given them too late only.
+  // capabilities(7), personality(2).
+  absl::StrAppend(&print, getsid(0), ";", prctl(PR_GET_SECUREBITS, 0, 0, 0, 0), ";", personality(0xffffffff));
   return print;
 }
 

@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/unique_fd.h"
 
 namespace brood::internal {
@@ -27,12 +28,14 @@ struct Request {
   std::vector<UniqueFd> fds;
 };
 
-// Errors: Unavailable (nobody is at the other end), what ErrnoStatus says of the rest.
-absl::Status SendRequest(int socket, std::string_view bytes, const std::vector<int>& fds);
+// Waits up to `patience` for room in the socket.
+//
+// Errors: Unavailable (nobody is at the other end), DeadlineExceeded, what ErrnoStatus says of the rest.
+absl::Status SendRequest(int socket, std::string_view bytes, const std::vector<int>& fds, absl::Duration patience);
 
 // Takes the next record, which must be there. `request` gets the descriptors that came, in case of an error too.
 //
-// Errors: OutOfRange (end of file), DataLoss (not a whole request).
+// Errors: OutOfRange (end of file), DataLoss (not a whole request), ResourceExhausted (no room for its descriptors).
 absl::Status ReceiveRequest(int socket, Request& request);
 
 }  // namespace brood::internal

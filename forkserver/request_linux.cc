@@ -1,6 +1,7 @@
 #include "forkserver/request.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -11,14 +12,16 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "base/fd_message_child.h"
 #include "base/status.h"
+#include "ipc/deadline.h"
 
 namespace brood::internal {
 namespace {
 
 constexpr uint64_t kMagic = 0x315253444f4f5242;  // "BROODSR1"
 constexpr size_t kInlineBytes = size_t{64} << 10;  // Well below the smallest default of a socket's buffer. socket(7)
-constexpr size_t kFdsOfRecord = 253;               // SCM_MAX_FD. unix(7)
+constexpr size_t kFdsOfRecord = child::kMaxFdsOfMessage;
 constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 
 struct Header {
@@ -30,29 +33,17 @@ struct Header {
   uint8_t unused[2] = {};
 };
 
-union Ancillary {
-  cmsghdr align;
-  char bytes[CMSG_SPACE(sizeof(int) * kFdsOfRecord)];
-};
-
-absl::Status Send(int socket, iovec* parts, size_t part_count, const int* fds, size_t fd_count) {
-  Ancillary ancillary;
-  memset(&ancillary, 0, sizeof(ancillary));
-  msghdr message = {};
-  message.msg_iov = parts;
-  message.msg_iovlen = part_count;
-  if (fd_count > 0) {
-    const size_t length = sizeof(int) * fd_count;
-    message.msg_control = ancillary.bytes;
-    message.msg_controllen = CMSG_SPACE(length);
-    cmsghdr* rights = CMSG_FIRSTHDR(&message);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(length);
-    memcpy(CMSG_DATA(rights), fds, length);
-  }
-  while (sendmsg(socket, &message, MSG_NOSIGNAL) < 0) {
-    if (errno == EINTR) continue;
+absl::Status Send(int socket, const iovec* parts, size_t part_count, const int* fds, size_t fd_count,
+                  const Deadline& deadline) {
+  while (child::SendWithFds(socket, parts, part_count, fds, fd_count, MSG_DONTWAIT) < 0) {
+    if (errno == EAGAIN) {
+      pollfd polled = {socket, POLLOUT, 0};
+      const int ready = ppoll(&polled, 1, deadline.ToTimespec().get(), nullptr);
+      if (ready > 0 || (ready < 0 && errno == EINTR)) continue;
+      if (ready < 0) return ErrnoStatus(errno, "poll", "the forkserver");
+      if (!deadline.passed()) continue;
+      return absl::DeadlineExceededError("the forkserver takes no requests; it is stopped, or overloaded");
+    }
     if (errno == EPIPE || errno == ECONNRESET) return absl::UnavailableError("the forkserver has ended");
     if (errno == ETOOMANYREFS) {
       return ErrnoStatus(errno, "send descriptors", "to the forkserver",
@@ -63,31 +54,23 @@ absl::Status Send(int socket, iovec* parts, size_t part_count, const int* fds, s
   return absl::OkStatus();
 }
 
-// As recvmsg(2), never waiting; adds what came to `fds`.
-ssize_t Receive(int socket, void* buffer, size_t size, std::vector<UniqueFd>& fds, bool* whole) {
-  Ancillary ancillary;
-  iovec part = {buffer, size};
-  msghdr message = {};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = ancillary.bytes;
-  message.msg_controllen = sizeof(ancillary.bytes);
-  ssize_t received;
-  do {
-    received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-  } while (received < 0 && errno == EINTR);
-  if (received < 0) return received;
-  for (cmsghdr* rights = CMSG_FIRSTHDR(&message); rights != nullptr; rights = CMSG_NXTHDR(&message, rights)) {
-    if (rights->cmsg_level != SOL_SOCKET || rights->cmsg_type != SCM_RIGHTS) continue;
-    const size_t count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (size_t i = 0; i < count; ++i) {
-      int fd = -1;
-      memcpy(&fd, CMSG_DATA(rights) + i * sizeof(int), sizeof(int));
-      fds.emplace_back(fd);
-    }
-  }
-  *whole = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
-  return received;
+// Never waits; adds what came to `fds`.
+child::FdMessage Receive(int socket, void* buffer, size_t size, std::vector<UniqueFd>& fds) {
+  const iovec part = {buffer, size};
+  int numbers[kFdsOfRecord];
+  const child::FdMessage message = child::ReceiveWithFds(socket, &part, 1, numbers, kFdsOfRecord, MSG_DONTWAIT);
+  for (size_t i = 0; i < message.fd_count; ++i) fds.emplace_back(numbers[i]);
+  return message;
+}
+
+// A record without bytes and the end of the socket look alike to recvmsg(2).
+bool HasHungUp(int socket) {
+  pollfd polled = {socket, POLLRDHUP, 0};
+  return poll(&polled, 1, 0) > 0 && polled.revents != 0;
+}
+
+absl::Status NoRoomForDescriptors() {
+  return absl::ResourceExhaustedError("request: the forkserver has no room for its descriptors; see the limit of open files");
 }
 
 absl::StatusOr<UniqueFd> InMemory(std::string_view bytes) {
@@ -131,8 +114,9 @@ absl::StatusOr<UniqueFd> InSocket(const int* fds, size_t count) {
   while (count > 0) {
     const size_t some = std::min(count, kFdsOfRecord);
     char byte = 0;
-    iovec part = {&byte, 1};
-    BROOD_RETURN_IF_ERROR(Send(writer.get(), &part, 1, fds, some));
+    const iovec part = {&byte, 1};
+    // It is ours and empty: what does not fit would never fit.
+    BROOD_RETURN_IF_ERROR(Send(writer.get(), &part, 1, fds, some, Deadline(absl::ZeroDuration())));
     fds += some;
     count -= some;
   }
@@ -141,7 +125,7 @@ absl::StatusOr<UniqueFd> InSocket(const int* fds, size_t count) {
 
 }  // namespace
 
-absl::Status SendRequest(int socket, std::string_view bytes, const std::vector<int>& fds) {
+absl::Status SendRequest(int socket, std::string_view bytes, const std::vector<int>& fds, absl::Duration patience) {
   if (bytes.size() > kMaxRequestBytes || fds.size() > kMaxRequestFds) {
     return absl::InvalidArgumentError(absl::StrCat("request: ", bytes.size(), " bytes and ", fds.size(), " descriptors, ",
                                                    kMaxRequestBytes, " and ", kMaxRequestFds, " are allowed"));
@@ -163,20 +147,23 @@ absl::Status SendRequest(int socket, std::string_view bytes, const std::vector<i
     header.has_more = 1;
     sent.push_back(more.get());
   }
-  sent.insert(sent.end(), fds.begin(), fds.begin() + static_cast<std::ptrdiff_t>(fit));
-  iovec parts[] = {{&header, sizeof(header)}, {const_cast<char*>(bytes.data()), bytes.size()}};
-  return Send(socket, parts, header.in_memory != 0 ? 1 : 2, sent.data(), sent.size());
+  for (size_t i = 0; i < fit; ++i) sent.push_back(fds[i]);
+  const iovec parts[] = {{&header, sizeof(header)}, {const_cast<char*>(bytes.data()), bytes.size()}};
+  return Send(socket, parts, header.in_memory != 0 ? 1 : 2, sent.data(), sent.size(), Deadline(patience));
 }
 
 absl::Status ReceiveRequest(int socket, Request& request) {
   static char* const buffer = new char[sizeof(Header) + kInlineBytes];
-  bool whole = false;
-  const ssize_t received = Receive(socket, buffer, sizeof(Header) + kInlineBytes, request.fds, &whole);
-  if (received == 0) return absl::OutOfRangeError("the client has closed its end");
+  const child::FdMessage message = Receive(socket, buffer, sizeof(Header) + kInlineBytes, request.fds);
+  const ssize_t received = message.bytes;
   if (received < 0) return ErrnoStatus(errno, "receive", "a request");
+  if (received == 0 && message.fd_count == 0 && HasHungUp(socket)) {
+    return absl::OutOfRangeError("the client has closed its end");
+  }
+  if (message.fds_lost) return NoRoomForDescriptors();
   Header header;
   memcpy(&header, buffer, std::min(sizeof(header), static_cast<size_t>(received)));
-  if (!whole || received < static_cast<ssize_t>(sizeof(header)) || header.magic != kMagic ||
+  if (message.cut || received < static_cast<ssize_t>(sizeof(header)) || header.magic != kMagic ||
       header.byte_count > kMaxRequestBytes || header.fd_count > kMaxRequestFds) {
     return absl::DataLossError("request: not one");
   }
@@ -199,7 +186,9 @@ absl::Status ReceiveRequest(int socket, Request& request) {
   }
   while (header.has_more != 0 && request.fds.size() < header.fd_count) {
     char byte;
-    if (Receive(carriers.back().get(), &byte, 1, request.fds, &whole) <= 0 || !whole) break;
+    const child::FdMessage more = Receive(carriers.back().get(), &byte, 1, request.fds);
+    if (more.fds_lost) return NoRoomForDescriptors();
+    if (more.bytes <= 0 || more.cut) break;
   }
   if (request.fds.size() != header.fd_count) return absl::DataLossError("request: it lacks descriptors");
   return absl::OkStatus();

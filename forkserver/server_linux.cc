@@ -22,6 +22,7 @@
 #include "base/status.h"
 #include "base/thread_count.h"
 #include "bootstrap/bootstrap.h"
+#include "forkserver/owner_watch.h"
 #include "forkserver/preload.h"
 #include "serialization/messages.h"
 
@@ -76,7 +77,9 @@ class Server {
     if (request.fds.size() != 1) return absl::DataLossError("the server was not told who owns it");
     owner_ = std::move(request.fds[0]);
     if (!preparation.preload.empty()) {
-      const OwnerWatch watch(owner_.get());
+      OwnerWatch watch;
+      BROOD_RETURN_IF_ERROR(watch.Start(owner_.get()));
+      LetSignalsIn();
       for (const std::string& name : preparation.preload) {
         Note(ServerNote::Kind::kPreloading, name);
         BROOD_RETURN_IF_ERROR(Preload(name));
@@ -86,6 +89,17 @@ class Server {
     BROOD_RETURN_IF_ERROR(CheckThreads());
     BROOD_RETURN_IF_ERROR(LeaveStreams());
     return WatchSignals();
+  }
+
+  // We were born with all signals blocked, and what a preload starts would be, too. A preload is a program's code, and one
+  // that a signal ends says so. But those of job control, for a program in the background that uses its terminal, would
+  // stop us and with us our client: blocked, they let it write, and make its reads fail. tty_ioctl(4), setpgid(2)
+  static void LetSignalsIn() {
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTTOU);
+    sigaddset(&blocked, SIGTTIN);
+    sigprocmask(SIG_SETMASK, &blocked, nullptr);
   }
 
   static absl::Status CheckThreads() {

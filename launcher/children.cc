@@ -1,11 +1,10 @@
 #include "launcher/children.h"
 
-#include <atomic>
 #include <csignal>
 #include <mutex>
 
 #include "absl/time/time.h"
-#include "base/fork_generation.h"
+#include "base/per_process.h"
 #include "bootstrap/exit.h"
 #include "ipc/deadline.h"
 #include "launcher/process_state.h"
@@ -17,23 +16,14 @@ namespace {
 constexpr absl::Duration kDaemonGrace = absl::Seconds(5);
 
 struct Children {
-  const uint64_t generation = ForkGeneration();
   std::mutex mutex;  // Guards what follows.
   uint32_t numbers = 0;
   std::vector<std::weak_ptr<ProcessState>> states;
 };
 
-// One for each process: a fork has no children yet, and its copy of the lock may be held by a thread that it lacks, so
-// that the parent's is left alone. Never freed: objects of static duration may be the last to ask.
 Children& Mine() {
-  static std::atomic<Children*> current = new Children;
-  Children* mine = current.load();
-  while (mine->generation != ForkGeneration()) {
-    auto* fresh = new Children;
-    if (current.compare_exchange_strong(mine, fresh)) return *fresh;
-    delete fresh;
-  }
-  return *mine;
+  static PerProcess<Children> one;
+  return one.Get();
 }
 
 // Those that are still running; forgets the others.

@@ -67,7 +67,7 @@ absl::StatusOr<CallResult> Context::CallByName(const LaunchOptions& options, std
 absl::Status Context::StartServer() const {
   if (method_ != StartMethod::kForkServer) return absl::OkStatus();
   BROOD_ASSIGN_OR_RETURN(const internal::ServedStart start, internal::ServedStart::Prepare(options_));
-  return start.server().Start();
+  return start.StartServer();
 }
 
 }  // namespace brood

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -103,6 +104,12 @@ TEST(ForkServerTest, OneServerForksAllChildrenOfItsOptions) {
   EXPECT_GT(server, 0);
   EXPECT_EQ(context.Call(ServerAbove).value(), server);
   EXPECT_EQ(Context(StartMethod::kForkServer).Call(ServerAbove).value(), server);
+  // What is the child's, or says how long one waits, is not the server's.
+  EXPECT_EQ(Context(StartMethod::kForkServer,
+                    {.log_level = 1, .plugin_path = {"/"}, .preload_timeout = absl::Minutes(1), .server_timeout = absl::Minutes(2)})
+                .Call(ServerAbove)
+                .value(),
+            server);
   EXPECT_NE(Context(StartMethod::kForkServer, {.preload = {"LoadNothing"}}).Call(ServerAbove).value(), server);
   EXPECT_EQ(InFork([server]() -> std::string {
               const int forks = Context(StartMethod::kForkServer).Call(ServerAbove).value();
@@ -169,6 +176,24 @@ TEST(ForkServerTest, AServerThatIsKilledWithARequestInFlightMakesItUnavailableAn
   EXPECT_EQ(OwnCgroups(), 0);
 }
 
+TEST(ForkServerTest, AStoppedServerIsKilledAfterItsTimeAndLeaksNothing) {
+  const Context context(StartMethod::kForkServer, {.server_timeout = absl::Milliseconds(200)});
+  const Context patient(StartMethod::kForkServer);
+  Ends pipe = MakePipe();
+  Process child = patient.Start(SquareAfter, pipe.reader, 7).value();
+  const UniqueFd server = Pidfd(patient.Call(ServerAbove).value());
+  const size_t before = OpenDescriptors();
+  Signal(server, SIGSTOP);
+  const absl::Status status = context.Start(Square, 7).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded) << status;
+  EXPECT_NE(status.message().find("forkserver"), std::string::npos) << status;
+  EXPECT_TRUE(EndsWithin(server, 20));
+  EXPECT_EQ(patient.Call(Square, 7).value(), 49);
+  EXPECT_EQ(OpenDescriptors(), before);
+  pipe.writer.reset();
+  EXPECT_EQ(child.Result<int>().value(), 49);
+}
+
 TEST(ForkServerTest, AServerHoldsNoStreamOfItsCaller) {
   const Ends pipe = MakePipe();
   EXPECT_EQ(InFork([&pipe]() -> std::string {
@@ -195,7 +220,7 @@ TEST(ForkServerTest, AGarbageRequestFailsAloneAndTheServerGoesOn) {
   const auto raw = internal::FindForkServer(options, internal::Fingerprint(internal::ReadStatusText().value()));
   for (const std::string& bytes : {std::string(), std::string("garbage"), std::string(100'000, '\xff'), std::string(64, '\0')}) {
     Ends pipe = MakePipe();
-    ASSERT_EQ(raw->Send(bytes, {pipe.writer.get()}), absl::OkStatus());
+    ASSERT_EQ(raw->Send(bytes, {pipe.writer.get()}, {}).status(), absl::OkStatus());
     pipe.writer.reset();
     GuardianReport report;
     ASSERT_EQ(read(pipe.reader.get(), &report, sizeof(report)), static_cast<ssize_t>(sizeof(report)));
@@ -204,7 +229,10 @@ TEST(ForkServerTest, AGarbageRequestFailsAloneAndTheServerGoesOn) {
     char byte;
     EXPECT_EQ(read(pipe.reader.get(), &byte, 1), 0);
     // And with nobody to tell.
-    ASSERT_EQ(raw->Send(bytes, {}), absl::OkStatus());
+    const auto instance = raw->Send(bytes, {}, {});
+    ASSERT_EQ(instance.status(), absl::OkStatus());
+    // Nor is a record without bytes the end of the client.
+    ASSERT_EQ(send((*instance)->socket.get(), "", 0, MSG_NOSIGNAL), 0);
   }
   EXPECT_EQ(context.Call(Square, 7).value(), 49);
   EXPECT_EQ(context.Call(ServerAbove).value(), server);

@@ -79,13 +79,16 @@ absl::StatusOr<Process> Spawn(const ContextOptions& context, LaunchOptions optio
 
 absl::StatusOr<Process> Serve(const ContextOptions& context, LaunchOptions options, const PreparationData& preparation,
                               const ProcessData& process) {
-  BROOD_ASSIGN_OR_RETURN(const ServedStart served, ServedStart::Prepare(context));
+  BROOD_ASSIGN_OR_RETURN(ServedStart served, ServedStart::Prepare(context));
   BROOD_ASSIGN_OR_RETURN(const UniqueFd handle, ChildMessage(preparation, process));
   options.inherited.push_back({.fd = handle.get(), .child_fd = kMessageFd});
   LaunchTarget target;
   target.kind = LaunchTarget::Kind::kFunction;
   target.setup_child_fd = kSetupFd;
-  return LaunchInternal(options, target, [&](const LaunchRecord& record) { return served.Launch(record); });
+  BROOD_ASSIGN_OR_RETURN(Process child,
+                         LaunchInternal(options, target, [&](const LaunchRecord& record) { return served.Launch(record); }));
+  BROOD_RETURN_IF_ERROR(served.AwaitGuardian(child));
+  return child;
 }
 
 // What a forked child calls at its end and we have not called yet would be looked up by the dynamic linker in each child
@@ -255,7 +258,7 @@ absl::StatusOr<Process> FunctionStart::operator()(const LaunchOptions& options) 
   if (method != StartMethod::kForkServer || !ServedStart::NeedsNewServer(child.status())) return child;
   // Somebody with more rights has changed the caller since its server was started; what is started now inherits that.
   BROOD_ASSIGN_OR_RETURN(const ServedStart served, ServedStart::Prepare(context));
-  served.server().Replace();
+  served.ReplaceServer();
   return StartOnce(*this, options);
 }
 

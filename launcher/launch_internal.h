@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/unique_fd.h"
 #include "launcher/launch_options.h"
 #include "launcher/launch_record.h"
@@ -26,6 +27,9 @@ namespace internal {
 // Waits until the function that `process` was made for runs. Its result will be in `result`, and of so many bytes at
 // most. Errors: those of Process::Start.
 absl::Status AwaitFunction(Process& process, UniqueFd result, uint64_t max_result_bytes);
+
+// Waits until `process`, whose guardian somebody else forks, has one, or has ended; false if `timeout` has passed first.
+bool AwaitGuardian(Process& process, absl::Duration timeout);
 
 }  // namespace internal
 

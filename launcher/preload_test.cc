@@ -1,4 +1,5 @@
 // What a forkserver preloads.
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -10,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "bootstrap/exit.h"
@@ -64,6 +66,29 @@ void LoadSaysSoAndHangs() {
   LoadHangs();
 }
 BROOD_TARGET(LoadSaysSoAndHangs);
+std::string g_blocked;
+void LoadSeesBlockedSignals() {
+  sigset_t blocked;
+  sigprocmask(SIG_SETMASK, nullptr, &blocked);
+  for (int signal = 1; signal < SIGRTMIN; ++signal) {
+    if (sigismember(&blocked, signal) == 1) g_blocked += absl::StrCat(sigabbrev_np(signal), " ");
+  }
+}
+BROOD_TARGET(LoadSeesBlockedSignals);
+std::string Blocked() { return g_blocked; }
+BROOD_TARGET(Blocked);
+void LoadIsTerminated() { raise(SIGTERM); }
+BROOD_TARGET(LoadIsTerminated);
+std::string g_streams;
+void LoadSeesStreams() {
+  for (int fd = 0; fd < 3; ++fd) {
+    char path[64] = {};
+    if (readlink(absl::StrCat("/proc/self/fd/", fd).c_str(), path, sizeof(path) - 1) > 0) absl::StrAppend(&g_streams, path, " ");
+  }
+}
+BROOD_TARGET(LoadSeesStreams);
+std::string Streams() { return g_streams; }
+BROOD_TARGET(Streams);
 void LoadPrints() {
   std::fputs("loading", stdout);
   std::fputs("oh", stderr);
@@ -106,6 +131,48 @@ TEST(PreloadTest, APreloadThatHangsIsAnErrorAfterItsTime) {
   const absl::Status status = context.StartServer();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded) << status;
   EXPECT_NE(status.message().find("LoadHangs"), std::string::npos) << status;
+}
+
+TEST(PreloadTest, EachContextWaitsItsOwnTimeForTheSameServer) {
+  EXPECT_EQ(InFork([]() -> std::string {
+              const Ends pipe = MakePipe();
+              dup2(pipe.writer.get(), 1);
+              const std::vector<std::string> preload = {"LoadSaysSoAndHangs"};
+              std::thread([&preload] {
+                (void)Context(StartMethod::kForkServer, {.preload = preload, .preload_timeout = absl::InfiniteDuration()})
+                    .StartServer();
+              }).detach();  // It waits until this process ends.
+              char byte;
+              if (read(pipe.reader.get(), &byte, 1) != 1) return "it does not start";
+              const absl::Status status =
+                  Context(StartMethod::kForkServer, {.preload = preload, .preload_timeout = absl::Milliseconds(100)}).StartServer();
+              _exit(absl::IsDeadlineExceeded(status) ? 0 : 1);  // Before what the thread uses is gone.
+            }),
+            "");
+}
+
+TEST(PreloadTest, APreloadRunsWithTheSignalsOfAProgram) {
+  const Context context(StartMethod::kForkServer, {.preload = {"LoadSeesBlockedSignals"}});
+  EXPECT_EQ(context.Call(Blocked).value(), "TTIN TTOU ");
+  const absl::Status status = Context(StartMethod::kForkServer, {.preload = {"LoadIsTerminated"}}).StartServer();
+  EXPECT_NE(status.message().find("the server ended while it ran that"), std::string::npos) << status;
+}
+
+TEST(PreloadTest, AClosedStreamOfTheCallerIsNullInTheServer) {
+  for (const std::vector<int>& closed : {std::vector<int>{0}, {1}, {2}, {0, 1, 2}}) {
+    EXPECT_EQ(InFork([&closed]() -> std::string {
+                for (int fd = 0; fd < 3; ++fd) dup2(UniqueFd(open("/dev/null", O_RDWR)).get(), fd);
+                for (const int fd : closed) close(fd);
+                const Context context(StartMethod::kForkServer, {.preload = {"LoadSeesStreams"}});
+                // Before anything else takes the numbers of the streams.
+                if (absl::Status started = context.StartServer(); !started.ok()) return started.ToString();
+                const absl::StatusOr<std::string> seen = context.Call(Streams);
+                if (!seen.ok()) return seen.status().ToString();
+                return *seen == "/dev/null /dev/null /dev/null " ? "" : *seen;
+              }),
+              "")
+        << testing::PrintToString(closed);
+  }
 }
 
 TEST(PreloadTest, WhatAPreloadPrintsIsPrintedOnce) {

@@ -40,6 +40,7 @@ struct ProcessState;
 struct Unstarted;
 struct LaunchTarget;
 absl::Status AwaitFunction(Process& process, UniqueFd result, uint64_t max_result_bytes);
+bool AwaitGuardian(Process& process, absl::Duration timeout);
 }  // namespace internal
 
 class Process {  // Move-only. Destroying a running one kills its tree and reaps it.
@@ -127,6 +128,7 @@ class Process {  // Move-only. Destroying a running one kills its tree and reaps
  private:
   friend class Context;
   friend absl::Status internal::AwaitFunction(Process&, UniqueFd, uint64_t);
+  friend bool internal::AwaitGuardian(Process&, absl::Duration);
   friend absl::StatusOr<Process> LaunchInternal(const LaunchOptions&, const internal::LaunchTarget&,
                                                 const std::function<absl::Status(const LaunchRecord&)>&);
   explicit Process(std::shared_ptr<internal::ProcessState> state);

@@ -67,6 +67,8 @@ absl::Status Process::Start() {
   return absl::OkStatus();
 }
 
+bool internal::AwaitGuardian(Process& process, absl::Duration timeout) { return AwaitGuardian(*process.state_, timeout); }
+
 absl::Status internal::AwaitFunction(Process& process, UniqueFd result, uint64_t max_result_bytes) {
   process.state_->result_memory = std::move(result);
   process.state_->max_result_bytes = max_result_bytes;

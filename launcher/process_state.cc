@@ -197,6 +197,19 @@ pid_t PidOf(ProcessState& state) {
   return state.pid;
 }
 
+bool AwaitGuardian(ProcessState& state, absl::Duration timeout) {
+  const Deadline deadline(timeout);
+  for (;;) {
+    {
+      const std::lock_guard<std::mutex> lock(state.mutex);
+      ReadNotes(state);
+      if (state.guardian_fd.valid() || state.started) return true;
+    }
+    if (HasEnded(state, absl::ZeroDuration())) return true;
+    if (!WaitReadable(state.control.get(), state.sentinel.get(), deadline.Left())) return false;
+  }
+}
+
 absl::Status AwaitStarted(ProcessState& state) {
   for (;;) {
     {

@@ -76,6 +76,9 @@ absl::Status Command(ProcessState& state, GuardianCommand::Kind kind, int signal
 
 pid_t PidOf(ProcessState& state);
 
+// Waits until a served child has a guardian, or has ended, or `timeout` has passed: false then. As AwaitStarted otherwise.
+bool AwaitGuardian(ProcessState& state, absl::Duration timeout);
+
 // Waits until the target runs; nobody else may know the state yet. Errors: that of Process::Start.
 absl::Status AwaitStarted(ProcessState& state);
 

@@ -1,8 +1,11 @@
 // What a child has from its birth: the same, whatever bore it, of the caller as it is at the start.
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -55,6 +58,7 @@ std::string Surroundings() {
     stat(path, &about);
     absl::StrAppend(&text, path, " ", about.st_dev, ":", about.st_ino, "\n");
   }
+  absl::StrAppend(&text, "personality ", personality(0xffffffff), "\nsecurebits ", prctl(PR_GET_SECUREBITS, 0, 0, 0, 0), "\n");
   const int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC);
   absl::StrAppend(&text, "terminal ", terminal >= 0, "\ncgroup ", Read("/proc/self/cgroup"));
   if (terminal >= 0) close(terminal);
@@ -122,6 +126,29 @@ TEST(BirthTest, WhatNoServerCanGiveMakesAnotherServer) {
               const int server = context.Call(ServerAbove).value();
               setsid();
               if (const std::string said = EachMethodGivesTheSame(); !said.empty()) return "session: " + said;
+              return context.Call(ServerAbove).value() != server ? "" : "the same server";
+            }),
+            "");
+}
+
+TEST(BirthTest, AChangedPersonalityMakesAnotherServer) {
+  EXPECT_EQ(InFork([]() -> std::string {
+              const Context context(StartMethod::kForkServer);
+              const int server = context.Call(ServerAbove).value();
+              if (personality(ADDR_NO_RANDOMIZE) < 0) return "personality";
+              if (const std::string said = EachMethodGivesTheSame(); !said.empty()) return said;
+              return context.Call(ServerAbove).value() != server ? "" : "the same server";
+            }),
+            "");
+}
+
+TEST(BirthTest, ChangedSecurebitsMakeAnotherServer) {
+  if (getuid() != 0) GTEST_SKIP() << "needs root, to change its securebits";
+  EXPECT_EQ(InFork([]() -> std::string {
+              const Context context(StartMethod::kForkServer);
+              const int server = context.Call(ServerAbove).value();
+              if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) != 0) return "securebits";
+              if (const std::string said = EachMethodGivesTheSame(); !said.empty()) return said;
               return context.Call(ServerAbove).value() != server ? "" : "the same server";
             }),
             "");

@@ -10,6 +10,7 @@
 #include "forkserver/client.h"
 #include "launcher/context_options.h"
 #include "launcher/launch_record.h"
+#include "launcher/process.h"
 
 namespace brood::internal {
 
@@ -19,17 +20,27 @@ class ServedStart {
   // Of the calling thread. Starts no server.
   static absl::StatusOr<ServedStart> Prepare(const ContextOptions& context);
 
-  ForkServer& server() const { return *server_; }
+  // Errors: those of ForkServer::Start.
+  absl::Status StartServer() const { return server_->Start(patience_.start); }
+
+  // The next start has a server that is started then.
+  void ReplaceServer() const { server_->Replace(); }
 
   // Whether the server could not give a child what the caller has, so that only one that is started now can.
   static bool NeedsNewServer(const absl::Status& status);
 
   // Has the server fork a guardian for `record`, all of whose descriptors must stay open until this returns. Errors: those
   // of ForkServer::Send.
-  absl::Status Launch(const LaunchRecord& record) const;
+  absl::Status Launch(const LaunchRecord& record);
+
+  // Waits until the server has taken what Launch sent, or has ended. Errors: DeadlineExceeded; the server is killed then, so
+  // that nobody has the request.
+  absl::Status AwaitGuardian(Process& process) const;
 
  private:
   std::shared_ptr<ForkServer> server_;
+  ForkServerPatience patience_;
+  std::shared_ptr<ForkServer::Instance> instance_;  // Which has the request.
   std::string status_text_;
 };
 

@@ -20,6 +20,7 @@
 #include "forkserver/status_text.h"
 #include "launcher/guardian_child.h"
 #include "launcher/launch_flatbuffer.h"
+#include "launcher/launch_internal.h"
 #include "launcher/served_start.h"
 
 namespace brood::internal {
@@ -84,11 +85,8 @@ void Run(Request& request) {
 absl::StatusOr<ServedStart> ServedStart::Prepare(const ContextOptions& context) {
   ServedStart start;
   BROOD_ASSIGN_OR_RETURN(start.status_text_, ReadStatusText());
-  start.server_ = FindForkServer({.executable = context.executable,
-                                  .preload = context.preload,
-                                  .plugin_path = context.plugin_path,
-                                  .log_level = context.log_level,
-                                  .patience = context.preload_timeout},
+  start.patience_ = {.start = context.preload_timeout, .request = context.server_timeout};
+  start.server_ = FindForkServer({.executable = context.executable, .preload = context.preload},
                                  Fingerprint(start.status_text_));
   return start;
 }
@@ -97,7 +95,7 @@ bool ServedStart::NeedsNewServer(const absl::Status& status) {
   return absl::IsPermissionDenied(status) && absl::StartsWith(status.message(), absl::StrCat(kBirthStep, ": "));
 }
 
-absl::Status ServedStart::Launch(const LaunchRecord& record) const {
+absl::Status ServedStart::Launch(const LaunchRecord& record) {
   BROOD_ASSIGN_OR_RETURN(Birth birth, CaptureBirth(status_text_));
   UniqueFd cwd;
   if (record.plan.mount_count == 0) {
@@ -106,7 +104,16 @@ absl::Status ServedStart::Launch(const LaunchRecord& record) const {
     birth.cwd = cwd.get();
   }
   const EncodedLaunch encoded = EncodeLaunch(record, birth);
-  return server_->Send(encoded.bytes, encoded.fds);
+  BROOD_ASSIGN_OR_RETURN(instance_, server_->Send(encoded.bytes, encoded.fds, patience_));
+  return absl::OkStatus();
+}
+
+absl::Status ServedStart::AwaitGuardian(Process& process) const {
+  if (internal::AwaitGuardian(process, patience_.request)) return absl::OkStatus();
+  server_->Kill(instance_);
+  return absl::DeadlineExceededError(
+      absl::StrCat("the forkserver has not taken the request within ", absl::FormatDuration(patience_.request),
+                   ", because it is stopped, or overloaded, and was killed; the next start has another; see server_timeout"));
 }
 
 }  // namespace brood::internal
