@@ -11,6 +11,7 @@
 #include "ipc/condition.h"
 #include "ipc/event.h"
 #include "ipc/lock.h"
+#include "ipc/names.h"
 #include "ipc/queue.h"
 #include "ipc/rlock.h"
 #include "ipc/semaphore.h"
@@ -57,6 +58,13 @@ absl::Status Fill(const Queue<std::string>& queue, const JoinableQueue<int>& tas
   return absl::OkStatus();
 }
 BROOD_TARGET(Fill);
+
+absl::Status OpenAndCreate(const Names& names) {
+  BROOD_ASSIGN_OR_RETURN(const SharedMemory memory, names.OpenMemory("of the parent"));
+  std::memcpy(memory.mutable_bytes().data(), "bytes", 5);
+  return names.CreateMemory("of the child", 7).status();
+}
+BROOD_TARGET(OpenAndCreate);
 
 absl::Status CreateInside() {
   BROOD_ASSIGN_OR_RETURN(const Lock lock, Lock::Create());
@@ -139,6 +147,19 @@ TEST_P(SharedObjectsTest, QueuesArraysAndMemoryReachTheTarget) {
   EXPECT_TRUE(tasks.Join(absl::ZeroDuration()).ok());
   EXPECT_EQ(*array.Get(2), 2.5);
   EXPECT_EQ(std::memcmp(memory.bytes().data(), "bytes", 5), 0);
+}
+
+TEST_P(SharedObjectsTest, NamesReachTheTargetWhereItsPolicyAllowsTheirCalls) {
+  Policy policy = BuiltinPolicy(std::get<1>(GetParam())).value();
+  if (std::get<1>(GetParam()) == "strict") {
+    policy.syscalls.push_back({.names = {"socketpair", "sendmsg", "recvmsg", "getsockopt"}, .args = {}, .layer = 1});
+  }
+  const LaunchOptions options = {.policy = CompilePolicy(policy).value()};
+  const Names names = Names::Create().value();
+  const SharedMemory memory = names.CreateMemory("of the parent", 10).value();
+  ASSERT_EQ(context_.Call(options, OpenAndCreate, names), absl::OkStatus());
+  EXPECT_EQ(std::memcmp(memory.bytes().data(), "bytes", 5), 0);
+  EXPECT_EQ(names.OpenMemory("of the child")->size(), 7u);
 }
 
 TEST_P(SharedObjectsTest, AChildCanMakeThemToo) { EXPECT_EQ(context_.Call(options_, CreateInside), absl::OkStatus()); }

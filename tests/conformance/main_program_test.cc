@@ -1,0 +1,89 @@
+// A child finds its program again however that was started (test_multiprocessing_main_handling).
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "launcher/process.h"
+#include "tests/conformance/conformance.h"
+
+namespace brood {
+namespace {
+
+class MainProgramTest : public ConformanceTest {
+ protected:
+  void SetUp() override {
+    ConformanceTest::SetUp();
+    std::string pattern = absl::StrCat(getenv("TEST_TMPDIR") == nullptr ? "/tmp" : getenv("TEST_TMPDIR"), "/XXXXXX");
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+    program_ = folder_ + "/calls_itself";
+    std::filesystem::copy_file("tests/conformance/calls_itself", program_);
+  }
+  void TearDown() override {
+    std::filesystem::remove_all(folder_);
+    ConformanceTest::TearDown();
+  }
+
+  // What it prints.
+  std::string RunIn(const std::string& cwd, std::vector<std::string> argv, const std::vector<std::string>& more = {}) {
+    LaunchOptions options;
+    options.cwd = cwd;
+    options.argv = std::move(argv);
+    options.argv.emplace_back(StartMethodName(GetParam()));
+    options.argv.insert(options.argv.end(), more.begin(), more.end());
+    options.env = environment_;
+    options.stdout_spec = Stdio::Capture();
+    absl::StatusOr<Process> process = Process::Start(options);
+    if (!process.ok()) return process.status().ToString();
+    EXPECT_EQ(process->Join(absl::Milliseconds(kPatienceMs))->exit_code(), 0);
+    return ReadFromStart(process->TakeStdout());
+  }
+
+  std::string folder_;
+  std::string program_;
+  std::vector<std::string> environment_;
+};
+BROOD_FOR_EACH_START_METHOD(MainProgramTest);
+
+TEST_P(MainProgramTest, ByAbsolutePath) { EXPECT_EQ(RunIn("/", {program_}), "49\n"); }
+
+TEST_P(MainProgramTest, ByRelativePath) { EXPECT_EQ(RunIn(folder_, {"./calls_itself"}), "49\n"); }
+
+TEST_P(MainProgramTest, ByPathVariable) {
+  environment_ = {absl::StrCat("PATH=", folder_)};
+  EXPECT_EQ(RunIn("/", {"calls_itself"}), "49\n");
+}
+
+TEST_P(MainProgramTest, BySymbolicLinkOfAnotherName) {
+  std::filesystem::create_symlink(program_, folder_ + "/other");
+  EXPECT_EQ(RunIn("/", {folder_ + "/other"}), "49\n");
+}
+
+TEST_P(MainProgramTest, ThroughAScript) {
+  std::ofstream(folder_ + "/script") << "#!/bin/sh\nexec " << program_ << " \"$@\"\n";
+  chmod((folder_ + "/script").c_str(), 0700);
+  EXPECT_EQ(RunIn("/", {folder_ + "/script"}), "49\n");
+}
+
+TEST_P(MainProgramTest, WhoseFileIsGone) {
+  EXPECT_EQ(RunIn("/", {program_}, {"and-loses-itself"}), "49\n");
+  EXPECT_FALSE(std::filesystem::exists(program_));
+}
+
+// The program is ld.so then, as far as the kernel knows, and cannot be executed again. A fork need not be.
+TEST_P(MainProgramTest, ThroughTheDynamicLoaderIsAnErrorUnlessItForks) {
+  const std::string loader = "/lib64/ld-linux-x86-64.so.2";
+  if (!std::filesystem::exists(loader)) GTEST_SKIP() << "there is no " << loader;
+  const std::string said = RunIn("/", {loader, program_});
+  EXPECT_TRUE(absl::StartsWith(said, IsFork() ? "49" : "FAILED_PRECONDITION: ")) << said;
+}
+
+}  // namespace
+}  // namespace brood
