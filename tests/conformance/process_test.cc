@@ -57,15 +57,36 @@ BROOD_TARGET(Descend);
 absl::Status StartAChild(int method) { return Context(static_cast<StartMethod>(method)).Call(Identity, 1).status(); }
 BROOD_TARGET(StartAChild);
 
+// Says 'd' when it is terminated, and has `held` until then.
+void SayWhenTerminated(const UniqueFd& pipe, const UniqueFd& /*held*/) {
+  sigset_t terminated;
+  sigemptyset(&terminated);
+  sigaddset(&terminated, SIGTERM);
+  sigprocmask(SIG_BLOCK, &terminated, nullptr);
+  WriteByte(pipe, 'r');
+  int number = 0;
+  sigwait(&terminated, &number);
+  WriteByte(pipe, 'd');
+}
+BROOD_TARGET(SayWhenTerminated);
+
+void SayAtTheEndOf(const UniqueFd& pipe, const UniqueFd& other) {
+  WaitForEnd(other);
+  WriteByte(pipe, 'c');
+}
+BROOD_TARGET(SayAtTheEndOf);
+
 // Leaves children behind that are neither joined nor destroyed before its end: the order in which all end is written
-// to `pipe`.
-void LeaveChildren(int method, const UniqueFd& pipe) {
+// to `pipe`. The one that is no daemon ends after the daemon only.
+void LeaveChildren(int method, const UniqueFd& pipe, const UniqueFd& may_end) {
   const Context context(static_cast<StartMethod>(method));
   const auto number = std::make_shared<UniqueFd>(Duplicate(pipe.get()));
   AddFinalizer([number] { WriteByte(*number, 'b'); }, {.priority = 1});
   AddFinalizer([number] { WriteByte(*number, 'e'); }, {.priority = -1});
-  new Process(context.Start({.daemon = true}, Sleep).value());
-  new Process(context.Start(WriteByte, pipe, 'c').value());
+  RawPipe held;
+  new Process(context.Start({.daemon = true}, SayWhenTerminated, pipe, held.writer).value());
+  new Process(context.Start(SayAtTheEndOf, pipe, held.reader).value());
+  WaitForEnd(may_end);
 }
 BROOD_TARGET(LeaveChildren);
 
@@ -293,13 +314,15 @@ TEST_P(ProcessTest, ADaemonMayNotHaveChildrenAndOthersMay) {
 }
 
 TEST_P(ProcessTest, AtTheEndFinalizersRunThenDaemonsAreTerminatedAndOthersJoined) {
-  RawPipe pipe;
-  ASSERT_EQ(context_.Call(LeaveChildren, method(), pipe.writer), absl::OkStatus());
+  RawPipe pipe, may_end;
+  Process process = context_.Start(LeaveChildren, method(), pipe.writer, may_end.reader).value();
   pipe.writer.reset();
-  const std::string order = ReadToEnd(pipe.reader.get());
-  // The child writes while its parent runs or ends; what matters is that the last finalizer comes after it.
-  EXPECT_EQ(order.size(), 3u) << order;
-  EXPECT_EQ(order.back(), 'e') << order;
+  char byte = 0;
+  ASSERT_EQ(read(pipe.reader.get(), &byte, 1), 1);
+  EXPECT_EQ(byte, 'r');  // The daemon runs.
+  may_end.writer.reset();
+  EXPECT_EQ(ReadToEnd(pipe.reader.get()), "bdce");
+  EXPECT_EQ(process.Result<void>(), absl::OkStatus());
 }
 
 }  // namespace
