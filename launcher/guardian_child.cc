@@ -208,6 +208,8 @@ class Guardian {
         return;
       case InitMessage::Kind::kStarted:
         violations_.Begin(fds[1]);
+        // A target that has ended has no number any more in its pidfd's file.
+        if ((record_.plan.namespaces & CLONE_NEWPID) == 0) report_.pid = message.target;
         OnBorn(fds[0], message.time_ns);
         return;
       case InitMessage::Kind::kExited:
@@ -225,7 +227,8 @@ class Guardian {
 
   void OnBorn(int pidfd, uint64_t time_ns) {
     target_pidfd_ = pidfd;
-    report_.pid = light_ != nullptr ? init_.pid : PidOf(pidfd);
+    if (light_ != nullptr) report_.pid = init_.pid;
+    if (report_.pid == 0) report_.pid = PidOf(pidfd);
     begin_ = time_ns;
     limits_.Begin(begin_);
     // A function says on its set-up socket when it is ready, which may have been read before this.

@@ -172,6 +172,7 @@ void RunInit(const LaunchRecord& record) {
     EndWithTree(record);
   }
   message.kind = InitMessage::Kind::kStarted;
+  message.target = birth.pid;
   const int fds[] = {birth.pidfd, birth.listener};
   if (!SendMessage(record.init_socket, message, fds, birth.listener >= 0 ? 2 : 1)) EndWithTree(record);
   close(birth.pidfd);

@@ -143,6 +143,7 @@ struct InitMessage {
   Kind kind = Kind::kGo;
   int32_t status = 0;
   uint32_t fd_count = 0;
+  int32_t target = 0;    // kStarted: its number in init's pid namespace.
   uint64_t tasks = 0;    // kExited: of the tree, the one that ended and init among them, where counted_processes is set.
   uint64_t time_ns = 0;  // kStarted, kExited: CLOCK_MONOTONIC just before the birth, just after the end.
   SetupMessage setup;

@@ -103,7 +103,9 @@ class Process {  // Move-only. Destroying a running one kills its tree and reaps
 
   bool IsAlive();                  // False before the start, and in a process that did not make it.
   std::optional<int> exit_code();  // Outcome::exit_code() once it has ended.
-  pid_t pid() const;               // Of the target, as the caller sees it; 0 until it runs.
+  // Of the target, as the caller sees it; 0 until it runs. In a pid namespace of its own it may stay 0 for a child that ends
+  // at once: nobody outside has seen its number.
+  pid_t pid() const;
   const std::string& name() const;
   bool daemon() const;
 
