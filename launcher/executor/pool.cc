@@ -1,8 +1,10 @@
 #include "launcher/executor/pool.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -69,7 +71,17 @@ Pool::~Pool() { JoinSupervisor(); }
 
 void Pool::JoinSupervisor() {
   if (finalizer_ != 0) CancelFinalizer(finalizer_);
-  if (supervisor_.joinable()) supervisor_.join();
+  AwaitSupervisor();
+}
+
+void Pool::AwaitSupervisor() {
+  const std::lock_guard<std::mutex> lock(join_mutex_);
+  if (!supervisor_.joinable() || supervisor_.get_id() == std::this_thread::get_id()) return;
+  supervisor_.join();
+  // pthread_join(3) returns when the thread has let go of its memory, a moment before it has gone. Whoever starts a child
+  // by fork next must be alone. Bounded, since the number may be another thread's by then.
+  const int64_t end_ns = NowNs() + 100'000'000;
+  while (syscall(SYS_tgkill, getpid(), supervisor_tid_, 0) == 0 && NowNs() < end_ns) sched_yield();
 }
 
 absl::StatusOr<const PoolTarget*> Pool::Resolve(AnyFunction function) {
@@ -207,6 +219,8 @@ absl::Status Pool::Shutdown(absl::Duration timeout) {
     return absl::DeadlineExceededError(absl::StrCat("shutdown: tasks still run after ", absl::FormatDuration(timeout),
                                                     "; wait again, or end them with ShutdownNow"));
   }
+  lock.unlock();
+  AwaitSupervisor();
   return absl::OkStatus();
 }
 
@@ -219,6 +233,8 @@ void Pool::ShutdownNow() {
     Wake();
   }
   changed_.wait(lock, [this] { return mode_ == Mode::kStopped; });
+  lock.unlock();
+  AwaitSupervisor();
 }
 
 std::vector<pid_t> Pool::WorkerPids() {

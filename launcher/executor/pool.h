@@ -98,6 +98,8 @@ class Pool : public std::enable_shared_from_this<Pool> {
 
   Pool(std::unique_ptr<Births> births, const PoolOptions& options) : options_(options), births_(std::move(births)) {}
 
+  void AwaitSupervisor();  // Once it stops; several may.
+
   // The supervisor, supervisor.cc.
   void Supervise();
   void HandleEvent(Lock& lock, uint64_t tag, uint32_t events);
@@ -146,7 +148,9 @@ class Pool : public std::enable_shared_from_this<Pool> {
   const std::unique_ptr<Births> births_;
   UniqueFd epoll_;
   UniqueFd wake_;
+  std::mutex join_mutex_;
   std::thread supervisor_;
+  pid_t supervisor_tid_ = 0;
   FinalizerId finalizer_ = 0;
 
   std::mutex mutex_;

@@ -33,6 +33,7 @@ absl::Status WithOutcome(absl::Status status, const Outcome& outcome) {
 }  // namespace
 
 void Pool::Supervise() {
+  supervisor_tid_ = gettid();
   epoll_event events[64];
   Lock lock(mutex_);
   while (true) {

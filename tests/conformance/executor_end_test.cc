@@ -132,6 +132,23 @@ TEST_P(ExecutorEndTest, MovingItEndsWhatItIsMovedOver) {
   EXPECT_EQ(other.Submit(Square, 3).Get().status().code(), absl::StatusCode::kFailedPrecondition);  // NOLINT
 }
 
+using ExecutorGoneTest = ExecutorTest;
+BROOD_FOR_EACH_START_METHOD(ExecutorGoneTest);
+
+// Start method fork is refused while there is another thread, and pthread_join(3) returns a moment before it has gone.
+TEST_P(ExecutorGoneTest, ItsThreadHasGoneWithItAndAfterAShutdown) {
+  for (int i = 0; i < 100; ++i) {
+    std::optional<Executor> executor = Make();
+    if (i % 2 == 0) {
+      EXPECT_TRUE(executor->Shutdown(kPatience).ok());
+    } else {
+      executor.reset();
+    }
+    const absl::Status started = context_.Call(Nothing);
+    ASSERT_TRUE(started.ok()) << i << ": " << started;
+  }
+}
+
 using ExecutorOwnerTest = ExecutorTest;
 BROOD_FOR_EACH_START_METHOD(ExecutorOwnerTest);
 
