@@ -15,6 +15,7 @@
 #include "launcher/init_child.h"
 #include "launcher/lent_mounts_child.h"
 #include "launcher/messages_child.h"
+#include "launcher/target_child.h"
 #include "sandbox/mounts_child.h"
 
 namespace brood::child {
@@ -90,6 +91,13 @@ bool LeaveCaller(LaunchRecord* record, SetupMessage* failure) {
   return true;
 }
 
+bool ForkLightTarget(const LightBirth& light, Birth* birth, SetupMessage* failure) {
+  birth->pid = light.fork_target(light.arg);
+  if (birth->pid < 0) return Fail(failure, "fork", -birth->pid, "fork the target");
+  birth->pidfd = static_cast<int>(syscall(SYS_pidfd_open, birth->pid, 0));
+  return birth->pidfd >= 0 || Fail(failure, "fork", errno, "pidfd_open");
+}
+
 }  // namespace
 
 bool BecomeGuardian(LaunchRecord* record, SetupMessage* failure) {
@@ -156,12 +164,12 @@ bool StartInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
 
 bool StartLightTarget(LaunchRecord* record, const LightBirth& birth, InitProcess* target, SetupMessage* failure) {
   target->outside_id = record->plan.caller_uid;
-  const pid_t pid = birth.fork_target(birth.arg);
-  bool done = pid > 0 || Fail(failure, "fork", -pid, "fork the target");
+  Birth born;
+  const bool forks = record->target.kind == internal::LaunchTarget::Kind::kFunction;
+  bool done = forks ? ForkLightTarget(birth, &born, failure) : StartLightExecutable(*record, &born, failure);
   if (done) {
-    target->pid = pid;
-    target->pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
-    done = target->pidfd >= 0 || Fail(failure, "fork", errno, "pidfd_open");
+    target->pid = born.pid;
+    target->pidfd = born.pidfd;
   }
   if (!LeaveCaller(record, failure)) done = false;
   record->child_fds = nullptr;

@@ -128,7 +128,10 @@ class Guardian {
   // The target's pidfd was there before its end, so what it said on its set-up socket is read by now.
   void OnInitEnd() {
     ended_ = true;
-    if (light_ == nullptr || waitpid(init_.pid, &report_.status, __WALL) != init_.pid) return;
+    if (light_ == nullptr) return;
+    // Not the end of the socket's data: the caller may not have closed its copy of the child's end yet.
+    if (record_.setup_socket >= 0 && !ready_in_child_) failed_in_child_ = true;
+    if (waitpid(init_.pid, &report_.status, __WALL) != init_.pid) return;
     report_.has_status = 1;
     end_time_ = MonotonicNanoseconds();
   }

@@ -67,11 +67,11 @@ struct LaunchRecord {
   CgroupRecord cgroup;
 };
 
-// Nothing is to be set up inside, and nothing is asked of the tree but that it ends with the target: the guardian can be
-// the target's parent itself.
+// A function with nothing to set up inside, and of whose tree nothing is asked but that it ends with the target: the
+// guardian can be the target's parent itself.
 inline bool NeedsNoInit(const LaunchRecord& record) {
   const ChildPlan& plan = record.plan;
-  return record.target.kind == internal::LaunchTarget::Kind::kFunction && plan.namespaces == 0 && plan.mount_count == 0 &&
+  return record.target.kind != internal::LaunchTarget::Kind::kProgram && plan.namespaces == 0 && plan.mount_count == 0 &&
          plan.filter_length == 0 && !plan.switch_ids && !plan.drop_privileges && !plan.new_session &&
          plan.hostname == nullptr && !plan.loopback && record.cgroup.count == 0 && record.cpu_ns == 0 &&
          record.sampled_memory_bytes == 0 && record.counted_processes == 0 && !record.wait_for_tree &&

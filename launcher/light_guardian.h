@@ -1,14 +1,15 @@
-// A guardian that shares the caller's memory instead of having a copy of it, for a forked function that is not sandboxed.
+// A guardian that shares the caller's memory instead of having a copy of it, for a function that is not sandboxed.
 //
 // Such a launch would fork three times: guardian, init, target. Each copies the page tables of the caller, and as long
 // as the guardian lives the caller pays a fault for each page that it writes. Nothing of that is needed where there is
-// neither a sandbox to set up nor one to protect: here the only copy is the target's, which is what a bare fork(2) costs.
+// neither a sandbox to set up nor one to protect: here the only copy is a forked target's, which is what a bare fork(2)
+// costs, and one that is spawned borrows the memory until its exec, as by vfork(2).
 //
 // The guardian is a process of its own in all other things (descriptors, signals, credentials, parenthood) and outlives
 // the caller: the kernel keeps the memory for it. clone(2), CLONE_VM. Not so if the kernel kills the caller for lack of
 // memory, which ends all that share it (mm/oom_kill.c, __oom_kill_process()); the target goes with its guardian then, what
-// it has started does not. It has a stack and a thread pointer of its own, so
-// that neither errno nor the stack's canary are the calling thread's. It runs child-safe code only, which writes to no
+// it has started does not: for programs there is an init that sees to it. It has a stack and a thread pointer of its own,
+// so that neither errno nor the stack's canary are the calling thread's. It runs child-safe code only, which writes to no
 // static memory (guardian_child.h).
 #ifndef BROOD_LAUNCHER_LIGHT_GUARDIAN_H_
 #define BROOD_LAUNCHER_LIGHT_GUARDIAN_H_
@@ -50,8 +51,8 @@ struct LightGuardian {
   int pidfd = -1;
 };
 
-// Starts it and returns once the target is forked. `record` may go then. Call with all signals blocked. In the target, a
-// copy of this process in which the calling thread goes on as after fork(3), it does not return.
+// Starts it and returns once the target is forked or executed. `record` may go then. Call with all signals blocked. In a
+// forked target, a copy of this process in which the calling thread goes on as after fork(3), it does not return.
 LightGuardian StartLightGuardian(const LaunchRecord& record, const LightMemory& memory);
 
 // The guardian may leave as soon as it has reported, see guardian_end_child.h.

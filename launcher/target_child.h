@@ -20,6 +20,10 @@ struct Birth {
 // a program shares the table until its exec, which is how its filter's listener becomes ours.
 bool StartTarget(const LaunchRecord& record, Birth* birth, SetupMessage* failure);
 
+// Starts an executable as a child of its light guardian, without an init between them: its directory and descriptors are
+// set by itself. If it could not run it is reaped.
+bool StartLightExecutable(const LaunchRecord& record, Birth* birth, SetupMessage* failure);
+
 }  // namespace brood::child
 
 #endif  // BROOD_LAUNCHER_TARGET_CHILD_H_
