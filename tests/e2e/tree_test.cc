@@ -93,17 +93,20 @@ void Limited(Policy& policy) {
 }
 
 // Cgroups that `owner` made.
+// Another process's group that goes while we walk ends the walk, with an error: then what was found is not all.
 std::vector<std::string> CgroupsOf(pid_t owner) {
-  std::vector<std::string> found;
-  std::error_code error;
-  const auto options = std::filesystem::directory_options::skip_permission_denied;
-  for (std::filesystem::recursive_directory_iterator it("/sys/fs/cgroup", options, error), end; !error && it != end;
-       it.increment(error)) {
-    if (absl::StartsWith(it->path().filename().string(), absl::StrCat("brood-child-", owner, "-"))) {
-      found.push_back(it->path().string());
+  for (;;) {
+    std::vector<std::string> found;
+    std::error_code error;
+    const auto options = std::filesystem::directory_options::skip_permission_denied;
+    for (std::filesystem::recursive_directory_iterator it("/sys/fs/cgroup", options, error), end; !error && it != end;
+         it.increment(error)) {
+      if (absl::StartsWith(it->path().filename().string(), absl::StrCat("brood-child-", owner, "-"))) {
+        found.push_back(it->path().string());
+      }
     }
+    if (error != std::errc::no_such_file_or_directory && error != std::errc::no_such_device) return found;
   }
-  return found;
 }
 
 TEST_P(TreeTest, AKilledGuardianTakesItsTreeWithIt) {
