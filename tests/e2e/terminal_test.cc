@@ -9,15 +9,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/unique_fd.h"
-#include "cli/runfiles.h"
 #include "gtest/gtest.h"
+#include "tests/e2e/brood_cli.h"
 #include "tests/e2e/harness.h"
 
 namespace brood {
@@ -25,11 +24,6 @@ namespace {
 
 constexpr char kInterrupt = '\x03';
 constexpr char kSuspend = '\x1a';
-
-std::string BroodPath() {
-  if (const char* copied = getenv("BROOD_TEST_CLI"); copied != nullptr) return copied;
-  return std::filesystem::canonical(RunfilesDirectory("cli").value() + "/brood").string();
-}
 
 // Brood in the foreground of a terminal of its own. Killed when the object goes.
 class OnTerminal {

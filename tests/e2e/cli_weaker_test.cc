@@ -1,0 +1,145 @@
+// `brood run` where the machine or the caller lacks something: refused, or weaker by name, and told as it is.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/brood_cli.h"
+#include "tests/e2e/harness.h"
+
+namespace brood {
+namespace {
+
+TEST(CliWeakerTest, MemoryThatAGroupOfVersion1AboveLacksIsNotTheLimitOfTheChild) {
+  std::ifstream groups("/proc/self/cgroup");
+  std::string own;
+  for (std::string line; std::getline(groups, line);) {
+    const std::vector<std::string> fields = absl::StrSplit(line, absl::MaxSplits(':', 2));
+    if (fields.size() == 3 && fields[1] == "memory") own = absl::StrCat("/sys/fs/cgroup/memory", fields[2]);
+  }
+  if (own.empty()) GTEST_SKIP() << "needs the memory controller of cgroup v1";
+  const std::string tight = absl::StrCat(own, "/brood-e2e-tight-", getpid());
+  if (mkdir(tight.c_str(), 0755) != 0) GTEST_SKIP() << "cannot make a group in " << own;
+  Write(tight + "/memory.limit_in_bytes", absl::StrCat(64 << 20));
+  TemporaryDirectory directory;
+  const std::string result = directory.path() + "/result";
+  const auto run = [&](const std::string& limit) {
+    std::vector<std::string> args = RunArgs({"--memory", limit, "--result", result}, {"memory_bomb", "300"});
+    args.insert(args.begin(), {"sh", "-c", absl::StrCat("echo $$ > ", tight, "/cgroup.procs && exec \"$@\""), "sh", BroodPath()});
+    EXPECT_EQ(RunPlain(args).code, 137);
+    return FileContent(result);
+  };
+  const std::string above = run("512M");
+  EXPECT_TRUE(absl::StrContains(above, "\"status\":\"signaled\"")) << above;
+  EXPECT_TRUE(absl::StrContains(above, "\"limits_hit\":[]")) << above;
+  const std::string its_own = run("24M");
+  EXPECT_TRUE(absl::StrContains(its_own, "\"status\":\"memory\"")) << its_own;
+  EXPECT_EQ(rmdir(tight.c_str()), 0);
+}
+
+TEST(CliWeakerTest, LimitsOfTheTreeAreEnforcedByCgroupsOrRefusedUnlessAllowedWeaker) {
+  const std::vector<std::array<std::string, 3>> limits = {{"memory", "--memory", "64M"}, {"cpu_time", "--cpu-time", "9s"}};
+  for (const auto& [layer, option, value] : limits) {
+    TemporaryDirectory directory;
+    const std::string result = directory.path() + "/result.json";
+    const PlainRun run = Brood({"run", option, value, "--result", result, "--", "true"});
+    if (run.code == 0) {
+      EXPECT_TRUE(absl::StrContains(FileContent(result), absl::StrCat("\"", layer, "\":\"cgroup"))) << FileContent(result);
+    } else {
+      EXPECT_EQ(run.code, 125);
+      EXPECT_TRUE(absl::StrContains(run.err, "--allow-weaker " + layer)) << run.err;
+    }
+    EXPECT_EQ(Brood({"run", option, value, "--allow-weaker", layer, "--", "true"}).code, 0);
+  }
+}
+
+constexpr char kAllNamespaces[] = "user,pid,mount,net,ipc,uts,cgroup";
+
+// Brood as a caller that may make no namespace: without capabilities, where user namespaces are forbidden.
+PlainRun BroodWithoutNamespaces(std::vector<std::string> args) {
+  args.insert(args.begin(), {"unshare", "--user", "--map-root-user", "sh", "-c",
+                             "echo 0 > /proc/sys/user/max_user_namespaces && "
+                             "exec setpriv --bounding-set=-all --inh-caps=-all \"$@\"",
+                             "sh", BroodPath()});
+  return RunPlain(args);
+}
+
+TEST(CliWeakerTest, MissingNamespacesFailTheLaunchUnlessTheirAbsenceIsAccepted) {
+  const std::string ids = ProgramPath("prints_ids");
+  for (const char* some : {"memory", "user", "user,pid,net,ipc,uts,cgroup"}) {
+    const PlainRun run = BroodWithoutNamespaces({"run", "--allow-weaker", some, "--", ids});
+    EXPECT_EQ(run.code, 125) << some << run.out << run.err;
+    EXPECT_EQ(run.out, "") << some;
+    EXPECT_TRUE(absl::StrContains(run.err, "--allow-weaker user,")) << some << run.err;
+  }
+  TemporaryDirectory directory;
+  const std::string result = directory.path() + "/result";
+  const PlainRun run = BroodWithoutNamespaces({"run", "--allow-weaker", kAllNamespaces, "--result", result, "--", ids});
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_TRUE(absl::StrContains(run.out, "CapEff:\t0000000000000000")) << run.out;
+  EXPECT_TRUE(absl::StrContains(run.out, "NoNewPrivs:\t1")) << run.out;
+  EXPECT_TRUE(absl::StrContains(run.out, "Seccomp:\t2")) << run.out;
+  const std::string told = FileContent(result);
+  for (const std::string_view layer : absl::StrSplit(kAllNamespaces, ',')) {
+    EXPECT_TRUE(absl::StrContains(told, absl::StrCat("\"", layer, "\":\"weaker: absent, "))) << layer << told;
+  }
+  EXPECT_TRUE(absl::StrContains(told, "\"tree\":\"subreaper\"")) << told;
+  const PlainRun attack =
+      BroodWithoutNamespaces({"run", "--allow-weaker", kAllNamespaces, "--", ProgramPath("mounts_tmpfs")});
+  EXPECT_EQ(attack.code, 159) << attack.out << attack.err;
+}
+
+// Which caller that is, and that it is root all the same. user_namespaces(7), CAP_SETFCAP.
+TEST(CliWeakerTest, RootWithoutCapabilitiesIsToldThatItHasNoUserNamespace) {
+  const auto run = [](std::vector<std::string> args) {
+    args.insert(args.begin(), {"unshare", "--user", "--map-root-user", "setpriv", "--bounding-set=-all", BroodPath()});
+    return RunPlain(args);
+  };
+  const PlainRun refused = run({"run", "true"});
+  EXPECT_EQ(refused.code, 125) << refused.err;
+  EXPECT_TRUE(absl::StrContains(refused.err, "--allow-weaker user,")) << refused.err;
+  const PlainRun doctor = run({"doctor"});
+  EXPECT_TRUE(absl::StrContains(doctor.out, "give root CAP_SETFCAP")) << doctor.out;
+  const PlainRun accepted = run({"run", "--allow-weaker", kAllNamespaces, "--", ProgramPath("prints_ids")});
+  EXPECT_EQ(accepted.code, 0) << accepted.err;
+  EXPECT_TRUE(absl::StrContains(accepted.out, "CapBnd:\t0000000000000000")) << accepted.out;
+}
+
+// A policy without user namespace, for callers with all capabilities, without CAP_SETPCAP, and without any.
+TEST(CliWeakerTest, TheReportOnCapabilitiesIsWhatTheChildHas) {
+  TemporaryDirectory directory;
+  const std::string policy = directory.path() + "/p.json";
+  std::ofstream(policy) << R"({"extends": null, "drop_privileges": true, "network": {"mode": "host"}, "unlisted": "allow"})";
+  for (const char* bounding : {"+chown", "-setpcap", "-all"}) {
+    const std::string result = directory.path() + "/result";
+    const PlainRun run = RunPlain({"unshare", "--user", "--map-root-user", "setpriv", absl::StrCat("--bounding-set=", bounding),
+                                   BroodPath(), "run", "-p", policy, "--result", result, "--", "grep", "CapBnd", "/proc/self/status"});
+    EXPECT_EQ(run.code, 0) << bounding << run.err;
+    const bool empty = absl::StrContains(run.out, "CapBnd:\t0000000000000000");
+    EXPECT_EQ(empty, std::string_view(bounding) != "-setpcap") << bounding << run.out;
+    EXPECT_EQ(absl::StrContains(FileContent(result), "\"capabilities\":\"all capability sets empty\""), empty)
+        << bounding << FileContent(result);
+  }
+  // Root's own id is exchanged for one that owns nothing, and the right to empty the set goes with it.
+  if (!IsRoot()) return;
+  const PlainRun run = Brood({"run", "-p", policy, "--", "grep", "CapBnd", "/proc/self/status"});
+  EXPECT_TRUE(absl::StrContains(run.out, "CapBnd:\t0000000000000000")) << run.out << run.err;
+}
+
+TEST(CliWeakerTest, NamespacesThatCanBeMadeAreMadeThoughTheirAbsenceIsAccepted) {
+  TemporaryDirectory directory;
+  const std::string result = directory.path() + "/result";
+  EXPECT_EQ(RunCode({"--allow-weaker", kAllNamespaces, "--result", result}, {"does_nothing"}), 0);
+  EXPECT_FALSE(absl::StrContains(FileContent(result), "weaker: absent")) << FileContent(result);
+}
+
+}  // namespace
+}  // namespace brood
