@@ -74,6 +74,10 @@ void ReapGuardian(ProcessState& state) {
   if (state.guardian < 0) return;
   // Not only closed: a fork of this process may hold a copy. shutdown(2).
   if (state.control.valid()) shutdown(state.control.get(), SHUT_RDWR);
+  // One that stays for that may have been stopped meanwhile, by anybody of its user.
+  if (!state.let_go && state.guardian_fd.valid()) {
+    syscall(SYS_pidfd_send_signal, state.guardian_fd.get(), SIGCONT, nullptr, 0);
+  }
   // It has written its last word or is dead; __WALL because its exit signal may be none. An embedder that reaps all its
   // children, or ignores SIGCHLD, takes nothing from us: the outcome came through the pipe. By pidfd, because then the
   // number may belong to another child of the embedder's already. wait(2).
@@ -203,7 +207,7 @@ bool AwaitGuardian(ProcessState& state, absl::Duration timeout) {
     {
       const std::lock_guard<std::mutex> lock(state.mutex);
       ReadNotes(state);
-      if (state.guardian_fd.valid() || state.started) return true;
+      if (state.guardian_fd.valid() || state.init_fd.valid() || state.started) return true;
     }
     if (HasEnded(state, absl::ZeroDuration())) return true;
     if (!WaitReadable(state.control.get(), state.sentinel.get(), deadline.Left())) return false;

@@ -69,6 +69,16 @@ TEST_P(ChildrenTest, WhatItsGuardianHeldIsFreeWhenAChildHasEndedThoughNobodyAsks
   EXPECT_TRUE(IsReadable(process.sentinel(), kPatienceMs));
 }
 
+TEST_P(ChildrenTest, AGuardianThatIsStoppedAfterTheEndDelaysNoJoin) {
+  const std::set<pid_t> before = ChildrenOfThisProcess();
+  Process process = context_.Start(Nothing).value();
+  ASSERT_TRUE(IsReadable(process.sentinel(), kPatienceMs));
+  for (const pid_t pid : ChildrenOfThisProcess()) {
+    if (!before.contains(pid)) kill(pid, SIGSTOP);
+  }
+  EXPECT_EQ(process.Join(absl::Milliseconds(kPatienceMs))->exit_code(), 0);
+}
+
 TEST_P(ChildrenTest, IgnoringSigchldTakesNoOutcomeAway) {
   signal(SIGCHLD, SIG_IGN);
   EXPECT_EQ(context_.Call(Identity, 7).value_or(-1), 7);
