@@ -21,6 +21,7 @@
 #include "launcher/limit_watch_child.h"
 #include "launcher/messages_child.h"
 #include "launcher/pump_child.h"
+#include "launcher/target_signals_child.h"
 #include "launcher/tree_child.h"
 #include "launcher/violation_watch_child.h"
 #include "sandbox/mounts_child.h"
@@ -39,7 +40,8 @@ class Guardian {
       : record_(*record),
         light_(light),
         pump_(record->streams, record->output_limited, record->output_bytes),
-        limits_(*record) {}
+        limits_(*record),
+        signals_(record->plan.new_session) {}
 
   [[noreturn]] void Run() {
     setup_deadline_ = MonotonicNanoseconds() + kSetupPatienceNs;
@@ -169,30 +171,7 @@ class Guardian {
       let_go_ = true;
       return;
     }
-    if (command.signal < 1 || command.signal > 64) return;
-    const bool group = command.kind == GuardianCommand::Kind::kSignalGroup;
-    if (target_pidfd_ >= 0) return Signal(command.signal, group);
-    // Sent as soon as there is a target. One that continues has nothing left to stop.
-    const uint64_t bit = uint64_t{1} << (command.signal - 1);
-    if (command.signal == SIGCONT) waiting_signals_ &= ~(uint64_t{1} << (SIGSTOP - 1));
-    waiting_signals_ |= bit;
-    if (group) waiting_for_group_ |= bit;
-  }
-
-  void Signal(int signal, bool group) {
-    if (group && record_.plan.new_session) {
-      SignalGroup(signal);
-    } else {
-      syscall(SYS_pidfd_send_signal, target_pidfd_, signal, nullptr, 0);
-    }
-  }
-
-  // The group is that of init, the leader of the child's session: our own child, not reaped yet, so its number is nobody
-  // else's. Init has every signal blocked, and is stopped and continued with the others. kill(2).
-  void SignalGroup(int signal) {
-    kill(-init_.pid, signal);
-    // A target that made itself a group of its own has not got it. If it is gone, the pidfd says so.
-    if (getpgid(report_.pid) != init_.pid) syscall(SYS_pidfd_send_signal, target_pidfd_, signal, nullptr, 0);
+    signals_.Send(command.signal, command.kind == GuardianCommand::Kind::kSignalGroup);
   }
 
   void OnInitMessage() {
@@ -229,9 +208,10 @@ class Guardian {
   }
 
   void OnBorn(int pidfd, uint64_t time_ns) {
-    target_pidfd_ = pidfd;
     if (light_ != nullptr) report_.pid = init_.pid;
     if (report_.pid == 0) report_.pid = PidOf(pidfd);
+    born_ = true;
+    signals_.Born(init_.pid, report_.pid, pidfd);
     begin_ = time_ns;
     limits_.Begin(begin_);
     // A function says on its set-up socket when it is ready, which may have been read before this.
@@ -240,11 +220,7 @@ class Guardian {
 
   void Started() {
     report_.started = 1;
-    for (int signal = 1; waiting_signals_ != 0; ++signal) {
-      const uint64_t bit = uint64_t{1} << (signal - 1);
-      if ((waiting_signals_ & bit) != 0) Signal(signal, (waiting_for_group_ & bit) != 0);
-      waiting_signals_ &= ~bit;
-    }
+    signals_.SendKept();
     limits_.Schedule();
     GuardianReport note = report_;
     note.kind = ReportKind::kStarted;
@@ -266,7 +242,7 @@ class Guardian {
       message.detail[sizeof(message.detail) - 1] = '\0';
       if (message.kind == SetupKind::kReady) {
         ready_in_child_ = true;
-        if (target_pidfd_ >= 0) Started();
+        if (born_) Started();
         return;
       }
       report_.setup = message;
@@ -274,7 +250,6 @@ class Guardian {
     failed_in_child_ = true;
     // The child ends by itself now; its deadline is the set-up's.
   }
-
 
   // The target's number in our namespace stands in the pidfd's own file. proc(5), fdinfo.
   static int32_t PidOf(int pidfd) {
@@ -407,12 +382,11 @@ class Guardian {
   Pump pump_;
   LimitWatch limits_;
   ViolationWatch violations_;
+  TargetSignals signals_;
   GuardianReport report_;
   InitProcess init_;
-  int target_pidfd_ = -1;
-  uint64_t waiting_signals_ = 0;  // Bit n-1 for signal n.
-  uint64_t waiting_for_group_ = 0;
   int child_signals_ = -1;
+  bool born_ = false;  // The target, which may not be ready.
   bool setup_heard_ = false;
   bool ready_in_child_ = false;
   bool failed_in_child_ = false;
