@@ -78,11 +78,16 @@ void BearServer(ServerBirth* birth) {
     return;
   }
   Shared shared = {.birth = birth, .stack = static_cast<char*>(stacks)};
+  // No handler of the caller's may run in a process that shares its memory.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   // Without an exit signal: an embedder's wait(-1) does not meet it. clone(2), __WALL in wait(2).
   const int pid = clone(Intermediate, shared.stack + 2 * kStackBytes, CLONE_VM | CLONE_VFORK | CLONE_FILES, &shared);
   if (pid < 0) Failed(birth, "clone");
   while (pid > 0 && waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
   }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   munmap(stacks, 2 * kStackBytes);
 }
 

@@ -18,8 +18,8 @@ struct ServerBirth {
   const char* step = nullptr;  // What failed; null: nothing.
 };
 
-// Called with all signals blocked. The server is nobody's child here: a program that waits for all of its children must
-// not meet one that ends only with the program itself. It is handed to the nearest subreaper, or pid 1.
+// The server is born with all signals blocked. It is nobody's child here: a program that waits for all of its children
+// must not meet one that ends only with the program itself. It is handed to the nearest subreaper, or pid 1.
 void BearServer(ServerBirth* birth);
 
 }  // namespace brood::child

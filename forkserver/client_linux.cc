@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -136,11 +135,7 @@ absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Bear() const {
   birth.socket = theirs.get();
   birth.argv = argv;
   birth.envp = environ;
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
   child::BearServer(&birth);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   instance->pidfd.reset(birth.pidfd);
   if (birth.pidfd >= 0) BROOD_RETURN_IF_ERROR(AboveStreams(instance->pidfd));
   if (birth.step != nullptr) {

@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -79,11 +77,7 @@ absl::Status StartBroker(int socket) {
   birth.socket = socket;
   birth.argv = argv;
   birth.envp = environ;
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
   child::BearServer(&birth);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   const UniqueFd pidfd(birth.pidfd);
   if (birth.step == nullptr) return absl::OkStatus();
   return ErrnoStatus(birth.error, absl::StrCat("start the broker of names: ", birth.step), path);
