@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -101,6 +102,12 @@ std::set<pid_t> ChildrenOfThisProcess() {
   }
   return children;
 }
+
+TemporaryFolder::TemporaryFolder() : path_(testing::TempDir() + "brood-XXXXXX") {
+  EXPECT_NE(mkdtemp(path_.data()), nullptr);  // It replaces the six letters. mkdtemp(3)
+}
+
+TemporaryFolder::~TemporaryFolder() { std::filesystem::remove_all(path_); }
 
 int Identity(int value) { return value; }
 BROOD_TARGET(Identity);

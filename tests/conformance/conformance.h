@@ -39,6 +39,19 @@ std::set<int> OpenDescriptors();
 std::set<pid_t> ChildrenOfThisProcess();   // Zombies too. /proc/[pid]/stat
 char StateOf(pid_t pid);                   // 'R', 'S', 'Z'; 0 if there is no such process.
 
+// A folder that goes with the object.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
 // --- targets of all files ---
 
 int Identity(int value);

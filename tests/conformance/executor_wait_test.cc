@@ -73,7 +73,7 @@ TEST_P(ExecutorWaitTest, AResultThatIsFetchedAfterTheTasksTimeIsStillAResult) {
   Executor executor = Make({.task_timeout = absl::Milliseconds(500)});
   const int64_t worker = executor.Submit(OwnPid).Get(kPatience).value_or(0);
   const Future<int64_t> left_alone = executor.Submit(OwnPid);
-  absl::SleepFor(absl::Milliseconds(600));
+  absl::SleepFor(absl::Milliseconds(600));  // Nothing happens when its time is over, so that there is nothing else to wait for.
   EXPECT_EQ(left_alone.Get(kPatience).value_or(0), worker);
   EXPECT_EQ(executor.Submit(OwnPid).Get(kPatience).value_or(0), worker);
 }

@@ -27,20 +27,8 @@ BROOD_TARGET(WorkingFolder);
 
 class FailedStartTest : public ConformanceTest {
  protected:
-  void SetUp() override {
-    ConformanceTest::SetUp();
-    std::string pattern = absl::StrCat(getenv("TEST_TMPDIR") == nullptr ? "/tmp" : getenv("TEST_TMPDIR"), "/XXXXXX");
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-
-  void TearDown() override {
-    std::filesystem::remove_all(folder_);
-    ConformanceTest::TearDown();
-  }
-
   std::string FileWith(const std::string& text, mode_t mode) {
-    const std::string path = absl::StrCat(folder_, "/", mode);
+    const std::string path = absl::StrCat(folder_.path(), "/", mode);
     std::ofstream(path) << text;
     chmod(path.c_str(), mode);
     return path;
@@ -51,7 +39,7 @@ class FailedStartTest : public ConformanceTest {
     return Context(GetParam(), {.executable = executable}).StartByName({}, "Nothing", {}).status();
   }
 
-  std::string folder_;
+  TemporaryFolder folder_;
 };
 BROOD_FOR_EACH_START_METHOD(FailedStartTest);
 
@@ -81,7 +69,7 @@ TEST_P(FailedStartTest, AFolderThatIsNotThereIsNamedWithStepAndErrno) {
 }
 
 TEST_P(FailedStartTest, MayBeTriedAgainAndIsNoChild) {
-  const std::string later = folder_ + "/later";
+  const std::string later = folder_.path() + "/later";
   Process process = context_.Create({.cwd = later, .name = "n"}, WorkingFolder).value();
   for (int i = 0; i < 2; ++i) EXPECT_EQ(process.Start().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(process.ToString().ends_with(" initial>")) << process.ToString();

@@ -20,15 +20,8 @@ class MainProgramTest : public ConformanceTest {
  protected:
   void SetUp() override {
     ConformanceTest::SetUp();
-    std::string pattern = absl::StrCat(getenv("TEST_TMPDIR") == nullptr ? "/tmp" : getenv("TEST_TMPDIR"), "/XXXXXX");
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-    program_ = folder_ + "/calls_itself";
+    program_ = folder_.path() + "/calls_itself";
     std::filesystem::copy_file("tests/conformance/calls_itself", program_);
-  }
-  void TearDown() override {
-    std::filesystem::remove_all(folder_);
-    ConformanceTest::TearDown();
   }
 
   // What it prints.
@@ -46,7 +39,7 @@ class MainProgramTest : public ConformanceTest {
     return ReadFromStart(process->TakeStdout());
   }
 
-  std::string folder_;
+  TemporaryFolder folder_;
   std::string program_;
   std::vector<std::string> environment_;
 };
@@ -54,22 +47,22 @@ BROOD_FOR_EACH_START_METHOD(MainProgramTest);
 
 TEST_P(MainProgramTest, ByAbsolutePath) { EXPECT_EQ(RunIn("/", {program_}), "49\n"); }
 
-TEST_P(MainProgramTest, ByRelativePath) { EXPECT_EQ(RunIn(folder_, {"./calls_itself"}), "49\n"); }
+TEST_P(MainProgramTest, ByRelativePath) { EXPECT_EQ(RunIn(folder_.path(), {"./calls_itself"}), "49\n"); }
 
 TEST_P(MainProgramTest, ByPathVariable) {
-  environment_ = {absl::StrCat("PATH=", folder_)};
+  environment_ = {absl::StrCat("PATH=", folder_.path())};
   EXPECT_EQ(RunIn("/", {"calls_itself"}), "49\n");
 }
 
 TEST_P(MainProgramTest, BySymbolicLinkOfAnotherName) {
-  std::filesystem::create_symlink(program_, folder_ + "/other");
-  EXPECT_EQ(RunIn("/", {folder_ + "/other"}), "49\n");
+  std::filesystem::create_symlink(program_, folder_.path() + "/other");
+  EXPECT_EQ(RunIn("/", {folder_.path() + "/other"}), "49\n");
 }
 
 TEST_P(MainProgramTest, ThroughAScript) {
-  std::ofstream(folder_ + "/script") << "#!/bin/sh\nexec " << program_ << " \"$@\"\n";
-  chmod((folder_ + "/script").c_str(), 0700);
-  EXPECT_EQ(RunIn("/", {folder_ + "/script"}), "49\n");
+  std::ofstream(folder_.path() + "/script") << "#!/bin/sh\nexec " << program_ << " \"$@\"\n";
+  chmod((folder_.path() + "/script").c_str(), 0700);
+  EXPECT_EQ(RunIn("/", {folder_.path() + "/script"}), "49\n");
 }
 
 TEST_P(MainProgramTest, WhoseFileIsGone) {
