@@ -92,7 +92,7 @@ absl::StatusOr<Process> Serve(const ContextOptions& context, LaunchOptions optio
 }
 
 // What a forked child calls at its end and we have not called yet would be looked up by the dynamic linker in each child
-// anew, through tables whose pages are not in memory there: a third of what a fork costs. ld.so(8), LD_BIND_NOW.
+// anew, through tables whose pages are not mapped there: some twenty page faults each time. ld.so(8), LD_BIND_NOW.
 void BindWhatChildrenCall() {
   static const bool bound = [] {
     EncodeResult({.value = TypedValue(), .error = std::nullopt});

@@ -28,9 +28,9 @@ class Encoder {
     // Not sent: what only a program has, `served` and `stays`, which are the receiver's to say, what lies in the caller's
     // memory, and the wiping of the caller's arguments, which the server has not got.
     const auto& [plan, target, candidates, argv, envp, cwd_text, cwd_required, wait_for_tree, served, stays, let_go,
-                 wipe_begin, wipe_end, child_fds, child_fd_count, lowest_free, control, report_pipe, owner, guardian_socket, init_socket,
-                 setup_socket, stream_records, wall_ns, cpu_ns, output_bytes, output_limited, sampled_memory_bytes,
-                 sample_usage, counted_processes, cgroup] = record;
+                 wipe_begin, wipe_end, child_fds, child_fd_count, lowest_free, control, report_pipe, owner,
+                 guardian_socket, init_socket, setup_socket, stream_records, wall_ns, cpu_ns, output_bytes,
+                 output_limited, sampled_memory_bytes, sample_usage, counted_processes, cgroup] = record;
     const int report = Place(report_pipe);  // First, so that the server finds it in whatever it cannot read.
     const auto written_birth = WriteBirth(birth);
     const auto written_plan = WritePlan(plan);

@@ -22,8 +22,8 @@ size_t PageSize() {
 
 void Unmap(void* begin) { munmap(static_cast<char*>(begin) - PageSize(), PageSize() + kUsable); }
 
-// Kept for the next launches: to map one, and to unmap what ran on another processor, costs as much as a tenth of a fork.
-// Without a lock, which a fork could copy while it is held; what a fork inherits here is memory of its own.
+// Kept for the next launches, which then neither map one nor unmap, for all processors, what has run on another. Without
+// a lock, which a fork could copy while it is held; what a fork inherits here is memory of its own.
 std::array<std::atomic<void*>, 4> g_kept = {};
 
 void* TakeKept() {
