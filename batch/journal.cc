@@ -56,8 +56,24 @@ absl::Status SyncDirectoryOf(const std::string& path) {
   return absl::OkStatus();
 }
 
-// Calls `use` with each whole line.
-absl::Status ForEachLine(const std::string& path, const std::function<absl::Status(std::string_view)>& use) {
+// How each line begins that a batch writes, see result_json.cc.
+constexpr std::string_view kLineStart = "{\"v\":";
+
+constexpr std::string_view kNoLine = "no line of it is one of a journal";
+
+bool MayBeTorn(std::string_view text) {
+  const size_t size = std::min(text.size(), kLineStart.size());
+  return text.substr(0, size) == kLineStart.substr(0, size);
+}
+
+absl::Status NoJournal(const std::string& path, std::string_view why) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("read ", path, ": ", why, "; expected a file that brood batch --results has written"));
+}
+
+// Calls `use` with each whole line, and gives what follows the last one.
+absl::StatusOr<std::string> ForEachLine(const std::string& path,
+                                        const std::function<absl::Status(std::string_view)>& use) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return ErrnoStatus(errno, "open", path);
   std::string pending;
@@ -66,7 +82,7 @@ absl::Status ForEachLine(const std::string& path, const std::function<absl::Stat
     const ssize_t count = read(fd.get(), buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return ErrnoStatus(errno, "read", path);
-    if (count == 0) return absl::OkStatus();  // What follows the last line feed is torn.
+    if (count == 0) return pending;  // Torn.
     std::string_view block(buffer.data(), static_cast<size_t>(count));
     for (size_t end = block.find('\n'); end != std::string_view::npos; end = block.find('\n')) {
       pending.append(block.substr(0, end));
@@ -76,8 +92,7 @@ absl::Status ForEachLine(const std::string& path, const std::function<absl::Stat
     }
     pending.append(block);
     if (pending.size() > kMaxLineBytes) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("read ", path, ": a line of more than ", kMaxLineBytes, " bytes; it is not a journal"));
+      return NoJournal(path, absl::StrCat("a line of more than ", kMaxLineBytes, " bytes"));
     }
   }
 }
@@ -132,6 +147,8 @@ absl::StatusOr<Journal> Journal::Open(const std::string& path, const JournalOpti
     return absl::AlreadyExistsError(
         absl::StrCat("results file ", path, " is not empty; continue that batch with --resume, or name another file"));
   }
+  // Somebody's text file must not lose its last line because it was named by mistake.
+  BROOD_RETURN_IF_ERROR(CheckIsJournal(path));
   BROOD_RETURN_IF_ERROR(CutTornLine(journal.fd_, path));
   if (options.sync != JournalOptions::Sync::kNever) BROOD_RETURN_IF_ERROR(SyncDirectoryOf(path));
   return journal;
@@ -183,7 +200,8 @@ absl::Status Journal::Close() {
 
 absl::StatusOr<std::map<std::string, JournalEntry>> ReadJournal(const std::string& path) {
   std::map<std::string, JournalEntry> entries;
-  const absl::Status read = ForEachLine(path, [&](std::string_view line) {
+  bool foreign = false;
+  const absl::StatusOr<std::string> torn = ForEachLine(path, [&](std::string_view line) {
     if (const std::optional<ReadResult> result = ParseResult(line); result.has_value()) {
       JournalEntry& entry = entries[result->id];
       entry.attempt = std::max(entry.attempt, result->attempt);
@@ -193,18 +211,35 @@ absl::StatusOr<std::map<std::string, JournalEntry>> ReadJournal(const std::strin
       entry.attempt = std::max(entry.attempt, event->attempt);
       entry.definition = event->definition;
       entry.start = event->start;
+    } else {
+      foreign = true;
     }
     return absl::OkStatus();
   });
-  BROOD_RETURN_IF_ERROR(read);
+  BROOD_RETURN_IF_ERROR(torn.status());
+  if (entries.empty() && (foreign || !MayBeTorn(*torn))) return NoJournal(path, kNoLine);
   return entries;
 }
 
-absl::Status ForEachResult(const std::string& path, const std::function<absl::Status(const ReadResult&)>& use) {
-  return ForEachLine(path, [&](std::string_view line) {
-    const std::optional<ReadResult> result = ParseResult(line);
-    return result.has_value() ? use(*result) : absl::OkStatus();
+absl::Status CheckIsJournal(const std::string& path) {
+  bool foreign = false;
+  const absl::StatusOr<std::string> torn = ForEachLine(path, [&](std::string_view line) {
+    if (ParseResult(line).has_value() || ParseStarted(line).has_value()) return absl::CancelledError("enough is read");
+    foreign = true;
+    return absl::OkStatus();
   });
+  if (absl::IsCancelled(torn.status())) return absl::OkStatus();
+  BROOD_RETURN_IF_ERROR(torn.status());
+  return foreign || !MayBeTorn(*torn) ? NoJournal(path, kNoLine) : absl::OkStatus();
+}
+
+absl::Status ForEachResult(const std::string& path, const std::function<absl::Status(const ReadResult&)>& use) {
+  return ForEachLine(path,
+                     [&](std::string_view line) {
+                       const std::optional<ReadResult> result = ParseResult(line);
+                       return result.has_value() ? use(*result) : absl::OkStatus();
+                     })
+      .status();
 }
 
 absl::StatusOr<bool> JournalIsInUse(const std::string& path) {

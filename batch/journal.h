@@ -41,7 +41,8 @@ class Journal {  // Move-only.
  public:
   // Opens or creates the file; "-" is standard output, of which nothing is synced or cut.
   //
-  // Errors: AlreadyExists (kRefuse), ResourceExhausted (another batch holds it), those of open(2) and fcntl(2).
+  // Errors: AlreadyExists (kRefuse), InvalidArgument (kContinue: it is no journal, and is left as it is),
+  // ResourceExhausted (another batch holds it), those of open(2) and fcntl(2).
   static absl::StatusOr<Journal> Open(const std::string& path, const JournalOptions& options);
 
   // Appends `line` and a line feed. After an error the file ends with its last whole line.
@@ -81,11 +82,15 @@ struct JournalEntry {
   bool finished() const { return !status.empty(); }
 };
 
-// By id. Torn and foreign lines are ignored. Errors: those of reading, ResourceExhausted (a line that no batch writes).
+// By id. Torn and foreign lines are ignored. Errors: those of reading, InvalidArgument (a file with content of which no
+// line is one of a journal, or with a line that is longer than any that a batch writes).
 absl::StatusOr<std::map<std::string, JournalEntry>> ReadJournal(const std::string& path);
 
-// Calls `use` with each result in the journal, in its order; one at a time is in memory. Errors: as ReadJournal, and
-// those of `use`, which end it.
+// Reads no more than it takes to know. Errors: as ReadJournal.
+absl::Status CheckIsJournal(const std::string& path);
+
+// Calls `use` with each result in the journal, in its order; one at a time is in memory. Errors: those of reading, a
+// line that is too long, and those of `use`, which end it.
 absl::Status ForEachResult(const std::string& path, const std::function<absl::Status(const ReadResult&)>& use);
 
 // Whether a batch is writing to the journal at this moment. False for what is no regular file.

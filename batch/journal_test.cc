@@ -14,6 +14,8 @@
 namespace brood {
 namespace {
 
+constexpr char kLine[] = R"({"v":1,"id":"x","attempt":1,"status":"ok"})";
+
 class JournalTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -37,18 +39,42 @@ TEST_F(JournalTest, AppendsLines) {
 }
 
 TEST_F(JournalTest, RefusesAFileWithContentUnlessItIsContinued) {
-  Write("x\n");
+  Write(absl::StrCat(kLine, "\n"));
   EXPECT_EQ(Journal::Open(path_, {}).status().code(), absl::StatusCode::kAlreadyExists);
   Journal journal = Journal::Open(path_, resume_).value();
   EXPECT_TRUE(journal.Append("a").ok());
-  EXPECT_EQ(Content(), "x\na\n");
+  EXPECT_EQ(Content(), absl::StrCat(kLine, "\na\n"));
 }
 
 TEST_F(JournalTest, CutsATornLineBeforeTheNextOne) {
-  Write(absl::StrCat("x\n", std::string(10'000, 'y')));
+  Write(absl::StrCat(kLine, "\n", std::string(10'000, 'y')));
   Journal journal = Journal::Open(path_, resume_).value();
   EXPECT_TRUE(journal.Append("a").ok());
-  EXPECT_EQ(Content(), "x\na\n");
+  EXPECT_EQ(Content(), absl::StrCat(kLine, "\na\n"));
+}
+
+TEST_F(JournalTest, AFileOfWhichNoLineIsAJournalsIsRefusedAndLeftAsItIs) {
+  for (const char* content : {"\n", "text", "text\n", "text\n{\"v\":1,", "{\"id\":\"a\",\"argv\":[\"true\"]}\n"}) {
+    Write(content);
+    for (const absl::Status& status :
+         {ReadJournal(path_).status(), CheckIsJournal(path_), Journal::Open(path_, resume_).status()}) {
+      EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << content;
+      EXPECT_NE(status.message().find(path_), std::string::npos) << status;
+    }
+    EXPECT_EQ(Content(), content);
+  }
+}
+
+TEST_F(JournalTest, AnEmptyFileAndOneWhoseFirstLineIsTornAreJournalsWithoutAnEntry) {
+  for (const char* content : {"", "{", "{\"v\":1,\"event\":\"sta"}) {
+    Write(content);
+    EXPECT_TRUE(ReadJournal(path_).value().empty()) << content;
+    EXPECT_EQ(CheckIsJournal(path_), absl::OkStatus()) << content;
+  }
+}
+
+TEST_F(JournalTest, ALineLongerThanAnyOfABatchIsNoJournals) {
+  EXPECT_EQ(ReadJournal("/dev/zero").status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(JournalTest, TwoBatchesNeverShareOne) {

@@ -197,6 +197,29 @@ TEST(ResumeTest, TheJournalOfAnotherBatchIsRefusedAndLeftAlone) {
   EXPECT_NE(access(trace.c_str(), F_OK), 0);
 }
 
+TEST(ResumeTest, AFileThatIsNoJournalIsRefusedWithWhatWasExpectedAndLeftAlone) {
+  const std::string content = "dear diary,\nthe last line has no line feed";
+  const std::string diary = TempFile("diary.txt", content);
+  const std::string message = absl::StrCat("read ", diary,
+                                           ": no line of it is one of a journal; expected a file that brood "
+                                           "batch --results has written\n");
+  const Finished status = RunBrood({"status", diary});
+  EXPECT_EQ(status.exit_code, 2);
+  EXPECT_EQ(status.out, "");
+  EXPECT_EQ(status.err, absl::StrCat("brood status: ", message));
+  const std::string trace = FreshPath("diary.trace");
+  const std::string file = TempFile("diary.jobs", ShellJob("a", "touch " + trace));
+  const Finished resumed = RunBrood({"batch", "--results", diary, "--resume", file});
+  EXPECT_EQ(resumed.exit_code, 2);
+  EXPECT_EQ(resumed.err, absl::StrCat("brood batch: ", message));
+  EXPECT_NE(access(trace.c_str(), F_OK), 0);
+  EXPECT_EQ(FileContent(diary), content);
+
+  TempFile("diary.txt", "dear diary,\n{\"v\":1,\"id\":\"a\",\"attempt\":1,\"status\":\"ok\"}\n");
+  EXPECT_EQ(RunBrood({"status", diary}).out, "results\t1\nok\t1\n");
+  EXPECT_EQ(RunBrood({"status", TempFile("diary.txt", "")}).out, "results\t0\n");
+}
+
 TEST(ResumeTest, JobsThatWereTakenOutOfTheFileAreToldAndNewOnesRun) {
   const std::string journal = FreshPath("edited.jsonl");
   const std::string before = TempFile("edited1.jobs", ShellJob("a", "true") + ShellJob("gone", "false"));

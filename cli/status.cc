@@ -24,7 +24,7 @@ int StatusMain(const std::vector<std::string>& args) {
   for (const absl::Status& status : {in_use.status(), jobs.status()}) {
     if (status.ok()) continue;
     PrintError("status", status.message());
-    return absl::IsNotFound(status) ? kExitUsage : kExitBroodFailed;
+    return absl::IsNotFound(status) || absl::IsInvalidArgument(status) ? kExitUsage : kExitBroodFailed;
   }
   size_t results = 0;
   size_t started = 0;
