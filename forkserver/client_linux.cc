@@ -1,4 +1,3 @@
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -15,6 +14,7 @@
 #include "base/server_birth_child.h"
 #include "base/status.h"
 #include "bootstrap/bootstrap.h"
+#include "bootstrap/executable.h"
 #include "forkserver/client.h"
 #include "forkserver/request.h"
 #include "forkserver/server.h"
@@ -98,14 +98,7 @@ ForkServer::Instance::~Instance() {
 }
 
 absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Bear() const {
-  if (options_.executable.empty() && !BootstrapWasCalled()) {
-    return absl::FailedPreconditionError(
-        "forkserver: this program has not finished its own start; call brood::Bootstrap(argc, argv) first in main, and start "
-        "processes after it");
-  }
-  if (options_.executable.find('\0') != std::string::npos) {
-    return absl::InvalidArgumentError("executable: contains a zero byte");
-  }
+  BROOD_ASSIGN_OR_RETURN(const UniqueFd executable, OpenExecutable("forkserver", options_.executable));
   // The process that hands the server on would be the first of that namespace, and all would end with it.
   // pid_namespaces(7).
   struct stat own = {}, childrens = {};
@@ -115,9 +108,6 @@ absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Bear() const {
     return absl::FailedPreconditionError(
         "forkserver: the children of this process are to have another pid namespace, which a server cannot enter; use spawn");
   }
-  const std::string path = options_.executable.empty() ? "/proc/self/exe" : options_.executable;
-  const UniqueFd executable(open(path.c_str(), O_PATH | O_CLOEXEC));
-  if (!executable.valid()) return ErrnoStatus(errno, "open executable", path);
   const UniqueFd owner(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
   if (!owner.valid()) return ErrnoStatus(errno, "pidfd_open");
   int pair[2];
@@ -139,7 +129,7 @@ absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Bear() const {
   instance->pidfd.reset(birth.pidfd);
   if (birth.pidfd >= 0) BROOD_RETURN_IF_ERROR(AboveStreams(instance->pidfd));
   if (birth.step != nullptr) {
-    return ErrnoStatus(birth.error, absl::StrCat("start the forkserver: ", birth.step), path);
+    return ErrnoStatus(birth.error, absl::StrCat("start the forkserver: ", birth.step), name);
   }
   PreparationData preparation;
   preparation.start_method = StartMethod::kForkServer;

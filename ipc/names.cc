@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/bootstrapped.h"
 #include "base/fork_generation.h"
+#include "base/own_program.h"
 #include "base/server_birth_child.h"
 #include "base/status.h"
 #include "ipc/names_broker.h"
@@ -67,9 +68,7 @@ absl::StatusOr<std::pair<UniqueFd, UniqueFd>> PacketPair() {
 }
 
 absl::Status StartBroker(int socket) {
-  const char* const path = "/proc/self/exe";
-  const UniqueFd executable(open(path, O_PATH | O_CLOEXEC));
-  if (!executable.valid()) return ErrnoStatus(errno, "open executable", path);
+  BROOD_ASSIGN_OR_RETURN(const UniqueFd executable, OpenOwnProgram("start the program by its own path"));
   const std::string number = absl::StrCat(child::kServerSocket);
   const char* const argv[] = {program_invocation_name, internal::kNamesFlag, number.c_str(), nullptr};
   child::ServerBirth birth;
@@ -80,7 +79,7 @@ absl::Status StartBroker(int socket) {
   child::BearServer(&birth);
   const UniqueFd pidfd(birth.pidfd);
   if (birth.step == nullptr) return absl::OkStatus();
-  return ErrnoStatus(birth.error, absl::StrCat("start the broker of names: ", birth.step), path);
+  return ErrnoStatus(birth.error, absl::StrCat("start the broker of names: ", birth.step), program_invocation_name);
 }
 
 }  // namespace

@@ -18,8 +18,8 @@ enum class ForkWithThreads {
 };
 
 struct ContextOptions {
-  // Spawn, forkserver: the program that holds the targets and calls Bootstrap. Empty: this one. With another one, targets are
-  // started by name, and are looked up in the child only.
+  // Spawn, forkserver: the program that holds the targets and calls Bootstrap. Empty: this one, which must not have been
+  // started as `ld.so PROGRAM` then. With another one, targets are started by name, and are looked up in the child only.
   std::string executable;
   ForkWithThreads fork_with_threads = ForkWithThreads::kRefuse;
   uint64_t max_argument_bytes = uint64_t{64} << 20;  // All arguments of a call. More is InvalidArgument.

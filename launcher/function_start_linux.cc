@@ -1,4 +1,3 @@
-#include <fcntl.h>
 #include <stdio_ext.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include "base/unique_fd.h"
 #include "bootstrap/bootstrap.h"
 #include "bootstrap/current_process.h"
+#include "bootstrap/executable.h"
 #include "bootstrap/finalizer.h"
 #include "bootstrap/log.h"
 #include "bootstrap/registry.h"
@@ -56,17 +56,7 @@ absl::StatusOr<UniqueFd> ChildMessage(const PreparationData& preparation, const 
 
 absl::StatusOr<Process> Spawn(const ContextOptions& context, LaunchOptions options, const PreparationData& preparation,
                               const ProcessData& process) {
-  if (context.executable.empty() && !BootstrapWasCalled()) {
-    return absl::FailedPreconditionError(
-        "spawn: this program has not finished its own start; call brood::Bootstrap(argc, argv) first in main, and start "
-        "processes after it");
-  }
-  if (context.executable.find('\0') != std::string::npos) {
-    return absl::InvalidArgumentError("executable: contains a zero byte");
-  }
-  const std::string path = context.executable.empty() ? "/proc/self/exe" : context.executable;
-  const UniqueFd executable(open(path.c_str(), O_PATH | O_CLOEXEC));
-  if (!executable.valid()) return ErrnoStatus(errno, "open executable", path);
+  BROOD_ASSIGN_OR_RETURN(const UniqueFd executable, OpenExecutable("spawn", context.executable));
   BROOD_ASSIGN_OR_RETURN(const UniqueFd handle, ChildMessage(preparation, process));
   options.inherited.push_back({.fd = handle.get(), .child_fd = kMessageFd});
   options.argv = {options.name, kBootstrapFlag, absl::StrCat(kMessageFd), absl::StrCat(getpid())};

@@ -1,5 +1,6 @@
 // A program that calls one of its functions by METHOD, and prints what that gave; with "and-loses-itself" it removes its
-// file first. Arguments: METHOD [and-loses-itself]
+// file first, with anything else that is the file in which the function is looked for. Arguments: METHOD
+// [and-loses-itself|FILE]
 #include <unistd.h>
 
 #include <cstdio>
@@ -21,10 +22,15 @@ BROOD_TARGET(Square);
 int main(int argc, char** argv) {
   brood::Bootstrap(argc, argv);
   if (argc < 2) return 2;
-  if (argc == 3 && std::string_view(argv[2]) == "and-loses-itself" && unlink(argv[0]) != 0) return 3;
+  brood::ContextOptions options;
+  if (argc == 3 && std::string_view(argv[2]) == "and-loses-itself") {
+    if (unlink(argv[0]) != 0) return 3;
+  } else if (argc == 3) {
+    options.executable = argv[2];
+  }
   const absl::StatusOr<brood::StartMethod> method = brood::ParseStartMethod(argv[1]);
   if (!method.ok()) return 2;
-  const absl::StatusOr<int> squared = brood::Context(*method).Call(Square, 7);
+  const absl::StatusOr<int> squared = brood::Context(*method, options).Call(Square, 7);
   std::printf("%s\n", squared.ok() ? std::to_string(*squared).c_str() : squared.status().ToString().c_str());
   return 0;
 }

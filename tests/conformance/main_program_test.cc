@@ -75,7 +75,17 @@ TEST_P(MainProgramTest, ThroughTheDynamicLoaderIsAnErrorUnlessItForks) {
   const std::string loader = "/lib64/ld-linux-x86-64.so.2";
   if (!std::filesystem::exists(loader)) GTEST_SKIP() << "there is no " << loader;
   const std::string said = RunIn("/", {loader, program_});
-  EXPECT_TRUE(absl::StartsWith(said, IsFork() ? "49" : "FAILED_PRECONDITION: ")) << said;
+  const std::string expected = absl::StrCat("FAILED_PRECONDITION: ", StartMethodName(GetParam()),
+                                            ": open executable /proc/self/exe: it is the dynamic loader ",
+                                            std::filesystem::canonical(loader).string(), ", ");
+  EXPECT_TRUE(absl::StartsWith(said, IsFork() ? "49" : expected)) << said;
+  EXPECT_TRUE(IsFork() || absl::StrContains(said, "ContextOptions::executable")) << said;
+}
+
+TEST_P(MainProgramTest, ThroughTheDynamicLoaderStartsChildrenOfTheExecutableThatIsNamed) {
+  const std::string loader = "/lib64/ld-linux-x86-64.so.2";
+  if (!std::filesystem::exists(loader)) GTEST_SKIP() << "there is no " << loader;
+  EXPECT_EQ(RunIn("/", {loader, program_}, {program_}), "49\n");
 }
 
 }  // namespace
