@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <initializer_list>
@@ -21,6 +22,7 @@
 #include "launcher/limit_watch_child.h"
 #include "launcher/messages_child.h"
 #include "launcher/pump_child.h"
+#include "launcher/stay_awake_child.h"
 #include "launcher/target_signals_child.h"
 #include "launcher/tree_child.h"
 #include "launcher/violation_watch_child.h"
@@ -31,6 +33,8 @@ namespace {
 
 constexpr uint64_t kSetupPatienceNs = 30ull * 1'000'000'000;
 constexpr uint64_t kDrainPatienceNs = 1ull * 1'000'000'000;
+constexpr uint64_t kStartLookNs = 100ull * 1'000'000;
+constexpr uint64_t kStoppedSlackNs = 10ull * 1'000'000;
 constexpr int kKillPatienceMs = 10'000;
 
 class Guardian {
@@ -45,7 +49,8 @@ class Guardian {
 
   [[noreturn]] void Run() {
     setup_deadline_ = MonotonicNanoseconds() + kSetupPatienceNs;
-    WatchChildren();
+    WatchSignals();
+    Schedule(MonotonicNanoseconds());
     const bool born = light_ != nullptr ? StartLightTarget(&record_, *light_, &init_, &report_.setup)
                                         : StartInit(&record_, &init_, &report_.setup);
     if (!born) {
@@ -68,19 +73,21 @@ class Guardian {
   bool started() const { return report_.started != 0; }
 
   void Step() {
-    enum { kControl, kOwner, kInit, kInitPid, kChildren, kListener, kSetup, kStreams, kCount = kStreams + 2 };
+    enum { kControl, kOwner, kInit, kInitPid, kSignals, kListener, kSetup, kStreams, kCount = kStreams + 2 };
     pollfd polls[kCount];
     polls[kControl] = {record_.control, POLLIN, 0};
     polls[kOwner] = {record_.owner, POLLIN, 0};
     polls[kInit] = {record_.guardian_socket, POLLIN, 0};
     polls[kInitPid] = {init_.pidfd, POLLIN, 0};
-    polls[kChildren] = {child_signals_, POLLIN, 0};
+    polls[kSignals] = {signals_fd_, POLLIN, 0};
     polls[kListener] = {violations_.listener(), POLLIN, 0};
     polls[kSetup] = {setup_heard_ ? -1 : record_.setup_socket, POLLIN, 0};
     pump_.AddPolls(polls + kStreams);
 
-    timespec timeout;
-    const timespec* wait = Timeout(&timeout);
+    timespec left;
+    const uint64_t now = MonotonicNanoseconds();
+    const uint64_t next = Schedule(now);
+    const timespec* wait = next != UINT64_MAX ? Until(next, now, &left) : nullptr;
     if (ppoll(polls, kCount, wait, nullptr) < 0 && errno != EINTR) return End(EndCause::kOwnerGone);
 
     // Owner first: if it is gone nobody is left to tell anything else.
@@ -93,7 +100,7 @@ class Guardian {
     }
     if (polls[kSetup].revents != 0) OnSetupMessage();
     if (polls[kInit].revents != 0) OnInitMessage();
-    if (polls[kChildren].revents != 0) OnChildSignal();
+    if (polls[kSignals].revents != 0) OnSignal();
     // Its last words are read before its end is acted upon.
     if (polls[kInitPid].revents != 0 && polls[kInit].revents == 0) OnInitEnd();
     OnTime();
@@ -107,11 +114,17 @@ class Guardian {
     if (!started() && now >= setup_deadline_ && !ended_) End(EndCause::kSetupTimeout);
   }
 
-  const timespec* Timeout(timespec* out) {
+  // When to look next, whatever is heard until then: also if the target has stopped us, but then somewhat later, so that no
+  // stop comes after the time and before the next is set.
+  uint64_t Schedule(uint64_t now) {
     uint64_t next = limits_.next();
-    if (!started() && setup_deadline_ < next) next = setup_deadline_;
-    if (next == UINT64_MAX) return nullptr;
-    return Until(next, MonotonicNanoseconds(), out);
+    if (!started()) {
+      // A target that stopped us as its first act keeps the caller waiting in Start.
+      if (now >= start_look_) start_look_ = now + kStartLookNs;
+      next = std::min({next, setup_deadline_, start_look_});
+    }
+    if (next != UINT64_MAX) awake_.Until(next + kStoppedSlackNs);
+    return next;
   }
 
   static const timespec* Until(uint64_t deadline, uint64_t now, timespec* out) {
@@ -121,10 +134,11 @@ class Guardian {
     return out;
   }
 
-  // SIGCHLD is blocked, as all signals are, and therefore kept although its disposition is to ignore it. signal(7).
-  void WatchChildren() {
-    const uint64_t mask = uint64_t{1} << (SIGCHLD - 1);
-    child_signals_ = static_cast<int>(syscall(SYS_signalfd4, -1, &mask, sizeof(mask), SFD_CLOEXEC | SFD_NONBLOCK));
+  // SIGCHLD is blocked, as all signals are, and therefore kept although its disposition is to ignore it. signal(7). SIGCONT
+  // too, because a ppoll(2) that a stop has interrupted goes on afterwards as if no time had passed.
+  void WatchSignals() {
+    const uint64_t mask = uint64_t{1} << (SIGCHLD - 1) | uint64_t{1} << (SIGCONT - 1);
+    signals_fd_ = static_cast<int>(syscall(SYS_signalfd4, -1, &mask, sizeof(mask), SFD_CLOEXEC | SFD_NONBLOCK));
   }
 
   // The target's pidfd was there before its end, so what it said on its set-up socket is read by now.
@@ -140,9 +154,9 @@ class Guardian {
 
   // Where no pid namespace protects it a hostile target can stop its parent, the init, which can then neither reap nor
   // speak; it may do so before the init has said that the target runs. Its end is seen by its pidfd.
-  void OnChildSignal() {
+  void OnSignal() {
     signalfd_siginfo ignored[4];
-    while (read(child_signals_, ignored, sizeof(ignored)) > 0) {
+    while (read(signals_fd_, ignored, sizeof(ignored)) > 0) {
     }
     if (light_ != nullptr) return ReapOrphans();  // A target may be stopped as long as it likes.
     siginfo_t info = {};
@@ -303,7 +317,10 @@ class Guardian {
       limits_.CountTasks(last.tasks);
     }
     // Kill before reaping: after wait() the number belongs to somebody else.
-    if (!TreeIsEmpty() && !KillTree(record_, init_.pidfd, kKillPatienceMs)) report_.tree_survived = 1;
+    if (!TreeIsEmpty()) {
+      awake_.Until(MonotonicNanoseconds() + kStoppedSlackNs);
+      if (!KillTree(record_, init_.pidfd, kKillPatienceMs)) report_.tree_survived = 1;
+    }
     FinalWords();
     JudgeUnknownViolation();
     violations_.End();
@@ -381,11 +398,12 @@ class Guardian {
   const LightBirth* const light_;
   Pump pump_;
   LimitWatch limits_;
+  StayAwake awake_;
   ViolationWatch violations_;
   TargetSignals signals_;
   GuardianReport report_;
   InitProcess init_;
-  int child_signals_ = -1;
+  int signals_fd_ = -1;
   bool born_ = false;  // The target, which may not be ready.
   bool setup_heard_ = false;
   bool ready_in_child_ = false;
@@ -393,6 +411,7 @@ class Guardian {
   bool ended_ = false;
   bool let_go_ = false;  // The caller waits for the end and will reap at once.
   uint64_t setup_deadline_ = 0;
+  uint64_t start_look_ = 0;
   uint64_t begin_ = 0;
   uint64_t end_time_ = 0;
 };
