@@ -1,6 +1,7 @@
 // What a caller, a child or a peer does wrong is a clear status; nothing hangs, and nothing is left (the fixture).
 #include <unistd.h>
 
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,12 +12,36 @@
 namespace brood {
 namespace {
 
+// What can be packed, and not be read again.
+struct Spoiled {
+  bool throws = false;
+};
+
+}  // namespace
+
+template <>
+struct Codec<Spoiled> {
+  static constexpr size_t kMinBytes = 1;
+  static void Describe(internal::Description& to) { to.Word("spoiled"); }
+  static void Encode(const Spoiled& value, WireWriter& to) { Codec<bool>::Encode(value.throws, to); }
+  static bool Decode(WireReader& from, Spoiled& value) {
+    if (!Codec<bool>::Decode(from, value.throws)) return false;
+    if (value.throws) throw std::length_error("too long to read");
+    return from.Fail("is spoiled");
+  }
+};
+
+namespace {
+
 void Unregistered() {}
 
 void Twin() {}
 void OtherTwin() {}
 BROOD_TARGET_AS("conformance.twin", Twin);
 BROOD_TARGET_AS("conformance.twin", OtherTwin);
+
+void Take(const Spoiled&) {}
+BROOD_TARGET(Take);
 
 std::string Repeat(char c, size_t count) { return std::string(count, c); }
 BROOD_TARGET(Repeat);
@@ -55,6 +80,15 @@ TEST_P(BadInputTest, WrongTypesAndNumbersOfArgumentsAreNamed) {
     const absl::Status count = context_.StartByName(Quiet(), "Identity", arguments).status();
     EXPECT_FALSE(count.ok());
     EXPECT_NE(count.message().find("Identity"), std::string::npos) << count;
+  }
+}
+
+TEST_P(BadInputTest, AnArgumentThatCannotBeReadFailsTheStartWithItsReason) {
+  for (const auto& [spoiled, reason] : {std::pair(Spoiled{.throws = false}, "is spoiled"),
+                                        std::pair(Spoiled{.throws = true}, "std::length_error: too long to read")}) {
+    const absl::Status status = context_.Start(Quiet(), Take, spoiled).status();
+    EXPECT_FALSE(status.ok());
+    EXPECT_NE(status.message().find(reason), std::string::npos) << status;
   }
 }
 

@@ -1,9 +1,10 @@
 // A program that calls one of its functions by METHOD, and prints what that gave; with "and-loses-itself" it removes its
-// file first, with anything else that is the file in which the function is looked for. Arguments: METHOD
-// [and-loses-itself|FILE]
+// file first, with "and-replaces-itself" another one has its place; anything else is the file in which the function is
+// looked for. Arguments: METHOD [and-loses-itself|and-replaces-itself|FILE]
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -23,10 +24,14 @@ int main(int argc, char** argv) {
   brood::Bootstrap(argc, argv);
   if (argc < 2) return 2;
   brood::ContextOptions options;
-  if (argc == 3 && std::string_view(argv[2]) == "and-loses-itself") {
+  const std::string_view how = argc == 3 ? argv[2] : "";
+  if (how == "and-loses-itself") {
     if (unlink(argv[0]) != 0) return 3;
-  } else if (argc == 3) {
-    options.executable = argv[2];
+  } else if (how == "and-replaces-itself") {
+    std::filesystem::remove(argv[0]);
+    std::filesystem::copy_file("/bin/false", argv[0]);
+  } else {
+    options.executable = how;
   }
   const absl::StatusOr<brood::StartMethod> method = brood::ParseStartMethod(argv[1]);
   if (!method.ok()) return 2;

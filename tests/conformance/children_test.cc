@@ -3,7 +3,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <set>
+#include <thread>
 #include <vector>
 
 #include "launcher/children.h"
@@ -88,15 +90,58 @@ TEST_P(ChildrenTest, IgnoringSigchldTakesNoOutcomeAway) {
   signal(SIGCHLD, SIG_DFL);
 }
 
-TEST_P(ChildrenTest, AChildThatWasReapedElsewhereIsNeverAliveForEver) {
-  Process process = context_.Start(Nothing).value();
+// CPython's is alive for ever. What an embedder can reap of ours is a guardian, and that has told the outcome before it
+// ends; the guardians of a forkserver are nobody's children here. Only a guardian that is killed before its report is lost,
+// see LifecycleTest.
+TEST_P(ChildrenTest, AChildWhoseGuardianIsReapedElsewhereHasItsTrueOutcome) {
+  const std::set<pid_t> before = ChildrenOfThisProcess();
+  Process process = context_.Start(Identity, 7).value();
   ASSERT_TRUE(IsReadable(process.sentinel(), kPatienceMs));
-  while (waitpid(-1, nullptr, __WALL | WNOHANG) > 0) {  // Whatever has ended.
+  size_t reaped = 0;
+  for (const pid_t pid : ChildrenOfThisProcess()) {
+    if (before.contains(pid)) continue;
+    kill(pid, SIGKILL);  // Or it might sleep until we join.
+    EXPECT_EQ(waitpid(pid, nullptr, __WALL), pid);
+    ++reaped;
   }
+  EXPECT_EQ(reaped, GetParam() == StartMethod::kForkServer ? 0u : 1u);
   const absl::StatusOr<Outcome> outcome = process.Join(absl::Milliseconds(kPatienceMs));
   ASSERT_TRUE(outcome.ok()) << outcome.status();
-  EXPECT_TRUE(outcome->StatusWord() == "ok" || outcome->StatusWord() == "lost") << outcome->ToString();
+  EXPECT_EQ(outcome->StatusWord(), "ok") << outcome->ToString();
+  EXPECT_EQ(process.Result<int>().value_or(-1), 7);
   EXPECT_FALSE(process.IsAlive());
+}
+
+TEST_P(ChildrenTest, AThreadThatReapsWhateverEndsTakesNoOutcomeAway) {
+  const Context context(GetParam(), {.fork_with_threads = ForkWithThreads::kCallerSaysSafe});
+  std::atomic<bool> done = false;
+  std::thread thief([&] {
+    while (!done) {
+      if (waitpid(-1, nullptr, __WALL | WNOHANG) <= 0) std::this_thread::yield();
+    }
+  });
+  for (int i = 0; i < 50; ++i) {
+    Process process = context.Start(Identity, i).value();
+    EXPECT_EQ(process.Join(absl::Milliseconds(kPatienceMs))->StatusWord(), "ok");
+    EXPECT_EQ(process.Result<int>().value_or(-1), i);
+  }
+  done = true;
+  thief.join();
+}
+
+// Of CPython's, one of some hundred has no exit code (gh-130895).
+TEST_P(ChildrenTest, ThreadsThatJoinChildrenOfTheirOwnEachGetTheirOutcomes) {
+  const Context context(GetParam(), {.fork_with_threads = ForkWithThreads::kCallerSaysSafe});
+  const auto start_and_join = [&](int first) {
+    for (int i = first; i < first + 60; ++i) {
+      Process process = context.Start(Identity, i).value();
+      EXPECT_EQ(process.Join(absl::Milliseconds(kPatienceMs))->exit_code(), 0);
+      EXPECT_EQ(process.Result<int>().value_or(-1), i);
+    }
+  };
+  std::thread other(start_and_join, 1000);
+  start_and_join(0);
+  other.join();
 }
 
 }  // namespace

@@ -90,6 +90,20 @@ char StateOf(pid_t pid) {
   return fields.empty() ? '\0' : fields[0];
 }
 
+pid_t NearestAbove(pid_t pid, std::string_view name) {
+  while (pid > 0) {
+    std::string line;
+    std::ifstream status(absl::StrCat("/proc/", pid, "/status"));
+    std::getline(status, line);
+    if (line == absl::StrCat("Name:\t", name)) return pid;
+    std::string field;
+    while (status >> field && field != "PPid:") {
+    }
+    if (!(status >> pid)) return 0;
+  }
+  return 0;
+}
+
 std::set<pid_t> ChildrenOfThisProcess() {
   std::set<pid_t> children;
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {

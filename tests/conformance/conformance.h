@@ -11,6 +11,7 @@
 
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "base/unique_fd.h"
 #include "gtest/gtest.h"
@@ -38,6 +39,7 @@ UniqueFd OpenPid(pid_t pid);               // pidfd_open(2)
 std::set<int> OpenDescriptors();
 std::set<pid_t> ChildrenOfThisProcess();   // Zombies too. /proc/[pid]/stat
 char StateOf(pid_t pid);                   // 'R', 'S', 'Z'; 0 if there is no such process.
+pid_t NearestAbove(pid_t pid, std::string_view name);  // `pid` or an ancestor of it that has this name; 0: none.
 
 // A folder that goes with the object.
 class TemporaryFolder {

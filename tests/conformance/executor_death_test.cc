@@ -22,6 +22,12 @@ struct Trap {
   Spring on_encode = Spring::kNone;
 };
 
+// A value that the main process cannot pack, or not read.
+struct Riddle {
+  enum class When : int { kPacked, kRead, kReadAndThrown };
+  When when = When::kPacked;
+};
+
 namespace {
 
 bool Sprung(Trap::Spring spring) {
@@ -64,6 +70,24 @@ struct Codec<Trap> {
   }
 };
 
+template <>
+struct Codec<Riddle> {
+  static constexpr size_t kMinBytes = 4;
+  static void Describe(internal::Description& to) { to.Word("riddle"); }
+  static void Encode(const Riddle& value, WireWriter& to) {
+    if (value.when == Riddle::When::kPacked) throw std::length_error("cannot be packed");
+    to.Number(static_cast<int>(value.when));
+  }
+  static bool Decode(WireReader& from, Riddle& value) {
+    int when = 0;
+    if (!from.Number(when)) return false;
+    value.when = static_cast<Riddle::When>(when);
+    if (ParentProcess() != nullptr) return true;  // In a worker.
+    if (value.when == Riddle::When::kReadAndThrown) throw std::length_error("cannot be read");
+    return from.Fail("cannot be read");
+  }
+};
+
 namespace {
 
 using testing::HasSubstr;
@@ -71,6 +95,9 @@ using Spring = Trap::Spring;
 
 Trap Return(const Trap& trap) { return trap; }
 BROOD_TARGET(Return);
+
+Riddle Ask(const Riddle& riddle) { return riddle; }
+BROOD_TARGET(Ask);
 
 std::string KillWith(const std::string&) {
   raise(SIGKILL);
@@ -116,6 +143,29 @@ TEST_P(ExecutorDeathTest, DeathErrorAndExitWhileTheResultIsPackedFailTheTaskOnly
   EXPECT_THAT(executor.Submit(Return, Trap{.on_encode = Spring::kExit}).Get(kPatience).status().message(),
               HasSubstr("exited with code 7"));
   EXPECT_EQ(executor.Submit(Square, 2).Get(kPatience).value_or(-1), 4);
+}
+
+// CPython's test_unpickleable_result.
+TEST_P(ExecutorDeathTest, TwentyResultsThatCannotBePackedLoseNoWorker) {
+  Executor executor = Make();
+  const int64_t before = executor.Submit(OwnPid).Get(kPatience).value_or(0);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(executor.Submit(Return, Trap{.on_encode = Spring::kThrow}).Get(kPatience).status().message(),
+              "std::length_error: sprung");
+  }
+  EXPECT_EQ(executor.Submit(OwnPid).Get(kPatience).value_or(0), before);
+}
+
+// What a type of the caller's throws in the caller is the caller's (test_error_at_task_pickle, test_error_during_result_unpickle).
+TEST_P(ExecutorDeathTest, ErrorsWhereTheCallerPacksAndReadsDisturbNothing) {
+  Executor executor = Make();
+  EXPECT_THROW(executor.Submit(Ask, Riddle{.when = Riddle::When::kPacked}), std::length_error);
+  const Future<Riddle> wrong = executor.Submit(Ask, Riddle{.when = Riddle::When::kRead});
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(wrong.Get(kPatience).status().code(), absl::StatusCode::kDataLoss);
+  const Future<Riddle> throws = executor.Submit(Ask, Riddle{.when = Riddle::When::kReadAndThrown});
+  EXPECT_THROW((void)throws.Get(kPatience), std::length_error);
+  EXPECT_EQ(executor.Submit(Square, 2).Get(kPatience).value_or(-1), 4);
+  EXPECT_TRUE(executor.Shutdown(kPatience).ok());
 }
 
 // CPython's test_crash_big_data.

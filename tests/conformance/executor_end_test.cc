@@ -132,6 +132,19 @@ TEST_P(ExecutorEndTest, MovingItEndsWhatItIsMovedOver) {
   EXPECT_EQ(other.Submit(Square, 3).Get().status().code(), absl::StatusCode::kFailedPrecondition);  // NOLINT
 }
 
+using ExecutorUnwaitedTest = ExecutorTest;
+BROOD_FOR_EACH_START_METHOD(ExecutorUnwaitedTest);
+
+// CPython's test_shutdown_no_wait, and gh-132969, which hung.
+TEST_P(ExecutorUnwaitedTest, AShutdownThatDoesNotWaitFinishesTasksThatNeedNewWorkers) {
+  Executor executor = Make({.workers = 2, .max_tasks_per_child = 1});
+  std::vector<Future<int>> futures;
+  for (int i = 0; i < 6; ++i) futures.push_back(executor.Submit(Square, i));
+  (void)executor.Shutdown(absl::ZeroDuration());
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(futures[i].Get(kPatience).value_or(-1), i * i);
+  EXPECT_TRUE(executor.Shutdown(kPatience).ok());
+}
+
 using ExecutorGoneTest = ExecutorTest;
 BROOD_FOR_EACH_START_METHOD(ExecutorGoneTest);
 

@@ -3,12 +3,14 @@
 #include "tests/conformance/executor.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -59,6 +61,7 @@ TEST_P(ExecutorTest, AnExceptionArrivesWithTypeMessageAndStackAndTheWorkerGoesOn
   const absl::Status status = executor.Submit(Throw).Get(kPatience).status();
   EXPECT_EQ(status.message(), "std::invalid_argument: no such thing");
   EXPECT_EQ(status.GetPayload(kExceptionTypeUrl).value_or(absl::Cord()), "std::invalid_argument");
+  EXPECT_THAT(std::string(status.GetPayload(kStackTraceUrl).value_or(absl::Cord())), HasSubstr("Throw"));
   EXPECT_FALSE(OutcomeOf(status).has_value());
   EXPECT_EQ(executor.Submit(OwnPid).Get(kPatience).value_or(0), before);
 }
@@ -100,6 +103,48 @@ TEST_P(ExecutorTest, ThereAreNeverMoreWorkersThanAllowed) {
   for (const auto& future : futures) pids.insert(future.Get(kPatience).value_or(0));
   EXPECT_LE(pids.size(), 2u);
   EXPECT_LE(executor.worker_pids().size(), 2u);
+}
+
+// CPython's test_large_pool.
+TEST_P(ExecutorTest, TwoHundredWorkersRunAtOnce) {
+  constexpr size_t kWorkers = 200;
+  rlimit files = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  const rlimit many = {.rlim_cur = files.rlim_max, .rlim_max = files.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &many), 0);
+  {
+    RawPipe gate;
+    Executor executor = Make({.workers = kWorkers, .initializer = Initializer(HoldDescriptor, gate.reader)});
+    gate.reader.reset();
+    std::vector<Future<void>> futures;
+    for (size_t i = 0; i < kWorkers; ++i) futures.push_back(executor.Submit(WaitForHeld));
+    for (const auto& future : futures) {
+      while (!future.running() && !future.done()) absl::SleepFor(absl::Milliseconds(1));
+    }
+    EXPECT_EQ(executor.worker_pids().size(), kWorkers);
+    gate.writer.reset();
+    for (const auto& future : futures) EXPECT_EQ(future.Get(kPatience), absl::OkStatus());
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+}
+
+// CPython's pool ends those that it has started (test_release_unused_processes).
+TEST_P(ExecutorTest, AWorkerThatCannotBeStartedLeavesItsWorkToTheOthers) {
+  RawPipe gate;
+  Executor executor = Make({.workers = 4, .initializer = Initializer(HoldDescriptor, gate.reader)});
+  const int64_t first = executor.Submit(OwnPid).Get(kPatience).value_or(0);
+  rlimit files = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  const rlimit none_left = {.rlim_cur = 3, .rlim_max = files.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none_left), 0);
+  const Future<void> holds = executor.Submit(WaitForHeld);
+  std::vector<Future<int64_t>> futures;
+  for (int i = 0; i < 8; ++i) futures.push_back(executor.Submit(OwnPid));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(futures[0].Get(absl::Milliseconds(100)).status()));
+  gate.writer.reset();
+  EXPECT_EQ(holds.Get(kPatience), absl::OkStatus());
+  for (const auto& future : futures) EXPECT_EQ(future.Get(kPatience).value_or(0), first);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
 }
 
 TEST_P(ExecutorTest, AFunctionThatIsNotRegisteredIsNotFound) {

@@ -70,6 +70,16 @@ TEST_P(MainProgramTest, WhoseFileIsGone) {
   EXPECT_FALSE(std::filesystem::exists(program_));
 }
 
+TEST_P(MainProgramTest, WhoseFileIsAnotherProgramNow) {
+  EXPECT_EQ(RunIn("/", {program_}, {"and-replaces-itself"}), "49\n");
+  EXPECT_EQ(std::filesystem::file_size(program_), std::filesystem::file_size("/bin/false"));
+}
+
+// CPython's server did not start with them (test_preload_main_large_sys_argv).
+TEST_P(MainProgramTest, WithFiveThousandArguments) {
+  EXPECT_EQ(RunIn("/", {program_}, std::vector<std::string>(5000, "an argument")), "49\n");
+}
+
 // The program is ld.so then, as far as the kernel knows, and cannot be executed again. A fork need not be.
 TEST_P(MainProgramTest, ThroughTheDynamicLoaderIsAnErrorUnlessItForks) {
   const std::string loader = "/lib64/ld-linux-x86-64.so.2";

@@ -162,21 +162,6 @@ TEST_P(ProcessTest, JoinWithoutTimeLooksOnce) {
   EXPECT_EQ(process.exit_code(), -SIGTERM);
 }
 
-// The nearest process above that is a guardian; 0 if there is none.
-pid_t GuardianOf(pid_t pid) {
-  while (pid > 1) {
-    std::string name;
-    std::ifstream status(absl::StrCat("/proc/", pid, "/status"));
-    std::getline(status, name);
-    if (name == "Name:\tbrood-guardian") return pid;
-    std::string field;
-    while (status >> field && field != "PPid:") {
-    }
-    if (!(status >> pid)) return 0;
-  }
-  return 0;
-}
-
 void StopAndWait(pid_t pid) {
   ASSERT_EQ(kill(pid, SIGSTOP), 0);
   for (int waited = 0; StateOf(pid) != 'T'; ++waited) {
@@ -196,7 +181,7 @@ TEST_P(ProcessTest, AStoppedProcessIsKilled) {
 // Its target may do that, where nothing isolates the one from the other.
 TEST_P(ProcessTest, AProcessWhoseGuardianIsStoppedIsKilled) {
   Process process = StartWaiting();
-  const pid_t guardian = GuardianOf(process.pid());
+  const pid_t guardian = NearestAbove(process.pid(), "brood-guardian");
   ASSERT_GT(guardian, 0);
   StopAndWait(guardian);
   ASSERT_EQ(process.Kill(), absl::OkStatus());
