@@ -31,8 +31,9 @@ struct ContextOptions {
   // What they leave in memory, all children find. They must leave no thread running. What they print is the user's.
   std::vector<std::string> preload;
   absl::Duration preload_timeout = absl::Minutes(5);  // For the start of the server. A longer one is an error.
-  // Forkserver: for the running server to take a request. One that takes longer, because somebody has stopped it, for
-  // example, is killed, and the start is an error; children that run go on, and the next start has another server.
+  // Forkserver: for the running server to take a request and bear the child, which may take longer to be ready. A server
+  // that takes longer, because somebody has stopped it, for example, is killed, and the start is an error; children that
+  // run go on, and the next start has another server.
   absl::Duration server_timeout = absl::Minutes(1);
 };
 

@@ -18,6 +18,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/unique_fd.h"
 #include "bootstrap/target.h"
 #include "forkserver/client.h"
@@ -31,6 +32,29 @@
 #include "sandbox/plan.h"
 
 namespace brood {
+namespace {
+
+// Is read when the last writer of its pipe is gone.
+struct Gate {
+  UniqueFd pipe;
+};
+
+}  // namespace
+
+template <>
+struct Codec<Gate> {
+  static constexpr size_t kMinBytes = 1;
+  static void Describe(internal::Description& to) { to.Word("gate"); }
+  static void Encode(const Gate& value, WireWriter& to) { Codec<UniqueFd>::Encode(value.pipe, to); }
+  static bool Decode(WireReader& from, Gate& value) {
+    if (!Codec<UniqueFd>::Decode(from, value.pipe)) return false;
+    char byte;
+    while (read(value.pipe.get(), &byte, 1) < 0 && errno == EINTR) {
+    }
+    return true;
+  }
+};
+
 namespace {
 
 // --- targets: one behaviour each ---
@@ -50,6 +74,9 @@ int SquareAfter(const UniqueFd& pipe, int x) {
   return x * x;
 }
 BROOD_TARGET(SquareAfter);
+
+void Pass(const Gate&) {}
+BROOD_TARGET(Pass);
 
 void WaitForEver() {
   while (true) pause();
@@ -192,6 +219,25 @@ TEST(ForkServerTest, AStoppedServerIsKilledAfterItsTimeAndLeaksNothing) {
   EXPECT_EQ(OpenDescriptors(), before);
   pipe.writer.reset();
   EXPECT_EQ(child.Result<int>().value(), 49);
+}
+
+// A child that is slow to read its arguments, for example, is not the server's fault.
+TEST(ForkServerTest, TheTimeToTakeARequestEndsWithTheBirthHoweverLongTheChildIsNotReady) {
+  constexpr absl::Duration kTime = absl::Seconds(1);
+  const Context context(StartMethod::kForkServer, {.server_timeout = kTime});
+  const UniqueFd server = Pidfd(context.Call(ServerAbove).value());
+  // With an init between guardian and target, which a captured stream brings, and without.
+  for (const Stdio& out : {Stdio::Capture(), Stdio::Inherit()}) {
+    Ends pipe = MakePipe();
+    std::thread opens([&] {
+      absl::SleepFor(2 * kTime);
+      pipe.writer.reset();
+    });
+    const absl::StatusOr<Process> child = context.Start({.stdout_spec = out}, Pass, Gate{Duplicate(pipe.reader.get())});
+    opens.join();
+    EXPECT_EQ(child.status(), absl::OkStatus());
+  }
+  EXPECT_FALSE(EndsWithin(server, 0));
 }
 
 TEST(ForkServerTest, AServerHoldsNoStreamOfItsCaller) {

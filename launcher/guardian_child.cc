@@ -32,6 +32,7 @@ namespace brood::child {
 namespace {
 
 constexpr uint64_t kSetupPatienceNs = 30ull * 1'000'000'000;
+constexpr uint64_t kReadyNs = 2'000'000;  // Most functions are sooner, and a note would wake their caller once more.
 constexpr uint64_t kDrainPatienceNs = 1ull * 1'000'000'000;
 constexpr uint64_t kStartLookNs = 100ull * 1'000'000;
 constexpr uint64_t kStoppedSlackNs = 10ull * 1'000'000;
@@ -58,6 +59,7 @@ class Guardian {
       ended_ = true;
     } else if (light_ != nullptr) {
       OnBorn(init_.pidfd, MonotonicNanoseconds());
+      if (record_.served) birth_note_ = begin_ + kReadyNs;
     }
     report_.outside_id = init_.outside_id;
     while (!ended_) Step();
@@ -112,6 +114,7 @@ class Guardian {
     // What has ended in time is not ended by the clock, but may have used too much.
     if (reached != EndCause::kNone && !(ended_ && reached == EndCause::kWallTime)) return End(reached);
     if (!started() && now >= setup_deadline_ && !ended_) End(EndCause::kSetupTimeout);
+    if (!started() && now >= birth_note_) NoteBirth();
   }
 
   // When to look next, whatever is heard until then: also if the target has stopped us, but then somewhat later, so that no
@@ -121,7 +124,7 @@ class Guardian {
     if (!started()) {
       // A target that stopped us as its first act keeps the caller waiting in Start.
       if (now >= start_look_) start_look_ = now + kStartLookNs;
-      next = std::min({next, setup_deadline_, start_look_});
+      next = std::min({next, setup_deadline_, start_look_, birth_note_});
     }
     if (next != UINT64_MAX) awake_.Until(next + kStoppedSlackNs);
     return next;
@@ -238,6 +241,18 @@ class Guardian {
     limits_.Schedule();
     GuardianReport note = report_;
     note.kind = ReportKind::kStarted;
+    SendNote(note);
+  }
+
+  // That the server has done its part, however long the target still takes to be ready.
+  void NoteBirth() {
+    birth_note_ = UINT64_MAX;
+    GuardianReport note;
+    note.kind = ReportKind::kInitBorn;
+    SendNote(note);
+  }
+
+  void SendNote(GuardianReport note) {
     // The caller may not be interested and let the socket fill up: never block on it.
     int fds[] = {init_.pidfd, -1};
     if (record_.served) fds[1] = static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0));
@@ -411,6 +426,7 @@ class Guardian {
   bool ended_ = false;
   bool let_go_ = false;  // The caller waits for the end and will reap at once.
   uint64_t setup_deadline_ = 0;
+  uint64_t birth_note_ = UINT64_MAX;  // When to tell of the birth of a target that is not ready.
   uint64_t start_look_ = 0;
   uint64_t begin_ = 0;
   uint64_t end_time_ = 0;

@@ -17,6 +17,7 @@
 #include "bootstrap/exit.h"
 #include "bootstrap/target.h"
 #include "gtest/gtest.h"
+#include "ipc/lock.h"
 #include "launcher/context.h"
 #include "launcher/forkserver_testing.h"
 
@@ -57,6 +58,20 @@ void LoadStartsAThread() {
 BROOD_TARGET(LoadStartsAThread);
 void LoadJoinsAThread() { std::thread([] { g_loaded += "by a thread"; }).join(); }
 BROOD_TARGET(LoadJoinsAThread);
+Lock& LoadedLock() {
+  static Lock lock;
+  return lock;
+}
+void LoadMakesALock() { LoadedLock() = Lock::Create().value(); }
+BROOD_TARGET(LoadMakesALock);
+absl::Status UseLoadedLock() { return LoadedLock().Acquire(absl::Seconds(20)); }
+BROOD_TARGET(UseLoadedLock);
+absl::Status UseNewLock() {
+  const Lock lock = Lock::Create().value();
+  if (absl::Status acquired = lock.Acquire(absl::Seconds(20)); !acquired.ok()) return acquired;
+  return lock.Release();
+}
+BROOD_TARGET(UseNewLock);
 void LoadHangs() {
   while (true) pause();
 }
@@ -189,6 +204,13 @@ TEST(PreloadTest, WhatAPreloadPrintsIsPrintedOnce) {
               return TextOf(out) == "loading" && TextOf(err) == "oh" ? "" : absl::StrCat(TextOf(out), "|", TextOf(err));
             }),
             "");
+}
+
+// What a child was not passed it cannot use, as with each start method; it disturbs no lock that the child makes.
+TEST(PreloadTest, ALockThatAPreloadMadeIsItsOwn) {
+  const Context context(StartMethod::kForkServer, {.preload = {"LoadMakesALock"}});
+  EXPECT_TRUE(absl::IsFailedPrecondition(context.Call(UseLoadedLock)));
+  EXPECT_EQ(context.Call(UseNewLock), absl::OkStatus());
 }
 
 TEST(PreloadTest, AKilledOwnerEndsAServerThatHangsInItsPreload) {
