@@ -1,22 +1,22 @@
 #include "forkserver/huge_blocks_child.h"
 
-#include <sys/mman.h>
 #include <sys/syscall.h>
-#include <unistd.h>
+
+#include "forkserver/raw_syscall_child.h"
 
 namespace brood::child {
 namespace {
 
-constexpr int kCollapse = 25;  // MADV_COLLAPSE, of Linux 6.1, which Debian's older headers lack. madvise(2)
+constexpr int kCollapse = 25;  // MADV_COLLAPSE, of Linux 6.1, which older headers lack. madvise(2)
 
 }  // namespace
 
 bool MakeHuge(int fd, void* address, size_t length, uint64_t offset) {
   // The kernel refuses to collapse a block in which there is no page at all: EINVAL, though madvise(2) does not say so.
   for (size_t at = 0; at < length; at += kHugeBlock) {
-    if (syscall(SYS_pwrite64, fd, "", 1, offset + at) != 1) return false;
+    if (RawSyscall(SYS_pwrite64, fd, "", uint64_t{1}, uint64_t{offset + at}) != 1) return false;
   }
-  return syscall(SYS_madvise, address, length, kCollapse) == 0;
+  return RawSyscall(SYS_madvise, address, uint64_t{length}, kCollapse) == 0;
 }
 
 }  // namespace brood::child

@@ -1,0 +1,107 @@
+#include <dirent.h>
+#include <malloc.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "base/thread_count.h"
+#include "forkserver/freeze_checks.h"
+#include "forkserver/smaps.h"
+
+// Of those allocators that purge pages and take it that they are zeros then, to name them.
+extern "C" {
+[[gnu::weak]] int mallctl(const char*, void*, size_t*, void*, size_t);
+[[gnu::weak]] const char* tc_version(int*, int*, const char**);
+[[gnu::weak]] int mi_version(void);
+[[gnu::weak]] void __asan_init(void);
+[[gnu::weak]] void __tsan_init(void);
+[[gnu::weak]] void __msan_init(void);
+[[gnu::weak]] void __hwasan_init(void);
+}
+
+namespace brood::internal {
+namespace {
+
+absl::Status Refuse(std::string_view why) {
+  return absl::FailedPreconditionError(absl::StrCat("freeze: ", why, "; see docs/freeze.md"));
+}
+
+const char* OtherAllocator() {
+  if (__asan_init != nullptr || __tsan_init != nullptr || __msan_init != nullptr || __hwasan_init != nullptr) return "a sanitizer's";
+  if (mallctl != nullptr) return "jemalloc's";
+  if (tc_version != nullptr) return "tcmalloc's";
+  if (mi_version != nullptr) return "mimalloc's";
+  return nullptr;
+}
+
+// glibc counts what its own malloc has given. mallinfo(3)
+bool MallocIsGlibcs() {
+  constexpr size_t kBytes = 50'000;  // No cache of a thread keeps so large a block.
+  const auto in_use = [] {
+    const struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+  };
+  const size_t before = in_use();
+  void* volatile const block = malloc(kBytes);
+  const size_t after = in_use();
+  free(block);
+  return after >= before + kBytes;
+}
+
+// Whether what a descriptor or mapping is called stands for something that writes to, or reads, pages that were registered,
+// whatever is mapped there by then.
+const char* Pins(std::string_view name) {
+  if (absl::StrContains(name, "[io_uring]")) return "io_uring";
+  if (absl::StrContains(name, "[aio]")) return "asynchronous I/O (io_setup)";
+  if (absl::StrContains(name, "[userfaultfd]")) return "userfaultfd";
+  if (absl::StartsWith(name, "/dev/vfio/") || absl::StartsWith(name, "/dev/infiniband/")) return "a device with access to memory";
+  return nullptr;
+}
+
+absl::Status CheckPins() {
+  BROOD_ASSIGN_OR_RETURN(const std::string text, ReadSmaps());
+  BROOD_ASSIGN_OR_RETURN(const auto mappings, ParseSmaps(text, std::pmr::new_delete_resource()));
+  for (const Mapping& mapping : mappings) {
+    if (const char* const pins = Pins(mapping.name); pins != nullptr) return Refuse(absl::StrCat(pins, " is in use"));
+  }
+  DIR* const directory = opendir("/proc/self/fd");
+  if (directory == nullptr) return ErrnoStatus(errno, "freeze: list", "/proc/self/fd");
+  const char* pins = nullptr;
+  while (const dirent* const entry = readdir(directory)) {
+    char target[64] = {};
+    if (readlinkat(dirfd(directory), entry->d_name, target, sizeof(target) - 1) > 0 && pins == nullptr) pins = Pins(target);
+  }
+  closedir(directory);
+  return pins == nullptr ? absl::OkStatus() : Refuse(absl::StrCat(pins, " is in use"));
+}
+
+absl::Status CheckAlone() {
+  BROOD_ASSIGN_OR_RETURN(const int threads, ThreadCount());
+  if (threads != 1) return Refuse(absl::StrCat("there are ", threads - 1, " other threads, whose writes would be lost"));
+  // To share no memory is what it has already, or EINVAL: another process may have it, as between vfork and exec. unshare(2)
+  if (unshare(CLONE_VM) == 0) return absl::OkStatus();
+  if (errno == EINVAL) return Refuse("another process shares this memory (vfork, clone with CLONE_VM)");
+  return ErrnoStatus(errno, "freeze: unshare(CLONE_VM), to learn whether another process shares this memory");
+}
+
+}  // namespace
+
+absl::Status CheckFreezable() {
+  const char* const other = OtherAllocator();
+  if (other != nullptr || !MallocIsGlibcs()) {
+    return Refuse(absl::StrCat("malloc is ", other != nullptr ? other : "not glibc's",
+                               ", and may take it that pages which it has given back are zeros"));
+  }
+  BROOD_RETURN_IF_ERROR(CheckAlone());
+  return CheckPins();
+}
+
+}  // namespace brood::internal

@@ -1,0 +1,42 @@
+// Which mappings of a process can be frozen, and why the others cannot.
+#ifndef BROOD_FORKSERVER_FREEZE_PLAN_H_
+#define BROOD_FORKSERVER_FREEZE_PLAN_H_
+
+#include <cstdint>
+#include <memory_resource>
+#include <string_view>
+#include <vector>
+
+#include "forkserver/freeze.h"
+#include "forkserver/move_pages_child.h"
+#include "forkserver/smaps.h"
+
+namespace brood::internal {
+
+// The names of our own files in /proc/PID/maps.
+inline constexpr char kFrozenName[] = "brood-frozen";
+inline constexpr char kArenaName[] = "brood-preload";
+bool IsFrozen(const Mapping& mapping);
+
+struct FreezePlan {
+  explicit FreezePlan(std::pmr::memory_resource* memory) : moved(memory), left(memory) {}
+  struct Left {
+    const Mapping* mapping = nullptr;
+    const char* reason = nullptr;
+  };
+  std::pmr::vector<child::MovedMapping> moved;
+  std::pmr::vector<Left> left;
+  uint64_t file_bytes = 0;
+};
+
+// Why `mapping` cannot be frozen, or null. `stack` is an address of the stack that freezes.
+const char* ReasonToLeave(const Mapping& mapping, uintptr_t stack, const FreezeOptions& options);
+
+// The mappings with memory of their own are moved or left; others are neither, as they cost a fork nothing. Uses no memory but
+// that of `memory`.
+FreezePlan PlanFreeze(const std::pmr::vector<Mapping>& mappings, uintptr_t stack, const FreezeOptions& options,
+                      std::pmr::memory_resource* memory);
+
+}  // namespace brood::internal
+
+#endif  // BROOD_FORKSERVER_FREEZE_PLAN_H_
