@@ -17,12 +17,14 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/unique_fd.h"
+#include "serialization/messages.h"
 
 namespace brood::internal {
 
 struct ForkServerOptions {
   std::string executable;  // Empty: the own program.
   std::vector<std::string> preload;
+  Freeze freeze = Freeze::kOff;
 };
 
 // Of one caller: others that share the server may have more of it.

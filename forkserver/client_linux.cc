@@ -40,7 +40,8 @@ Servers& Mine() {
 
 // In which each text has its length, so that no two lists give the same.
 std::string KeyOf(const ForkServerOptions& options, std::string_view fingerprint) {
-  std::string key = absl::StrCat(options.executable.size(), ":", options.executable, "|", options.preload.size());
+  std::string key = absl::StrCat(options.executable.size(), ":", options.executable, "|",
+                                 static_cast<int>(options.freeze), "|", options.preload.size());
   for (const std::string& text : options.preload) absl::StrAppend(&key, ",", text.size(), ":", text);
   return absl::StrCat(key, "|", fingerprint);
 }
@@ -134,6 +135,7 @@ absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Bear() const {
   PreparationData preparation;
   preparation.start_method = StartMethod::kForkServer;
   preparation.preload = options_.preload;
+  preparation.freeze = options_.freeze;
   BROOD_RETURN_IF_ERROR(SendRequest(instance->socket.get(), EncodePreparationData(preparation), {owner.get()},
                                     absl::InfiniteDuration()));  // It is empty yet: nothing to wait for.
   return instance;

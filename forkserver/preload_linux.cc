@@ -7,6 +7,7 @@
 #include "bootstrap/registry.h"
 #include "bootstrap/throw_site.h"
 #include "forkserver/preload.h"
+#include "forkserver/preload_memory.h"
 
 namespace brood::internal {
 namespace {
@@ -15,6 +16,7 @@ absl::Status RunOnce(const BoundTarget& target) {
   ThrowSite site;
   try {
     const ExitScope scope;
+    const PreloadMemoryScope memory;
     TargetResult result;
     Watch([&] { result = target(); }, &site);
     if (!result.status.ok()) return result.status;

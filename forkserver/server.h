@@ -28,7 +28,7 @@ bool ServeForks(const ForkHandler& handler);
 struct ServerNote {
   enum class Kind : uint32_t {
     kPreloading = 1,  // `text`: what is preloaded next.
-    kReady = 2,
+    kReady = 2,  // `text`: whether, and what, was frozen, or why not; for people.
     kFailed = 3,  // `text` says why; the server has ended.
   };
   uint32_t magic = 0x53445242;  // "BRDS"

@@ -24,6 +24,7 @@
 #include "bootstrap/bootstrap.h"
 #include "forkserver/owner_watch.h"
 #include "forkserver/preload.h"
+#include "forkserver/settle.h"
 #include "serialization/messages.h"
 
 namespace brood::internal {
@@ -46,7 +47,7 @@ class Server {
       Note(ServerNote::Kind::kFailed, started.message());
       _exit(1);
     }
-    Note(ServerNote::Kind::kReady, "");
+    Note(ServerNote::Kind::kReady, settled_);
     while (true) Step();
   }
 
@@ -88,6 +89,7 @@ class Server {
     }
     BROOD_RETURN_IF_ERROR(CheckThreads());
     BROOD_RETURN_IF_ERROR(LeaveStreams());
+    BROOD_ASSIGN_OR_RETURN(settled_, SettlePreload(preparation.freeze));
     return WatchSignals();
   }
 
@@ -175,6 +177,7 @@ class Server {
   const int socket_;
   UniqueFd owner_;
   UniqueFd signals_;
+  std::string settled_;
 };
 
 [[noreturn]] void RunServer(int socket) { Server(socket).Run(); }

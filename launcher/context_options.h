@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "serialization/messages.h"
 
 namespace brood {
 
@@ -30,6 +31,11 @@ struct ContextOptions {
   // Forkserver: names of targets without arguments, which the server runs in this order before it forks the first child.
   // What they leave in memory, all children find. They must leave no thread running. What they print is the user's.
   std::vector<std::string> preload;
+  // Forkserver: whether the server's memory is frozen after the preload, so that a child costs the same with a preloaded GiB
+  // as with nothing. kAuto: from 16 MiB on, unless something is in the way; kOn: what is in the way is an error of the start.
+  // Off unless asked for, since an allocator other than malloc, in a preload, may not bear it: docs/freeze.md. What a preload
+  // allocates from PreloadMemory() (forkserver/preload_memory.h) has that property without it.
+  Freeze freeze = Freeze::kOff;
   absl::Duration preload_timeout = absl::Minutes(5);  // For the start of the server. A longer one is an error.
   // Forkserver: for the running server to take a request and bear the child, which may take longer to be ready. A server
   // that takes longer, because somebody has stopped it, for example, is killed, and the start is an error; children that

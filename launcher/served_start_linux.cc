@@ -86,7 +86,7 @@ absl::StatusOr<ServedStart> ServedStart::Prepare(const ContextOptions& context) 
   ServedStart start;
   BROOD_ASSIGN_OR_RETURN(start.status_text_, ReadStatusText());
   start.patience_ = {.start = context.preload_timeout, .request = context.server_timeout};
-  start.server_ = FindForkServer({.executable = context.executable, .preload = context.preload},
+  start.server_ = FindForkServer({.executable = context.executable, .preload = context.preload, .freeze = context.freeze},
                                  Fingerprint(start.status_text_));
   return start;
 }

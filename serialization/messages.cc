@@ -121,7 +121,7 @@ std::string EncodePreparationData(const PreparationData& data) {
       builder,
       fbs::CreatePreparationData(builder, name, static_cast<fbs::StartMethod>(data.start_method), executable, argv, cwd,
                                  written_environment, data.log_level, plugin_path, preload, auth_key, parent_name,
-                                 data.parent_pid, identity));
+                                 data.parent_pid, identity, static_cast<fbs::Freeze>(data.freeze)));
   return Take(builder);
 }
 
@@ -177,6 +177,8 @@ absl::StatusOr<PreparationData> DecodePreparationData(std::string_view bytes) {
   data.parent_name = View(from->parent_name());
   data.parent_pid = from->parent_pid();
   if (from->identity() != nullptr) data.identity.assign(from->identity()->begin(), from->identity()->end());
+  if (from->freeze() > fbs::Freeze::MAX) return absl::DataLossError("preparation data: unknown kind of freeze");
+  data.freeze = static_cast<Freeze>(from->freeze());
   return data;
 }
 

@@ -20,6 +20,13 @@ namespace brood {
 
 enum class StartMethod { kSpawn, kFork, kForkServer };
 
+// Whether a forkserver freezes its memory after the preload (forkserver/freeze.h).
+enum class Freeze {
+  kOff,
+  kAuto,  // Where it pays, and can be done.
+  kOn,    // An error where it cannot be done.
+};
+
 // "spawn", "fork", "forkserver".
 std::string_view StartMethodName(StartMethod method);
 
@@ -38,6 +45,7 @@ struct PreparationData {
   std::string parent_name;
   int64_t parent_pid = 0;
   std::vector<uint32_t> identity;
+  Freeze freeze = Freeze::kOff;
 };
 
 // serialization/process_data.fbs

@@ -33,7 +33,8 @@ PreparationData Preparation() {
           .auth_key = std::string("\0k", 2),
           .parent_name = "MainProcess",
           .parent_pid = 7,
-          .identity = {2, 1}};
+          .identity = {2, 1},
+          .freeze = Freeze::kOn};
 }
 
 TEST(MessagesTest, PreparationDataRoundTrips) {
@@ -48,6 +49,7 @@ TEST(MessagesTest, PreparationDataRoundTrips) {
   EXPECT_EQ(read.parent_name, "MainProcess");
   EXPECT_EQ(read.parent_pid, 7);
   EXPECT_EQ(read.identity, data.identity);
+  EXPECT_EQ(read.freeze, Freeze::kOn);
 }
 
 TEST(MessagesTest, ProcessDataRoundTrips) {
