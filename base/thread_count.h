@@ -5,7 +5,8 @@
 
 namespace brood {
 
-// How many threads this process has now. Errors: what opening /proc/self/task gives.
+// How many threads this process has now, without those that have left its code for good: one that was joined may still be on
+// its way through the kernel. Errors: what opening /proc/self/task gives.
 absl::StatusOr<int> ThreadCount();
 
 }  // namespace brood
