@@ -32,6 +32,13 @@ struct FreezeOptions {
     kNever,
   };
   HugePages huge_pages = HugePages::kWherePaying;
+  // A library is a mapping for its code and two for its constants, each of which a fork copies.
+  enum class Coalesce {
+    kNever,
+    // One for all three. Constants can be executed then, though still not written to.
+    kCodeWithConstants,
+  };
+  Coalesce coalesce = Coalesce::kNever;
   // Memory that this process goes on writing to, and that is not to be moved: the whole mapping in which it lies.
   struct Region {
     const void* address = nullptr;
@@ -52,7 +59,8 @@ struct FreezeReport {
   uint64_t copied_bytes = 0;  // Of these, what held something.
   uint64_t huge_bytes = 0;    // Of these, in huge pages.
   size_t mappings_before = 0;
-  size_t mappings_after = 0;
+  size_t mappings_after = 0;  // Neighbours that were frozen with the same protection are one.
+  size_t coalesced = 0;       // Mappings that have become part of their neighbour, as asked for.
   std::vector<Left> left;
   absl::Duration time;
 

@@ -1,7 +1,7 @@
 #include <dirent.h>
 #include <malloc.h>
 #include <sched.h>
-#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -87,9 +87,18 @@ absl::Status CheckAlone() {
   BROOD_ASSIGN_OR_RETURN(const int threads, ThreadCount());
   if (threads != 1) return Refuse(absl::StrCat("there are ", threads - 1, " other threads, whose writes would be lost"));
   // To share no memory is what it has already, or EINVAL: another process may have it, as between vfork and exec. unshare(2)
-  if (unshare(CLONE_VM) == 0) return absl::OkStatus();
-  if (errno == EINVAL) return Refuse("another process shares this memory (vfork, clone with CLONE_VM)");
-  return ErrnoStatus(errno, "freeze: unshare(CLONE_VM), to learn whether another process shares this memory");
+  for (bool last = false; unshare(CLONE_VM) != 0;) {
+    if (errno != EINVAL) {
+      return ErrnoStatus(errno, "freeze: unshare(CLONE_VM), to learn whether another process shares this memory");
+    }
+    if (last) return Refuse("another process shares this memory (vfork, clone with CLONE_VM)");
+    // A thread that is on its way out, as ThreadCount() has told, counts here still.
+    struct stat threads = {};
+    const bool ending = stat("/proc/self/task", &threads) == 0 && threads.st_nlink > 3;
+    if (ending) usleep(100);
+    last = !ending;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace

@@ -67,6 +67,16 @@ class Scratch {
   void* base_ = MAP_FAILED;
 };
 
+// The kernel joins neighbours of one file that have the same protection. A security module may refuse a part.
+size_t Coalesce(const std::pmr::vector<internal::CodeRun>& runs) {
+  size_t gone = 0;
+  for (const internal::CodeRun& run : runs) {
+    const bool joined = mprotect(reinterpret_cast<void*>(run.start), run.end - run.start, PROT_READ | PROT_EXEC) == 0;
+    gone += joined ? run.mappings - 1 : 0;
+  }
+  return gone;
+}
+
 class AllSignalsBlocked {
  public:
   AllSignalsBlocked() {
@@ -166,6 +176,7 @@ absl::Status Freezer::Move(int pagemap, FreezeReport& report) {
   BROOD_ASSIGN_OR_RETURN(const std::string_view text, internal::ReadSmaps(scratch_.text(), Scratch::kTextBytes));
   BROOD_ASSIGN_OR_RETURN(const std::pmr::vector<Mapping> mappings, internal::ParseSmaps(text, &memory));
   FreezePlan plan = internal::PlanFreeze(mappings, reinterpret_cast<uintptr_t>(__builtin_frame_address(0)), options_, &memory);
+  const std::pmr::vector<internal::CodeRun> code = internal::FindCodeRuns(mappings, &memory);
   BROOD_ASSIGN_OR_RETURN(const UniqueFd file, MemoryFile(plan.file_bytes));
 
   child::MovePages work;
@@ -184,6 +195,7 @@ absl::Status Freezer::Move(int pagemap, FreezeReport& report) {
   const int seal_error = errno;
 
   // From here on we may allocate.
+  if (options_.coalesce == FreezeOptions::Coalesce::kCodeWithConstants) report.coalesced = Coalesce(code);
   report.moved_bytes = work.moved_bytes;
   report.copied_bytes = work.copied_bytes;
   report.huge_bytes = work.huge_bytes;

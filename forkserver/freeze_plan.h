@@ -37,6 +37,14 @@ const char* ReasonToLeave(const Mapping& mapping, uintptr_t stack, const FreezeO
 FreezePlan PlanFreeze(const std::pmr::vector<Mapping>& mappings, uintptr_t stack, const FreezeOptions& options,
                       std::pmr::memory_resource* memory);
 
+// Some neighbours that are views of one file, of which one is executable and none writable or changed.
+struct CodeRun {
+  uintptr_t start = 0;
+  uintptr_t end = 0;
+  size_t mappings = 0;
+};
+std::pmr::vector<CodeRun> FindCodeRuns(const std::pmr::vector<Mapping>& mappings, std::pmr::memory_resource* memory);
+
 }  // namespace brood::internal
 
 #endif  // BROOD_FORKSERVER_FREEZE_PLAN_H_

@@ -124,4 +124,29 @@ FreezePlan PlanFreeze(const std::pmr::vector<Mapping>& mappings, uintptr_t stack
   return plan;
 }
 
+std::pmr::vector<CodeRun> FindCodeRuns(const std::pmr::vector<Mapping>& mappings, std::pmr::memory_resource* memory) {
+  std::pmr::vector<CodeRun> runs(memory);
+  const auto plain = [](const Mapping& mapping) {
+    bool special = mapping.shared || mapping.writable || !mapping.readable || !mapping.has_file() ||
+                   mapping.anonymous_bytes + mapping.swap_bytes > 0 || mapping.protection_key != 0;
+    for (const FlagReason& one : kReasons) special |= mapping.Has(one.flag);
+    return !special;
+  };
+  for (size_t first = 0; first < mappings.size();) {
+    size_t last = first;
+    bool code = mappings[first].executable;
+    const auto continues = [&](const Mapping& from, const Mapping& to) {
+      return plain(from) && plain(to) && from.end == to.start && from.file == to.file && from.offset + from.size() == to.offset;
+    };
+    for (; last + 1 < mappings.size() && continues(mappings[last], mappings[last + 1]); ++last) {
+      code |= mappings[last + 1].executable;
+    }
+    if (last > first && code) {
+      runs.push_back({.start = mappings[first].start, .end = mappings[last].end, .mappings = last - first + 1});
+    }
+    first = last + 1;
+  }
+  return runs;
+}
+
 }  // namespace brood::internal

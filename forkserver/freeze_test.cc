@@ -506,7 +506,60 @@ TEST(FreezeTest, LeavesNoDescriptorAndNoSignalBlockedAndTheRseqAreaRegistered) {
   });
 }
 
-// A hazard, so that docs/freeze.md is true: for the same on plain memory, the page would be of zeros.
+// How many mappings there are of /proc/self/maps, and whether one can be written to and executed.
+struct Mappings {
+  size_t count = 0;
+  bool writable_code = false;
+};
+Mappings ReadMappings() {
+  Mappings mappings;
+  char line[1024];
+  FILE* const file = fopen("/proc/self/maps", "re");
+  while (file != nullptr && fgets(line, sizeof(line), file) != nullptr) {
+    ++mappings.count;
+    mappings.writable_code |= strstr(line, " rwxp ") != nullptr;
+  }
+  if (file != nullptr) fclose(file);
+  return mappings;
+}
+
+TEST(FreezeTest, CoalescingLeavesFewerMappingsAndNoneThatIsWritableAndExecutable) {
+  TestInChild([] {
+    const Content content(8);
+    const uint64_t before = content.Checksum();
+    const size_t mappings_before = ReadMappings().count;
+    const FreezeReport report = Freeze({.coalesce = FreezeOptions::Coalesce::kCodeWithConstants, .keep = {}});
+    EXPECT_EQ(report.mappings_before, mappings_before);
+    EXPECT_LE(report.mappings_after + report.coalesced, report.mappings_before);
+    EXPECT_LE(ReadMappings().count, report.mappings_after + 1);
+    EXPECT_FALSE(ReadMappings().writable_code);
+    EXPECT_EQ(content.Checksum(), before);
+    EXPECT_TRUE(TrueInChild([&] { return content.Checksum() == before && Torture(); }));
+  });
+}
+
+// Hazards, so that docs/freeze.md is true.
+
+TEST(FreezeTest, AMappingThatGrowsFindsZerosBehindTheFrozenPart) {
+  TestInChild([] {
+    const Content content(9);
+    char* const last = static_cast<char*>(mmap(nullptr, 3 * kMiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    char* const alone = last + kMiB;
+    munmap(last, kMiB);
+    munmap(last + 2 * kMiB, kMiB);
+    Fill(alone, kMiB, 1);
+    const uint64_t sum = Sum(alone, kMiB);
+    Freeze();
+    EXPECT_TRUE(TrueInChild([&] {
+      char* const grown = static_cast<char*>(mremap(alone, kMiB, 16 * kMiB, MREMAP_MAYMOVE));
+      bool zeros = grown != MAP_FAILED && Sum(grown, kMiB) == sum;
+      for (size_t i = kMiB; zeros && i < 16 * kMiB; i += 64) zeros = grown[i] == 0;
+      return zeros;
+    }));
+  });
+}
+
+// The same on plain memory would bring a page of zeros.
 TEST(FreezeTest, GivingPagesBackBringsWhatWasFrozen) {
   TestInChild([] {
     const Content content(7);

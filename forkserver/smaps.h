@@ -22,6 +22,7 @@ struct Mapping {
   bool writable = false;
   bool executable = false;
   bool shared = false;
+  std::string_view file;  // Device and inode, "00:01 38". Of nothing: "00:00 0".
   std::string_view name;  // "[heap]", "/lib/x.so", "/memfd:x (deleted)"; empty for anonymous memory.
   std::string_view flags;  // " rd wr mr mw me ac"
   uint64_t rss_bytes = 0;

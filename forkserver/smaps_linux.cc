@@ -39,10 +39,11 @@ bool ParseHead(std::string_view line, Mapping& mapping) {
   mapping.shared = line[4] == 's';
   line.remove_prefix(6);
   if (!Take(line, mapping.offset, 16)) return false;
-  for (int field = 0; field < 2; ++field) {  // Device and inode.
-    SkipBlanks(line);
-    line.remove_prefix(std::min(line.find(' '), line.size()));
-  }
+  SkipBlanks(line);
+  const size_t device_end = std::min(line.find(' '), line.size());
+  const size_t inode_end = std::min(line.find(' ', device_end + 1), line.size());
+  mapping.file = line.substr(0, inode_end);
+  line.remove_prefix(inode_end);
   SkipBlanks(line);
   mapping.name = line;
   return true;

@@ -35,6 +35,7 @@ TEST(SmapsTest, TellsWhatTheKernelHasWritten) {
   EXPECT_EQ(first.offset, 0x3000u);
   EXPECT_TRUE(first.readable && first.writable && !first.executable && !first.shared);
   EXPECT_EQ(first.name, "/memfd:a b (deleted)");
+  EXPECT_EQ(first.file, "00:01 38");
   EXPECT_TRUE(first.has_file());
   EXPECT_EQ(first.rss_bytes, 12u << 10);
   EXPECT_EQ(first.anonymous_bytes, 8u << 10);
@@ -46,6 +47,7 @@ TEST(SmapsTest, TellsWhatTheKernelHasWritten) {
   EXPECT_EQ(second.end, 0xffffffffff601000u);
   EXPECT_TRUE(second.executable && second.shared && !second.readable);
   EXPECT_TRUE(second.Has("sh"));
+  EXPECT_EQ(second.file, "00:00 0");
   EXPECT_EQ(second.name, "");
   EXPECT_FALSE(second.has_file());
 }
