@@ -51,6 +51,8 @@ class Guardian {
   [[noreturn]] void Run() {
     setup_deadline_ = MonotonicNanoseconds() + kSetupPatienceNs;
     WatchSignals();
+    // The end of the owner, that of the init, that of a function.
+    for (const int socket : {record_.control, record_.guardian_socket, record_.setup_socket}) StayAwake::Hear(socket);
     Schedule(MonotonicNanoseconds());
     const bool born = light_ != nullptr ? StartLightTarget(&record_, *light_, &init_, &report_.setup)
                                         : StartInit(&record_, &init_, &report_.setup);
@@ -92,6 +94,8 @@ class Guardian {
     const timespec* wait = next != UINT64_MAX ? Until(next, now, &left) : nullptr;
     if (ppoll(polls, kCount, wait, nullptr) < 0 && errno != EINTR) return End(EndCause::kOwnerGone);
 
+    // Before all else: we may have been stopped, and may be again before the next time is set.
+    if ((polls[kSignals].revents | polls[kControl].revents) != 0) awake_.Until(MonotonicNanoseconds() + kStoppedSlackNs);
     // Owner first: if it is gone nobody is left to tell anything else.
     if (polls[kOwner].revents != 0) return End(EndCause::kOwnerGone);
     if (polls[kControl].revents != 0) OnCommand();
@@ -126,7 +130,7 @@ class Guardian {
       if (now >= start_look_) start_look_ = now + kStartLookNs;
       next = std::min({next, setup_deadline_, start_look_, birth_note_});
     }
-    if (next != UINT64_MAX) awake_.Until(next + kStoppedSlackNs);
+    awake_.Until(next != UINT64_MAX ? next + kStoppedSlackNs : 0);
     return next;
   }
 

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/pidfd.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -278,7 +279,9 @@ TEST(ProcessContractTest, AGuardianKilledWithAMessageUnreadTakesItsTreeWithIt) {
   }
   ASSERT_GT(target, 0);
   const UniqueFd target_fd = PidFd(target);
-  ASSERT_EQ(kill(guardian, SIGSTOP), 0);
+  // Stopped as by a debugger: of another stop it would be continued by the message.
+  if (ptrace(PTRACE_SEIZE, guardian, nullptr, nullptr) != 0) GTEST_SKIP() << "may not trace a guardian";
+  ASSERT_EQ(ptrace(PTRACE_INTERRUPT, guardian, nullptr, nullptr), 0);
   siginfo_t stopped = {};
   ASSERT_EQ(waitid(P_PID, static_cast<id_t>(guardian), &stopped, WSTOPPED | WNOWAIT | __WALL), 0);
 

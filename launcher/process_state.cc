@@ -25,6 +25,7 @@ namespace {
 
 constexpr absl::Duration kTreePatience = absl::Seconds(10);
 constexpr absl::Duration kCgroupPatience = absl::Seconds(2);
+constexpr absl::Duration kContinueAgain = absl::Milliseconds(100);
 
 // Waits until one of two descriptors is readable. False when `timeout` has passed.
 bool WaitReadable(int first, int second, absl::Duration timeout) {
@@ -163,16 +164,33 @@ void ReadOutcome(ProcessState& state) {
   state.init_fd.reset();
 }
 
+void ContinueGuardian(const ProcessState& state) {
+  if (state.guardian_fd.valid()) syscall(SYS_pidfd_send_signal, state.guardian_fd.get(), SIGCONT, nullptr, 0);
+}
+
+// Of a child that was killed: until its guardian has done that the child may stop it, also after we have continued it.
+bool AwaitKilled(ProcessState& state, absl::Duration timeout) {
+  const Deadline deadline(timeout);
+  while (!WaitReadable(state.sentinel.get(), -1, std::min(kContinueAgain, deadline.Left()))) {
+    if (deadline.passed()) return false;
+    const std::lock_guard<std::mutex> lock(state.mutex);
+    ContinueGuardian(state);
+  }
+  return true;
+}
+
 }  // namespace
 
 bool HasEnded(ProcessState& state, absl::Duration timeout) {
+  bool killed;
   {
     const std::lock_guard<std::mutex> lock(state.mutex);
     if (state.outcome.has_value()) return true;
     ++state.waiting;
     if (timeout == absl::InfiniteDuration()) LetGo(state);
+    killed = state.killed;
   }
-  const bool readable = WaitReadable(state.sentinel.get(), -1, timeout);
+  const bool readable = killed ? AwaitKilled(state, timeout) : WaitReadable(state.sentinel.get(), -1, timeout);
   const std::lock_guard<std::mutex> lock(state.mutex);
   --state.waiting;
   if (readable && !state.outcome.has_value()) ReadOutcome(state);
@@ -191,7 +209,8 @@ absl::Status Command(ProcessState& state, GuardianCommand::Kind kind, int signal
   }
   // It may have been stopped, by a hostile child or by anybody of its user, and has nothing to be stopped for.
   ReadNotes(state);
-  if (state.guardian_fd.valid()) syscall(SYS_pidfd_send_signal, state.guardian_fd.get(), SIGCONT, nullptr, 0);
+  ContinueGuardian(state);
+  if (kind == GuardianCommand::Kind::kKill) state.killed = true;
   return absl::OkStatus();
 }
 
@@ -268,7 +287,8 @@ ProcessState::~ProcessState() {
   // The end of the socket makes the guardian kill the tree; it may have been stopped by a hostile child. Not only closed,
   // see ReapGuardian.
   if (control.valid()) shutdown(control.get(), SHUT_RDWR);
-  syscall(SYS_pidfd_send_signal, guardian_fd.get(), SIGCONT, nullptr, 0);
+  ContinueGuardian(*this);
+  AwaitKilled(*this, absl::InfiniteDuration());
   ReadOutcome(*this);
 }
 

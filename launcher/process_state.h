@@ -54,6 +54,7 @@ struct ProcessState {
   uint64_t max_result_bytes = 0;
   pid_t pid = 0;
   bool started = false;
+  bool killed = false;      // Whoever waits keeps the guardian from being stopped until it has done that.
   bool closed = false;
   std::optional<Outcome> outcome;
   bool is_function = false;

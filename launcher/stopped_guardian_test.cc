@@ -1,5 +1,6 @@
 // A target that is not sandboxed may signal its guardian, which is a process of its own user: what holds though it stops it.
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 #include <fstream>
 #include <optional>
@@ -42,14 +44,12 @@ pid_t Guardian() {
   return StatusOf(parent, "Name") == "brood-init" ? std::atoi(StatusOf(parent, "PPid").c_str()) : parent;
 }
 
-// Returns once it has stopped. False if it cannot be.
+// Returns once it has stopped, which may be over then. False if it cannot be.
 bool StopGuardian() {
   const pid_t guardian = Guardian();
   if (guardian <= 1 || kill(guardian, SIGSTOP) != 0) return false;
-  while (StatusOf(guardian, "State") != "T") {
-    if (StatusOf(guardian, "State").empty()) return false;
-    sched_yield();
-  }
+  constexpr uint64_t kStop = uint64_t{1} << (SIGSTOP - 1);
+  while ((std::strtoull(StatusOf(guardian, "ShdPnd").c_str(), nullptr, 16) & kStop) != 0) sched_yield();
   return true;
 }
 
@@ -61,12 +61,27 @@ int StopsGuardianAndSleeps() {
 }
 BROOD_TARGET(StopsGuardianAndSleeps);
 
+// Waits for the word that the guardian has heard of the start.
+bool StopGuardianAfter(const UniqueFd& pipe) {
+  char byte;
+  return read(pipe.get(), &byte, 1) == 1 && StopGuardian();
+}
+
+int StopsGuardianAndReturns(const UniqueFd& go) { return StopGuardianAfter(go) ? 5 : 1; }
+BROOD_TARGET(StopsGuardianAndReturns);
+
+void StopsGuardianAndSays(const UniqueFd& go, const UniqueFd& pipe) {
+  if (StopGuardianAfter(go)) (void)!write(pipe.get(), "!", 1);
+  for (;;) pause();
+}
+BROOD_TARGET(StopsGuardianAndSays);
+
 // Four processes, each of which has less than the limit.
 int StopsGuardianAndAllocates() {
   if (!StopGuardian()) return 1;
   for (int i = 0; i < 3 && fork() != 0; ++i) {
   }
-  std::vector<char> memory(size_t{100} << 20, 1);
+  std::vector<char> memory(size_t{25} << 20, 1);
   for (;;) pause();
 }
 BROOD_TARGET(StopsGuardianAndAllocates);
@@ -115,6 +130,45 @@ TEST_P(StoppedGuardianTest, ATaskThatReachesTheWallLimitGetsTheOutcome) {
   EXPECT_EQ(OutcomeOf(status)->StatusWord(), "timeout") << status;
 }
 
+struct Ends {
+  UniqueFd reader, writer;
+};
+
+Ends MakePipe() {
+  int fds[2];
+  EXPECT_EQ(pipe2(fds, O_CLOEXEC), 0);
+  return {UniqueFd(fds[0]), UniqueFd(fds[1])};
+}
+
+TEST_P(StoppedGuardianTest, TheEndIsToldThoughNothingIsAsked) {
+  const Ends go = MakePipe();
+  absl::StatusOr<Process> process = context_.Start(StopsGuardianAndReturns, go.reader);
+  ASSERT_TRUE(process.ok()) << process.status();
+  ASSERT_EQ(write(go.writer.get(), "!", 1), 1);
+  ASSERT_TRUE(IsReadable(process->sentinel()));
+  EXPECT_EQ(process->Result<int>(absl::ZeroDuration()).value_or(-1), 5);
+}
+
+TEST_P(StoppedGuardianTest, TheTargetDiesWithItsOwner) {
+  const Ends go = MakePipe();
+  Ends said = MakePipe();
+  const pid_t owner = fork();
+  ASSERT_GE(owner, 0);
+  if (owner == 0) {
+    absl::StatusOr<Process> process = context_.Start(StopsGuardianAndSays, go.reader, said.writer);
+    said.writer.reset();
+    if (!process.ok() || write(go.writer.get(), "!", 1) != 1) _exit(1);
+    for (;;) pause();
+  }
+  said.writer.reset();
+  char byte;
+  EXPECT_EQ(read(said.reader.get(), &byte, 1), 1);
+  EXPECT_EQ(kill(owner, SIGKILL), 0);
+  EXPECT_EQ(waitpid(owner, nullptr, 0), owner);
+  // The target holds the other end.
+  EXPECT_TRUE(IsReadable(said.reader.get())) << "the target outlived its owner";
+}
+
 // Whoever starts it waits to hear that it runs.
 TEST_P(StoppedGuardianTest, StartReturnsThoughTheTargetStoppedItFirst) {
   for (int i = 0; i < 10; ++i) {
@@ -128,7 +182,7 @@ TEST_P(StoppedGuardianTest, StartReturnsThoughTheTargetStoppedItFirst) {
 // The limit is kept by looking at the tree now and then.
 TEST_P(StoppedGuardianTest, ALimitThatIsSampledHolds) {
   LaunchOptions options = Limited([](Policy& policy) {
-    policy.limits.memory_bytes = 256 << 20;
+    policy.limits.memory_bytes = 64 << 20;
     policy.allow_weaker.insert(Layer::kMemory);
   });
   absl::StatusOr<Process> process = context_.Start(options, StopsGuardianAndAllocates);
