@@ -37,6 +37,9 @@ struct FreezeOptions {
     kNever,
     // One for all three. Constants can be executed then, though still not written to.
     kCodeWithConstants,
+    // One for these and for constants that the loader has relocated, in the memory file: whoever looks for the file that code
+    // is in, as stack traces, profilers and debuggers do, does not find it.
+    kCodeIntoFile,
   };
   Coalesce coalesce = Coalesce::kNever;
   // Memory that this process goes on writing to, and that is not to be moved: the whole mapping in which it lies.

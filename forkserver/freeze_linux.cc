@@ -67,7 +67,8 @@ class Scratch {
   void* base_ = MAP_FAILED;
 };
 
-// The kernel joins neighbours of one file that have the same protection. A security module may refuse a part.
+// The kernel joins neighbours of one file that have the same protection; those that were moved have it already. A security
+// module may refuse it, and a part that could not be moved stays apart.
 size_t Coalesce(const std::pmr::vector<internal::CodeRun>& runs) {
   size_t gone = 0;
   for (const internal::CodeRun& run : runs) {
@@ -175,8 +176,9 @@ absl::Status Freezer::Move(int pagemap, FreezeReport& report) {
   std::pmr::monotonic_buffer_resource memory(scratch_.list(), Scratch::kListBytes, std::pmr::null_memory_resource());
   BROOD_ASSIGN_OR_RETURN(const std::string_view text, internal::ReadSmaps(scratch_.text(), Scratch::kTextBytes));
   BROOD_ASSIGN_OR_RETURN(const std::pmr::vector<Mapping> mappings, internal::ParseSmaps(text, &memory));
-  FreezePlan plan = internal::PlanFreeze(mappings, reinterpret_cast<uintptr_t>(__builtin_frame_address(0)), options_, &memory);
-  const std::pmr::vector<internal::CodeRun> code = internal::FindCodeRuns(mappings, &memory);
+  const std::pmr::vector<internal::CodeRun> code = internal::FindCodeRuns(mappings, options_.coalesce, &memory);
+  FreezePlan plan =
+      internal::PlanFreeze(mappings, code, reinterpret_cast<uintptr_t>(__builtin_frame_address(0)), options_, &memory);
   BROOD_ASSIGN_OR_RETURN(const UniqueFd file, MemoryFile(plan.file_bytes));
 
   child::MovePages work;
@@ -195,7 +197,7 @@ absl::Status Freezer::Move(int pagemap, FreezeReport& report) {
   const int seal_error = errno;
 
   // From here on we may allocate.
-  if (options_.coalesce == FreezeOptions::Coalesce::kCodeWithConstants) report.coalesced = Coalesce(code);
+  report.coalesced = Coalesce(code);
   report.moved_bytes = work.moved_bytes;
   report.copied_bytes = work.copied_bytes;
   report.huge_bytes = work.huge_bytes;

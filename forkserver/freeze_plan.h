@@ -29,21 +29,24 @@ struct FreezePlan {
   uint64_t file_bytes = 0;
 };
 
-// Why `mapping` cannot be frozen, or null. `stack` is an address of the stack that freezes.
-const char* ReasonToLeave(const Mapping& mapping, uintptr_t stack, const FreezeOptions& options);
-
-// The mappings with memory of their own are moved or left; others are neither, as they cost a fork nothing. Uses no memory but
-// that of `memory`.
-FreezePlan PlanFreeze(const std::pmr::vector<Mapping>& mappings, uintptr_t stack, const FreezeOptions& options,
-                      std::pmr::memory_resource* memory);
-
-// Some neighbours that are views of one file, of which one is executable and none writable or changed.
+// Neighbours that are views of one file, of which one is executable and none writable.
 struct CodeRun {
   uintptr_t start = 0;
   uintptr_t end = 0;
   size_t mappings = 0;
 };
-std::pmr::vector<CodeRun> FindCodeRuns(const std::pmr::vector<Mapping>& mappings, std::pmr::memory_resource* memory);
+// Those that become one mapping when they get the same protection: for kCodeWithConstants, when that is all that happens to
+// them; for kCodeIntoFile, when they are moved, too.
+std::pmr::vector<CodeRun> FindCodeRuns(const std::pmr::vector<Mapping>& mappings, FreezeOptions::Coalesce coalesce,
+                                       std::pmr::memory_resource* memory);
+
+// Why `mapping` cannot be frozen, or null. `stack` is an address of the stack that freezes.
+const char* ReasonToLeave(const Mapping& mapping, uintptr_t stack, const FreezeOptions& options);
+
+// The mappings with memory of their own are moved or left; others are neither, as they cost a fork nothing, unless they are
+// of `code`, for kCodeIntoFile. Uses no memory but that of `memory`.
+FreezePlan PlanFreeze(const std::pmr::vector<Mapping>& mappings, const std::pmr::vector<CodeRun>& code, uintptr_t stack,
+                      const FreezeOptions& options, std::pmr::memory_resource* memory);
 
 }  // namespace brood::internal
 

@@ -50,6 +50,8 @@ constexpr FlagAdvice kAdvice[] = {
     {"dd", MADV_DONTDUMP}, {"hg", MADV_HUGEPAGE}, {"nh", MADV_NOHUGEPAGE}, {"sr", MADV_SEQUENTIAL}, {"rr", MADV_RANDOM},
 };
 
+uint64_t OwnBytes(const Mapping& mapping) { return mapping.anonymous_bytes + mapping.swap_bytes; }
+
 bool Overlaps(const Mapping& mapping, const FreezeOptions::Region& region) {
   const auto start = reinterpret_cast<uintptr_t>(region.address);
   return start < mapping.end && start + region.bytes > mapping.start;
@@ -93,51 +95,31 @@ const char* ReasonToLeave(const Mapping& mapping, uintptr_t stack, const FreezeO
   // A profiler or a stack trace finds code by the file it is in.
   if (mapping.executable) return "executable";
   if (!mapping.readable) return "not readable";
-  const uint64_t own = mapping.anonymous_bytes + mapping.swap_bytes;
+  const uint64_t own = OwnBytes(mapping);
   if (mapping.has_file() && mapping.size() > kSmall && own < mapping.size() / kLeastPart) {
     return IsFrozen(mapping) ? "frozen already, and little was written since" : "a view of a file of which little was changed";
   }
   return nullptr;
 }
 
-FreezePlan PlanFreeze(const std::pmr::vector<Mapping>& mappings, uintptr_t stack, const FreezeOptions& options,
-                      std::pmr::memory_resource* memory) {
-  FreezePlan plan(memory);
-  uint64_t runs = 0;
-  uintptr_t run_start = 0;
-  for (const Mapping& mapping : mappings) {
-    const bool own = mapping.anonymous_bytes + mapping.swap_bytes > 0;
-    if (!own && !mapping.Has("ht")) continue;
-    if (const char* const reason = ReasonToLeave(mapping, stack, options); reason != nullptr) {
-      plan.left.push_back({.mapping = &mapping, .reason = reason});
-      continue;
-    }
-    child::MovedMapping moved = Moved(mapping);
-    if (plan.moved.empty() || plan.moved.back().end != moved.start || moved.end - run_start > kLargestRun) {
-      ++runs;
-      run_start = moved.start & ~(kHugeBlock - 1);
-    }
-    moved.offset = ((runs - 1) << kRoomBits) + (moved.start - run_start);
-    plan.moved.push_back(moved);
-  }
-  plan.file_bytes = runs << kRoomBits;
-  return plan;
-}
-
-std::pmr::vector<CodeRun> FindCodeRuns(const std::pmr::vector<Mapping>& mappings, std::pmr::memory_resource* memory) {
+std::pmr::vector<CodeRun> FindCodeRuns(const std::pmr::vector<Mapping>& mappings, FreezeOptions::Coalesce coalesce,
+                                       std::pmr::memory_resource* memory) {
   std::pmr::vector<CodeRun> runs(memory);
-  const auto plain = [](const Mapping& mapping) {
+  if (coalesce == FreezeOptions::Coalesce::kNever) return runs;
+  const bool moved = coalesce == FreezeOptions::Coalesce::kCodeIntoFile;
+  const auto plain = [&](const Mapping& mapping) {
     bool special = mapping.shared || mapping.writable || !mapping.readable || !mapping.has_file() ||
-                   mapping.anonymous_bytes + mapping.swap_bytes > 0 || mapping.protection_key != 0;
+                   mapping.protection_key != 0 || (!moved && OwnBytes(mapping) > 0);
     for (const FlagReason& one : kReasons) special |= mapping.Has(one.flag);
     return !special;
+  };
+  const auto continues = [&](const Mapping& from, const Mapping& to) {
+    return plain(from) && plain(to) && from.end == to.start && from.file == to.file &&
+           (moved || from.offset + from.size() == to.offset);
   };
   for (size_t first = 0; first < mappings.size();) {
     size_t last = first;
     bool code = mappings[first].executable;
-    const auto continues = [&](const Mapping& from, const Mapping& to) {
-      return plain(from) && plain(to) && from.end == to.start && from.file == to.file && from.offset + from.size() == to.offset;
-    };
     for (; last + 1 < mappings.size() && continues(mappings[last], mappings[last + 1]); ++last) {
       code |= mappings[last + 1].executable;
     }
@@ -147,6 +129,34 @@ std::pmr::vector<CodeRun> FindCodeRuns(const std::pmr::vector<Mapping>& mappings
     first = last + 1;
   }
   return runs;
+}
+
+FreezePlan PlanFreeze(const std::pmr::vector<Mapping>& mappings, const std::pmr::vector<CodeRun>& code, uintptr_t stack,
+                      const FreezeOptions& options, std::pmr::memory_resource* memory) {
+  FreezePlan plan(memory);
+  uint64_t runs = 0;
+  uintptr_t run_start = 0;
+  auto run_of_code = code.begin();
+  for (const Mapping& mapping : mappings) {
+    while (run_of_code != code.end() && run_of_code->end <= mapping.start) ++run_of_code;
+    const bool moved_code = options.coalesce == FreezeOptions::Coalesce::kCodeIntoFile && run_of_code != code.end() &&
+                            run_of_code->start <= mapping.start;
+    if (!moved_code && OwnBytes(mapping) == 0 && !mapping.Has("ht")) continue;
+    if (const char* const reason = moved_code ? nullptr : ReasonToLeave(mapping, stack, options); reason != nullptr) {
+      plan.left.push_back({.mapping = &mapping, .reason = reason});
+      continue;
+    }
+    child::MovedMapping moved = Moved(mapping);
+    if (moved_code) moved.protection = PROT_READ | PROT_EXEC;
+    if (plan.moved.empty() || plan.moved.back().end != moved.start || moved.end - run_start > kLargestRun) {
+      ++runs;
+      run_start = moved.start & ~(kHugeBlock - 1);
+    }
+    moved.offset = ((runs - 1) << kRoomBits) + (moved.start - run_start);
+    plan.moved.push_back(moved);
+  }
+  plan.file_bytes = runs << kRoomBits;
+  return plan;
 }
 
 }  // namespace brood::internal

@@ -14,6 +14,7 @@ namespace {
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 
 std::pmr::memory_resource* Heap() { return std::pmr::new_delete_resource(); }
+std::pmr::vector<CodeRun> NoCode() { return std::pmr::vector<CodeRun>(Heap()); }
 
 // One mapping of an smaps file, which has pages of its own.
 std::string Text(std::string_view range, std::string_view protection, std::string_view offset, std::string_view file,
@@ -55,7 +56,7 @@ TEST(FreezePlanTest, EachKindOfMemoryThatCannotBeMovedHasItsReason) {
        }) {
     const auto mappings = ParseSmaps(one.text, Heap());
     ASSERT_TRUE(mappings.ok()) << mappings.status();
-    const FreezePlan plan = PlanFreeze(*mappings, 0, {}, Heap());
+    const FreezePlan plan = PlanFreeze(*mappings, NoCode(), 0, {}, Heap());
     if (one.reason.empty()) {
       EXPECT_EQ(plan.moved.size(), 1u) << one.text;
       EXPECT_TRUE(plan.left.empty()) << one.text;
@@ -70,7 +71,7 @@ TEST(FreezePlanTest, EachKindOfMemoryThatCannotBeMovedHasItsReason) {
 TEST(FreezePlanTest, WhatCostsAForkNothingIsNotTouched) {
   const std::string text = absl::StrCat(Text("10000-20000", "rw-p", "0", "08:01 5 /x", "rd wr", 0),
                                         Text("20000-30000", "rw-p", "0", "00:00 0", "rd wr", 0));
-  const FreezePlan plan = PlanFreeze(ParseSmaps(text, Heap()).value(), 0, {}, Heap());
+  const FreezePlan plan = PlanFreeze(ParseSmaps(text, Heap()).value(), NoCode(), 0, {}, Heap());
   EXPECT_TRUE(plan.moved.empty());
   EXPECT_TRUE(plan.left.empty());
 }
@@ -79,7 +80,7 @@ TEST(FreezePlanTest, NeighboursAreNeighboursInTheFileAndRunsHaveRoomBehindThem) 
   const std::string text = absl::StrCat(Text("7f0000123000-7f0000400000", "r--p", "0", "00:00 0", "rd"),
                                         Text("7f0000400000-7f0000500000", "rw-p", "0", "00:00 0", "rd wr nr dd"),
                                         Text("7f0000600000-7f0000601000", "rw-p", "3000", "08:01 5 /x", "rd wr"));
-  const FreezePlan plan = PlanFreeze(ParseSmaps(text, Heap()).value(), 0, {}, Heap());
+  const FreezePlan plan = PlanFreeze(ParseSmaps(text, Heap()).value(), NoCode(), 0, {}, Heap());
   ASSERT_EQ(plan.moved.size(), 3u);
   EXPECT_EQ(plan.moved[1].offset - plan.moved[0].offset, 0x400000u - 0x123000u);
   EXPECT_GE(plan.moved[2].offset, plan.moved[1].offset + kMiB + (uint64_t{1} << 30));
@@ -104,11 +105,27 @@ TEST(FreezePlanTest, CodeIsJoinedWithConstantsOfTheSameFileOnly) {
       Text("200000-210000", "r--p", "0", "08:01 6 /b", "rd", 0), Text("210000-220000", "r-xp", "11000", "08:01 6 /b", "rd ex", 0),
       // Two files of the same name; constants alone.
       Text("220000-230000", "r--p", "21000", "08:01 7 /b", "rd", 0), Text("230000-240000", "r--p", "31000", "08:01 7 /b", "rd", 0));
-  const auto runs = FindCodeRuns(ParseSmaps(text, Heap()).value(), Heap());
+  using enum FreezeOptions::Coalesce;
+  const auto mappings = ParseSmaps(text, Heap()).value();
+  EXPECT_TRUE(FindCodeRuns(mappings, kNever, Heap()).empty());
+  const auto runs = FindCodeRuns(mappings, kCodeWithConstants, Heap());
   ASSERT_EQ(runs.size(), 1u);
   EXPECT_EQ(runs[0].start, 0x100000u);
   EXPECT_EQ(runs[0].end, 0x130000u);
   EXPECT_EQ(runs[0].mappings, 3u);
+
+  const auto moved_runs = FindCodeRuns(mappings, kCodeIntoFile, Heap());
+  ASSERT_EQ(moved_runs.size(), 2u);
+  EXPECT_EQ(moved_runs[0].end, 0x131000u);
+  EXPECT_EQ(moved_runs[1].start, 0x200000u);
+  EXPECT_EQ(moved_runs[1].end, 0x220000u);
+  const FreezePlan plan = PlanFreeze(mappings, moved_runs, 0, {.coalesce = kCodeIntoFile, .keep = {}}, Heap());
+  ASSERT_EQ(plan.moved.size(), 6u);
+  for (const child::MovedMapping& moved : plan.moved) {
+    EXPECT_TRUE(moved.from_file);
+    EXPECT_EQ(moved.protection, PROT_READ | PROT_EXEC);
+  }
+  EXPECT_EQ(plan.moved[3].offset, plan.moved[0].offset + 0x30000);
 }
 
 }  // namespace

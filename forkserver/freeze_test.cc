@@ -506,6 +506,15 @@ TEST(FreezeTest, LeavesNoDescriptorAndNoSignalBlockedAndTheRseqAreaRegistered) {
   });
 }
 
+// Goes through the unwinder, and the tables that it reads.
+int Thrown() {
+  try {
+    throw 3;
+  } catch (int number) {
+    return number;
+  }
+}
+
 // How many mappings there are of /proc/self/maps, and whether one can be written to and executed.
 struct Mappings {
   size_t count = 0;
@@ -523,18 +532,27 @@ Mappings ReadMappings() {
   return mappings;
 }
 
-TEST(FreezeTest, CoalescingLeavesFewerMappingsAndNoneThatIsWritableAndExecutable) {
+class CoalesceTest : public testing::TestWithParam<FreezeOptions::Coalesce> {};
+
+INSTANTIATE_TEST_SUITE_P(Kinds, CoalesceTest,
+                         testing::Values(FreezeOptions::Coalesce::kCodeWithConstants, FreezeOptions::Coalesce::kCodeIntoFile),
+                         [](const auto& param) { return param.index == 0 ? "WithConstants" : "IntoFile"; });
+
+TEST_P(CoalesceTest, LeavesFewerMappingsAndNoneThatIsWritableAndExecutable) {
   TestInChild([] {
     const Content content(8);
     const uint64_t before = content.Checksum();
     const size_t mappings_before = ReadMappings().count;
-    const FreezeReport report = Freeze({.coalesce = FreezeOptions::Coalesce::kCodeWithConstants, .keep = {}});
+    const FreezeReport report = Freeze({.coalesce = GetParam(), .keep = {}});
     EXPECT_EQ(report.mappings_before, mappings_before);
     EXPECT_LE(report.mappings_after + report.coalesced, report.mappings_before);
     EXPECT_LE(ReadMappings().count, report.mappings_after + 1);
     EXPECT_FALSE(ReadMappings().writable_code);
+    const bool moved = GetParam() == FreezeOptions::Coalesce::kCodeIntoFile;
+    EXPECT_EQ(IsFrozenAt(reinterpret_cast<const void*>(&std::puts)), moved);  // The C library's code.
     EXPECT_EQ(content.Checksum(), before);
-    EXPECT_TRUE(TrueInChild([&] { return content.Checksum() == before && Torture(); }));
+    EXPECT_EQ(Thrown(), 3);
+    EXPECT_TRUE(TrueInChild([&] { return content.Checksum() == before && Torture() && Thrown() == 3; }));
   });
 }
 
