@@ -27,6 +27,14 @@ std::vector<Goal> Goals() {
       {"start and join", "forkserver", kFaster, "CPython, forkserver", 5},
       {"run a task", "Executor", kAtMost, "ping-pong", 3},
       {"run a task", "Executor", kFaster, "ProcessPoolExecutor", 5},
+      {"fork with 1 GiB", "preload arena", kAtMost, "nothing", 1.1},
+      {"fork with 1 GiB", "frozen heap", kAtMost, "nothing", 1.1},
+      {"fork with 1 GiB", "frozen and coalesced", kFaster, "heap", 400},
+      {"fork with 4 GiB", "preload arena", kAtMost, "nothing", 1.15},
+      {"fork with 4 GiB", "frozen heap", kAtMost, "nothing", 1.15},
+      {"fork with 50 libraries", "frozen and coalesced", kAtMost, "as loaded", 0.45},
+      {"launch with 1 GiB", "preload memory", kAtMost, "nothing", 1.1},
+      {"launch with 1 GiB", "frozen heap", kAtMost, "nothing", 1.1},
   };
 }
 
@@ -36,13 +44,17 @@ int Main(int argc, char** argv) {
   std::string only;
   bool quick = false;
   int rounds = 300;
+  int gib = 1;
   app.add_option("--json", json, "write the rows and goals to FILE")->option_text("FILE");
   app.add_option("--rounds", rounds, "rounds that count; 1/100 of them where a million elements are mapped")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000));
   app.add_option("--only", only, "one contest")
-      ->option_text("call|join|program|task|map")
-      ->check(CLI::IsMember({"call", "join", "program", "task", "map"}));
+      ->option_text("call|join|program|task|map|freeze")
+      ->check(CLI::IsMember({"call", "join", "program", "task", "map", "freeze"}));
+  app.add_option("--gib", gib, "freeze: what the forking process holds; there are four such")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 64));
   app.add_flag("--quick", quick, "30 rounds, and fewer elements: to see that it works, not to compare");
   CLI11_PARSE(app, argc, argv);
   if (quick) rounds = 30;
@@ -54,6 +66,9 @@ int Main(int argc, char** argv) {
       {"program", [=] { return StartPrograms(rounds); }},
       {"task", [=] { return RunTasks(rounds); }},
       {"map", [=] { return MapElements(std::max(rounds / 100, 1), quick ? 64'000 : 1'000'000); }},
+      {"freeze", [=] { return ForkPreloaded(rounds, gib); }},
+      {"freeze", [=] { return ForkWithLibraries(rounds); }},
+      {"freeze", [=] { return LaunchPreloaded(rounds); }},
   };
   std::vector<Contest> contests;
   for (const auto& [name, run] : all) {

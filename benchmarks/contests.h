@@ -18,6 +18,13 @@ Contest StartAndJoin(int rounds);
 Contest RunTasks(int rounds);
 Contest MapElements(int rounds, int elements);
 
+// Floor: the same with nothing in memory. Up to 4 * `gib` GiB are in use meanwhile.
+Contest ForkPreloaded(int rounds, int gib);
+Contest LaunchPreloaded(int rounds);
+
+// Floor: the same process as the loader has left it.
+Contest ForkWithLibraries(int rounds);
+
 }  // namespace brood
 
 #endif  // BROOD_BENCHMARKS_CONTESTS_H_
