@@ -7,7 +7,8 @@
 //
 // While a forkserver runs a preload it is a PreloadArena, which the server seals before it forks. At any other time, and in
 // any other process, it is the heap, so that the same code may run everywhere; what was allocated at one time may be freed at
-// any other. In the children the memory may be written to, as any. Thread-safe.
+// any other. In the children the memory may be written to, as any; a process that a preload itself forks has no access to
+// it. Thread-safe.
 #ifndef BROOD_FORKSERVER_PRELOAD_MEMORY_H_
 #define BROOD_FORKSERVER_PRELOAD_MEMORY_H_
 

@@ -19,13 +19,15 @@ PATIENCE_SECONDS = 1500
 
 SANDBOX = ["escape_test", "inheritance_test", "limits_test", "signals_test", "tree_test"]
 LAUNCHER = ["launcher/process_test", "launcher/sandbox_test"]
+# Another kernel's huge pages and mappings; and this machine has swap.
+FREEZE = ["forkserver/freeze_test", "forkserver/preload_arena_test", "launcher/frozen_server_test"]
 AS_NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups"
 DELEGATE = "; chown 65534 $top $top/cgroup.procs $top/cgroup.subtree_control $top/cgroup.threads"
 
 # Where a caller can stand: the name of the place, how its $group is made, as whom the caller runs, and which tests.
 PLACES = [
     # In the root of the hierarchy, which may hold processes and have children.
-    ("root", "group=/sys/fs/cgroup", "", ["cgroup2_test", "cli_test"] + SANDBOX + LAUNCHER),
+    ("root", "group=/sys/fs/cgroup", "", ["cgroup2_test", "cli_test"] + SANDBOX + LAUNCHER + FREEZE),
     # As a service or a login session of root: a group that holds the caller, with nothing prepared.
     ("root_scope", "group=/sys/fs/cgroup/scope; mkdir $group", "", ["cgroup2_test"]),
     # Below a group with a limit of its own.
@@ -33,7 +35,7 @@ PLACES = [
      "echo 0 >$top/memory.swap.max", "", ["cgroup2_test"]),
     # As docs/cgroups.md says: a delegated group, and the caller in one below it.
     ("delegated", "top=/sys/fs/cgroup/delegated; group=$top/own; mkdir -p $group" + DELEGATE + "; chown -R 65534 $group",
-     AS_NOBODY, ["cgroup2_test", "cli_test"] + SANDBOX),
+     AS_NOBODY, ["cgroup2_test", "cli_test"] + SANDBOX + FREEZE),
     # A delegated group that holds nothing but the caller, as systemd-run --user --scope -p Delegate=yes makes it.
     ("alone", "top=/sys/fs/cgroup/alone; group=$top; mkdir $group" + DELEGATE, AS_NOBODY, ["cgroup2_test"]),
     ("threaded", "top=/sys/fs/cgroup/threaded; group=$top/own; mkdir -p $group; echo threaded >$group/cgroup.type"

@@ -100,7 +100,7 @@ Context Server(std::vector<std::string> preload, Freeze freeze) {
   return Context(StartMethod::kForkServer, options);
 }
 
-TEST(FreezeTest, ChildrenOfAFrozenServerFindWhatWasPreloadedAndNotEachOthersWrites) {
+TEST(FrozenServerTest, ChildrenOfAFrozenServerFindWhatWasPreloadedAndNotEachOthersWrites) {
   const Context context = Server({"Load64Mib"}, Freeze::kOn);
   ASSERT_EQ(context.StartServer(), absl::OkStatus());
   Load64Mib();
@@ -113,21 +113,21 @@ TEST(FreezeTest, ChildrenOfAFrozenServerFindWhatWasPreloadedAndNotEachOthersWrit
   EXPECT_EQ(context.Call(SumOfAll).value(), sum);
 }
 
-TEST(FreezeTest, AServerIsFrozenAsItsOptionsSay) {
+TEST(FrozenServerTest, AServerIsFrozenAsItsOptionsSay) {
   EXPECT_EQ(Server({"Load64Mib"}, Freeze::kOff).Call(FrozenBytes).value(), 0u);
   EXPECT_GE(Server({"Load64Mib"}, Freeze::kAuto).Call(FrozenBytes).value(), 64 * kMiB);
   EXPECT_EQ(Server({"LoadLittle"}, Freeze::kAuto).Call(FrozenBytes).value(), 0u);
   EXPECT_GT(Server({"LoadLittle"}, Freeze::kOn).Call(FrozenBytes).value(), 0u);
 }
 
-TEST(FreezeTest, WhatIsInTheWayIsAnErrorOnlyIfItWasAskedFor) {
+TEST(FrozenServerTest, WhatIsInTheWayIsAnErrorOnlyIfItWasAskedFor) {
   const absl::Status status = Server({"Load64Mib", "LoadUsesAio"}, Freeze::kOn).StartServer();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(absl::StrContains(status.message(), "freeze: asynchronous I/O")) << status;
   EXPECT_EQ(Server({"Load64Mib", "LoadUsesAio"}, Freeze::kAuto).Call(FrozenBytes).value(), 0u);
 }
 
-TEST(FreezeTest, AServerWritesLittleToItsFrozenMemory) {
+TEST(FrozenServerTest, AServerWritesLittleToItsFrozenMemory) {
   const Context context = Server({"Load64Mib"}, Freeze::kOn);
   const uint64_t first = context.Call(WrittenBytes).value();
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(context.Call(FrozenBytes).ok());
@@ -135,7 +135,7 @@ TEST(FreezeTest, AServerWritesLittleToItsFrozenMemory) {
   EXPECT_LE(first, 2 * kMiB);
 }
 
-TEST(FreezeTest, AFrozenServerStartsSandboxedChildren) {
+TEST(FrozenServerTest, AFrozenServerStartsSandboxedChildren) {
   const Context context = Server({"Load64Mib"}, Freeze::kOn);
   Load64Mib();
   const LaunchOptions options = {.policy = CompilePolicy(BuiltinPolicy("strict").value()).value()};
