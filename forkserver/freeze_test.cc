@@ -411,6 +411,43 @@ TEST(FreezeTest, WhatCannotBeMovedIsLeftAndNamedWithItsReason) {
   });
 }
 
+// The kernel cannot read there, and says so in the middle of the work.
+TEST(FreezeTest, AViewBeyondTheEndOfItsFileIsLeftAndAllElseIsFrozen) {
+  TestInChild([] {
+    const Content content(10);
+    const uint64_t before = content.Checksum();
+    FILE* const file = tmpfile();
+    ASSERT_NE(file, nullptr);
+    ASSERT_EQ(ftruncate(fileno(file), 4096), 0);
+    char* const view = static_cast<char*>(mmap(nullptr, 16 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fileno(file), 0));
+    ASSERT_NE(view, MAP_FAILED);
+    view[0] = 1;
+    const FreezeReport report = Freeze();
+    EXPECT_TRUE(absl::StrContains(ReasonAt(report, view), "EFAULT")) << ReasonAt(report, view);
+    EXPECT_FALSE(IsFrozenAt(view));
+    EXPECT_TRUE(IsFrozenAt(content.mapped()));
+    EXPECT_EQ(view[0], 1);
+    EXPECT_TRUE(TrueInChild([&] { return content.Checksum() == before && view[0] == 1 && Torture(); }));
+    fclose(file);
+  });
+}
+
+TEST(FreezeTest, AGuardPageStaysOne) {
+  TestInChild([] {
+    constexpr int kInstallGuard = 102;  // MADV_GUARD_INSTALL, of Linux 6.13. madvise(2)
+    char* const memory = static_cast<char*>(mmap(nullptr, kMiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    Fill(memory, kMiB, 1);
+    if (madvise(memory + kMiB / 2, 4096, kInstallGuard) != 0) return;  // This kernel has none.
+    const uint64_t sum = Sum(memory, kMiB / 2);
+    const FreezeReport report = Freeze();
+    EXPECT_NE(LeftAt(report, memory), nullptr);
+    EXPECT_EQ(Sum(memory, kMiB / 2), sum);
+    const rlimit none = {};
+    setrlimit(RLIMIT_CORE, &none);
+    EXPECT_FALSE(TrueInChild([&] { return *static_cast<volatile char*>(memory + kMiB / 2) == 0 || true; }));
+  });
+}
+
 TEST(FreezeTest, SharedMemoryStaysShared) {
   TestInChild([] {
     int* const shared = static_cast<int*>(mmap(nullptr, kMiB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <memory_resource>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,13 @@ uint64_t FrozenBytes() { return ReadFrozenTaint().value().frozen_bytes; }
 BROOD_TARGET(FrozenBytes);
 uint64_t WrittenBytes() { return ReadFrozenTaint().value().written_bytes; }
 BROOD_TARGET(WrittenBytes);
+
+[[gnu::noinline]] int ThrowsFarAway(int value) {
+  if (value > 0) throw std::out_of_range("far away");
+  return value;
+}
+int Throws(int value) { return ThrowsFarAway(value) + 1; }
+BROOD_TARGET(Throws);
 
 void LoadUsesAio() {
   unsigned long context = 0;
@@ -140,6 +148,13 @@ TEST(FrozenServerTest, AFrozenServerStartsSandboxedChildren) {
   Load64Mib();
   const LaunchOptions options = {.policy = CompilePolicy(BuiltinPolicy("strict").value()).value()};
   EXPECT_EQ(context.Call(options, SumOfAll).value(), Sum());
+}
+
+TEST(FrozenServerTest, AnExceptionHasTheNamesOfFunctionsInItsStackTrace) {
+  const absl::Status status = Server({"Load64Mib"}, Freeze::kOn).Call(Throws, 1).status();
+  EXPECT_TRUE(absl::StrContains(status.message(), "far away")) << status;
+  const std::string stack(status.GetPayload(kStackTraceUrl).value_or(absl::Cord()));
+  EXPECT_TRUE(absl::StrContains(stack, "ThrowsFarAway")) << stack;
 }
 
 class PreloadMemoryTest : public testing::TestWithParam<Freeze> {};
