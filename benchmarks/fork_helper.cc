@@ -51,6 +51,7 @@ double ForkAndWait() {
   memcpy(answer.error, text.data(), std::min(text.size(), sizeof(answer.error) - 1));
   char byte = 0;
   while (send(socket, &answer, sizeof(answer), MSG_NOSIGNAL) == sizeof(answer) && recv(socket, &byte, 1, 0) == 1) {
+    (void)ForkAndWait();
     answer.time_us = ForkAndWait();
   }
   _exit(0);

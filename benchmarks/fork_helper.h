@@ -23,7 +23,8 @@ class ForkHelper {
   ForkHelper& operator=(const ForkHelper&) = delete;
   ~ForkHelper();
 
-  // Has it fork a process that does nothing, and wait for it: microseconds, by its own clock.
+  // Has it fork a process that does nothing, and wait for it: microseconds, by its own clock. Of the second of two in a row: the
+  // first finds the caches as somebody else has left them, who may have copied the page tables of a GiB.
   absl::StatusOr<double> Fork();
 
  private:

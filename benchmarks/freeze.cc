@@ -2,6 +2,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <memory_resource>
@@ -128,17 +129,22 @@ Contest ForkWithLibraries(int rounds) {
 
 Contest LaunchPreloaded(int rounds) {
   Contest contest("launch with 1 GiB", "nothing");
-  const absl::Status room = CheckMemory(3 * kGib);
+  const absl::Status room = CheckMemory(2 * kGib);
   const auto add = [&](const std::string& name, const ContextOptions& options) {
     const Context context(StartMethod::kForkServer, options);
     const absl::Status ready = room.ok() ? context.StartServer() : room;
     if (!ready.ok()) return contest.Skip(name, std::string(ready.message()));
-    contest.Add(name, [context] { return Launch(context); });
+    contest.AddTimed(name, [context]() -> absl::StatusOr<double> {
+      BROOD_RETURN_IF_ERROR(Launch(context));  // As the first fork of a ForkHelper.
+      const auto start = std::chrono::steady_clock::now();
+      BROOD_RETURN_IF_ERROR(Launch(context));
+      return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+    });
   };
   ContextOptions options;
   add("nothing", options);
   options.preload = {"LoadGibOfHeap"};
-  add("heap", options);
+  // Not with the heap as it is: a guardian frees its copy of the page tables after its report, while the next one is measured.
   options.freeze = Freeze::kOn;
   add("frozen heap", options);
   options.freeze = Freeze::kOff;
