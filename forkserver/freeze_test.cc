@@ -4,10 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
@@ -15,6 +18,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -499,6 +503,44 @@ TEST(FreezeTest, NotWhileAnotherProcessSharesTheMemory) {
     ASSERT_EQ(write(fds[1], "", 1), 1);
     ASSERT_EQ(waitpid(sharer, nullptr, 0), sharer);
     Freeze();
+  });
+}
+
+// Has the kernel kill this process when it calls unshare(2), as a sandbox may.
+bool ForbidUnshare() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter = {.len = std::size(program), .filter = program};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+TEST(FreezeTest, UnderAFilterOfSystemCallsOnlyWithoutChildren) {
+  TestInChild([] {
+    const Content content(11);
+    const uint64_t before = content.Checksum();
+    ASSERT_TRUE(ForbidUnshare());
+    int fds[2];
+    ASSERT_EQ(pipe2(fds, O_CLOEXEC), 0);
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      close(fds[1]);
+      char byte;
+      (void)!read(fds[0], &byte, 1);
+      _exit(0);
+    }
+    const absl::Status status = FreezeProcess({}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_TRUE(absl::StrContains(status.message(), "has children")) << status;
+    close(fds[1]);
+    ASSERT_EQ(waitpid(child, nullptr, 0), child);
+    Freeze();
+    EXPECT_EQ(content.Checksum(), before);
+    EXPECT_TRUE(TrueInChild([&] { return content.Checksum() == before; }));
   });
 }
 
