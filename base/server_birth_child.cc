@@ -61,17 +61,16 @@ int Intermediate(void* arg) {
   const auto* const shared = static_cast<const Shared*>(arg);
   // Returns when the server has executed its program or has failed to. This table of descriptors is the caller's.
   int pidfd = -1;
-  if (clone(BecomeServer, shared->stack + kStackBytes, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, arg, &pidfd, nullptr,
-            nullptr) < 0) {
-    return Failed(shared->birth, "clone");
-  }
+  const int pid = clone(BecomeServer, shared->stack + kStackBytes, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, arg, &pidfd,
+                        nullptr, nullptr);
+  if (pid < 0) return Failed(shared->birth, "clone");
+  shared->birth->pid = pid;
   shared->birth->pidfd = pidfd;
   return 0;
 }
 
-}  // namespace
-
-void BearServer(ServerBirth* birth) {
+// Calls `bear` with two stacks, all signals blocked.
+void WithStacks(ServerBirth* birth, void (*bear)(Shared* shared)) {
   void* const stacks = mmap(nullptr, 2 * kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (stacks == MAP_FAILED) {
     Failed(birth, "mmap");
@@ -82,13 +81,25 @@ void BearServer(ServerBirth* birth) {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  // Without an exit signal: an embedder's wait(-1) does not meet it. clone(2), __WALL in wait(2).
-  const int pid = clone(Intermediate, shared.stack + 2 * kStackBytes, CLONE_VM | CLONE_VFORK | CLONE_FILES, &shared);
-  if (pid < 0) Failed(birth, "clone");
-  while (pid > 0 && waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
-  }
+  bear(&shared);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   munmap(stacks, 2 * kStackBytes);
+}
+
+}  // namespace
+
+void BearServer(ServerBirth* birth) {
+  WithStacks(birth, [](Shared* shared) {
+    // Without an exit signal: an embedder's wait(-1) does not meet it. clone(2), __WALL in wait(2).
+    const int pid = clone(Intermediate, shared->stack + 2 * kStackBytes, CLONE_VM | CLONE_VFORK | CLONE_FILES, shared);
+    if (pid < 0) Failed(shared->birth, "clone");
+    while (pid > 0 && waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
+    }
+  });
+}
+
+void BearOwnServer(ServerBirth* birth) {
+  WithStacks(birth, [](Shared* shared) { Intermediate(shared); });
 }
 
 }  // namespace brood::child

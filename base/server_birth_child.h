@@ -13,6 +13,7 @@ struct ServerBirth {
   int socket = -1;
   const char* const* argv = nullptr;
   const char* const* envp = nullptr;
+  int pid = 0;        // BearOwnServer: of the server.
   int pidfd = -1;     // Of the server, once it is born. The caller's to close.
   int error = 0;      // errno of `step`.
   const char* step = nullptr;  // What failed; null: nothing.
@@ -21,6 +22,9 @@ struct ServerBirth {
 // The server is born with all signals blocked. It is nobody's child here: a program that waits for all of its children
 // must not meet one that ends only with the program itself. It is handed to the nearest subreaper, or pid 1.
 void BearServer(ServerBirth* birth);
+
+// As BearServer, but it becomes a child of the caller, with SIGCHLD as its exit signal.
+void BearOwnServer(ServerBirth* birth);
 
 }  // namespace brood::child
 

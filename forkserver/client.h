@@ -59,7 +59,11 @@ class ForkServer {
   // The next start or request has a server that is started then. The children of the old one go on.
   void Replace();
 
-  // As Replace, for one that serves no more, stopped perhaps: kills it. What it has not served sees end of file.
+  // Continues it, should it be stopped. signal(7), SIGCONT
+  void Continue(const std::shared_ptr<Instance>& instance) const;
+
+  // As Replace, for one that serves no more: kills it, and with it the children that it is the parent of. What it has not
+  // served sees end of file.
   void Kill(const std::shared_ptr<Instance>& instance);
 
  private:

@@ -137,7 +137,7 @@ absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Bear() const {
   preparation.preload = options_.preload;
   preparation.freeze = options_.freeze;
   BROOD_RETURN_IF_ERROR(SendRequest(instance->socket.get(), EncodePreparationData(preparation), {owner.get()},
-                                    absl::InfiniteDuration()));  // It is empty yet: nothing to wait for.
+                                    {}));  // It is empty yet: nothing to wait for.
   return instance;
 }
 
@@ -174,7 +174,7 @@ absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Send(std::stri
   absl::Status sent;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     BROOD_ASSIGN_OR_RETURN(std::shared_ptr<Instance> instance, Get(patience.start));
-    sent = SendRequest(instance->socket.get(), bytes, fds, patience.request);
+    sent = SendRequest(instance->socket.get(), bytes, fds, {.patience = patience.request});
     if (sent.ok()) return instance;
     if (absl::IsDeadlineExceeded(sent)) Kill(instance);
     if (!absl::IsUnavailable(sent)) return sent;
@@ -191,6 +191,10 @@ void ForkServer::Forget(const std::shared_ptr<Instance>& instance) {
 void ForkServer::Replace() {
   const std::lock_guard<std::mutex> lock(mutex_);
   running_.reset();
+}
+
+void ForkServer::Continue(const std::shared_ptr<Instance>& instance) const {
+  syscall(SYS_pidfd_send_signal, instance->pidfd.get(), SIGCONT, nullptr, 0);
 }
 
 void ForkServer::Kill(const std::shared_ptr<Instance>& instance) {

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/fd_message_child.h"
 #include "base/unique_fd.h"
 
 namespace brood::internal {
@@ -24,19 +25,39 @@ inline constexpr uint64_t kMaxRequestBytes = uint64_t{16} << 20;
 inline constexpr size_t kMaxRequestFds = 8192;
 
 struct Request {
+  uint64_t tag = 0;
   std::string bytes;
   std::vector<UniqueFd> fds;
 };
 
-// Waits up to `patience` for room in the socket.
-//
+struct SendOptions {
+  absl::Duration patience = absl::InfiniteDuration();  // To wait for room in the socket.
+  uint64_t tag = 0;                                    // Travels with it; the receiver knows what it means.
+  size_t inline_bytes = size_t{64} << 10;              // More are put into a memfd. At most this default.
+};
+
 // Errors: Unavailable (nobody is at the other end), DeadlineExceeded, what ErrnoStatus says of the rest.
-absl::Status SendRequest(int socket, std::string_view bytes, const std::vector<int>& fds, absl::Duration patience);
+absl::Status SendRequest(int socket, std::string_view bytes, const std::vector<int>& fds, const SendOptions& options);
 
 // Takes the next record, which must be there. `request` gets the descriptors that came, in case of an error too.
 //
 // Errors: OutOfRange (end of file), DataLoss (not a whole request), ResourceExhausted (no room for its descriptors).
 absl::Status ReceiveRequest(int socket, Request& request);
+
+// A record as it came, for a receiver that must not allocate: of at most kRecordInlineBytes, see SendOptions.
+inline constexpr size_t kRecordInlineBytes = 3072;
+struct RawRequest {
+  size_t size = 0;
+  size_t fd_count = 0;
+  int fds[child::kMaxFdsOfMessage];
+  alignas(8) char data[kRecordInlineBytes + 64];
+};
+
+// What the sender gave as SendOptions::tag; 0 if it is no request. Child-safe, see base/child_safe.h.
+uint64_t TagOf(const RawRequest& raw);
+
+// Owns the descriptors of `raw` from then on. Errors: as ReceiveRequest, but not OutOfRange.
+absl::Status UnpackRequest(const RawRequest& raw, Request& request);
 
 }  // namespace brood::internal
 

@@ -26,6 +26,7 @@ constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 
 struct Header {
   uint64_t magic = kMagic;
+  uint64_t tag = 0;
   uint64_t byte_count = 0;
   uint32_t fd_count = 0;  // Of the user's.
   uint8_t in_memory = 0;  // The first descriptor holds the bytes.
@@ -125,17 +126,18 @@ absl::StatusOr<UniqueFd> InSocket(const int* fds, size_t count) {
 
 }  // namespace
 
-absl::Status SendRequest(int socket, std::string_view bytes, const std::vector<int>& fds, absl::Duration patience) {
+absl::Status SendRequest(int socket, std::string_view bytes, const std::vector<int>& fds, const SendOptions& options) {
   if (bytes.size() > kMaxRequestBytes || fds.size() > kMaxRequestFds) {
     return absl::InvalidArgumentError(absl::StrCat("request: ", bytes.size(), " bytes and ", fds.size(), " descriptors, ",
                                                    kMaxRequestBytes, " and ", kMaxRequestFds, " are allowed"));
   }
   Header header;
+  header.tag = options.tag;
   header.byte_count = bytes.size();
   header.fd_count = static_cast<uint32_t>(fds.size());
   std::vector<int> sent;
   UniqueFd memory, more;
-  if (bytes.size() > kInlineBytes) {
+  if (bytes.size() > std::min(options.inline_bytes, kInlineBytes)) {
     BROOD_ASSIGN_OR_RETURN(memory, InMemory(bytes));
     header.in_memory = 1;
     sent.push_back(memory.get());
@@ -149,24 +151,21 @@ absl::Status SendRequest(int socket, std::string_view bytes, const std::vector<i
   }
   for (size_t i = 0; i < fit; ++i) sent.push_back(fds[i]);
   const iovec parts[] = {{&header, sizeof(header)}, {const_cast<char*>(bytes.data()), bytes.size()}};
-  return Send(socket, parts, header.in_memory != 0 ? 1 : 2, sent.data(), sent.size(), Deadline(patience));
+  return Send(socket, parts, header.in_memory != 0 ? 1 : 2, sent.data(), sent.size(),
+              Deadline(options.patience));
 }
 
-absl::Status ReceiveRequest(int socket, Request& request) {
-  static char* const buffer = new char[sizeof(Header) + kInlineBytes];
-  const child::FdMessage message = Receive(socket, buffer, sizeof(Header) + kInlineBytes, request.fds);
-  const ssize_t received = message.bytes;
-  if (received < 0) return ErrnoStatus(errno, "receive", "a request");
-  if (received == 0 && message.fd_count == 0 && HasHungUp(socket)) {
-    return absl::OutOfRangeError("the client has closed its end");
-  }
-  if (message.fds_lost) return NoRoomForDescriptors();
+namespace {
+
+// `fds` of `request` are those that came with the record.
+absl::Status Unpack(const char* data, size_t size, Request& request) {
   Header header;
-  memcpy(&header, buffer, std::min(sizeof(header), static_cast<size_t>(received)));
-  if (message.cut || received < static_cast<ssize_t>(sizeof(header)) || header.magic != kMagic ||
-      header.byte_count > kMaxRequestBytes || header.fd_count > kMaxRequestFds) {
+  memcpy(&header, data, std::min(sizeof(header), size));
+  if (size < sizeof(header) || header.magic != kMagic || header.byte_count > kMaxRequestBytes ||
+      header.fd_count > kMaxRequestFds) {
     return absl::DataLossError("request: not one");
   }
+  request.tag = header.tag;
   std::vector<UniqueFd> carriers;
   for (int i = 0; i < header.in_memory + header.has_more && !request.fds.empty(); ++i) {
     carriers.push_back(std::move(request.fds.front()));
@@ -178,11 +177,10 @@ absl::Status ReceiveRequest(int socket, Request& request) {
   request.bytes.resize(header.byte_count);
   if (header.in_memory != 0) {
     BROOD_RETURN_IF_ERROR(FromMemory(carriers[0].get(), request.bytes));
-  } else if (header.byte_count != static_cast<size_t>(received) - sizeof(header)) {
+  } else if (header.byte_count != size - sizeof(header)) {
     return absl::DataLossError("request: of another length than it says");
   } else {
-    memcpy(request.bytes.data(), buffer + sizeof(header), request.bytes.size());
-    explicit_bzero(buffer, static_cast<size_t>(received));  // Or all later children would find it, environment and all.
+    memcpy(request.bytes.data(), data + sizeof(header), request.bytes.size());
   }
   while (header.has_more != 0 && request.fds.size() < header.fd_count) {
     char byte;
@@ -192,6 +190,34 @@ absl::Status ReceiveRequest(int socket, Request& request) {
   }
   if (request.fds.size() != header.fd_count) return absl::DataLossError("request: it lacks descriptors");
   return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ReceiveRequest(int socket, Request& request) {
+  static char* const buffer = new char[sizeof(Header) + kInlineBytes];
+  const child::FdMessage message = Receive(socket, buffer, sizeof(Header) + kInlineBytes, request.fds);
+  if (message.bytes < 0) return ErrnoStatus(errno, "receive", "a request");
+  if (message.bytes == 0 && message.fd_count == 0 && HasHungUp(socket)) {
+    return absl::OutOfRangeError("the client has closed its end");
+  }
+  if (message.fds_lost) return NoRoomForDescriptors();
+  const size_t size = static_cast<size_t>(message.bytes);
+  const absl::Status unpacked = message.cut ? absl::DataLossError("request: not one") : Unpack(buffer, size, request);
+  explicit_bzero(buffer, size);  // An environment, a key: of no use to anybody who comes to read this memory.
+  return unpacked;
+}
+
+uint64_t TagOf(const RawRequest& raw) {
+  Header header;
+  if (raw.size < sizeof(header)) return 0;
+  memcpy(&header, raw.data, sizeof(header));
+  return header.magic == kMagic ? header.tag : 0;
+}
+
+absl::Status UnpackRequest(const RawRequest& raw, Request& request) {
+  for (size_t i = 0; i < raw.fd_count; ++i) request.fds.emplace_back(raw.fds[i]);
+  return Unpack(raw.data, raw.size, request);
 }
 
 }  // namespace brood::internal

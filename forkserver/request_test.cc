@@ -25,7 +25,7 @@ class RequestTest : public testing::Test {
 
 TEST_F(RequestTest, ARecordWithoutBytesIsABadRequestAndNotTheEnd) {
   ASSERT_EQ(send(client_.get(), "", 0, 0), 0);
-  ASSERT_EQ(SendRequest(client_.get(), "abc", {0}, absl::InfiniteDuration()), absl::OkStatus());
+  ASSERT_EQ(SendRequest(client_.get(), "abc", {0}, {}), absl::OkStatus());
   Request bad, good, none;
   EXPECT_EQ(ReceiveRequest(server_.get(), bad).code(), absl::StatusCode::kDataLoss);
   ASSERT_EQ(ReceiveRequest(server_.get(), good), absl::OkStatus());
@@ -37,7 +37,7 @@ TEST_F(RequestTest, ARecordWithoutBytesIsABadRequestAndNotTheEnd) {
 
 TEST_F(RequestTest, SaysThatItsDescriptorsHadNoRoom) {
   for (const size_t count : {size_t{3}, size_t{600}}) {
-    ASSERT_EQ(SendRequest(client_.get(), "abc", std::vector<int>(count, 0), absl::InfiniteDuration()), absl::OkStatus());
+    ASSERT_EQ(SendRequest(client_.get(), "abc", std::vector<int>(count, 0), {}), absl::OkStatus());
     const pid_t pid = fork();
     if (pid == 0) {
       // What is open stays so; there is room for a few of 600.
@@ -56,7 +56,7 @@ TEST_F(RequestTest, SaysThatItsDescriptorsHadNoRoom) {
 TEST_F(RequestTest, ASocketThatNobodyEmptiesIsADeadlineThatPasses) {
   const std::string bytes(size_t{60} << 10, 'x');
   absl::Status sent;
-  for (int i = 0; i < 1000 && sent.ok(); ++i) sent = SendRequest(client_.get(), bytes, {}, absl::Milliseconds(1));
+  for (int i = 0; i < 1000 && sent.ok(); ++i) sent = SendRequest(client_.get(), bytes, {}, {.patience = absl::Milliseconds(1)});
   EXPECT_EQ(sent.code(), absl::StatusCode::kDeadlineExceeded) << sent;
 }
 

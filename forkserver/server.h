@@ -1,24 +1,28 @@
-// The server's side: a process that was started by exec, has run its preload functions, and forks a child for each
-// request. It has one thread, which is checked before each fork, no stream of the user's, and no data of any request: what
-// a request says is read in the fork.
+// The forkserver's own processes, each started by exec: the supervisor (supervisor.h), which the client starts and talks
+// to, and the server proper, which that starts. The server has run its preload functions and forks a child for each order, in
+// processes that share its memory (keeper_child.h).
+// It has one thread, which is checked before each fork, no stream of the user's, and no data of any request: what a
+// request says is read in the fork.
 //
-// It ends with its owner, the process that started it: a descriptor of that tells, because a fork of the owner may hold a
-// copy of the socket. Its children do not end with it: each has a guardian, which reports to the client.
+// Both end with their owner, the process that started them: a descriptor of that tells, because a fork of the owner may
+// hold a copy of the socket.
 #ifndef BROOD_FORKSERVER_SERVER_H_
 #define BROOD_FORKSERVER_SERVER_H_
 
-#include <string_view>
-
+#include "absl/status/status.h"
 #include "forkserver/request.h"
+#include "forkserver/supervisor.h"
 
 namespace brood::internal {
 
 // What the user of the server does with a request.
 struct ForkHandler {
-  // In a fork of the server that has one thread, all signals blocked. Must not return.
+  // In a fork of the server that has one thread, all signals blocked; the request's tag is an OrderTag. Must not return.
   void (*run)(Request& request) = nullptr;
-  // In the server, when it cannot give the request a fork. `error` is an errno value or 0.
-  void (*refuse)(Request& request, int error, std::string_view detail) = nullptr;
+  // As `run`, of what is not a request.
+  void (*fail)(Request& request, const absl::Status& status) = nullptr;
+  // In the supervisor.
+  Supervisor::Admit admit = nullptr;
 };
 
 // Makes Bootstrap() able to be a server, for requests that `handler` carries out. Once, from a static initialiser.

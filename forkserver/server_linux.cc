@@ -6,10 +6,7 @@
 #include <stdio_ext.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,11 +14,14 @@
 #include <cstdio>
 #include <cstring>
 #include <iostream>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/child_safe.h"
 #include "base/status.h"
 #include "base/thread_count.h"
 #include "bootstrap/bootstrap.h"
+#include "forkserver/keeper_child.h"
 #include "forkserver/owner_watch.h"
 #include "forkserver/preload.h"
 #include "forkserver/settle.h"
@@ -34,7 +34,8 @@ ForkHandler g_handler;
 
 class Server {
  public:
-  explicit Server(int socket) : socket_(socket) {}
+  // `request` was the first one on `socket`, the supervisor's.
+  Server(int socket, Request request) : socket_(socket), first_(std::move(request)) {}
 
   [[noreturn]] void Run() {
     prctl(PR_SET_NAME, "brood-server", 0, 0, 0);
@@ -48,7 +49,7 @@ class Server {
       _exit(1);
     }
     Note(ServerNote::Kind::kReady, settled_);
-    while (true) Step();
+    child::RunKeeperHouse(house_, socket_);
   }
 
  private:
@@ -69,17 +70,12 @@ class Server {
   }
 
   absl::Status Start() {
-    Request request;
-    pollfd polled = {socket_, POLLIN, 0};
-    while (poll(&polled, 1, -1) < 0 && errno == EINTR) {
-    }
-    BROOD_RETURN_IF_ERROR(ReceiveRequest(socket_, request));
-    BROOD_ASSIGN_OR_RETURN(const PreparationData preparation, DecodePreparationData(request.bytes));
-    if (request.fds.size() != 1) return absl::DataLossError("the server was not told who owns it");
-    owner_ = std::move(request.fds[0]);
+    if (first_.fds.size() != 1) return absl::DataLossError("the server was not told who its supervisor is");
+    const UniqueFd supervisor = std::move(first_.fds[0]);
+    BROOD_ASSIGN_OR_RETURN(const PreparationData preparation, DecodePreparationData(first_.bytes));
     if (!preparation.preload.empty()) {
       OwnerWatch watch;
-      BROOD_RETURN_IF_ERROR(watch.Start(owner_.get()));
+      BROOD_RETURN_IF_ERROR(watch.Start(supervisor.get()));
       LetSignalsIn();
       for (const std::string& name : preparation.preload) {
         Note(ServerNote::Kind::kPreloading, name);
@@ -90,7 +86,11 @@ class Server {
     BROOD_RETURN_IF_ERROR(CheckThreads());
     BROOD_RETURN_IF_ERROR(LeaveStreams());
     BROOD_ASSIGN_OR_RETURN(settled_, SettlePreload(preparation.freeze));
-    return WatchSignals();
+    BlockSignals();
+    // After all that is frozen: we must not write to that.
+    house_.run = RunOrder;
+    const char* const failed = child::OpenKeeperHouse(&house_);
+    return failed == nullptr ? absl::OkStatus() : ErrnoStatus(errno, failed);
   }
 
   // We were born with all signals blocked, and what a preload starts would be, too. A preload is a program's code, and one
@@ -128,59 +128,43 @@ class Server {
     return absl::OkStatus();
   }
 
-  // Whatever the preload has done to signals: none ends a server, and that of a child that has ended wakes it.
-  absl::Status WatchSignals() {
+  // Whatever the preload has done to signals: none ends a server, and a child finds the default actions.
+  static void BlockSignals() {
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, nullptr);
-    signal(SIGCHLD, SIG_DFL);
-    const uint64_t mask = uint64_t{1} << (SIGCHLD - 1);
-    signals_.reset(static_cast<int>(syscall(SYS_signalfd4, -1, &mask, sizeof(mask), SFD_CLOEXEC | SFD_NONBLOCK)));
-    return signals_.valid() ? absl::OkStatus() : ErrnoStatus(errno, "signalfd");
+    child::ResetSignalActions();
   }
 
-  void Step() {
-    pollfd polls[] = {{owner_.get(), POLLIN, 0}, {socket_, POLLIN, 0}, {signals_.get(), POLLIN, 0}};
-    if (poll(polls, 3, -1) < 0) return;
-    if (polls[0].revents != 0) _exit(0);
-    if (polls[2].revents != 0) Reap();
-    if (polls[1].revents != 0) Serve();
-  }
-
-  void Reap() const {
-    signalfd_siginfo ignored[16];
-    while (read(signals_.get(), ignored, sizeof(ignored)) > 0) {
-    }
-    while (waitpid(-1, nullptr, WNOHANG | __WALL) > 0) {
-    }
-  }
-
-  void Serve() {
+  static void RunOrder(const RawRequest& order, const child::KeeperHouse& house) {
     Request request;
-    const absl::Status received = ReceiveRequest(socket_, request);
-    if (absl::IsOutOfRange(received)) _exit(0);
-    if (!received.ok()) return g_handler.refuse(request, 0, received.message());
-    if (const absl::Status threads = CheckThreads(); !threads.ok()) return g_handler.refuse(request, 0, threads.message());
-    const pid_t pid = fork();
-    if (pid < 0) return g_handler.refuse(request, errno, "fork the guardian; see the limits of processes and memory");
-    if (pid > 0) {
-      explicit_bzero(request.bytes.data(), request.bytes.size());  // The next fork's memory is ours as it is then.
-      return;
+    const absl::Status unpacked = UnpackRequest(order, request);
+    child::LeaveKeeperHouse(house);
+    if (!unpacked.ok()) {
+      g_handler.fail(request, unpacked);
+      _exit(125);
     }
-    close(socket_);
-    owner_.reset();
-    signals_.reset();
     g_handler.run(request);
     _exit(125);
   }
 
   const int socket_;
-  UniqueFd owner_;
-  UniqueFd signals_;
+  Request first_;
   std::string settled_;
+  child::KeeperHouse house_;
 };
 
-[[noreturn]] void RunServer(int socket) { Server(socket).Run(); }
+// The first request says which of the two this process is to be: the supervisor has tagged it.
+[[noreturn]] void RunServer(int socket) {
+  Request request;
+  pollfd polled = {socket, POLLIN, 0};
+  while (poll(&polled, 1, -1) < 0 && errno == EINTR) {
+  }
+  if (!ReceiveRequest(socket, request).ok()) _exit(1);
+  if (request.tag != 0) Server(socket, std::move(request)).Run();
+  if (request.fds.size() != 1) _exit(1);
+  Supervisor(socket, g_handler.admit, std::move(request.bytes), std::move(request.fds[0])).Run();
+}
 
 }  // namespace
 

@@ -19,6 +19,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/server_birth_child.h"
 #include "base/unique_fd.h"
 #include "bootstrap/target.h"
 #include "forkserver/client.h"
@@ -170,55 +171,79 @@ TEST(ForkServerTest, AKilledServerLeavesItsChildrenAndIsStartedAgain) {
   EXPECT_EQ(other.Join().value().exit_code(), -SIGTERM);
 }
 
-// Waits until the thread waits in ppoll(2): with a running server it does that for its child only.
-void AwaitPolling(pid_t thread) {
-  const std::string path = absl::StrCat("/proc/self/task/", thread, "/syscall");
-  while (!absl::StartsWith(Read(path), absl::StrCat(SYS_ppoll, " "))) std::this_thread::yield();
+// Waits until the supervisor has asked a server for something that is stopped. False if nobody may look: ptrace(2), "Ptrace
+// access mode checking".
+bool AwaitOrder(const UniqueFd& server) {
+  const UniqueFd socket(static_cast<int>(syscall(SYS_pidfd_getfd, server.get(), child::kServerSocket, 0)));
+  pollfd polled = {socket.get(), POLLIN, 0};
+  return socket.valid() && poll(&polled, 1, 20'000) == 1;
 }
 
-TEST(ForkServerTest, AServerThatIsKilledWithARequestInFlightMakesItUnavailableAndLeaksNothing) {
+// Children that leave no keeper idle, so that the next one needs the server. They end when their pipe does.
+std::vector<Process> Occupy(const Context& context, const UniqueFd& pipe) {
+  std::vector<Process> children;
+  for (int i = 0; i < 40; ++i) children.push_back(context.Start(SquareAfter, pipe, 7).value());
+  return children;
+}
+
+TEST(ForkServerTest, AServerThatIsKilledBeforeItHasServedARequestIsReplacedForIt) {
   const Context context(StartMethod::kForkServer);
   Policy policy = BuiltinPolicy("none").value();
   const Machine::Cgroups& cgroups = ThisMachine().cgroups;
   if (!cgroups.unified.empty() || !cgroups.memory.empty()) policy.limits.memory_bytes = uint64_t{256} << 20;
   const LaunchOptions options = {.policy = CompilePolicy(policy).value()};
   ASSERT_EQ(context.Call(options, Square, 7).value(), 49);
+  Ends pipe = MakePipe();
+  std::vector<Process> children = Occupy(context, pipe.reader);
   const UniqueFd server = Pidfd(context.Call(ServerAbove).value());
-  const size_t before = OpenDescriptors();
   Signal(server, SIGSTOP);
-  std::atomic<pid_t> waiting = 0;
+  // The first ones may find a keeper that is idle; one of them needs the server.
+  std::atomic<bool> killed = false;
   absl::Status status;
   std::thread thread([&] {
-    waiting = gettid();
-    status = context.Start(options, Square, 7).status();
+    for (int i = 0; i < 40 && !killed && status.ok(); ++i) {
+      absl::StatusOr<Process> child = context.Start(options, SquareAfter, pipe.reader, 7);
+      status = child.status();
+      if (child.ok()) children.push_back(*std::move(child));
+    }
   });
-  while (waiting == 0) std::this_thread::yield();
-  AwaitPolling(waiting);
+  const bool came = AwaitOrder(server);
   Kill(server);
+  killed = true;
   thread.join();
-  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
-  EXPECT_NE(status.message().find("forkserver"), std::string::npos) << status;
-  EXPECT_EQ(context.Call(options, Square, 7).value(), 49);
-  EXPECT_EQ(OpenDescriptors(), before);
+  EXPECT_EQ(status, absl::OkStatus());
+  EXPECT_NE(context.Call(ServerAbove).value(), 0);
+  pipe.writer.reset();
+  for (Process& child : children) EXPECT_EQ(child.Result<int>().value(), 49);
   EXPECT_EQ(OwnCgroups(), 0);
+  if (!came) GTEST_SKIP() << "this user may not look into the server's descriptors, to see that it was asked";
 }
 
 TEST(ForkServerTest, AStoppedServerIsKilledAfterItsTimeAndLeaksNothing) {
   const Context context(StartMethod::kForkServer, {.server_timeout = absl::Milliseconds(200)});
   const Context patient(StartMethod::kForkServer);
-  Ends pipe = MakePipe();
-  Process child = patient.Start(SquareAfter, pipe.reader, 7).value();
-  const UniqueFd server = Pidfd(patient.Call(ServerAbove).value());
+  ASSERT_EQ(patient.Call(Square, 7).value(), 49);
   const size_t before = OpenDescriptors();
-  Signal(server, SIGSTOP);
-  const absl::Status status = context.Start(Square, 7).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded) << status;
-  EXPECT_NE(status.message().find("forkserver"), std::string::npos) << status;
-  EXPECT_TRUE(EndsWithin(server, 20));
-  EXPECT_EQ(patient.Call(Square, 7).value(), 49);
+  {
+    Ends pipe = MakePipe();
+    std::vector<Process> children = Occupy(patient, pipe.reader);
+    const UniqueFd server = Pidfd(patient.Call(ServerAbove).value());
+    Signal(server, SIGSTOP);
+    // The first ones may find a keeper that is idle; one of them needs the server.
+    absl::Status status;
+    for (int i = 0; i < 40 && status.ok(); ++i) {
+      absl::StatusOr<Process> child = context.Start(SquareAfter, pipe.reader, 7);
+      status = child.status();
+      if (child.ok()) children.push_back(*std::move(child));
+    }
+    EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded) << status;
+    EXPECT_NE(status.message().find("forkserver"), std::string::npos) << status;
+    EXPECT_TRUE(EndsWithin(server, 20));
+    EXPECT_EQ(patient.Call(Square, 7).value(), 49);
+    pipe.writer.reset();
+    for (Process& child : children) EXPECT_EQ(child.Result<int>().value(), 49);
+  }
   EXPECT_EQ(OpenDescriptors(), before);
-  pipe.writer.reset();
-  EXPECT_EQ(child.Result<int>().value(), 49);
 }
 
 // A child that is slow to read its arguments, for example, is not the server's fault.

@@ -7,15 +7,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <functional>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/unique_fd.h"
 #include "forkserver/status_text.h"
 #include "gtest/gtest.h"
@@ -28,16 +31,49 @@ inline std::string Read(const std::string& path) {
   return text.str();
 }
 
-// The forkserver above this process; 0 if there is none.
-inline int ServerAbove() {
+// Whether it has executed a program since it was forked: PF_FORKNOEXEC in the ninth field of proc(5), /proc/pid/stat.
+inline bool HasExecuted(int pid) {
+  const std::string stat = Read(absl::StrCat("/proc/", pid, "/stat"));
+  const std::vector<std::string> fields = absl::StrSplit(stat.substr(std::min(stat.rfind(')'), stat.size())), ' ');
+  unsigned flags = 0;
+  return fields.size() > 7 && absl::SimpleAtoi(fields[7], &flags) && (flags & 0x40) == 0;
+}
+
+// The child of `parent` with this name, which its own forks have too at first; 0 if there is none.
+inline int ChildNamed(int parent, const std::string& name) {
+  int found = 0;
+  DIR* directory = opendir("/proc");
+  while (const dirent* entry = readdir(directory)) {
+    int pid = 0;
+    if (!absl::SimpleAtoi(entry->d_name, &pid)) continue;
+    const std::string status = Read(absl::StrCat("/proc/", pid, "/status"));
+    int its = 0;
+    if (absl::StartsWith(status, absl::StrCat("Name:\t", name, "\n")) &&
+        absl::SimpleAtoi(internal::StatusField(status, "PPid"), &its) && its == parent && HasExecuted(pid)) {
+      found = pid;
+    }
+  }
+  closedir(directory);
+  return found;
+}
+
+// The supervisor above this process; 0 if there is none.
+inline int SupervisorAbove() {
   int pid = getpid();
   while (pid > 0) {
     const std::string status = Read(absl::StrCat("/proc/", pid, "/status"));
-    if (absl::StartsWith(status, "Name:\tbrood-server\n")) return pid;
+    if (absl::StartsWith(status, "Name:\tbrood-supervise\n")) return pid;
     if (!absl::SimpleAtoi(internal::StatusField(status, "PPid"), &pid)) return 0;
   }
   return 0;
 }
+
+// Its forkserver.
+inline int ServerAbove() {
+  const int supervisor = SupervisorAbove();
+  return supervisor > 0 ? ChildNamed(supervisor, "brood-server") : 0;
+}
+
 struct Ends {
   UniqueFd reader, writer;
 };

@@ -67,18 +67,14 @@ absl::StatusOr<Process> Spawn(const ContextOptions& context, LaunchOptions optio
   return LaunchInternal(options, target);
 }
 
-absl::StatusOr<Process> Serve(const ContextOptions& context, LaunchOptions options, const PreparationData& preparation,
+absl::StatusOr<Process> Serve(ServedStart& served, LaunchOptions options, const PreparationData& preparation,
                               const ProcessData& process) {
-  BROOD_ASSIGN_OR_RETURN(ServedStart served, ServedStart::Prepare(context));
   BROOD_ASSIGN_OR_RETURN(const UniqueFd handle, ChildMessage(preparation, process));
   options.inherited.push_back({.fd = handle.get(), .child_fd = kMessageFd});
   LaunchTarget target;
   target.kind = LaunchTarget::Kind::kFunction;
   target.setup_child_fd = kSetupFd;
-  BROOD_ASSIGN_OR_RETURN(Process child,
-                         LaunchInternal(options, target, [&](const LaunchRecord& record) { return served.Launch(record); }));
-  BROOD_RETURN_IF_ERROR(served.AwaitGuardian(child));
-  return child;
+  return LaunchInternal(options, target, [&](const LaunchRecord& record) { return served.Launch(record); });
 }
 
 // What a forked child calls at its end and we have not called yet would be looked up by the dynamic linker in each child
@@ -234,9 +230,15 @@ absl::StatusOr<Process> StartOnce(const FunctionStart& start, const LaunchOption
   absl::StatusOr<Process> child = absl::InternalError("unknown start method");
   if (method == StartMethod::kSpawn) child = Spawn(context, std::move(launch), preparation, process);
   if (method == StartMethod::kFork) child = Fork(context, launch, preparation, process);
-  if (method == StartMethod::kForkServer) child = Serve(context, std::move(launch), preparation, process);
+  std::optional<ServedStart> served;
+  if (method == StartMethod::kForkServer) {
+    BROOD_ASSIGN_OR_RETURN(served, ServedStart::Prepare(context));
+    child = Serve(*served, std::move(launch), preparation, process);
+  }
   if (!child.ok()) return child;
-  BROOD_RETURN_IF_ERROR(AwaitFunction(*child, std::move(result), context.max_result_bytes));
+  ExpectResult(*child, std::move(result), context.max_result_bytes);
+  if (served.has_value()) BROOD_RETURN_IF_ERROR(served->AwaitGuardian(*child));
+  BROOD_RETURN_IF_ERROR(AwaitFunction(*child));
   return child;
 }
 

@@ -24,7 +24,7 @@ class Encoder {
  public:
   // Every record is taken apart by a structured binding, so that a new field does not compile until it travels, or says
   // here why it does not.
-  EncodedLaunch Encode(const LaunchRecord& record, const Birth& birth) {
+  EncodedLaunch Encode(const LaunchRecord& record, const Birth& birth, absl::Duration patience) {
     // Not sent: what only a program has, `served` and `stays`, which are the receiver's to say, what lies in the caller's
     // memory, and the wiping of the caller's arguments, which the server has not got.
     const auto& [plan, target, candidates, argv, envp, cwd_text, cwd_required, wait_for_tree, served, stays, let_go,
@@ -87,6 +87,9 @@ class Encoder {
     launch.add_cgroup_limits_memory(limits_memory);
     launch.add_cgroup_limits_processes(limits_processes);
     launch.add_cgroup_counts_cpu(counts_cpu);
+    if (patience != absl::InfiniteDuration()) {
+      launch.add_patience_ns(static_cast<uint64_t>(std::max<int64_t>(absl::ToInt64Nanoseconds(patience), 1)));
+    }
     fbs::FinishLaunchBuffer(builder_, launch.Finish());
     result_.bytes.assign(reinterpret_cast<const char*>(builder_.GetBufferPointer()), builder_.GetSize());
     return std::move(result_);
@@ -188,6 +191,9 @@ class Decoder {
     record_.sampled_memory_bytes = from->sampled_memory_bytes();
     record_.sample_usage = from->sample_usage();
     record_.counted_processes = from->counted_processes();
+    if (from->patience_ns() > 0) {
+      out_.patience = absl::Nanoseconds(static_cast<int64_t>(std::min<uint64_t>(from->patience_ns(), INT64_MAX)));
+    }
     if (!NeedsNoInit(record_) && (record_.guardian_socket < 0 || record_.init_socket < 0)) found_ = false;
     if (!found_) return Damaged("a descriptor that did not come");
     return absl::OkStatus();
@@ -341,7 +347,9 @@ class Decoder {
 
 }  // namespace
 
-EncodedLaunch EncodeLaunch(const LaunchRecord& record, const Birth& birth) { return Encoder().Encode(record, birth); }
+EncodedLaunch EncodeLaunch(const LaunchRecord& record, const Birth& birth, absl::Duration patience) {
+  return Encoder().Encode(record, birth, patience);
+}
 
 absl::StatusOr<std::unique_ptr<ReceivedLaunch>> DecodeLaunch(std::string bytes, const std::vector<UniqueFd>& fds) {
   auto launch = std::make_unique<ReceivedLaunch>();

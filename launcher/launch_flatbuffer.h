@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/unique_fd.h"
 #include "forkserver/birth.h"
 #include "launcher/launch_record.h"
@@ -21,12 +22,13 @@ struct EncodedLaunch {
   std::vector<int> fds;  // Borrowed from the record; the first one is its report pipe.
 };
 
-EncodedLaunch EncodeLaunch(const LaunchRecord& record, const Birth& birth);
+EncodedLaunch EncodeLaunch(const LaunchRecord& record, const Birth& birth, absl::Duration patience);
 
 // A record with all that it points to. Must outlive its use; the descriptors are never closed by it.
 struct ReceivedLaunch {
   LaunchRecord record;  // `target.run` is left to the caller.
   Birth birth;
+  absl::Duration patience = absl::InfiniteDuration();  // For the server to take it.
 
   std::string bytes;  // Texts of the record are in here.
   std::deque<std::vector<const char*>> pointers;

@@ -105,18 +105,18 @@ std::vector<UniqueFd> SomeFds(size_t count) {
 // record is in the schema is seen when the encoder is compiled.
 TEST(LaunchFlatbufferTest, EveryFieldOfTheSchemaIsWritten) {
   const Sample sample;
-  EXPECT_EQ(SetFields(EncodeLaunch(sample.record, sample.birth).bytes, fbs::LaunchTypeTable()),
+  EXPECT_EQ(SetFields(EncodeLaunch(sample.record, sample.birth, absl::Seconds(3)).bytes, fbs::LaunchTypeTable()),
             FieldsOf(fbs::LaunchTypeTable()));
 }
 
 // Fails when a field is written and not read.
 TEST(LaunchFlatbufferTest, WhatIsWrittenIsReadBack) {
   const Sample sample;
-  const EncodedLaunch encoded = EncodeLaunch(sample.record, sample.birth);
+  const EncodedLaunch encoded = EncodeLaunch(sample.record, sample.birth, absl::Seconds(3));
   const std::vector<UniqueFd> fds = SomeFds(encoded.fds.size());
   const auto read = DecodeLaunch(encoded.bytes, fds);
   ASSERT_TRUE(read.ok()) << read.status();
-  const EncodedLaunch again = EncodeLaunch((*read)->record, (*read)->birth);
+  const EncodedLaunch again = EncodeLaunch((*read)->record, (*read)->birth, (*read)->patience);
   EXPECT_EQ(again.bytes, encoded.bytes);
   std::vector<int> numbers;
   for (const UniqueFd& fd : fds) numbers.push_back(fd.get());
@@ -128,12 +128,12 @@ TEST(LaunchFlatbufferTest, WhatIsWrittenIsReadBack) {
 TEST(LaunchFlatbufferTest, TheReportPipeIsTheFirstDescriptor) {
   Sample sample;
   sample.record.report = 77;
-  EXPECT_EQ(EncodeLaunch(sample.record, sample.birth).fds[0], 77);
+  EXPECT_EQ(EncodeLaunch(sample.record, sample.birth, absl::Seconds(3)).fds[0], 77);
 }
 
 TEST(LaunchFlatbufferTest, DescriptorsThatDidNotComeAreAnError) {
   const Sample sample;
-  const EncodedLaunch encoded = EncodeLaunch(sample.record, sample.birth);
+  const EncodedLaunch encoded = EncodeLaunch(sample.record, sample.birth, absl::Seconds(3));
   for (size_t count = 0; count < encoded.fds.size(); ++count) {
     EXPECT_EQ(DecodeLaunch(encoded.bytes, SomeFds(count)).status().code(), absl::StatusCode::kDataLoss) << count;
   }
@@ -141,7 +141,7 @@ TEST(LaunchFlatbufferTest, DescriptorsThatDidNotComeAreAnError) {
 
 TEST(LaunchFlatbufferTest, DamagedBytesAreNeverMoreThanAnError) {
   const Sample sample;
-  const EncodedLaunch encoded = EncodeLaunch(sample.record, sample.birth);
+  const EncodedLaunch encoded = EncodeLaunch(sample.record, sample.birth, absl::Seconds(3));
   const std::vector<UniqueFd> fds = SomeFds(encoded.fds.size());
   for (size_t size = 0; size < encoded.bytes.size(); ++size) (void)DecodeLaunch(encoded.bytes.substr(0, size), fds);
   for (size_t at = 0; at < encoded.bytes.size(); ++at) {
@@ -150,7 +150,7 @@ TEST(LaunchFlatbufferTest, DamagedBytesAreNeverMoreThanAnError) {
       bytes[at] = static_cast<char>(bytes[at] ^ 1 << bit);
       const auto read = DecodeLaunch(std::move(bytes), fds);
       // What is read can be walked through.
-      if (read.ok()) (void)EncodeLaunch((*read)->record, (*read)->birth);
+      if (read.ok()) (void)EncodeLaunch((*read)->record, (*read)->birth, (*read)->patience);
     }
   }
 }

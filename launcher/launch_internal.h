@@ -24,9 +24,11 @@ absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const inter
 
 namespace internal {
 
-// Waits until the function that `process` was made for runs. Its result will be in `result`, and of so many bytes at
-// most. Errors: those of Process::Start.
-absl::Status AwaitFunction(Process& process, UniqueFd result, uint64_t max_result_bytes);
+// What `process`, a function, returns will be in `result`, and of so many bytes at most. Before anybody waits for it.
+void ExpectResult(Process& process, UniqueFd result, uint64_t max_result_bytes);
+
+// Waits until the function that `process` was made for runs. Errors: those of Process::Start.
+absl::Status AwaitFunction(Process& process);
 
 // Waits until `process`, whose guardian somebody else forks, has one, or has ended; false if `timeout` has passed first.
 bool AwaitGuardian(Process& process, absl::Duration timeout);

@@ -39,7 +39,8 @@ namespace internal {
 struct ProcessState;
 struct Unstarted;
 struct LaunchTarget;
-absl::Status AwaitFunction(Process& process, UniqueFd result, uint64_t max_result_bytes);
+void ExpectResult(Process& process, UniqueFd result, uint64_t max_result_bytes);
+absl::Status AwaitFunction(Process& process);
 bool AwaitGuardian(Process& process, absl::Duration timeout);
 }  // namespace internal
 
@@ -129,7 +130,8 @@ class Process {  // Move-only. Destroying a running one kills its tree and reaps
 
  private:
   friend class Context;
-  friend absl::Status internal::AwaitFunction(Process&, UniqueFd, uint64_t);
+  friend void internal::ExpectResult(Process&, UniqueFd, uint64_t);
+  friend absl::Status internal::AwaitFunction(Process&);
   friend bool internal::AwaitGuardian(Process&, absl::Duration);
   friend absl::StatusOr<Process> LaunchInternal(const LaunchOptions&, const internal::LaunchTarget&,
                                                 const std::function<absl::Status(const LaunchRecord&)>&);

@@ -69,9 +69,12 @@ absl::Status Process::Start() {
 
 bool internal::AwaitGuardian(Process& process, absl::Duration timeout) { return AwaitGuardian(*process.state_, timeout); }
 
-absl::Status internal::AwaitFunction(Process& process, UniqueFd result, uint64_t max_result_bytes) {
+void internal::ExpectResult(Process& process, UniqueFd result, uint64_t max_result_bytes) {
   process.state_->result_memory = std::move(result);
   process.state_->max_result_bytes = max_result_bytes;
+}
+
+absl::Status internal::AwaitFunction(Process& process) {
   BROOD_RETURN_IF_ERROR(AwaitStarted(*process.state_));
   NoteChild(process.state_);
   return absl::OkStatus();

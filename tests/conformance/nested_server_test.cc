@@ -11,7 +11,7 @@
 namespace brood {
 namespace {
 
-constexpr char kServerName[] = "brood-server";
+constexpr char kServerName[] = "brood-supervise";
 
 pid_t ServerAbove() { return NearestAbove(getpid(), kServerName); }
 BROOD_TARGET(ServerAbove);

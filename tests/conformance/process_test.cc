@@ -181,7 +181,8 @@ TEST_P(ProcessTest, AStoppedProcessIsKilled) {
 // Its target may do that, where nothing isolates the one from the other.
 TEST_P(ProcessTest, AProcessWhoseGuardianIsStoppedIsKilled) {
   Process process = StartWaiting();
-  const pid_t guardian = NearestAbove(process.pid(), "brood-guardian");
+  const bool served = GetParam() == StartMethod::kForkServer;
+  const pid_t guardian = NearestAbove(process.pid(), served ? "brood-keeper" : "brood-guardian");
   ASSERT_GT(guardian, 0);
   StopAndWait(guardian);
   ASSERT_EQ(process.Kill(), absl::OkStatus());

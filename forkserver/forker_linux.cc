@@ -1,0 +1,70 @@
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "base/server_birth_child.h"
+#include "base/status.h"
+#include "bootstrap/bootstrap.h"
+#include "forkserver/forker.h"
+#include "forkserver/keeper_child.h"
+#include "forkserver/request.h"
+
+extern char** environ;
+
+namespace brood::internal {
+absl::Status Forker::Start() {
+  const UniqueFd executable(open("/proc/self/exe", O_PATH | O_CLOEXEC));
+  if (!executable.valid()) return ErrnoStatus(errno, "open executable", "/proc/self/exe");
+  const UniqueFd self(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  if (!self.valid()) return ErrnoStatus(errno, "pidfd_open");
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
+  socket_.reset(pair[0]);
+  const UniqueFd theirs(pair[1]);
+  const std::string number = absl::StrCat(child::kServerSocket);
+  const char* const argv[] = {program_invocation_name, kServerFlag, number.c_str(), nullptr};
+  child::ServerBirth birth;
+  birth.executable = executable.get();
+  birth.socket = theirs.get();
+  birth.argv = argv;
+  birth.envp = environ;
+  child::BearOwnServer(&birth);
+  pidfd_.reset(birth.pidfd);
+  if (birth.step != nullptr) {
+    if (pidfd_.valid()) Reap();
+    return ErrnoStatus(birth.error, absl::StrCat("start the forkserver: ", birth.step));
+  }
+  pid_ = birth.pid;
+  return SendRequest(socket_.get(), preparation_, {self.get()}, {.tag = 1});
+}
+
+absl::StatusOr<UniqueFd> Forker::AskForKeeper(uint32_t number) const {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
+  UniqueFd ours(pair[0]);
+  const UniqueFd theirs(pair[1]);
+  const child::OrderTag tag = {.kind = child::OrderTag::Kind::kKeeper, .flags = number};
+  BROOD_RETURN_IF_ERROR(
+      SendRequest(socket_.get(), "", {theirs.get()}, {.patience = absl::ZeroDuration(), .tag = tag.Encode()}));
+  return ours;
+}
+
+void Forker::Kill() const {
+  if (pidfd_.valid()) syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+}
+
+void Forker::Reap() {
+  siginfo_t info = {};
+  while (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) < 0 && errno == EINTR) {
+  }
+  pidfd_.reset();
+  socket_.reset();
+}
+
+}  // namespace brood::internal

@@ -1,0 +1,275 @@
+#include "forkserver/keeper_child.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/rseq.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <new>
+
+#include "base/child_safe.h"
+#include "forkserver/raw_syscall_child.h"
+
+namespace brood::child {
+namespace {
+
+constexpr size_t kBelowServer = 64 * 1024;  // Of the main stack, for the server's own calls.
+constexpr int kTreePatienceMs = 10'000;
+
+// What a keeper is given; at the low end of its stack.
+struct Keeper {
+  const KeeperHouse* house = nullptr;
+  uint32_t number = 0;
+  int socket = -1;
+  int supervisor = -1;  // The server's, to be closed.
+};
+
+long Retry(long result) { return result == -EINTR ? 1 : 0; }
+
+// As ReceiveWithFds, but raw. 0 at the end.
+long Receive(int socket, brood::internal::RawRequest* order, bool* lost) {
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(order->fds))];
+  iovec part = {order->data, sizeof(order->data)};
+  msghdr header = {};
+  long bytes;
+  do {
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof(control);
+    bytes = RawSyscall(SYS_recvmsg, socket, &header, MSG_CMSG_CLOEXEC);
+  } while (Retry(bytes) != 0);
+  order->fd_count = 0;
+  order->size = bytes > 0 ? static_cast<size_t>(bytes) : 0;
+  if (bytes <= 0) return bytes;
+  *lost = (header.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) != 0;
+  for (cmsghdr* rights = CMSG_FIRSTHDR(&header); rights != nullptr; rights = CMSG_NXTHDR(&header, rights)) {
+    if (rights->cmsg_level != SOL_SOCKET || rights->cmsg_type != SCM_RIGHTS) continue;
+    order->fd_count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    memcpy(order->fds, CMSG_DATA(rights), order->fd_count * sizeof(int));
+  }
+  return bytes;
+}
+
+void Send(int socket, const KeeperNote& note, int fd) {
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  iovec part = {const_cast<KeeperNote*>(&note), sizeof(note)};
+  msghdr header = {};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  if (fd >= 0) {
+    header.msg_control = control;
+    header.msg_controllen = sizeof(control);
+    cmsghdr* const rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(rights), &fd, sizeof(int));
+  }
+  // Waits if the supervisor is behind: there is one order at a time, so it is not for long.
+  while (Retry(RawSyscall(SYS_sendmsg, socket, &header, MSG_NOSIGNAL)) != 0) {
+  }
+}
+
+// A directory has a link for each thread, besides its own two: fs/proc/base.c, proc_task_getattr().
+bool HasOneThread(int threads) {
+  struct stat about = {};
+  // If the server is gone, so are its threads.
+  return RawSyscall(SYS_fstat, threads, &about) != 0 || about.st_nlink <= 3;
+}
+
+// The kernel forgets what a thread has registered in a process that shares its memory, so a fork of that has not inherited
+// it: the list of robust mutexes, and the area of restartable sequences, by which the C library would believe for ever that
+// it runs on the processor where it was registered. get_robust_list(2), rseq(2)
+void AdoptThread(const KeeperHouse& house) {
+  if (house.robust_list != nullptr) RawSyscall(SYS_set_robust_list, house.robust_list, house.robust_list_size);
+  if (__rseq_size == 0) return;
+  char* const area = static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset;
+  if (RawSyscall(SYS_rseq, area, 32, 0, RSEQ_SIG) == 0) return;
+  reinterpret_cast<struct rseq*>(area)->cpu_id = static_cast<uint32_t>(RSEQ_CPU_ID_REGISTRATION_FAILED);
+}
+
+int RunChild(void* arg) {
+  const auto* const mailbox = static_cast<const KeeperHouse::Mailbox*>(arg);
+  AdoptThread(*mailbox->house);
+  mailbox->house->run(mailbox->order, *mailbox->house);
+  RawSyscall(SYS_exit_group, 125);
+  __builtin_unreachable();
+}
+
+// Kills what has become ours, until there is nothing left. proc(5), /proc/pid/task/tid/children
+bool EndOrphans() {
+  const long self = RawSyscall(SYS_getpid);
+  Text<64> path;
+  path.Add("/proc/").AddNumber(static_cast<uint64_t>(self)).Add("/task/").AddNumber(static_cast<uint64_t>(self)).Add("/children");
+  for (int waited = 0; waited < kTreePatienceMs; ++waited) {
+    char text[4096];
+    const long file = RawSyscall(SYS_openat, AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC);
+    const long length = file >= 0 ? RawSyscall(SYS_read, file, text, sizeof(text) - 1) : 0;
+    if (file >= 0) RawSyscall(SYS_close, file);
+    text[length > 0 ? length : 0] = '\0';
+    for (const char* at = text; *at != '\0';) {
+      // Nobody but we reaps it, and only below: the number is its. The last one may be cut, and is met again.
+      const char* const next = strchr(at, ' ');
+      if (next == nullptr) break;
+      RawSyscall(SYS_kill, ParseNumber(at), SIGKILL);
+      at = next + 1;
+    }
+    for (;;) {
+      const long pid = RawSyscall(SYS_wait4, -1, nullptr, WNOHANG | __WALL, nullptr);
+      if (pid == -ECHILD) return true;
+      if (pid <= 0 && pid != -EINTR) break;
+    }
+    const timespec pause = {.tv_sec = 0, .tv_nsec = 1'000'000};
+    RawSyscall(SYS_nanosleep, &pause, nullptr);
+  }
+  return false;
+}
+
+// Waits until the child has ended. Without the supervisor nobody is left to want it; but a guardian sees its own owner's end.
+void Await(const Keeper& keeper, int signals, long child, bool is_guardian, KeeperNote* note) {
+  for (;;) {
+    pollfd polls[] = {{signals, POLLIN, 0}, {keeper.socket, POLLIN, 0}};
+    if (RawSyscall(SYS_ppoll, polls, 2, nullptr, nullptr, 0) < 0) continue;
+    if (polls[0].revents != 0) {
+      signalfd_siginfo ignored[2];
+      RawSyscall(SYS_read, signals, ignored, sizeof(ignored));
+      // Orphans too, each of which counts as a process until it is reaped.
+      rusage usage;
+      int status = 0;
+      for (long pid; (pid = RawSyscall(SYS_wait4, -1, &status, WNOHANG | __WALL, &usage)) > 0;) {
+        if (pid != child) continue;
+        note->status = status;
+        note->usage = usage;
+        return;
+      }
+    }
+    if (polls[1].revents == 0) continue;
+    // An order would be an error of the supervisor's; whatever this is, it ends the child. The number is its until we reap it.
+    char command[256];
+    const long n = RawSyscall(SYS_recvfrom, keeper.socket, command, sizeof(command), MSG_DONTWAIT, nullptr, nullptr);
+    if (n == -EAGAIN || n == -EINTR) continue;
+    if (is_guardian) RawSyscall(SYS_exit_group, 0);
+    RawSyscall(SYS_kill, child, SIGKILL);
+    if (n > 0) continue;
+    EndOrphans();
+    RawSyscall(SYS_exit_group, 0);
+  }
+}
+
+KeeperNote Fork(const Keeper& keeper, int signals, bool lost) {
+  const KeeperHouse& house = *keeper.house;
+  const brood::internal::RawRequest& order = house.mailboxes[keeper.number].order;
+  const OrderTag tag = OrderTag::Decode(brood::internal::TagOf(order));
+  KeeperNote note;
+  note.kind = KeeperNote::Kind::kRefused;
+  note.error = KeeperNote::kHasThreads;
+  // A lock that another thread holds now would be held for ever in the child. fork(2), "NOTES"
+  if (!HasOneThread(house.threads)) return note;
+  note.error = EMFILE;
+  if (lost) return note;
+  const bool tells = (tag.flags & OrderTag::kTell) != 0;
+  int pidfd = -1;
+  // The C library's own writes two words above the child's stack, at a place of this keeper's. Its error is in errno, which
+  // another keeper may write to at the same time; who reads it reads another reason at worst.
+  const int pid = clone(RunChild, house.child_stack - keeper.number * 16,
+                        CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | (tells ? CLONE_PIDFD : 0) | SIGCHLD,
+                        &house.mailboxes[keeper.number], &pidfd, nullptr, house.thread_id);
+  note.error = pid < 0 ? errno : 0;
+  for (size_t i = 0; i < order.fd_count; ++i) RawSyscall(SYS_close, order.fds[i]);
+  if (pid < 0) return note;
+  note.pid = pid;
+  if (tells) {
+    note.kind = KeeperNote::Kind::kBorn;
+    Send(keeper.socket, note, pidfd);
+    RawSyscall(SYS_close, pidfd);
+  }
+  Await(keeper, signals, pid, (tag.flags & OrderTag::kGuard) != 0, &note);
+  note.kind = KeeperNote::Kind::kEnded;
+  // Nothing has become ours in nearly all cases.
+  const bool none = RawSyscall(SYS_wait4, -1, nullptr, WNOHANG | __WALL, nullptr) == -ECHILD;
+  note.tree_left = !none && !EndOrphans() ? 1 : 0;
+  return note;
+}
+
+int RunKeeper(void* arg) {
+  const Keeper keeper = *static_cast<const Keeper*>(arg);
+  RawSyscall(SYS_prctl, PR_SET_NAME, "brood-keeper", 0, 0, 0);
+  RawSyscall(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  RawSyscall(SYS_close, keeper.supervisor);
+  const uint64_t mask = uint64_t{1} << (SIGCHLD - 1);
+  const int signals = static_cast<int>(RawSyscall(SYS_signalfd4, -1, &mask, sizeof(mask), SFD_CLOEXEC | SFD_NONBLOCK));
+  // Without it the supervisor hears nothing, and sees our end.
+  if (signals < 0) RawSyscall(SYS_exit_group, 1);
+  KeeperNote hello;
+  hello.pid = static_cast<int32_t>(RawSyscall(SYS_getpid));
+  Send(keeper.socket, hello, -1);
+  keeper.house->mailboxes[keeper.number].house = keeper.house;
+  brood::internal::RawRequest& order = keeper.house->mailboxes[keeper.number].order;
+  for (;;) {
+    bool lost = false;
+    if (Receive(keeper.socket, &order, &lost) <= 0) break;
+    if (OrderTag::Decode(brood::internal::TagOf(order)).kind != OrderTag::Kind::kFork) continue;  // It ended before it was killed.
+    const KeeperNote note = Fork(keeper, signals, lost);
+    // The next child is not to find it, environment and all.
+    explicit_bzero(order.data, order.size);
+    Send(keeper.socket, note, -1);
+  }
+  RawSyscall(SYS_exit_group, 0);
+  __builtin_unreachable();
+}
+
+}  // namespace
+
+const char* OpenKeeperHouse(KeeperHouse* house) {
+  if (prctl(PR_GET_TID_ADDRESS, &house->thread_id, 0, 0, 0) != 0) return "find the C library's record of the thread (CONFIG_CHECKPOINT_RESTORE)";
+  if (syscall(SYS_get_robust_list, 0, &house->robust_list, &house->robust_list_size) != 0) house->robust_list = nullptr;
+  constexpr int kReserve = MAP_ANONYMOUS | MAP_NORESERVE;
+  constexpr size_t kStacks = kMaxKeepers * kKeeperStack;
+  void* const stacks = mmap(nullptr, kStacks, PROT_READ | PROT_WRITE, MAP_PRIVATE | kReserve, -1, 0);
+  if (stacks == MAP_FAILED || madvise(stacks, kStacks, MADV_DONTFORK) != 0) return "map the keepers' stacks";
+  house->stacks = static_cast<char*>(stacks);
+  void* const mailboxes = mmap(nullptr, kMaxKeepers * sizeof(KeeperHouse::Mailbox), PROT_READ | PROT_WRITE, MAP_SHARED | kReserve, -1, 0);
+  if (mailboxes == MAP_FAILED) return "map the keepers' mailboxes";
+  house->mailboxes = static_cast<KeeperHouse::Mailbox*>(mailboxes);
+  house->threads = open("/proc/self/task", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return house->threads >= 0 ? nullptr : "open /proc/self/task";
+}
+
+void LeaveKeeperHouse(const KeeperHouse& house) {
+  munmap(house.mailboxes, kMaxKeepers * sizeof(KeeperHouse::Mailbox));
+}
+
+void RunKeeperHouse(const KeeperHouse& opened, int supervisor) {
+  KeeperHouse house = opened;
+  // The kernel lets the main stack grow down to where it is touched. One page is, for what clone(3) writes there.
+  house.child_stack = reinterpret_cast<char*>(reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) & ~uintptr_t{4095}) - kBelowServer;
+  *static_cast<volatile char*>(house.child_stack - 16) = 0;
+  brood::internal::RawRequest order;
+  for (;;) {
+    bool lost = false;
+    if (Receive(supervisor, &order, &lost) <= 0) _exit(0);
+    const OrderTag tag = OrderTag::Decode(brood::internal::TagOf(order));
+    if (tag.kind == OrderTag::Kind::kKeeper && tag.flags < kMaxKeepers && order.fd_count == 1) {
+      char* const stack = house.stacks + tag.flags * kKeeperStack;
+      Keeper* const keeper = new (stack) Keeper{.house = &house, .number = tag.flags, .socket = order.fds[0], .supervisor = supervisor};
+      // Its parent is ours, the supervisor; so is its exit signal. clone(2), CLONE_PARENT
+      const int32_t error = clone(RunKeeper, stack + kKeeperStack, CLONE_VM | CLONE_PARENT, keeper) < 0 ? errno : 0;
+      if (error != 0) send(supervisor, &error, sizeof(error), MSG_NOSIGNAL);
+    }
+    for (size_t i = 0; i < order.fd_count; ++i) close(order.fds[i]);
+  }
+}
+
+}  // namespace brood::child

@@ -1,0 +1,89 @@
+// A keeper forks one child at a time for a forkserver, waits for it, and ends what it leaves running.
+//
+// It is a process that shares the server's memory (CLONE_VM), so that it copies nothing and forks what the server is, and
+// the subreaper of its child, so that what that leaves behind is told from what others do. It lives on for the next order.
+// If the server is killed, its keepers go on: the kernel keeps the memory for them. One that is killed takes its child
+// with it, and no other. clone(2), prctl(2)
+//
+// All keepers and the server have one thread pointer: what they run makes raw system calls only, takes no lock and writes
+// to no static memory, errno included. A child starts on the server's main stack, below what the server uses of it, with
+// the server's thread pointer: to the C library it is a fork of the server's only thread. A keeper's own stack is in no
+// child. madvise(2), MADV_DONTFORK
+//
+// Child-safe: see base/child_safe.h.
+#ifndef BROOD_FORKSERVER_KEEPER_CHILD_H_
+#define BROOD_FORKSERVER_KEEPER_CHILD_H_
+
+#include <sys/resource.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "forkserver/request.h"
+
+namespace brood::child {
+
+inline constexpr uint32_t kMaxKeepers = 8192;
+
+// In the tag of what the supervisor sends to a keeper.
+struct OrderTag {
+  enum class Kind : uint32_t { kFork = 1, kKill = 2, kKeeper = 3 };  // The last one is for the server.
+  Kind kind = Kind::kFork;
+  uint32_t flags = 0;                    // kKeeper: its number, below kMaxKeepers.
+  static constexpr uint32_t kTell = 1;   // The supervisor is to be told of the birth, and gets a pidfd.
+  static constexpr uint32_t kGuard = 2;  // The child is to be a guardian.
+
+  uint64_t Encode() const { return (uint64_t{static_cast<uint32_t>(kind)} << 32) | flags; }
+  static OrderTag Decode(uint64_t tag) {
+    return {.kind = static_cast<Kind>(tag >> 32), .flags = static_cast<uint32_t>(tag)};
+  }
+};
+
+// From a keeper to the supervisor.
+struct KeeperNote {
+  enum class Kind : uint32_t {
+    kHello = 1,    // It is there; `pid` is its own.
+    kBorn = 2,     // With a pidfd of the child.
+    kRefused = 3,  // There is no child, because of `error`.
+    kEnded = 4,
+  };
+  static constexpr int32_t kHasThreads = -1;  // As an error: a preload has started threads since.
+  Kind kind = Kind::kHello;
+  int32_t pid = 0;
+  int32_t error = 0;
+  int32_t status = 0;      // As of waitpid(2).
+  uint32_t tree_left = 0;  // Something that the child has left could not be ended.
+  rusage usage = {};
+};
+
+// Of the server, for all of its keepers. Must live as long as they do.
+struct KeeperHouse {
+  char* stacks = nullptr;                     // kMaxKeepers of kKeeperStack bytes.
+  struct Mailbox {
+    brood::internal::RawRequest order;
+    const KeeperHouse* house = nullptr;
+  };
+  Mailbox* mailboxes = nullptr;               // Where orders arrive, shared with children until they have read theirs.
+  char* child_stack = nullptr;                // Where a child's begins, going down; 16 bytes for each keeper are used above.
+  int threads = -1;                           // /proc/self/task
+  int* thread_id = nullptr;                   // PR_GET_TID_ADDRESS
+  void* robust_list = nullptr;
+  size_t robust_list_size = 0;
+  // In the child, all signals blocked. Must not return. The mailboxes must not be used after it has read the order.
+  void (*run)(const brood::internal::RawRequest& order, const KeeperHouse& house) = nullptr;
+};
+
+inline constexpr size_t kKeeperStack = 16384;
+
+// Makes what keepers need, in a process that has one thread. Null, or what could not be made, with errno.
+const char* OpenKeeperHouse(KeeperHouse* house);
+
+// As what the supervisor orders over `supervisor`: starts keepers. Ends with the supervisor.
+[[noreturn]] void RunKeeperHouse(const KeeperHouse& house, int supervisor);
+
+// In a child, once it has its order.
+void LeaveKeeperHouse(const KeeperHouse& house);
+
+}  // namespace brood::child
+
+#endif  // BROOD_FORKSERVER_KEEPER_CHILD_H_

@@ -1,0 +1,163 @@
+// The process between clients and the server that forks. It holds what the server must not: connections, deadlines, and
+// what is told of outcomes. It never forks and holds nothing that was preloaded.
+//
+//   client --request--> supervisor --order--> keeper --fork--> child
+//   client <--------- outcome --- supervisor <--end-- keeper <-'
+//
+// A keeper (keeper_child.h) is a process of the server's that has one child at a time; the supervisor has as many as there
+// are children at once, and uses them again. What it does with a request is its user's to say: an `admit` that places an
+// order with a Charge, the object that stands for the child here.
+#ifndef BROOD_FORKSERVER_SUPERVISOR_H_
+#define BROOD_FORKSERVER_SUPERVISOR_H_
+
+#include <sys/resource.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/unique_fd.h"
+#include "forkserver/event_loop.h"
+#include "forkserver/forker.h"
+#include "forkserver/keeper_child.h"
+#include "forkserver/request.h"
+
+namespace brood::internal {
+
+// A child, as long as the supervisor has it. One of the last three functions is called once, and then it is destroyed.
+class Charge {
+ public:
+  virtual ~Charge() = default;
+
+  uint32_t place = 0;  // The supervisor's name for it.
+
+  // A keeper has the order, or will never have it: what came with it goes back, to be kept or closed. First of all.
+  virtual void OnSent(std::vector<UniqueFd> fds) { fds.clear(); }
+
+  // It runs. Only where the order asks for it. `pidfd` is borrowed.
+  virtual void OnBorn(pid_t pid, int pidfd) {
+    (void)pid;
+    (void)pidfd;
+  }
+
+  // The owner of the forkserver is gone: it has to be killed.
+  virtual void OnOwnerGone() {}
+
+  // `tree_left`: something that it has left running could not be ended.
+  virtual void OnEnded(pid_t pid, int status, const rusage& usage, bool tree_left) = 0;
+  virtual void OnRefused(int error, std::string_view why) = 0;  // `error` is an errno value or 0.
+  virtual void OnLost() = 0;                                    // Its keeper was killed.
+};
+
+struct Order {
+  std::unique_ptr<Charge> charge;
+  // It is a guardian, which sees its owner's end and ends its own tree.
+  bool is_guardian = false;
+  std::string bytes;
+  std::vector<UniqueFd> fds;
+  bool tell_birth = false;
+  absl::Duration patience = absl::InfiniteDuration();  // Until the birth. Needs tell_birth.
+};
+
+class Supervisor {
+ public:
+  // What becomes of a request that came over `connection`, which stays the supervisor's.
+  // `received` is not OK if it came damaged, or not all of it; its descriptors may be there nevertheless.
+  using Admit = void (*)(Supervisor& supervisor, int connection, Request request, const absl::Status& received);
+
+  // `preparation` and `owner` came with the first request on `socket`.
+  Supervisor(int socket, Admit admit, std::string preparation, UniqueFd owner);
+
+  // Until the owner ends, or the client has closed `socket` and no child is left.
+  [[noreturn]] void Run();
+
+  // Its charge knows its place.
+  void Place(Order order);
+  void Kill(uint32_t place);
+
+  EventLoop& loop() { return loop_; }
+
+ private:
+  enum class State : uint8_t { kFree, kQueued, kSent, kBorn };
+  struct Child {
+    State state = State::kFree;
+    bool is_guardian = false;
+    uint32_t keeper = 0;  // From kSent on.
+    UniqueFd pidfd;
+    int64_t deadline_ns = INT64_MAX;  // For its birth.
+    std::unique_ptr<Charge> charge;
+    Order order;  // kQueued.
+  };
+  struct Keeper {
+    UniqueFd socket;  // Invalid: there is no such keeper.
+    pid_t pid = 0;    // Known once it is there.
+    bool old = false; // Of a server that has ended.
+    std::optional<uint32_t> place;
+  };
+
+  absl::Status Start();
+  void OnConnection();
+  void OnSignal();
+
+  absl::Status StartServer();
+  void Restart();
+  void OnServerNote();
+  void OnServerEnd();
+
+  void AskForKeepers();
+  void OnKeeper(uint32_t number);
+  void OnKeeperEnd(uint32_t number);
+  void Release(uint32_t number);
+  void Retire(uint32_t number);
+  void EndStrays();
+
+  void Dispatch();
+  bool Send(uint32_t place, uint32_t number);
+  void Refuse(uint32_t place, int error, std::string_view why);
+  std::unique_ptr<Charge> Free(uint32_t place);
+  void CheckPatience();
+
+  void StayAwake();
+  void EndAll();
+  void MaybeLeave();
+
+  const int socket_;
+  const Admit admit_;
+  const UniqueFd owner_;
+  EventLoop loop_;
+  Forker forker_;
+  UniqueFd signals_;
+  bool open_ = true;        // The client's socket.
+  bool ready_ = false;      // The server has preloaded.
+  bool was_ready_ = false;  // One of them has.
+  bool ending_ = false;     // The owner is gone.
+  std::string failure_;     // Why the server that was started last is not ready.
+
+  std::deque<Child> children_;  // Which stay where they are. By place.
+  std::vector<uint32_t> free_places_;
+  std::deque<uint32_t> queued_;
+  size_t live_ = 0;
+  size_t live_guardians_ = 0;
+  int64_t next_check_ns_ = INT64_MAX;  // When patience may be at an end.
+
+  std::deque<Keeper> keepers_;  // By number.
+  std::vector<uint32_t> free_numbers_;
+  std::vector<uint32_t> idle_;
+  size_t coming_ = 0;             // Asked for, and not there yet.
+  bool guardians_strayed_ = false;  // The keeper of a guardian was killed, which went on.
+
+  std::optional<timer_t> awake_;  // While children live.
+  bool armed_ = false;
+};
+
+}  // namespace brood::internal
+
+#endif  // BROOD_FORKSERVER_SUPERVISOR_H_

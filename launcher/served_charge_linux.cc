@@ -1,0 +1,238 @@
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/child_safe.h"
+#include "launcher/launch_flatbuffer.h"
+#include "launcher/messages_child.h"
+#include "launcher/served_charge.h"
+#include "launcher/served_child.h"
+#include "launcher/target_signals_child.h"
+#include "sandbox/mounts_child.h"
+
+namespace brood::internal {
+namespace {
+
+constexpr int64_t kSetupPatienceNs = 30'000'000'000;
+constexpr int64_t kNoteAfterNs = 20'000'000;
+
+int64_t Now() { return static_cast<int64_t>(child::MonotonicNanoseconds()); }
+
+// A guardian of its own: it tells its client all that there is to tell.
+class GuardianCharge : public Charge {
+ public:
+  void OnSent(std::vector<UniqueFd> fds) override { report_ = std::move(fds[0]); }
+  // Or the end of the guardian would not be the end of its pipe.
+  void OnBorn(pid_t /*pid*/, int /*pidfd*/) override { report_.reset(); }
+  void OnEnded(pid_t /*pid*/, int /*status*/, const rusage& /*usage*/, bool /*tree_left*/) override {}
+  void OnRefused(int error, std::string_view why) override {
+    if (report_.valid()) ReportSetup(report_.get(), kServerStep, error, why);
+  }
+  void OnLost() override {}
+
+ private:
+  UniqueFd report_;
+};
+
+// A target whose guardian we are, as guardian_child.cc is of others.
+class TargetCharge : public Charge {
+ public:
+  TargetCharge(Supervisor& supervisor, const LaunchRecord& record)
+      : supervisor_(supervisor),
+        control_number_(record.control),
+        report_number_(record.report),
+        setup_number_(record.setup_socket),
+        wall_ns_(static_cast<int64_t>(record.wall_ns)) {
+    report_.outside_id = record.plan.caller_uid;
+  }
+
+  ~TargetCharge() override {
+    for (std::optional<EventLoop::Timer>* timer : {&wall_, &patience_, &note_}) {
+      if (timer->has_value()) loop().Cancel(**timer);
+    }
+    loop().Forget(control_.get());
+    loop().Forget(setup_.get());
+  }
+
+  void OnSent(std::vector<UniqueFd> fds) override {
+    for (UniqueFd& fd : fds) {
+      if (fd.get() == control_number_) control_ = std::move(fd);
+      else if (fd.get() == report_number_) pipe_ = std::move(fd);
+      else if (fd.get() == setup_number_) setup_ = std::move(fd);
+    }
+    begin_ = Now();
+    const bool watched = loop().Watch(control_.get(), EPOLLIN, [this](uint32_t) { OnCommand(); }).ok() &&
+                         loop().Watch(setup_.get(), EPOLLIN, [this](uint32_t) { OnSetup(); }).ok();
+    if (!watched) return End(EndCause::kOwnerGone);
+    if (wall_ns_ > 0) wall_ = loop().Schedule(begin_ + wall_ns_, [this] { OnTime(wall_, EndCause::kWallTime); });
+    patience_ = loop().Schedule(begin_ + kSetupPatienceNs, [this] { OnTime(patience_, EndCause::kSetupTimeout); });
+  }
+
+  void OnBorn(pid_t pid, int pidfd) override {
+    report_.pid = pid;
+    pidfd_ = pidfd;
+    signals_.Born(pid, pid, pidfd);
+    if (ready_) return Started();
+    // One that takes its time, with its arguments for example, is not to be taken for one that nobody has borne.
+    note_ = loop().Schedule(Now() + kNoteAfterNs, [this] {
+      note_.reset();
+      Tell(ReportKind::kInitBorn);
+    });
+  }
+
+  void OnOwnerGone() override { End(EndCause::kOwnerGone); }
+
+  void OnEnded(pid_t pid, int status, const rusage& usage, bool tree_left) override {
+    const int64_t end = Now();
+    if (!setup_heard_) OnSetup();  // Its last words.
+    report_.pid = pid;
+    report_.status = status;
+    report_.has_status = 1;
+    report_.tree_survived = tree_left ? 1 : 0;
+    if (ready_) report_.started = 1;
+    report_.wall_ns = static_cast<uint64_t>(end - begin_);
+    const auto nanoseconds = [](const timeval& time) {
+      return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(time.tv_usec) * 1000u;
+    };
+    report_.cpu_ns = nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime);
+    report_.max_rss_bytes = static_cast<uint64_t>(usage.ru_maxrss) * 1024u;
+    // A child that was killed before it was ready did not fail to set up: the signal, or the limit, is the truth.
+    const bool killed = WIFSIGNALED(status) && report_.setup.kind != SetupKind::kFailed;
+    if (!ready_ && !killed) Fail();
+    Report();
+  }
+
+  void OnRefused(int error, std::string_view why) override {
+    if (pipe_.valid()) ReportSetup(pipe_.get(), kServerStep, error, why);
+  }
+
+  // The end of the pipe without a word is the word. But it may have started, which is to be known first.
+  void OnLost() override {
+    if (!setup_heard_ && setup_.valid()) OnSetup();
+    if (ready_ && report_.started == 0) Started();  // Its keeper was killed before it could tell of the birth.
+  }
+
+ private:
+  EventLoop& loop() { return supervisor_.loop(); }
+
+  void End(EndCause cause) {
+    if (report_.cause != EndCause::kNone) return;
+    report_.cause = cause;
+    // What the child sees of its parent's end: before its own.
+    if (cause == EndCause::kOwnerGone) {
+      loop().Forget(setup_.get());
+      setup_.reset();
+      setup_heard_ = true;
+    }
+    loop().Forget(control_.get());
+    supervisor_.Kill(place);
+  }
+
+  void OnTime(std::optional<EventLoop::Timer>& timer, EndCause cause) {
+    timer.reset();
+    End(cause);
+  }
+
+  void OnCommand() {
+    GuardianCommand command;
+    const ssize_t n = recv(control_.get(), &command, sizeof(command), MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n != static_cast<ssize_t>(sizeof(command)) || command.magic != kReportMagic) return End(EndCause::kOwnerGone);
+    if (command.kind == GuardianCommand::Kind::kKill) return End(EndCause::kKillRequest);
+    if (command.kind == GuardianCommand::Kind::kLetGo) return;
+    signals_.Send(command.signal, command.kind == GuardianCommand::Kind::kSignalGroup);
+  }
+
+  void OnSetup() {
+    SetupMessage message;
+    const ssize_t n = recv(setup_.get(), &message, sizeof(message), MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    setup_heard_ = true;
+    loop().Forget(setup_.get());
+    if (n != static_cast<ssize_t>(sizeof(message)) || message.magic != kSetupMessageMagic) return;
+    message.step[sizeof(message.step) - 1] = '\0';
+    message.detail[sizeof(message.detail) - 1] = '\0';
+    if (message.kind != SetupKind::kReady) {
+      report_.setup = message;
+      return;
+    }
+    ready_ = true;
+    if (patience_.has_value()) loop().Cancel(*std::exchange(patience_, std::nullopt));
+    if (report_.pid != 0) Started();
+  }
+
+  void Started() {
+    if (note_.has_value()) loop().Cancel(*std::exchange(note_, std::nullopt));
+    report_.started = 1;
+    signals_.SendKept();
+    Tell(ReportKind::kStarted);
+  }
+
+  void Tell(ReportKind kind) {
+    GuardianReport note = report_;
+    note.kind = kind;
+    // The caller may not be interested and let the socket fill up: never block on it.
+    child::SendRecord(control_.get(), &note, sizeof(note), &pidfd_, pidfd_ >= 0 ? 1 : 0, MSG_DONTWAIT);
+  }
+
+  void Fail() {
+    report_.setup_failed = 1;
+    if (report_.setup.kind == SetupKind::kFailed) return;
+    child::Fail(&report_.setup, "bootstrap", 0,
+                "the child ended before its target was ready (is brood::Bootstrap called at the start of main?)");
+  }
+
+  // One write below PIPE_BUF into an empty pipe of the client's own. If that is anything else, its sender is not one of ours.
+  void Report() {
+    report_.kind = ReportKind::kEnded;
+    fcntl(pipe_.get(), F_SETFL, O_NONBLOCK);
+    (void)!write(pipe_.get(), &report_, sizeof(report_));
+  }
+
+  Supervisor& supervisor_;
+  const int control_number_;
+  const int report_number_;
+  const int setup_number_;
+  const int64_t wall_ns_;
+  UniqueFd control_;
+  UniqueFd pipe_;
+  UniqueFd setup_;
+  int pidfd_ = -1;  // Borrowed from the supervisor.
+  child::TargetSignals signals_{false};
+  std::optional<EventLoop::Timer> wall_, patience_, note_;
+  int64_t begin_ = 0;
+  bool ready_ = false;
+  bool setup_heard_ = false;
+  GuardianReport report_;
+};
+
+}  // namespace
+
+void AdmitLaunch(Supervisor& supervisor, int /*connection*/, Request request, const absl::Status& received) {
+  if (!received.ok()) return FailServedChild(request, received);
+  const absl::StatusOr<std::unique_ptr<ReceivedLaunch>> launch = DecodeLaunch(request.bytes, request.fds);
+  if (!launch.ok()) return FailServedChild(request, launch.status());
+  Order order;
+  order.patience = (*launch)->patience;
+  order.bytes = std::move(request.bytes);
+  order.fds = std::move(request.fds);
+  order.tell_birth = true;
+  if (!NeedsNoInit((*launch)->record)) {
+    order.is_guardian = true;
+    order.charge = std::make_unique<GuardianCharge>();
+  } else {
+    order.charge = std::make_unique<TargetCharge>(supervisor, (*launch)->record);
+  }
+  supervisor.Place(std::move(order));
+}
+
+}  // namespace brood::internal

@@ -1,0 +1,150 @@
+// The forkserver's supervisor and its keepers, which are the guardians of targets that have no guardian of their own.
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <variant>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/unique_fd.h"
+#include "bootstrap/target.h"
+#include "gtest/gtest.h"
+#include "launcher/context.h"
+#include "launcher/forkserver_testing.h"
+
+namespace brood {
+namespace {
+
+// --- targets: one behaviour each ---
+
+BROOD_TARGET(SupervisorAbove);
+
+void WaitForEnd(const UniqueFd& pipe) {
+  char byte;
+  while (read(pipe.get(), &byte, 1) < 0 && errno == EINTR) {
+  }
+}
+BROOD_TARGET(WaitForEnd);
+
+// A process that has lost its parent, in a session of its own, holding `pipe`.
+void LeaveDaemon(const UniqueFd& /*pipe*/) {
+  if (fork() != 0) return;
+  setsid();
+  if (fork() != 0) _exit(0);
+  while (true) pause();
+}
+BROOD_TARGET(LeaveDaemon);
+
+int ParentPid() { return getppid(); }
+BROOD_TARGET(ParentPid);
+
+void KillParent() { kill(getppid(), SIGKILL); }
+BROOD_TARGET(KillParent);
+
+// Stops its keeper, and returns while that is stopped.
+void StopKeeper() { kill(getppid(), SIGSTOP); }
+BROOD_TARGET(StopKeeper);
+
+void StopSupervisor() { kill(SupervisorAbove(), SIGSTOP); }
+BROOD_TARGET(StopSupervisor);
+
+// --- helpers ---
+
+bool HasEnded(const UniqueFd& reader) {
+  pollfd polled = {reader.get(), POLLIN, 0};
+  return poll(&polled, 1, 0) == 1 && (polled.revents & POLLHUP) != 0;
+}
+
+// --- the tests ---
+
+TEST(SupervisorTest, WhatAChildLeavesRunningHasEndedWhenItsOutcomeIsThere) {
+  const Context context(StartMethod::kForkServer);
+  for (int i = 0; i < 20; ++i) {
+    Ends pipe = MakePipe();
+    Process child = context.Start(LeaveDaemon, pipe.writer).value();
+    pipe.writer.reset();
+    ASSERT_TRUE(child.Join().value().ok());
+    ASSERT_TRUE(HasEnded(pipe.reader)) << i;
+  }
+}
+
+TEST(SupervisorTest, OnlyWhatTheChildItselfHasLeftEndsWithIt) {
+  const Context context(StartMethod::kForkServer);
+  Ends go = MakePipe();
+  Ends first_daemon = MakePipe();
+  Process waiting = context.Start(WaitForEnd, go.reader).value();
+  Process leaving = context.Start(LeaveDaemon, first_daemon.writer).value();
+  first_daemon.writer.reset();
+  EXPECT_TRUE(leaving.Join().value().ok());
+  EXPECT_TRUE(HasEnded(first_daemon.reader));
+  EXPECT_TRUE(waiting.IsAlive());
+  go.writer.reset();
+  EXPECT_TRUE(waiting.Join().value().ok());
+}
+
+TEST(SupervisorTest, AKeeperHasOneChildAtATimeAndIsUsedAgain) {
+  const Context context(StartMethod::kForkServer);
+  const int keeper = context.Call(ParentPid).value();
+  EXPECT_EQ(context.Call(ParentPid).value(), keeper);
+  Ends go = MakePipe();
+  Process waiting = context.Start(WaitForEnd, go.reader).value();
+  const int other = context.Call(ParentPid).value();
+  EXPECT_NE(other, keeper);
+  EXPECT_EQ(context.Call(ParentPid).value(), other);
+  go.writer.reset();
+  EXPECT_TRUE(waiting.Join().value().ok());
+}
+
+TEST(SupervisorTest, AKilledKeeperTakesItsChildWithItWhichIsLostAndNoOther) {
+  const Context context(StartMethod::kForkServer);
+  Ends go = MakePipe();
+  Process other = context.Start(WaitForEnd, go.reader).value();
+  for (int i = 0; i < 10; ++i) {
+    Process killing = context.Start(KillParent).value();
+    EXPECT_TRUE(std::holds_alternative<Lost>(killing.Join().value().ending));
+  }
+  EXPECT_TRUE(other.IsAlive());
+  EXPECT_GT(context.Call(ParentPid).value(), 0);
+  go.writer.reset();
+  EXPECT_TRUE(other.Join().value().ok());
+}
+
+TEST(SupervisorTest, AChildThatStopsItsKeeperIsReportedAllTheSame) {
+  const Context context(StartMethod::kForkServer);
+  Process stopping = context.Start(StopKeeper).value();
+  EXPECT_TRUE(stopping.Join(absl::Seconds(20)).value().ok());
+  EXPECT_GT(context.Call(ParentPid).value(), 0);
+}
+
+TEST(SupervisorTest, AKilledSupervisorTakesItsChildWithItWhichIsLostAndIsStartedAgain) {
+  const Context context(StartMethod::kForkServer);
+  Ends go = MakePipe();
+  Process waiting = context.Start(WaitForEnd, go.reader).value();
+  const UniqueFd child(static_cast<int>(syscall(SYS_pidfd_open, waiting.pid(), 0)));
+  const int supervisor = context.Call(SupervisorAbove).value();
+  const UniqueFd its(static_cast<int>(syscall(SYS_pidfd_open, supervisor, 0)));
+  ASSERT_EQ(kill(supervisor, SIGKILL), 0);
+  pollfd ended = {its.get(), POLLIN, 0};
+  ASSERT_EQ(poll(&ended, 1, 20'000), 1);
+  EXPECT_TRUE(std::holds_alternative<Lost>(waiting.Join().value().ending));
+  pollfd polled = {child.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&polled, 1, 20'000), 1);
+  const int next = context.Call(SupervisorAbove).value();
+  EXPECT_GT(next, 0);
+  EXPECT_NE(next, supervisor);
+}
+
+TEST(SupervisorTest, AChildThatStopsTheSupervisorIsReportedAllTheSame) {
+  const Context context(StartMethod::kForkServer);
+  Process stopping = context.Start(StopSupervisor).value();
+  EXPECT_TRUE(stopping.Join(absl::Seconds(20)).value().ok());
+  EXPECT_GT(context.Call(ParentPid).value(), 0);
+}
+
+}  // namespace
+}  // namespace brood
