@@ -71,6 +71,12 @@ child::MovedMapping Moved(const Mapping& mapping) {
   return moved;
 }
 
+bool ExtendsLast(const FreezePlan& plan, const Mapping& mapping) {
+  if (plan.moved.empty() || mapping.has_file() || mapping.size() > kSmall) return false;
+  const child::MovedMapping& last = plan.moved.back();
+  return last.end == mapping.start && Moved(mapping).JoinsWith(last);
+}
+
 }  // namespace
 
 bool IsFrozen(const Mapping& mapping) {
@@ -141,7 +147,14 @@ FreezePlan PlanFreeze(const std::pmr::vector<Mapping>& mappings, const std::pmr:
     while (run_of_code != code.end() && run_of_code->end <= mapping.start) ++run_of_code;
     const bool moved_code = options.coalesce == FreezeOptions::Coalesce::kCodeIntoFile && run_of_code != code.end() &&
                             run_of_code->start <= mapping.start;
-    if (!moved_code && OwnBytes(mapping) == 0 && !mapping.Has("ht")) continue;
+    if (!moved_code && OwnBytes(mapping) == 0 && !mapping.Has("ht")) {
+      // The rest of a library's .bss: costs nothing itself, but a mapping, unless it becomes one with what is before it.
+      if (ExtendsLast(plan, mapping) && ReasonToLeave(mapping, stack, options) == nullptr) {
+        plan.moved.push_back(Moved(mapping));
+        plan.moved.back().offset = plan.moved[plan.moved.size() - 2].offset + plan.moved[plan.moved.size() - 2].size();
+      }
+      continue;
+    }
     if (const char* const reason = moved_code ? nullptr : ReasonToLeave(mapping, stack, options); reason != nullptr) {
       plan.left.push_back({.mapping = &mapping, .reason = reason});
       continue;

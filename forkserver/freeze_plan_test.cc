@@ -76,6 +76,28 @@ TEST(FreezePlanTest, WhatCostsAForkNothingIsNotTouched) {
   EXPECT_TRUE(plan.left.empty());
 }
 
+TEST(FreezePlanTest, EmptyMemoryIsMovedWhereItBecomesOneMappingWithItsNeighbour) {
+  const std::string data = Text("10000-20000", "rw-p", "0", "08:01 5 /x", "rd wr mr mw me ac");
+  struct Case {
+    std::string second;
+    size_t moved;
+  };
+  for (const Case& one : {Case{Text("20000-30000", "rw-p", "0", "00:00 0", "rd wr mr mw me ac", 0), 2},
+                          Case{Text("30000-40000", "rw-p", "0", "00:00 0", "rd wr mr mw me ac", 0), 1},     // Elsewhere.
+                          Case{Text("20000-30000", "r--p", "0", "00:00 0", "rd mr mw me ac", 0), 1},        // Not to be written.
+                          Case{Text("20000-30000", "rw-p", "0", "00:00 0", "rd wr mr mw me ac wf", 0), 1},  // Special.
+                          Case{Text("20000-30000", "rw-p", "0", "00:00 0", "rd wr mr mw me nr", 0), 1},
+                          Case{Text("20000-9000000", "rw-p", "0", "00:00 0", "rd wr mr mw me ac", 0), 1}}) {  // Large.
+    const FreezePlan plan = PlanFreeze(ParseSmaps(data + one.second, Heap()).value(), NoCode(), 0, {}, Heap());
+    ASSERT_EQ(plan.moved.size(), one.moved) << one.second;
+    EXPECT_TRUE(plan.left.empty()) << one.second;
+    if (one.moved == 2) {
+      EXPECT_EQ(plan.moved[1].offset, plan.moved[0].offset + 0x10000);
+      EXPECT_FALSE(plan.moved[1].from_file);
+    }
+  }
+}
+
 TEST(FreezePlanTest, NeighboursAreNeighboursInTheFileAndRunsHaveRoomBehindThem) {
   const std::string text = absl::StrCat(Text("7f0000123000-7f0000400000", "r--p", "0", "00:00 0", "rd"),
                                         Text("7f0000400000-7f0000500000", "rw-p", "0", "00:00 0", "rd wr nr dd"),

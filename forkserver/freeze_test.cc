@@ -9,6 +9,7 @@
 #include <malloc.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -646,7 +647,10 @@ TEST_P(CoalesceTest, LeavesFewerMappingsAndNoneThatIsWritableAndExecutable) {
     EXPECT_LE(ReadMappings().count, report.mappings_after + 1);
     EXPECT_FALSE(ReadMappings().writable_code);
     const bool moved = GetParam() == FreezeOptions::Coalesce::kCodeIntoFile;
-    EXPECT_EQ(IsFrozenAt(reinterpret_cast<const void*>(&std::puts)), moved);  // The C library's code.
+    // The C library's code. A static program's may have no neighbour to be joined with.
+    if (getauxval(AT_BASE) != 0) {
+      EXPECT_EQ(IsFrozenAt(reinterpret_cast<const void*>(&std::puts)), moved);
+    }
     EXPECT_EQ(content.Checksum(), before);
     EXPECT_EQ(Thrown(), 3);
     EXPECT_TRUE(TrueInChild([&] { return content.Checksum() == before && Torture() && Thrown() == 3; }));

@@ -21,6 +21,12 @@ struct MovedMapping {
   bool no_reserve = false;  // As MAP_NORESERVE.
   bool from_file = false;   // What has no page yet is in that file, rather than zeros.
   int advice[3] = {-1, -1, -1};  // For madvise(2), again: a new mapping has none. -1: nothing.
+  size_t size() const { return end - start; }
+  // Whether the kernel makes one mapping of both where they are neighbours.
+  bool JoinsWith(const MovedMapping& other) const {
+    return protection == other.protection && no_reserve == other.no_reserve && advice[0] == other.advice[0] &&
+           advice[1] == other.advice[1] && advice[2] == other.advice[2];
+  }
   int error = 0;  // Result. An errno value: what was not moved by then stays.
 };
 
