@@ -21,6 +21,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "forkserver/freeze.h"
 #include "forkserver/freeze_testing.h"
 #include "forkserver/in_child_testing.h"
@@ -118,6 +119,39 @@ TEST(FreezeLeftTest, SharedMemoryStaysShared) {
     Freeze();
     EXPECT_TRUE(TrueInChild([&] { return ++*shared == 2; }));
     EXPECT_EQ(*shared, 2);
+  });
+}
+
+// What a child may try to change what its siblings will read.
+TEST(FreezeLeftTest, NoWayOfWritingReachesTheFileItself) {
+  TestInChild([] {
+    const Content content(12);
+    const uint64_t before = content.Checksum();
+    Freeze();
+    FrozenTaint::Mapping frozen;
+    const FrozenTaint taint = ReadFrozenTaint().value();
+    for (const FrozenTaint::Mapping& one : taint.mappings) {
+      const auto at = reinterpret_cast<uintptr_t>(content.mapped());
+      if (one.start <= at && at < one.end) frozen = one;
+    }
+    ASSERT_NE(frozen.start, 0u);
+    TestInChild([&] {
+      // As a debugger writes.
+      const int memory = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+      EXPECT_EQ(pwrite(memory, "hostile", 7, static_cast<off_t>(reinterpret_cast<uintptr_t>(content.mapped()))), 7);
+      EXPECT_NE(madvise(content.mapped(), kMiB, MADV_REMOVE), 0);
+      // For whoever may follow such links. proc(5)
+      const std::string link = absl::StrCat("/proc/self/map_files/", absl::Hex(frozen.start), "-", absl::Hex(frozen.end));
+      const int file = open(link.c_str(), O_RDWR | O_CLOEXEC);
+      if (file < 0) return;
+      EXPECT_EQ(pwrite(file, "hostile", 7, 0), -1);
+      EXPECT_EQ(errno, EPERM);
+      EXPECT_EQ(ftruncate(file, 0), -1);
+      EXPECT_EQ(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), -1);
+      EXPECT_EQ(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), MAP_FAILED);
+    });
+    EXPECT_EQ(content.Checksum(), before);
+    EXPECT_TRUE(TrueInChild([&] { return content.Checksum() == before; }));
   });
 }
 
