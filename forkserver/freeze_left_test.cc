@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <memory_resource>
 #include <string>
 #include <thread>
 
@@ -23,8 +24,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "forkserver/freeze.h"
+#include "forkserver/freeze_plan.h"
 #include "forkserver/freeze_testing.h"
 #include "forkserver/in_child_testing.h"
+#include "forkserver/smaps.h"
 #include "gtest/gtest.h"
 
 namespace brood {
@@ -109,6 +112,26 @@ TEST(FreezeLeftTest, AGuardPageStaysOne) {
     const rlimit none = {};
     setrlimit(RLIMIT_CORE, &none);
     EXPECT_FALSE(TrueInChild([&] { return *static_cast<volatile char*>(memory + kMiB / 2) == 0 || true; }));
+  });
+}
+
+TEST(FreezeLeftTest, WhatWasSaidOfMemoryHoldsStill) {
+  TestInChild([] {
+    constexpr size_t kBytes = 4 * kMiB;
+    char* const memory = static_cast<char*>(mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ASSERT_EQ(madvise(memory, kBytes, MADV_DONTDUMP), 0);
+    ASSERT_EQ(madvise(memory, kBytes, MADV_NOHUGEPAGE), 0);
+    Fill(memory, kBytes, 1);
+    const FreezeReport report = Freeze();
+    EXPECT_LT(report.huge_bytes, kBytes);  // There is no more than a few KiB besides.
+    const std::string text = internal::ReadSmaps().value();
+    const auto mappings = internal::ParseSmaps(text, std::pmr::new_delete_resource()).value();
+    for (const internal::Mapping& mapping : mappings) {
+      const auto at = reinterpret_cast<uintptr_t>(memory);
+      if (at < mapping.start || at >= mapping.end) continue;
+      EXPECT_TRUE(internal::IsFrozen(mapping));
+      EXPECT_TRUE(mapping.Has("dd") && mapping.Has("nh")) << mapping.flags;
+    }
   });
 }
 

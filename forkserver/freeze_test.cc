@@ -278,6 +278,19 @@ TEST(FreezeTest, AMappingThatGrowsFindsZerosBehindTheFrozenPart) {
   });
 }
 
+// On plain memory it would find zeros.
+TEST(FreezeTest, ABlockThatGrowsFindsTheBytesOfItsNeighbour) {
+  TestInChild([] {
+    const Content content(13);
+    const uint64_t neighbours = Sum(content.mapped() + 2 * kMiB, kMiB);
+    Freeze();
+    EXPECT_TRUE(TrueInChild([&] {
+      const void* const grown = mremap(content.mapped() + kMiB, kMiB, 2 * kMiB, MREMAP_MAYMOVE);
+      return grown != MAP_FAILED && Sum(static_cast<const char*>(grown) + kMiB, kMiB) == neighbours;
+    }));
+  });
+}
+
 // The same on plain memory would bring a page of zeros.
 TEST(FreezeTest, GivingPagesBackBringsWhatWasFrozen) {
   TestInChild([] {
