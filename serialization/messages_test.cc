@@ -14,7 +14,7 @@ TEST(ValueTest, MismatchesNameBothTypes) {
   std::tuple<int, std::vector<int>> other;
   EXPECT_EQ(UnpackAll(arguments, other).message(), "argument 2: expected vector<int32>, got string");
   std::tuple<int> shorter;
-  EXPECT_EQ(UnpackAll(arguments, shorter).message(), "expected 1 arguments, got 2");
+  EXPECT_EQ(UnpackAll(arguments, shorter).message(), "expected 1 argument, got 2");
   std::tuple<int, std::string> right;
   ASSERT_TRUE(UnpackAll(arguments, right).ok());
   EXPECT_EQ(right, std::tuple(1, std::string("x")));

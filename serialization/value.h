@@ -52,7 +52,7 @@ requires(!internal::kIsStatus<T>) absl::StatusOr<T> Unpack(const TypedValue& fro
 template <typename... Ts>
 absl::Status UnpackAll(const std::vector<TypedValue>& from, std::tuple<Ts...>& values) {
   if (from.size() != sizeof...(Ts)) {
-    return absl::InvalidArgumentError(absl::StrCat("expected ", sizeof...(Ts), " arguments, got ", from.size()));
+    return absl::InvalidArgumentError(absl::StrCat("expected ", sizeof...(Ts), sizeof...(Ts) == 1 ? " argument" : " arguments", ", got ", from.size()));
   }
   absl::Status error;
   size_t index = 0;
