@@ -14,6 +14,8 @@
 #include "base/fork_generation.h"
 #include "base/status.h"
 #include "bootstrap/exit.h"
+#include "bootstrap/plugin.h"
+#include "bootstrap/registry.h"
 #include "bootstrap/run_child.h"
 #include "ipc/names_broker.h"
 #include "serialization/framing.h"
@@ -85,6 +87,7 @@ void internal::RunMessage(int fd, int setup_fd) noexcept {
 void Bootstrap(int argc, char** argv) {
   // In a spawned child too: its target may start children of its own.
   if (internal::g_bootstrapped.exchange(true)) return;
+  internal::SetPluginFinder(internal::FindPluginTarget);
   if (argc >= 2 && std::string_view(argv[1]) == internal::kBootstrapFlag) {
     if (argc != 4) {
       internal::FailBootstrap(

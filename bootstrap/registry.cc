@@ -10,6 +10,7 @@ namespace {
 
 // Constant-initialised: there before any static initialiser runs.
 std::atomic<const TargetEntry*> g_newest = nullptr;
+std::atomic<PluginFinder> g_plugin_finder = nullptr;
 
 }  // namespace
 
@@ -21,7 +22,15 @@ bool RegisterTarget(TargetEntry* entry) {
   return true;
 }
 
+const TargetEntry* NewestTarget() { return g_newest.load(); }
+
+void SetPluginFinder(PluginFinder finder) { g_plugin_finder = finder; }
+
 absl::StatusOr<const TargetEntry*> FindTarget(std::string_view name) {
+  if (const PluginFinder finder = g_plugin_finder.load(); finder != nullptr) {
+    absl::StatusOr<const TargetEntry*> plugins = finder(name);
+    if (!plugins.ok() || *plugins != nullptr) return plugins;
+  }
   const TargetEntry* found = nullptr;
   for (const TargetEntry* entry = g_newest.load(); entry != nullptr; entry = entry->next) {
     if (entry->name != name) continue;

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/base/options.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "serialization/value.h"
@@ -37,7 +38,15 @@ using BoundTarget = std::function<TargetResult()>;
 
 using AnyFunction = void (*)();
 
+// What an entry's functions take and give, as its source was compiled. A plugin that was built with other versions of these
+// would be called with objects that it takes for something else.
+#define BROOD_INTERNAL_TEXT2(text) #text
+#define BROOD_INTERNAL_TEXT(text) BROOD_INTERNAL_TEXT2(text)
+inline constexpr char kTargetAbi[] = "brood 1, Abseil " BROOD_INTERNAL_TEXT(
+    ABSL_OPTION_INLINE_NAMESPACE_NAME) ", string ABI " BROOD_INTERNAL_TEXT(_GLIBCXX_USE_CXX11_ABI);
+
 struct TargetEntry {
+  const char* abi = kTargetAbi;  // First, also in later versions.
   const char* name;
   AnyFunction function;  // Its identity; never called through this type.
   absl::StatusOr<BoundTarget> (*bind)(const std::vector<TypedValue>& arguments);
@@ -49,11 +58,22 @@ struct TargetEntry {
 };
 
 // `entry` must live for ever. Thread-safe. Always true, so that it can initialise something.
-bool RegisterTarget(TargetEntry* entry);
+//
+// A plugin calls that of its program, whatever visibility it is compiled with: see plugin.h.
+[[gnu::visibility("default")]] bool RegisterTarget(TargetEntry* entry);
 
-// Errors: NotFound (nobody registered it), FailedPrecondition (two different functions have that name).
+// PATH.so:NAME is looked up by the finder below, which loads the plugin into this process.
+//
+// Errors: NotFound (nobody registered it), FailedPrecondition (two different functions have that name), those of the finder.
 absl::StatusOr<const TargetEntry*> FindTarget(std::string_view name);
 absl::StatusOr<const TargetEntry*> FindTarget(AnyFunction function);
+
+// All entries, newest first; null if there are none.
+const TargetEntry* NewestTarget();
+
+// Gives null for a name that is none of a plugin's.
+using PluginFinder = absl::StatusOr<const TargetEntry*> (*)(std::string_view name);
+void SetPluginFinder(PluginFinder finder);
 
 }  // namespace internal
 

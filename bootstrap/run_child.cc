@@ -23,6 +23,7 @@
 #include "bootstrap/error_report.h"
 #include "bootstrap/exit.h"
 #include "bootstrap/log.h"
+#include "bootstrap/plugin.h"
 #include "bootstrap/registry.h"
 #include "bootstrap/throw_site.h"
 #include "ipc/auth_key.h"
@@ -33,6 +34,8 @@ namespace internal {
 namespace {
 
 const PreparationData* g_preparation = nullptr;
+absl::Status (*g_read_arguments)(std::string_view signature, std::vector<TypedValue>& arguments) = nullptr;
+int g_setup_handle = -1;
 
 void Copy(std::string_view text, char* to, size_t size) {
   const size_t length = std::min(text.size(), size - 1);
@@ -114,7 +117,14 @@ __attribute__((no_sanitize("null", "alignment"))) Ending RunTarget(const BoundTa
   }
 }
 
-absl::StatusOr<BoundTarget> Bind(const TargetEntry& entry, const std::vector<TypedValue>& arguments) {
+absl::StatusOr<BoundTarget> Bind(const TargetEntry& entry, std::vector<TypedValue>& arguments) {
+  const auto is_json = [](const TypedValue& argument) { return argument.type == kJsonType; };
+  if (std::any_of(arguments.begin(), arguments.end(), is_json)) {
+    if (g_read_arguments == nullptr) {
+      return absl::UnimplementedError("JSON arguments: this program is not linked with //bootstrap:json_arguments");
+    }
+    BROOD_RETURN_IF_ERROR(g_read_arguments(entry.signature(), arguments));
+  }
   ThrowSite site;
   try {
     absl::StatusOr<BoundTarget> target = absl::UnknownError("not bound");
@@ -127,9 +137,25 @@ absl::StatusOr<BoundTarget> Bind(const TargetEntry& entry, const std::vector<Typ
   }
 }
 
+// An initialiser of a plugin may call exit(3): its code would pass for the target's. Handlers that it has registered itself
+// run before this one. atexit(3).
+void TellOfExitWhileLoading(int setup_handle) {
+  g_setup_handle = setup_handle;
+  std::atexit([] {
+    const char* const plugin = PluginBeingLoaded();
+    if (plugin == nullptr) return;
+    FailBootstrap(g_setup_handle,
+                  absl::AbortedError(absl::StrCat("plugin ", plugin, ": a static initialiser ended the process")));
+  });
+}
+
 }  // namespace
 
 const PreparationData* CurrentPreparation() { return g_preparation; }
+
+void SetArgumentReader(absl::Status (*read)(std::string_view signature, std::vector<TypedValue>& arguments)) {
+  g_read_arguments = read;
+}
 
 unsigned RandomSeed() {
   unsigned seed = 0;
@@ -168,6 +194,8 @@ void RunChild(const PreparationData& preparation, ProcessData process) noexcept 
     if (!key.ok()) FailBootstrap(process.setup_handle, key.status());
     SetCurrentAuthKey(*key);
   }
+  SetPluginFinder(FindPluginTarget);
+  if (SplitPluginTarget(process.target).has_value()) TellOfExitWhileLoading(process.setup_handle);
   const absl::StatusOr<const TargetEntry*> entry = FindTarget(process.target);
   if (!entry.ok()) FailBootstrap(process.setup_handle, entry.status());
   if (const absl::Status adopted = AdoptArgumentHandles(process); !adopted.ok()) {

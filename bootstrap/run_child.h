@@ -3,6 +3,7 @@
 #define BROOD_BOOTSTRAP_RUN_CHILD_H_
 
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "serialization/messages.h"
@@ -26,6 +27,11 @@ unsigned RandomSeed();  // One that nobody can foresee.
 
 // Says why the target never ran: on stderr, and on `setup_handle` unless it is -1.
 [[noreturn]] void FailBootstrap(int setup_handle, const absl::Status& status);
+
+// An argument whose type is this is JSON text, which becomes a value of the parameter's type in the child: nobody else knows
+// that of a plugin's target. `read` does so for all arguments of a target with that signature (json_arguments.h sets it).
+inline constexpr char kJsonType[] = "json";
+void SetArgumentReader(absl::Status (*read)(std::string_view signature, std::vector<TypedValue>& arguments));
 
 // What the parent said of this process; null in a process that nobody started through brood.
 const PreparationData* CurrentPreparation();

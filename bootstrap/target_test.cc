@@ -83,7 +83,7 @@ TEST(TargetTest, AStatusOrGivesItsValueOrItsStatus) {
 TEST(TargetTest, WrongArgumentsAreNamed) {
   const internal::TargetEntry* entry = internal::FindTarget("Square").value();
   EXPECT_EQ(entry->bind({Pack(std::string("7"))}).status().message(), "argument 1: expected int32, got string");
-  EXPECT_EQ(entry->bind({}).status().message(), "expected 1 arguments, got 0");
+  EXPECT_EQ(entry->bind({}).status().message(), "expected 1 argument, got 0");
 }
 
 TEST(TargetTest, UnknownAndDoubleNamesAreErrors) {

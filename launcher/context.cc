@@ -29,18 +29,29 @@ Context::Context(StartMethod method, ContextOptions options) : method_(method), 
   options_.max_result_bytes = std::min(options_.max_result_bytes, kMaxMessageBytes);
 }
 
-Process Context::CreateByName(LaunchOptions options, std::string_view target, std::vector<TypedValue> arguments) const {
-  internal::FunctionStart start = {.method = method_,
-                                   .context = options_,
-                                   .target = std::string(target),
-                                   .arguments = std::move(arguments),
-                                   .number = internal::NextChildNumber()};
+Process Context::Make(LaunchOptions options, internal::FunctionStart start) const {
+  start.method = method_;
+  start.context = options_;
+  start.number = internal::NextChildNumber();
   if (options.name.empty()) options.name = DefaultName(method_, start.number);
   if (!options.daemon.has_value()) options.daemon = CurrentProcess().daemon;
   internal::Unstarted unstarted;
   unstarted.options = std::move(options);
   unstarted.launch = std::move(start);
   return Process(std::move(unstarted));
+}
+
+Process Context::CreateByName(LaunchOptions options, std::string_view target, std::vector<TypedValue> arguments) const {
+  return Make(std::move(options), {.target = std::string(target), .arguments = std::move(arguments)});
+}
+
+absl::StatusOr<Process> Context::LaunchByName(const LaunchOptions& options, std::string_view target,
+                                              std::vector<TypedValue> arguments) const {
+  Process process = Make(options, {.target = std::string(target),
+                                   .arguments = std::move(arguments),
+                                   .setup_failures = internal::SetupFailures::kOutcome});
+  BROOD_RETURN_IF_ERROR(process.Start());
+  return process;
 }
 
 absl::StatusOr<Process> Context::StartByName(const LaunchOptions& options, std::string_view target,

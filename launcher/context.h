@@ -39,6 +39,9 @@
 #include "serialization/value.h"
 
 namespace brood {
+namespace internal {
+struct FunctionStart;
+}  // namespace internal
 
 // What a target that was started by name gave.
 struct CallResult {
@@ -92,13 +95,18 @@ class Context {
     return Call(LaunchOptions(), function, std::forward<Arguments>(arguments)...);
   }
 
-  // The same by the target's name: what is not checked by the compiler is checked in the child, which then fails with
-  // the step "bootstrap".
+  // The same by the target's name, also that of a plugin's, PATH.so:NAME (bootstrap/plugin.h): what is not checked by the
+  // compiler is checked in the child, which then fails with the step "bootstrap". Arguments may be JSON
+  // (bootstrap/json_arguments.h).
   Process CreateByName(LaunchOptions options, std::string_view target, std::vector<TypedValue> arguments) const;
   absl::StatusOr<Process> StartByName(const LaunchOptions& options, std::string_view target,
                                       std::vector<TypedValue> arguments) const;
   absl::StatusOr<CallResult> CallByName(const LaunchOptions& options, std::string_view target,
                                         std::vector<TypedValue> arguments) const;
+
+  // As StartByName, but a child that could not be set up is a Process with the outcome SetupFailed: as Process::Launch.
+  absl::StatusOr<Process> LaunchByName(const LaunchOptions& options, std::string_view target,
+                                       std::vector<TypedValue> arguments) const;
 
   StartMethod method() const { return method_; }
   const ContextOptions& options() const { return options_; }
@@ -108,6 +116,8 @@ class Context {
   absl::Status StartServer() const;
 
  private:
+  Process Make(LaunchOptions options, internal::FunctionStart start) const;
+
   StartMethod method_;
   ContextOptions options_;
 };

@@ -26,9 +26,11 @@ struct ContextOptions {
   uint64_t max_argument_bytes = uint64_t{64} << 20;  // All arguments of a call. More is InvalidArgument.
   uint64_t max_result_bytes = uint64_t{64} << 20;    // More is an error of the child's. At most 64 MiB.
   int log_level = 0;  // A LogLevel (bootstrap/log.h) for the children. 0: that of this process at the start.
-  std::vector<std::string> plugin_path;              // Handed to the child: where plugins are looked for.
+  // Folders in which the child, inside its sandbox, looks for a plugin whose name has no slash: libjob.so:Norm.
+  std::vector<std::string> plugin_path;
 
-  // Forkserver: names of targets without arguments, which the server runs in this order before it forks the first child.
+  // Forkserver: names of targets without arguments, which the server runs in this order before it forks the first child;
+  // PATH.so loads that plugin, PATH.so:NAME runs its target, both in the server, outside of any sandbox.
   // What they leave in memory, all children find. They must leave no thread running. What they print is the user's.
   std::vector<std::string> preload;
   // Forkserver: whether the server's memory is frozen after the preload, so that a child costs the same with a preloaded GiB

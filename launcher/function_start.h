@@ -15,12 +15,19 @@
 
 namespace brood::internal {
 
+// What becomes of a child that could not be set up.
+enum class SetupFailures {
+  kStatus,   // An error of the start.
+  kOutcome,  // A Process, whose outcome is SetupFailed.
+};
+
 struct FunctionStart {
   StartMethod method = StartMethod::kSpawn;
   ContextOptions context;
   std::string target;
   std::vector<TypedValue> arguments;  // Gone once a start has succeeded.
   uint32_t number = 0;                // Of the process, among its parent's.
+  SetupFailures setup_failures = SetupFailures::kStatus;
 
   // `options` with the final name and daemon flag. Errors: those of Context::Start.
   absl::StatusOr<Process> operator()(const LaunchOptions& options);

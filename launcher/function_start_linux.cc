@@ -19,6 +19,7 @@
 #include "bootstrap/executable.h"
 #include "bootstrap/finalizer.h"
 #include "bootstrap/log.h"
+#include "bootstrap/plugin.h"
 #include "bootstrap/registry.h"
 #include "bootstrap/run_child.h"
 #include "ipc/auth_key.h"
@@ -157,7 +158,9 @@ absl::Status Check(const FunctionStart& start, const LaunchOptions& options) {
         absl::StrCat("start ", options.name, ": ", CurrentProcess().name, " is a daemon, which may not start functions"));
   }
   BROOD_RETURN_IF_ERROR(CheckInherited(options));
-  if (start.method == StartMethod::kFork || start.context.executable.empty()) {
+  // A plugin is not for us to load: it may not be here, and its initialisers would run outside of the sandbox.
+  if ((start.method == StartMethod::kFork || start.context.executable.empty()) &&
+      !SplitPluginTarget(start.target).has_value()) {
     BROOD_RETURN_IF_ERROR(FindTarget(start.target).status());
   }
   uint64_t bytes = 0;
@@ -200,7 +203,7 @@ absl::Status PassHandles(const WireHandles& handles, LaunchOptions& options, Pro
 }
 
 absl::StatusOr<Process> StartOnce(const FunctionStart& start, const LaunchOptions& options) {
-  const auto& [method, context, target, arguments, number] = start;
+  const auto& [method, context, target, arguments, number, setup_failures] = start;
   BROOD_RETURN_IF_ERROR(Check(start, options));
   // What was said before the birth stands before what the child says, with each start method. A fork needs it besides.
   FlushUnlessLocked(stdout);
@@ -238,7 +241,13 @@ absl::StatusOr<Process> StartOnce(const FunctionStart& start, const LaunchOption
   if (!child.ok()) return child;
   ExpectResult(*child, std::move(result), context.max_result_bytes);
   if (served.has_value()) BROOD_RETURN_IF_ERROR(served->AwaitGuardian(*child));
-  BROOD_RETURN_IF_ERROR(AwaitFunction(*child));
+  const absl::Status ready = AwaitFunction(*child);
+  if (ready.ok() || setup_failures == SetupFailures::kStatus || ServedStart::NeedsNewServer(ready)) {
+    BROOD_RETURN_IF_ERROR(ready);
+    return child;
+  }
+  const absl::StatusOr<Outcome> outcome = child->Join(absl::ZeroDuration());
+  if (!outcome.ok() || !std::holds_alternative<SetupFailed>(outcome->ending)) return ready;
   return child;
 }
 
