@@ -69,9 +69,6 @@ absl::StatusOr<Job> ParseJob(std::string_view text, const std::string& file, int
   const std::string_view bytes(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
   absl::StatusOr<Job> job = DecodeJob(bytes);
   if (!job.ok()) return absl::InvalidArgumentError(absl::StrCat(file, ":", line, ": ", job.status().message()));
-  if (!job->target.empty()) {
-    return JsonError(file, line, "target", "functions cannot be run in a batch yet; use \"argv\"");
-  }
   job->line = line;
   job->definition = StableHash(bytes);
   return job;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -26,6 +27,7 @@ struct JobEnd {
   Outcome outcome;
   JobStream stdout_stream;
   JobStream stderr_stream;
+  std::optional<std::string> value;  // What a function returned: JSON.
 };
 
 // Destroying one that has not been finished kills its tree.

@@ -51,7 +51,6 @@ TEST(JobTest, EachKindOfBadLineSaysWhatWasExpected) {
       {"{\"argv\":[\"a\\u0000b\"]}", "jobs:1: field \"argv[0]\": expected a string without NUL characters"},
       {"{\"argvv\":[\"a\"]}", "jobs:1: field \"argvv\": unknown; did you mean \"argv\"?"},
       {"{\"argv\":[\"a\"],\"target\":\"f\"}", "jobs:1: field \"target\": goes without \"argv\""},
-      {"{\"target\":\"f\"}", "jobs:1: field \"target\": functions cannot be run in a batch yet"},
       {"{\"argv\":[\"a\"],\"limits\":{\"memory\":\"x\"}}", "jobs:1: field \"limits.memory\": size \"x\""},
       {"{\"argv\":[\"a\"],\"net\":\"x\"}", "jobs:1: field \"net\": network \"x\""},
       {"{\"argv\":[\"a\"],\"env\":[\"=\"]}", "jobs:1: field \"env\": expected \"NAME=VALUE\""},

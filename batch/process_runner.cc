@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "batch/files.h"
+#include "batch/function_job.h"
 #include "batch/policy_json.h"
 #include "launcher/process.h"
 #include "sandbox/policy_flatbuffer.h"
@@ -20,8 +21,9 @@ namespace {
 
 class RunningProcess : public RunningJob {
  public:
-  RunningProcess(Process process, std::string stdout_path, std::string stderr_path, size_t capture_bytes)
+  RunningProcess(Process process, const Job& job, std::string stdout_path, std::string stderr_path, size_t capture_bytes)
       : process_(std::move(process)),
+        is_function_(!job.target.empty()),
         stdout_path_(std::move(stdout_path)),
         stderr_path_(std::move(stderr_path)),
         capture_bytes_(capture_bytes) {}
@@ -38,6 +40,13 @@ class RunningProcess : public RunningJob {
     end.outcome = *std::move(outcome);
     end.stdout_stream = Stream(stdout_path_, end.outcome.stdout_result, process_.TakeStdout());
     end.stderr_stream = Stream(stderr_path_, end.outcome.stderr_result, process_.TakeStderr());
+    if (!is_function_) return end;
+    absl::StatusOr<std::optional<std::string>> value = ReturnedJson(process_);
+    if (value.ok()) {
+      end.value = *std::move(value);
+    } else {
+      end.outcome.ending = Lost{.reason = absl::StrCat("its value: ", value.status().message())};
+    }
     return end;
   }
 
@@ -64,6 +73,7 @@ class RunningProcess : public RunningJob {
   }
 
   Process process_;
+  bool is_function_;
   std::string stdout_path_;
   std::string stderr_path_;
   size_t capture_bytes_;
@@ -87,6 +97,8 @@ absl::StatusOr<Policy> ProcessRunner::FindPolicy(const Job& job) {
   BROOD_ASSIGN_OR_RETURN(Policy policy, loaded->second);
   BROOD_RETURN_IF_ERROR(ApplyPolicyOptions(defaults_.options, policy));
   BROOD_RETURN_IF_ERROR(ApplyPolicyOptions(job.options, policy));
+  BROOD_ASSIGN_OR_RETURN(const std::string target, ResolveTarget(job.target));
+  ShowPlugin(target, policy);
   return policy;
 }
 
@@ -116,6 +128,15 @@ absl::StatusOr<Stdio> ProcessRunner::OutputStream(const std::string& own_path, c
   return Stdio::Fd(opened.get());
 }
 
+absl::StatusOr<Process> ProcessRunner::Launch(const Job& job, LaunchOptions options) const {
+  if (job.target.empty()) return Process::Launch(options);
+  BROOD_ASSIGN_OR_RETURN(const std::string target, ResolveTarget(job.target));
+  absl::StatusOr<Process> process = context_.LaunchByName(options, target, JsonArguments(job.args));
+  // No other attempt would find it.
+  if (absl::IsNotFound(process.status())) return absl::InvalidArgumentError(process.status().message());
+  return process;
+}
+
 absl::StatusOr<std::unique_ptr<RunningJob>> ProcessRunner::Start(const Job& job) {
   LaunchOptions options;
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> policy = PolicyOf(job);
@@ -143,8 +164,8 @@ absl::StatusOr<std::unique_ptr<RunningJob>> ProcessRunner::Start(const Job& job)
                                                            stdout_fd, stdout_path));
   BROOD_ASSIGN_OR_RETURN(options.stderr_spec, OutputStream(job.stderr_path, directory_name, directory.get(), "stderr",
                                                            stderr_fd, stderr_path));
-  BROOD_ASSIGN_OR_RETURN(Process process, Process::Launch(options));
-  return std::make_unique<RunningProcess>(std::move(process), std::move(stdout_path), std::move(stderr_path),
+  BROOD_ASSIGN_OR_RETURN(Process process, Launch(job, std::move(options)));
+  return std::make_unique<RunningProcess>(std::move(process), job, std::move(stdout_path), std::move(stderr_path),
                                           defaults_.capture_bytes);
 }
 

@@ -1,4 +1,4 @@
-// Runs jobs as processes of this machine, each in the sandbox of its policy.
+// Runs jobs, programs and functions, as processes of this machine, each in the sandbox of its policy.
 //
 //   BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessRunner> runner, ProcessRunner::Create({.policy = "strict"}));
 //   BROOD_ASSIGN_OR_RETURN(BatchSummary summary, RunJobs(jobs, {.parallel = 8}, *runner, listener));
@@ -14,7 +14,9 @@
 #include "base/unique_fd.h"
 #include "batch/job_runner.h"
 #include "batch/policy_options.h"
+#include "launcher/context.h"
 #include "launcher/launch_options.h"
+#include "serialization/messages.h"
 
 namespace brood {
 
@@ -28,6 +30,9 @@ struct JobDefaults {
   TreeEnd tree_end = TreeEnd::kKill;
   // Of each captured stream, what is kept for its result; the rest is counted. --output limits what may be written.
   uint64_t capture_bytes = uint64_t{1} << 20;
+  // For functions: how they are started, and what their forkserver loads before (ContextOptions::preload).
+  StartMethod start_method = StartMethod::kSpawn;
+  std::vector<std::string> preload;
 };
 
 class ProcessRunner : public JobRunner {
@@ -46,7 +51,10 @@ class ProcessRunner : public JobRunner {
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> PolicyOf(const Job& job);
 
  private:
-  explicit ProcessRunner(JobDefaults defaults) : defaults_(std::move(defaults)) {}
+  explicit ProcessRunner(JobDefaults defaults)
+      : defaults_(std::move(defaults)), context_(defaults_.start_method, {.preload = defaults_.preload}) {}
+
+  absl::StatusOr<Process> Launch(const Job& job, LaunchOptions options) const;
 
   // The policy that the job runs with.
   absl::StatusOr<Policy> FindPolicy(const Job& job);
@@ -55,6 +63,7 @@ class ProcessRunner : public JobRunner {
                                      const char* name, UniqueFd& opened, std::string& path) const;
 
   JobDefaults defaults_;
+  Context context_;
   UniqueFd output_dir_;
   std::map<std::string, absl::StatusOr<Policy>> policies_;  // By name.
   // By wire form.

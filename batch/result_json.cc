@@ -81,7 +81,7 @@ std::string ResultLine(std::string_view id, int attempt, const JobEnd& end, Resu
   const bool included = streams == ResultStreams::kIncluded;
   json["stdout"] = included ? StreamJson(end.stdout_stream) : Json(nullptr);
   json["stderr"] = included ? StreamJson(end.stderr_stream) : Json(nullptr);
-  json["value"] = nullptr;
+  json["value"] = end.value.has_value() ? Json::parse(*end.value, nullptr, /*allow_exceptions=*/false) : Json(nullptr);
   json["enforced"] = Json::object();
   for (const auto& [layer, by_what] : outcome.enforced) json["enforced"][std::string(LayerName(layer))] = by_what;
   json["kept_groups"] = outcome.kept_groups;

@@ -178,6 +178,9 @@ std::optional<ReadResult> ParseResult(std::string_view line) {
       if (group.is_number_integer()) outcome.kept_groups.push_back(group.get<int64_t>());
     }
   }
+  if (const Json* value = Find(json, "value"); value != nullptr && !value->is_null()) {
+    result.end.value = value->dump(-1, ' ', false, Json::error_handler_t::replace);
+  }
   result.end.stdout_stream = ReadStream(json, "stdout");
   result.end.stderr_stream = ReadStream(json, "stderr");
   outcome.stdout_result = {result.end.stdout_stream.bytes, result.end.stdout_stream.truncated};

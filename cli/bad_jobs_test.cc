@@ -109,7 +109,6 @@ TEST(BadJobsTest, EachWrongFieldIsNamed) {
       {With(R"("limits":{"processes":0})"), R"( field "limits.processes": must be more than zero)"},
       {With(R"("limits":{"open_files":0})"), R"( field "limits.open_files": must be more than zero)"},
       {With(R"("limits":{"open_files":"many"})"), R"( field "limits.open_files": expected a whole number)"},
-      {R"({"target":"f"})", R"( field "target": functions cannot be run in a batch yet; use "argv")"},
       {With(R"("args":[1])"), R"( field "args": goes with "target" only)"},
       // A name that would drive the terminal, or forge a line of its own.
       {With(R"("\u001b[2J\njobs:9: x":1)"), R"( field "\x1b[2J\x0ajobs:9: x": unknown)"},

@@ -15,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "batch/function_job.h"
 #include "batch/job.h"
 #include "batch/journal.h"
 #include "batch/process_runner.h"
@@ -33,6 +34,14 @@
 namespace brood {
 namespace {
 
+// As on a command line of `brood run` or `brood call`.
+std::string CommandOf(const Job& job) {
+  if (job.target.empty()) return ShellCommand(job.argv);
+  std::vector<std::string> words = {job.target};
+  words.insert(words.end(), job.args.begin(), job.args.end());
+  return ShellCommand(words);
+}
+
 using JobsByIds = std::map<std::string_view, const Job*>;
 
 // One line for each bad job, each with its place: nothing in front of it, so that editors can jump there.
@@ -48,7 +57,7 @@ absl::Status ReportEarlierResults(const std::string& journal, const std::vector<
   return ForEachResult(journal, [&](const ReadResult& result) {
     const auto job = by_id.find(result.id);
     if (job == by_id.end()) return absl::OkStatus();
-    return reports.Add(*job->second, ShellCommand(job->second->argv), result.attempt, result.end);
+    return reports.Add(*job->second, CommandOf(*job->second), result.attempt, result.end);
   });
 }
 
@@ -69,7 +78,7 @@ class Reporter : public BatchListener {
     if (!outcome.ok())
       progress_.Note(absl::StrCat("job ", Printable(result.job->id), ": ", Printable(outcome.ToString())));
     BROOD_RETURN_IF_ERROR(journal_.Append(ResultLine(result.job->id, result.attempt, result.end)));
-    return reports_.Add(*result.job, ShellCommand(result.job->argv), result.attempt, result.end);
+    return reports_.Add(*result.job, CommandOf(*result.job), result.attempt, result.end);
   }
 
   void OnProgress(const BatchSummary& so_far) override { progress_.Update(so_far); }
@@ -81,18 +90,21 @@ class Reporter : public BatchListener {
   Progress& progress_;
 };
 
-// Before anything runs: a policy that cannot be read is a fault of the job file, as a field that is misspelt.
-absl::Status CheckPolicies(const std::vector<Job>& jobs, const std::string& job_file, ProcessRunner& runner) {
+// Before anything runs: a policy that cannot be read, or a target that is nowhere, is a fault of the job file, as a field
+// that is misspelt.
+absl::Status CheckPoliciesAndTargets(const std::vector<Job>& jobs, const std::string& job_file, ProcessRunner& runner) {
   constexpr size_t kMaxShownErrors = 20;
   std::vector<std::string> errors;
   size_t bad = 0;
   for (const Job& job : jobs) {
-    const absl::Status status = runner.CheckPolicyOf(job);
+    const absl::Status target = job.target.empty() ? absl::OkStatus() : CheckTarget(job.target);
+    const absl::Status status = target.ok() ? runner.CheckPolicyOf(job) : target;
     if (status.ok() || ++bad > kMaxShownErrors) continue;
-    errors.push_back(absl::StrCat(job_file, ":", job.line, ": field \"policy\": ", status.message()));
+    errors.push_back(absl::StrCat(job_file, ":", job.line, ": field \"", target.ok() ? "policy" : "target", "\": ",
+                                  Printable(status.message())));
   }
   if (bad == 0) return absl::OkStatus();
-  if (bad > errors.size()) errors.push_back(absl::StrCat(job_file, ": ", bad - errors.size(), " more bad policies"));
+  if (bad > errors.size()) errors.push_back(absl::StrCat(job_file, ": ", bad - errors.size(), " more bad policies or targets"));
   return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
 }
 
@@ -108,7 +120,7 @@ absl::StatusOr<int> DryRun(const std::vector<Job>& jobs, const BatchSettings& se
   int exit_code = kExitOk;
   for (const Job& job : jobs) {
     const std::string policy = job.policy.empty() ? settings.defaults.policy : job.policy;
-    if (!PrintOut(absl::StrCat(Printable(job.id), "\t", Printable(policy), "\t", ShellCommand(job.argv), "\n"))) {
+    if (!PrintOut(absl::StrCat(Printable(job.id), "\t", Printable(policy), "\t", CommandOf(job), "\n"))) {
       return kExitBroodFailed;
     }
     if (const auto compiled = runner.PolicyOf(job); !compiled.ok()) {
@@ -155,7 +167,7 @@ absl::StatusOr<int> RunBatch(std::vector<Job> jobs, const std::string& job_file,
       earlier_ok = earlier_ok && finished->second;
     }
   }
-  if (const absl::Status status = CheckPolicies(to_run, job_file, *runner); !status.ok()) return ReportBadJobs(status);
+  if (const absl::Status status = CheckPoliciesAndTargets(to_run, job_file, *runner); !status.ok()) return ReportBadJobs(status);
   if (settings.dry_run) return DryRun(to_run, settings, *runner);
   BROOD_ASSIGN_OR_RETURN(Reports reports, Reports::Create(settings.reports, jobs, settings.results));
   if (settings.resume && settings.reports.any()) {

@@ -21,6 +21,7 @@ constexpr Page kPages[] = {
 Starts sandboxed processes and tells the truth about how they ended.
 
   run     one program
+  call    one function of this program or of a plugin
   batch   many programs, from a file of job lines; results as JSON Lines
   status  a running or finished batch, read from its journal
   policy  check a policy file, or print a built-in policy
@@ -29,7 +30,8 @@ Starts sandboxed processes and tells the truth about how they ended.
   help    help on a command or topic
 
 brood COMMAND --help tells more.
-brood help TOPIC: files, limits, environment, jobs, results, exit, batch-more.
+brood help TOPIC: files, limits, environment, jobs, results, exit, batch-more,
+call-more.
 brood --version prints version, commit and build.
 )"},
     {"run", R"(usage: brood run [options] [--] PROGRAM [ARG...]
@@ -42,6 +44,33 @@ exit status: the program's own; 124 time limit, 125 brood failed,
 126/127 not runnable/not found, 128+N signal N. TERM, INT and HUP are forwarded
 to the program; a second one kills the tree.
 more: brood help files | limits | environment | results | exit
+)"},
+    {"call", R"(usage: brood call [options] TARGET [ARG...]
+       brood call --list [PATH.so]
+
+)",
+     "call", Topic::kEveryday, R"(
+TARGET: NAME, or PATH.so:NAME of a plugin. ARGs and the value printed are JSON.
+exit: the function's own, 1 after an error; 124, 125, 128+N as brood run
+more: brood help call-more | files | limits | environment | results | exit
+)"},
+    {"call-more", R"(A target is a function for which its source says BROOD_TARGET, a plugin a shared
+library of such. It is loaded in the child, so within the sandbox, where it is
+shown, read-only; with --preload also in the forkserver, outside of it.
+
+  brood call --list libjob.so                norm(vector<double>)->double
+  brood call libjob.so:norm '[3, 4]'         5.0
+
+Arguments, and the value, by type:
+  bool, numbers, string   as in JSON; strings with their quotes: '"text"'
+  vector, set, array, pair, tuple    [...]
+  map         {...} for names, else [[key, value], ...]
+  struct      {"field": ...}, all fields
+  bytes       {"base64": "..."}; as argument also {"text": "..."}
+  optional    null, or its value        duration    "1.5s"
+  variant     the first of its types that fits
+
+A function that returns a status or throws exits with 1 and says why on stderr.
 )"},
     {"batch", R"(usage: brood batch [options] JOBS.jsonl | -
 
@@ -129,7 +158,8 @@ see also: brood run --help (--env)
     {"jobs", R"(One JSON object a line; empty lines and lines that begin with # are skipped. All
 lines are checked before anything runs.
 
-  argv     the program and its arguments (required)
+  argv     the program and its arguments, or
+  target   a function as for brood call, with its JSON args
   id       unique; default: the line number
   env      ["K=V", "K"]                     cwd             directory inside
   stdin    path; default: /dev/null         stdout, stderr  paths; else captured
@@ -144,7 +174,7 @@ lines are checked before anything runs.
 Relative paths, that of cwd too, start where brood was called. What a job says
 itself wins over the command line, that over the policy file.
 )"},
-    {"results", R"(One JSON object a job, or of `brood run --result`:
+    {"results", R"(One JSON object a job, or of `brood run` and `brood call --result`:
 
   v, id, attempt      version 1; the attempt that is reported, from 1
   status              ok, failed, signaled, timeout, memory, cpu, output,
@@ -167,8 +197,8 @@ Jobs that were stopped with their batch have no result. A journal (--results
 FILE) also has {"event":"started", id, attempt, definition, start} before each
 attempt; that has no status.
 )"},
-    {"exit", R"(brood run exits with            when
-  the program's own 0 to 255    it exited
+    {"exit", R"(brood run, call exit with       when
+  the program's own 0 to 255    it exited; so does a function
   128+N                         signal N ended it (memory limit 137, CPU limit
                                 152, output limit 153, violation 159)
   124                           wall time
@@ -213,6 +243,6 @@ std::vector<std::string> HelpTopics() {
   return names;
 }
 
-std::vector<std::string> CommandNames() { return {"run", "batch", "status", "policy", "doctor", "demo", "help"}; }
+std::vector<std::string> CommandNames() { return {"run", "call", "batch", "status", "policy", "doctor", "demo", "help"}; }
 
 }  // namespace brood

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "batch/suggest.h"
+#include "bootstrap/bootstrap.h"
 #include "cli/commands.h"
 #include "cli/demo.h"
 #include "cli/help.h"
@@ -49,6 +50,7 @@ int Main(const std::vector<std::string>& words) {
   const std::string& command = words[0];
   const std::vector<std::string> args(words.begin() + 1, words.end());
   if (command == "run") return Launching(RunMain, args);
+  if (command == "call") return Launching(CallMain, args);
   if (command == "batch") return Launching(BatchMain, args);
   if (command == "status") return StatusMain(args);
   if (command == "policy") return PolicyMain(args);
@@ -70,5 +72,6 @@ int Main(const std::vector<std::string>& words) {
 
 int main(int argc, char** argv) {
   brood::HoldClosedStreams();
+  brood::Bootstrap(argc, argv);  // As the child of a `brood call` it does not return.
   return brood::Main(std::vector<std::string>(argv + 1, argv + argc));
 }

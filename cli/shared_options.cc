@@ -10,6 +10,10 @@
 #include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "batch/files.h"
+#include "batch/function_job.h"
+#include "batch/suggest.h"
+#include "bootstrap/plugin.h"
+#include "serialization/messages.h"
 
 namespace brood {
 namespace {
@@ -63,6 +67,32 @@ absl::Status AddFileRule(const std::string& name, absl::StatusOr<FileRule> rule,
   return absl::OkStatus();
 }
 
+absl::StatusOr<StartMethod> ParseStartMethod(std::string_view text) {
+  std::vector<std::string> names;
+  for (const StartMethod method : {StartMethod::kSpawn, StartMethod::kFork, StartMethod::kForkServer}) {
+    if (text == StartMethodName(method)) return method;
+    names.emplace_back(StartMethodName(method));
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("expected spawn, fork or forkserver, got \"", text, "\"", DidYouMean(text, names)));
+}
+
+// The server has the caller's files, and resolves nothing.
+absl::Status ReadPreload(const ParsedOptions& options, JobDefaults& defaults) {
+  for (const std::string& value : options.Values("--preload")) {
+    if (defaults.start_method != StartMethod::kForkServer) {
+      return absl::InvalidArgumentError("--preload: only a server loads before its children are born; use --start-method forkserver");
+    }
+    if (!SplitPluginTarget(value).has_value()) {
+      return absl::InvalidArgumentError(absl::StrCat("--preload: expected PATH.so or PATH.so:NAME, got \"", value, "\""));
+    }
+    absl::StatusOr<std::string> target = ResolveTarget(value);
+    if (!target.ok()) return Annotate(target.status(), "--preload");
+    defaults.preload.push_back(*std::move(target));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
@@ -94,6 +124,8 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
     BROOD_RETURN_IF_ERROR(Annotate(CheckHostname(*policy.hostname), "--hostname"));
   }
   if (options.Has("--wait-tree")) defaults.tree_end = TreeEnd::kWait;
+  BROOD_RETURN_IF_ERROR(Read(options, "--start-method", ParseStartMethod, defaults.start_method));
+  BROOD_RETURN_IF_ERROR(ReadPreload(options, defaults));
   BROOD_RETURN_IF_ERROR(Read(options, "--net", ParseNetwork, policy.network));
   BROOD_RETURN_IF_ERROR(Read(options, "--wall-time", ParseTime, policy.limits.wall_time));
   BROOD_RETURN_IF_ERROR(Read(options, "--cpu-time", ParseTime, policy.limits.cpu_time));

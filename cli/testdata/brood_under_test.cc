@@ -32,6 +32,8 @@ std::string ReadRest(int fd) {
   return content;
 }
 
+}  // namespace
+
 std::string Resolved(const std::string& path) {
   char* resolved = realpath(path.c_str(), nullptr);
   EXPECT_NE(resolved, nullptr) << path;
@@ -40,11 +42,8 @@ std::string Resolved(const std::string& path) {
   return result;
 }
 
-}  // namespace
-
-StartedBrood::StartedBrood(const std::vector<std::string>& args, std::string_view input) {
-  // Tests run in their runfiles.
-  static const auto* program = new std::string(Resolved("cli/brood"));
+StartedBrood::StartedBrood(const std::vector<std::string>& args, std::string_view input, const std::string& program) {
+  const std::string path = Resolved(program);  // Tests run in their runfiles.
   std::vector<char*> argv = {const_cast<char*>("brood")};
   for (const std::string& arg : args) argv.push_back(const_cast<char*>(arg.c_str()));
   argv.push_back(nullptr);
@@ -59,7 +58,7 @@ StartedBrood::StartedBrood(const std::vector<std::string>& args, std::string_vie
   posix_spawn_file_actions_adddup2(&actions, in.get(), STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out_write.get(), STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err_.get(), STDERR_FILENO);
-  EXPECT_EQ(posix_spawn(&pid_, program->c_str(), &actions, nullptr, argv.data(), environ), 0);
+  EXPECT_EQ(posix_spawn(&pid_, path.c_str(), &actions, nullptr, argv.data(), environ), 0);
   posix_spawn_file_actions_destroy(&actions);
 }
 

@@ -22,7 +22,8 @@ struct Finished {
 // Kills brood if it is still running when it goes.
 class StartedBrood {
  public:
-  explicit StartedBrood(const std::vector<std::string>& args, std::string_view input = "");
+  explicit StartedBrood(const std::vector<std::string>& args, std::string_view input = "",
+                        const std::string& program = "cli/brood");
   ~StartedBrood();
 
   // What came on standard output up to and including the next line feed, waiting for it.
@@ -41,7 +42,10 @@ class StartedBrood {
 
 Finished RunBrood(const std::vector<std::string>& args, std::string_view input = "");
 
-// The absolute path of one of tests/programs, symbolic links resolved: usable as --ro SRC.
+// The absolute path of one of the test's runfiles, symbolic links resolved: usable as --ro SRC.
+std::string Resolved(const std::string& path);
+
+// That of one of tests/programs.
 std::string Helper(std::string_view name);
 
 // A new file with `content` in the test's own directory; gives its path.

@@ -1,0 +1,95 @@
+// brood call: one function, in a process of its own.
+#include <algorithm>
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "batch/function_job.h"
+#include "batch/job.h"
+#include "batch/process_runner.h"
+#include "cli/call_list.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/printable.h"
+#include "cli/shared_options.h"
+#include "cli/signals.h"
+#include "cli/supervise.h"
+#include "launcher/context.h"
+
+namespace brood {
+namespace {
+
+// What a child can say of its own set-up it has said on standard error, at full length.
+bool ChildHasSaid(const Outcome& outcome) {
+  const auto* setup = std::get_if<SetupFailed>(&outcome.ending);
+  return setup != nullptr && setup->step == "bootstrap" && !absl::StartsWith(setup->detail, "the child ended before");
+}
+
+absl::StatusOr<int> Call(const ParsedOptions& options, const JobDefaults& defaults) {
+  Job job;
+  job.target = options.operands()[0];
+  const std::vector<std::string> arguments(options.operands().begin() + 1, options.operands().end());
+  BROOD_RETURN_IF_ERROR(CheckTarget(job.target));
+  BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create({SIGTSTP, SIGWINCH}));
+  BROOD_ASSIGN_OR_RETURN(const ResultFile result, ResultFile::Open(options));
+  BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessRunner> policies, ProcessRunner::Create(defaults));
+  LaunchOptions launch;
+  launch.env = defaults.env;
+  launch.cwd = defaults.cwd;
+  launch.tree_end = defaults.tree_end;
+  BROOD_ASSIGN_OR_RETURN(launch.policy, policies->PolicyOf(job));
+  BROOD_ASSIGN_OR_RETURN(const std::string target, ResolveTarget(job.target));
+  const Context context(defaults.start_method, {.preload = defaults.preload});
+  BROOD_ASSIGN_OR_RETURN(Process process, context.LaunchByName(launch, target, JsonArguments(arguments)));
+  JobEnd end;
+  BROOD_ASSIGN_OR_RETURN(end.outcome, Supervise(process, signals));
+  BROOD_ASSIGN_OR_RETURN(end.value, ReturnedJson(process));
+  if (IsWorthALine(end.outcome) && !ChildHasSaid(end.outcome)) {
+    PrintError("call", absl::StrCat(job.target, ": ", end.outcome.ToString()));
+  }
+  if (end.value.has_value() && !PrintOut(absl::StrCat(*end.value, "\n"))) return kExitBroodFailed;
+  BROOD_RETURN_IF_ERROR(result.Write(job.target, end));
+  return end.outcome.ShellExitCode();
+}
+
+absl::StatusOr<int> List(const ParsedOptions& options, const JobDefaults& defaults) {
+  std::vector<TargetLine> lines;
+  if (options.operands().empty()) {
+    lines = TargetsOfProgram();
+  } else {
+    BROOD_ASSIGN_OR_RETURN(lines, TargetsOfPlugin(options.operands()[0], defaults));
+  }
+  std::sort(lines.begin(), lines.end());
+  std::string text;
+  for (const auto& [name, signature] : lines) absl::StrAppend(&text, Printable(name), Printable(signature), "\n");
+  return PrintOut(text) ? kExitOk : kExitBroodFailed;
+}
+
+}  // namespace
+
+int CallMain(const std::vector<std::string>& args) {
+  const absl::StatusOr<ParsedOptions> options = ParseOptions("call", args);
+  if (!options.ok()) return ReportUsage("call", options.status(), kExitBroodFailed);
+  const bool list = options->Has("--list");
+  if (!list && (options->operands().empty() || options->operands()[0].empty())) {
+    return ReportUsage("call", absl::InvalidArgumentError("TARGET is missing"), kExitBroodFailed);
+  }
+  if (list && options->operands().size() > 1) {
+    return ReportUsage("call", absl::InvalidArgumentError("--list takes one PATH.so, or nothing"), kExitBroodFailed);
+  }
+  const absl::StatusOr<JobDefaults> defaults = ReadSharedOptions(*options);
+  if (!defaults.ok()) return ReportUsage("call", defaults.status(), kExitBroodFailed);
+  const absl::StatusOr<int> exit_code = list ? List(*options, *defaults) : Call(*options, *defaults);
+  if (exit_code.ok()) return *exit_code;
+  PrintError("call", exit_code.status().message());
+  return kExitBroodFailed;
+}
+
+}  // namespace brood

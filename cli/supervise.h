@@ -1,0 +1,40 @@
+// What `brood run` and `brood call` do while their one child runs, and with its result.
+#ifndef BROOD_CLI_SUPERVISE_H_
+#define BROOD_CLI_SUPERVISE_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/unique_fd.h"
+#include "batch/job_runner.h"
+#include "cli/options.h"
+#include "cli/signals.h"
+#include "launcher/process.h"
+
+namespace brood {
+
+// Waits for the end. The first signal is forwarded, a second one kills the tree.
+absl::StatusOr<Outcome> Supervise(Process& process, SignalSource& signals);
+
+// Where --result goes.
+class ResultFile {
+ public:
+  // Before the child runs: it must not do its work only for its result to be lost. Errors: those of open(2).
+  static absl::StatusOr<ResultFile> Open(const ParsedOptions& options);
+
+  // Nothing if --result was not given. Errors: those of write(2).
+  absl::Status Write(std::string_view id, const JobEnd& end) const;
+
+ private:
+  std::string path_;
+  UniqueFd file_;
+};
+
+// What ended it otherwise than the child itself is told; the rest is for the exit status to say.
+bool IsWorthALine(const Outcome& outcome);
+
+}  // namespace brood
+
+#endif  // BROOD_CLI_SUPERVISE_H_

@@ -1,0 +1,1 @@
+int Nothing() { return 0; }
