@@ -25,6 +25,7 @@ std::vector<Goal> Goals() {
       {"start and join", "fork", kAtMost, "fork+wait", 1.3},
       {"start and join", "spawn", kFaster, "CPython, spawn", 15},
       {"start and join", "forkserver", kFaster, "CPython, forkserver", 5},
+      {"call on a server", "server", kAtMost, "clone+wait", 1.25},
       {"run a task", "Executor", kAtMost, "ping-pong", 3},
       {"run a task", "Executor", kFaster, "ProcessPoolExecutor", 5},
       {"fork with 1 GiB", "preload arena", kAtMost, "nothing", 1.1},
@@ -50,8 +51,8 @@ int Main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000));
   app.add_option("--only", only, "one contest")
-      ->option_text("call|join|program|task|map|freeze")
-      ->check(CLI::IsMember({"call", "join", "program", "task", "map", "freeze"}));
+      ->option_text("call|join|server|program|task|map|freeze")
+      ->check(CLI::IsMember({"call", "join", "server", "program", "task", "map", "freeze"}));
   app.add_option("--gib", gib, "freeze: what the forking process holds; there are four such")
       ->capture_default_str()
       ->check(CLI::Range(1, 64));
@@ -63,6 +64,7 @@ int Main(int argc, char** argv) {
   const std::vector<std::pair<std::string, std::function<absl::StatusOr<Contest>()>>> all = {
       {"call", [=] { return CallFunctions(rounds); }},
       {"join", [=] { return StartAndJoin(rounds); }},
+      {"server", [=] { return CallServers(rounds); }},
       {"program", [=] { return StartPrograms(rounds); }},
       {"task", [=] { return RunTasks(rounds); }},
       {"map", [=] { return MapElements(std::max(rounds / 100, 1), quick ? 64'000 : 1'000'000); }},

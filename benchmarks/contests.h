@@ -14,6 +14,9 @@ absl::StatusOr<Contest> StartPrograms(int rounds);
 Contest CallFunctions(int rounds);
 Contest StartAndJoin(int rounds);
 
+// Floor: clone+_exit+wait of the same program. All have one processor.
+Contest CallServers(int rounds);
+
 // Floor: a ping-pong of messages of the same size over the same kind of socket.
 Contest RunTasks(int rounds);
 Contest MapElements(int rounds, int elements);

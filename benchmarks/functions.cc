@@ -1,18 +1,24 @@
 // What it costs to start a process for a function: each start method beside a bare fork and beside CPython's.
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "benchmarks/contests.h"
 #include "benchmarks/cpython.h"
+#include "benchmarks/fork_helper.h"
 #include "bootstrap/target.h"
 #include "launcher/context.h"
 #include "launcher/process.h"
+#include "launcher/server.h"
 
 namespace brood {
 namespace {
@@ -43,6 +49,24 @@ absl::Status StartNothing(const Context& context) {
   return outcome.ok() ? absl::OkStatus() : absl::InternalError(outcome.ToString());
 }
 
+// This process, and what it starts, while it exists: what is measured is not how long another processor takes to wake up.
+class OneProcessor {
+ public:
+  OneProcessor() {
+    sched_getaffinity(0, sizeof(before_), &before_);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(std::max(sched_getcpu(), 0), &one);
+    sched_setaffinity(0, sizeof(one), &one);
+  }
+  ~OneProcessor() { sched_setaffinity(0, sizeof(before_), &before_); }
+  OneProcessor(const OneProcessor&) = delete;
+  OneProcessor& operator=(const OneProcessor&) = delete;
+
+ private:
+  cpu_set_t before_;
+};
+
 }  // namespace
 
 Contest CallFunctions(int rounds) {
@@ -52,6 +76,33 @@ Contest CallFunctions(int rounds) {
     contest.Add(absl::StrCat("library, ", StartMethodName(method)),
                 [context = Context(method)] { return CallSame(context); });
   }
+  contest.Run(rounds);
+  return contest;
+}
+
+Contest CallServers(int rounds) {
+  Contest contest("call on a server", "clone+wait");
+  const OneProcessor one;
+  // The bare system calls, in a process of this program that does nothing else.
+  const absl::StatusOr<std::shared_ptr<ForkHelper>> raw = ForkHelper::Start([] { return absl::OkStatus(); });
+  absl::StatusOr<Server> started = Server::Start();
+  if (!raw.ok() || !started.ok()) {
+    contest.Skip("server", std::string((raw.ok() ? started.status() : raw.status()).message()));
+    return contest;
+  }
+  contest.AddTimed("clone+wait", [raw = *raw] { return raw->Fork(); });
+  auto server = std::make_shared<Server>(*std::move(started));
+  contest.AddTimed("server", [server]() -> absl::StatusOr<double> {
+    // The second of two in a row, as the helper's.
+    double time_us = 0;
+    for (int i = 0; i < 2; ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      BROOD_ASSIGN_OR_RETURN(const Outcome outcome, server->Call("Nothing"));
+      if (!outcome.ok()) return absl::InternalError(outcome.ToString());
+      time_us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+    }
+    return time_us;
+  });
   contest.Run(rounds);
   return contest;
 }

@@ -54,7 +54,7 @@ class ForkServer {
   //
   // Errors: those of Start; DeadlineExceeded (its queue is full and it takes nothing; it is killed then, as by Kill).
   absl::StatusOr<std::shared_ptr<Instance>> Send(std::string_view bytes, const std::vector<int>& fds,
-                                                 const ForkServerPatience& patience);
+                                                 const ForkServerPatience& patience, uint64_t tag = 0);
 
   // The next start or request has a server that is started then. The children of the old one go on.
   void Replace();

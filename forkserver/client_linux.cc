@@ -169,12 +169,12 @@ absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Get(absl::Dura
 absl::Status ForkServer::Start(absl::Duration patience) { return Get(patience).status(); }
 
 absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Send(std::string_view bytes, const std::vector<int>& fds,
-                                                                       const ForkServerPatience& patience) {
+                                                                       const ForkServerPatience& patience, uint64_t tag) {
   constexpr int kAttempts = 3;  // Somebody who kills each server at once does not keep us for ever.
   absl::Status sent;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     BROOD_ASSIGN_OR_RETURN(std::shared_ptr<Instance> instance, Get(patience.start));
-    sent = SendRequest(instance->socket.get(), bytes, fds, {.patience = patience.request});
+    sent = SendRequest(instance->socket.get(), bytes, fds, {.patience = patience.request, .tag = tag});
     if (sent.ok()) return instance;
     if (absl::IsDeadlineExceeded(sent)) Kill(instance);
     if (!absl::IsUnavailable(sent)) return sent;

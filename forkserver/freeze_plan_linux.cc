@@ -63,7 +63,6 @@ child::MovedMapping Moved(const Mapping& mapping) {
   moved.end = mapping.end;
   moved.protection = PROT_READ | (mapping.writable ? PROT_WRITE : 0);
   moved.no_reserve = mapping.Has("nr");
-  moved.small_pages = mapping.Has("nh");
   moved.from_file = mapping.has_file();
   size_t advices = 0;
   for (const FlagAdvice& one : kAdvice) {

@@ -2,28 +2,160 @@
 // fork of the test.
 #include "forkserver/freeze.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <malloc.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "forkserver/freeze_testing.h"
 #include "forkserver/in_child_testing.h"
 #include "gtest/gtest.h"
 
 namespace brood {
 namespace {
+
+constexpr size_t kMiB = size_t{1} << 20;
+
+uint64_t g_data[100'000] = {1, 2, 3};  // .data
+uint64_t g_bss[100'000];               // .bss
+// Data that nobody has looked at: without a page until then.
+struct Untouched {
+  constexpr Untouched() {
+    for (uint64_t i = 0; i < std::size(values); ++i) values[i] = i + 1;
+  }
+  bool IsRight() const {
+    for (uint64_t i = 0; i < std::size(values); ++i) {
+      if (values[i] != i + 1) return false;
+    }
+    return true;
+  }
+  uint64_t values[50'000] = {};
+};
+constinit Untouched g_untouched;
+thread_local uint64_t t_local[1000] = {4, 5};
+using Function = int (*)();
+int Seven() { return 7; }
+const Function volatile g_relocated[] = {Seven};  // .data.rel.ro
+
+uint64_t Mix(uint64_t sum, uint64_t value) { return (sum ^ value) * 0x9e3779b97f4a7c15 + (sum >> 29); }
+
+uint64_t Sum(const void* data, size_t size) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i + 8 <= size; i += 8) {
+    uint64_t value;
+    memcpy(&value, static_cast<const char*>(data) + i, sizeof(value));
+    sum = Mix(sum, value);
+  }
+  return sum;
+}
+
+void Fill(void* data, size_t size, uint64_t seed) {
+  for (size_t i = 0; i + 8 <= size; i += 8) {
+    seed = Mix(seed, i);
+    memcpy(static_cast<char*>(data) + i, &seed, sizeof(seed));
+  }
+}
+
+// Something of everything that a process has.
+class Content {
+ public:
+  explicit Content(uint64_t seed) {
+    for (int i = 0; i < 50'000; ++i) strings_.push_back(absl::StrCat("a string that has a place of its own ", seed, " ", i));
+    for (size_t i = 0; i < strings_.size(); i += 3) strings_[i] = std::string();
+    blocks_.resize(20);
+    for (std::vector<char>& block : blocks_) {
+      block.resize(kMiB);
+      Fill(block.data(), block.size(), ++seed);
+    }
+    mapped_ = mmap(nullptr, kMapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    Fill(mapped_, kMapped / 2, ++seed);  // The other half has no pages.
+    mprotect(static_cast<char*>(mapped_) + 4 * kMiB, kMiB, PROT_READ);
+    Fill(g_data, sizeof(g_data), ++seed);
+    Fill(g_bss, sizeof(g_bss), ++seed);
+    Fill(t_local, sizeof(t_local), ++seed);
+  }
+
+  uint64_t Checksum() const {
+    uint64_t sum = 0;
+    for (const std::string& text : strings_) sum = Mix(sum, Mix(text.size(), Sum(text.data(), text.size())));
+    for (const std::vector<char>& block : blocks_) sum = Mix(sum, Sum(block.data(), block.size()));
+    sum = Mix(sum, Sum(mapped_, kMapped));
+    sum = Mix(sum, Sum(g_data, sizeof(g_data)));
+    sum = Mix(sum, Sum(g_bss, sizeof(g_bss)));
+    sum = Mix(sum, Sum(t_local, sizeof(t_local)));
+    return Mix(sum, static_cast<uint64_t>(g_relocated[0]()));
+  }
+
+  void Scribble() {
+    for (std::string& text : strings_) text += "!";
+    for (std::vector<char>& block : blocks_) Fill(block.data(), block.size(), 99);
+    memset(mapped_, 0x55, 4 * kMiB);
+    memset(static_cast<char*>(mapped_) + kMapped - kMiB, 0x55, kMiB);
+    Fill(g_data, sizeof(g_data), 99);
+    Fill(g_bss, sizeof(g_bss), 99);
+    Fill(t_local, sizeof(t_local), 99);
+  }
+
+  char* mapped() const { return static_cast<char*>(mapped_); }
+  static constexpr size_t kMapped = 16 * kMiB;
+
+ private:
+  std::vector<std::string> strings_;
+  std::vector<std::vector<char>> blocks_;
+  void* mapped_ = nullptr;
+};
+
+FreezeReport Freeze(const FreezeOptions& options = {}) {
+  absl::StatusOr<FreezeReport> report = FreezeProcess(options);
+  EXPECT_TRUE(report.ok()) << report.status();
+  return report.ok() ? *std::move(report) : FreezeReport();
+}
+
+const FreezeReport::Left* LeftAt(const FreezeReport& report, const void* address) {
+  for (const FreezeReport::Left& left : report.left) {
+    const auto at = reinterpret_cast<uintptr_t>(address);
+    if (left.start <= at && at < left.end) return &left;
+  }
+  return nullptr;
+}
+
+std::string ReasonAt(const FreezeReport& report, const void* address) {
+  const FreezeReport::Left* const left = LeftAt(report, address);
+  return left == nullptr ? "" : left->reason;
+}
+
+bool IsFrozenAt(const void* address) {
+  const absl::StatusOr<FrozenTaint> taint = ReadFrozenTaint();
+  EXPECT_TRUE(taint.ok()) << taint.status();
+  const auto at = reinterpret_cast<uintptr_t>(address);
+  return std::any_of(taint->mappings.begin(), taint->mappings.end(),
+                     [&](const FrozenTaint::Mapping& one) { return one.start <= at && at < one.end; });
+}
 
 class FreezeTest : public testing::TestWithParam<FreezeOptions::HugePages> {
  protected:
@@ -69,6 +201,41 @@ TEST_P(FreezeTest, WritesOfAChildAreItsOwn) {
     EXPECT_NE(own, before);
     EXPECT_TRUE(TrueInChild([&] { return content.Checksum() == own; }));
   });
+}
+
+// What allocators do with memory that they take it to be plain.
+bool Torture() {
+  std::vector<std::string> strings;
+  for (int i = 0; i < 100'000; ++i) strings.push_back(absl::StrCat("string ", i, std::string(static_cast<size_t>(i % 200), 'x')));
+  for (size_t i = 0; i < strings.size(); i += 2) std::string().swap(strings[i]);
+  malloc_trim(0);
+  for (size_t i = 1; i < strings.size(); i += 2) {
+    if (strings[i] != absl::StrCat("string ", i, std::string(i % 200, 'x'))) return false;
+  }
+  const auto is_zero = [](size_t bytes) {
+    char* const zeros = static_cast<char*>(calloc(bytes, 1));
+    bool all = zeros != nullptr;
+    for (size_t i = 0; all && i < bytes; ++i) all = zeros[i] == 0;
+    if (zeros != nullptr) memset(zeros, 0xff, bytes);
+    free(zeros);
+    return all;
+  };
+  if (!is_zero(64 * kMiB)) return false;
+  for (const size_t bytes : {24u, 200u, 1500u, 9'000u, 100'000u, 130'000u, 1'000'000u}) {
+    for (int i = 0; i < 50; ++i) {
+      if (!is_zero(bytes)) return false;
+    }
+  }
+  char* grown = static_cast<char*>(malloc(200 * 1024));
+  memset(grown, 7, 200 * 1024);
+  grown = static_cast<char*>(realloc(grown, 64 * kMiB));
+  for (size_t i = 0; i < 200 * 1024; ++i) {
+    if (grown[i] != 7) return false;
+  }
+  memset(grown, 8, 64 * kMiB);
+  free(grown);
+  malloc_trim(0);
+  return true;
 }
 
 TEST_P(FreezeTest, TheAllocatorOfAChildBearsIt) {
@@ -204,6 +371,239 @@ TEST_P(FreezeTest, AForkOfAFrozenProcessHasTheTablesOfAnEmptyOne) {
   });
 }
 
+TEST(FreezeTest, WhatCannotBeMovedIsLeftAndNamedWithItsReason) {
+  TestInChild([] {
+    const auto map = [](int flags = 0) {
+      char* const memory = static_cast<char*>(mmap(nullptr, kMiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0));
+      EXPECT_NE(memory, MAP_FAILED);
+      Fill(memory, kMiB, 1);
+      return memory;
+    };
+    char* const not_inherited = map();
+    ASSERT_EQ(madvise(not_inherited, kMiB, MADV_DONTFORK), 0);
+    char* const wiped = map();
+    ASSERT_EQ(madvise(wiped, kMiB, MADV_WIPEONFORK), 0);
+    char* const locked = map();
+    ASSERT_EQ(mlock(locked, 64 * 1024), 0);  // RLIMIT_MEMLOCK may be little.
+    char* const unreadable = map();
+    ASSERT_EQ(mprotect(unreadable, kMiB, PROT_NONE), 0);
+    char* const executable = map();
+    ASSERT_EQ(mprotect(executable, kMiB, PROT_READ | PROT_EXEC), 0);
+    char* const kept = map();
+    for (char* const end : {kept, kept + kMiB - 4096}) ASSERT_EQ(mprotect(end, 4096, PROT_NONE), 0);  // No neighbour's, too.
+    char* const guard = map();
+    ASSERT_EQ(mprotect(guard, 4096, PROT_NONE), 0);
+    int on_stack = 1;
+    const FreezeReport report = Freeze({.keep = {{.address = kept + 5000, .bytes = 1}}});
+    EXPECT_EQ(ReasonAt(report, not_inherited), "not inherited (MADV_DONTFORK)");
+    EXPECT_EQ(ReasonAt(report, wiped), "wiped in children (MADV_WIPEONFORK)");
+    EXPECT_EQ(ReasonAt(report, locked), "locked into memory (mlock)");
+    EXPECT_EQ(ReasonAt(report, unreadable), "not readable");
+    EXPECT_EQ(ReasonAt(report, executable), "executable");
+    EXPECT_EQ(ReasonAt(report, kept + 4096), "kept, as was asked for");
+    EXPECT_EQ(ReasonAt(report, &on_stack), "the stack in use");
+    EXPECT_TRUE(absl::StrContains(report.ToString(), "[stack]: the stack in use")) << report.ToString();
+    for (const char* left : {not_inherited, wiped, locked, unreadable, executable, kept + 4096}) EXPECT_FALSE(IsFrozenAt(left));
+    EXPECT_TRUE(IsFrozenAt(guard + 8192));
+    // What they are for still holds.
+    TestInChild([&] {
+      EXPECT_EQ(wiped[8], 0);
+      EXPECT_EQ(wiped[kMiB / 2], 0);
+      unsigned char resident = 0;
+      EXPECT_EQ(mincore(not_inherited, 4096, &resident), -1);
+      EXPECT_EQ(errno, ENOMEM);
+    });
+  });
+}
+
+// The kernel cannot read there, and says so in the middle of the work.
+TEST(FreezeTest, AViewBeyondTheEndOfItsFileIsLeftAndAllElseIsFrozen) {
+  TestInChild([] {
+    const Content content(10);
+    const uint64_t before = content.Checksum();
+    FILE* const file = tmpfile();
+    ASSERT_NE(file, nullptr);
+    ASSERT_EQ(ftruncate(fileno(file), 4096), 0);
+    char* const view = static_cast<char*>(mmap(nullptr, 16 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fileno(file), 0));
+    ASSERT_NE(view, MAP_FAILED);
+    view[0] = 1;
+    const FreezeReport report = Freeze();
+    EXPECT_TRUE(absl::StrContains(ReasonAt(report, view), "EFAULT")) << ReasonAt(report, view);
+    EXPECT_FALSE(IsFrozenAt(view));
+    EXPECT_TRUE(IsFrozenAt(content.mapped()));
+    EXPECT_EQ(view[0], 1);
+    EXPECT_TRUE(TrueInChild([&] { return content.Checksum() == before && view[0] == 1 && Torture(); }));
+    fclose(file);
+  });
+}
+
+TEST(FreezeTest, AGuardPageStaysOne) {
+  TestInChild([] {
+    constexpr int kInstallGuard = 102;  // MADV_GUARD_INSTALL, of Linux 6.13. madvise(2)
+    char* const memory = static_cast<char*>(mmap(nullptr, kMiB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    Fill(memory, kMiB, 1);
+    if (madvise(memory + kMiB / 2, 4096, kInstallGuard) != 0) return;  // This kernel has none.
+    const uint64_t sum = Sum(memory, kMiB / 2);
+    const FreezeReport report = Freeze();
+    EXPECT_NE(LeftAt(report, memory), nullptr);
+    EXPECT_EQ(Sum(memory, kMiB / 2), sum);
+    const rlimit none = {};
+    setrlimit(RLIMIT_CORE, &none);
+    EXPECT_FALSE(TrueInChild([&] { return *static_cast<volatile char*>(memory + kMiB / 2) == 0 || true; }));
+  });
+}
+
+TEST(FreezeTest, SharedMemoryStaysShared) {
+  TestInChild([] {
+    int* const shared = static_cast<int*>(mmap(nullptr, kMiB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    *shared = 1;
+    Freeze();
+    EXPECT_TRUE(TrueInChild([&] { return ++*shared == 2; }));
+    EXPECT_EQ(*shared, 2);
+  });
+}
+
+TEST(FreezeTest, NotWithAnotherThread) {
+  TestInChild([] {
+    int fds[2];
+    ASSERT_EQ(pipe2(fds, O_CLOEXEC), 0);
+    std::thread thread([&] {
+      char byte;
+      (void)!read(fds[0], &byte, 1);
+    });
+    const absl::Status status = FreezeProcess({}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_TRUE(absl::StrContains(status.message(), "1 other threads")) << status;
+    ASSERT_EQ(write(fds[1], "", 1), 1);
+    thread.join();
+    Freeze();
+  });
+}
+
+struct Pipe {
+  int read_end = -1;
+};
+
+TEST(FreezeTest, NotWhileAnotherProcessSharesTheMemory) {
+  TestInChild([] {
+    int fds[2];
+    ASSERT_EQ(pipe2(fds, O_CLOEXEC), 0);
+    alignas(16) static char stack[64 * 1024];
+    Pipe pipe = {.read_end = fds[0]};
+    const pid_t sharer = clone(
+        [](void* arg) {
+          char byte;
+          (void)!read(static_cast<Pipe*>(arg)->read_end, &byte, 1);
+          return 0;
+        },
+        stack + sizeof(stack), CLONE_VM | SIGCHLD, &pipe);
+    ASSERT_GT(sharer, 0);
+    const absl::Status status = FreezeProcess({}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_TRUE(absl::StrContains(status.message(), "another process shares this memory")) << status;
+    ASSERT_EQ(write(fds[1], "", 1), 1);
+    ASSERT_EQ(waitpid(sharer, nullptr, 0), sharer);
+    Freeze();
+  });
+}
+
+// Has the kernel kill this process when it calls unshare(2), as a sandbox may.
+bool ForbidUnshare() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter = {.len = std::size(program), .filter = program};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+TEST(FreezeTest, UnderAFilterOfSystemCallsOnlyWithoutChildren) {
+  TestInChild([] {
+    const Content content(11);
+    const uint64_t before = content.Checksum();
+    ASSERT_TRUE(ForbidUnshare());
+    int fds[2];
+    ASSERT_EQ(pipe2(fds, O_CLOEXEC), 0);
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      close(fds[1]);
+      char byte;
+      (void)!read(fds[0], &byte, 1);
+      _exit(0);
+    }
+    const absl::Status status = FreezeProcess({}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_TRUE(absl::StrContains(status.message(), "has children")) << status;
+    close(fds[1]);
+    ASSERT_EQ(waitpid(child, nullptr, 0), child);
+    Freeze();
+    EXPECT_EQ(content.Checksum(), before);
+    EXPECT_TRUE(TrueInChild([&] { return content.Checksum() == before; }));
+  });
+}
+
+TEST(FreezeTest, NotWithAsynchronousInputAndOutput) {
+  unsigned long context = 0;
+  if (syscall(SYS_io_setup, 1, &context) != 0) GTEST_SKIP() << "this kernel has no AIO";
+  const absl::Status status = FreezeProcess({}).status();
+  syscall(SYS_io_destroy, context);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(absl::StrContains(status.message(), "asynchronous I/O")) << status;
+}
+
+TEST(FreezeTest, NotWithIoUring) {
+  char parameters[120] = {};
+  const auto ring = static_cast<int>(syscall(SYS_io_uring_setup, 1, parameters));
+  if (ring < 0) GTEST_SKIP() << "this machine has no io_uring";
+  const absl::Status status = FreezeProcess({}).status();
+  close(ring);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(absl::StrContains(status.message(), "io_uring")) << status;
+}
+
+TEST(FreezeTest, NotWithAHardLimitOfFileSizesButWithASoftOne) {
+  TestInChild([] {
+    rlimit limit = {.rlim_cur = 4096, .rlim_max = RLIM_INFINITY};
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    Freeze();
+    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    EXPECT_EQ(limit.rlim_cur, 4096u);
+    limit.rlim_max = 1 << 20;
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    const absl::Status status = FreezeProcess({}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_TRUE(absl::StrContains(status.message(), "RLIMIT_FSIZE")) << status;
+  });
+}
+
+TEST(FreezeTest, LeavesNoDescriptorAndNoSignalBlockedAndTheRseqAreaRegistered) {
+  TestInChild([] {
+    const auto count = [] {
+      int fds = 0;
+      for (int fd = 0; fd < 1000; ++fd) fds += fcntl(fd, F_GETFD) >= 0;
+      return fds;
+    };
+    const int before = count();
+    Freeze();
+    EXPECT_EQ(count(), before);
+    sigset_t blocked;
+    sigprocmask(SIG_SETMASK, nullptr, &blocked);
+    EXPECT_TRUE(sigisemptyset(&blocked));
+    if (__rseq_size == 0) return;
+    const auto* const area = reinterpret_cast<const volatile struct rseq*>(static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset);
+    for (unsigned cpu = 0; cpu < 2; ++cpu) {
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(cpu, &one);
+      if (sched_setaffinity(0, sizeof(one), &one) != 0) continue;  // There is no such processor for us.
+      EXPECT_EQ(area->cpu_id, cpu);
+    }
+  });
+}
+
 // Goes through the unwinder, and the tables that it reads.
 int Thrown() {
   try {
@@ -274,19 +674,6 @@ TEST(FreezeTest, AMappingThatGrowsFindsZerosBehindTheFrozenPart) {
       bool zeros = grown != MAP_FAILED && Sum(grown, kMiB) == sum;
       for (size_t i = kMiB; zeros && i < 16 * kMiB; i += 64) zeros = grown[i] == 0;
       return zeros;
-    }));
-  });
-}
-
-// On plain memory it would find zeros.
-TEST(FreezeTest, ABlockThatGrowsFindsTheBytesOfItsNeighbour) {
-  TestInChild([] {
-    const Content content(13);
-    const uint64_t neighbours = Sum(content.mapped() + 2 * kMiB, kMiB);
-    Freeze();
-    EXPECT_TRUE(TrueInChild([&] {
-      const void* const grown = mremap(content.mapped() + kMiB, kMiB, 2 * kMiB, MREMAP_MAYMOVE);
-      return grown != MAP_FAILED && Sum(static_cast<const char*>(grown) + kMiB, kMiB) == neighbours;
     }));
   });
 }

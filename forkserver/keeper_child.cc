@@ -103,7 +103,7 @@ void AdoptThread(const KeeperHouse& house) {
 int RunChild(void* arg) {
   const auto* const mailbox = static_cast<const KeeperHouse::Mailbox*>(arg);
   AdoptThread(*mailbox->house);
-  mailbox->house->run(mailbox->order, *mailbox->house);
+  mailbox->house->run(*mailbox);
   RawSyscall(SYS_exit_group, 125);
   __builtin_unreachable();
 }
@@ -216,6 +216,7 @@ int RunKeeper(void* arg) {
   hello.pid = static_cast<int32_t>(RawSyscall(SYS_getpid));
   Send(keeper.socket, hello, -1);
   keeper.house->mailboxes[keeper.number].house = keeper.house;
+  keeper.house->mailboxes[keeper.number].keeper = hello.pid;
   brood::internal::RawRequest& order = keeper.house->mailboxes[keeper.number].order;
   for (;;) {
     bool lost = false;

@@ -62,6 +62,7 @@ struct KeeperHouse {
   struct Mailbox {
     brood::internal::RawRequest order;
     const KeeperHouse* house = nullptr;
+    int keeper = 0;  // Its pid.
   };
   Mailbox* mailboxes = nullptr;               // Where orders arrive, shared with children until they have read theirs.
   char* child_stack = nullptr;                // Where a child's begins, going down; 16 bytes for each keeper are used above.
@@ -70,7 +71,7 @@ struct KeeperHouse {
   void* robust_list = nullptr;
   size_t robust_list_size = 0;
   // In the child, all signals blocked. Must not return. The mailboxes must not be used after it has read the order.
-  void (*run)(const brood::internal::RawRequest& order, const KeeperHouse& house) = nullptr;
+  void (*run)(const Mailbox& mailbox) = nullptr;
 };
 
 inline constexpr size_t kKeeperStack = 16384;

@@ -102,7 +102,7 @@ void DieIfGone(uintptr_t address, size_t page_size) {
 
 int Move(MovePages& work, const MovedMapping& mapping, const Part& part) {
   if (const int error = FindPages(work, mapping, part); error != 0) return error;
-  if (work.huge && !mapping.small_pages) MakeHugeWherePaying(work, part);
+  if (work.huge) MakeHugeWherePaying(work, part);
   if (const int error = Copy(work, part); error != 0) return error;
   const int flags = MAP_PRIVATE | MAP_FIXED | (mapping.no_reserve ? MAP_NORESERVE : 0);
   const long mapped = RawSyscall(SYS_mmap, uint64_t{part.start}, uint64_t{part.length}, mapping.protection, flags, work.file,

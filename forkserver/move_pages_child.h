@@ -19,7 +19,6 @@ struct MovedMapping {
   uint64_t offset = 0;  // In the file, of `start`; both leave the same rest when divided by kHugeBlock.
   int protection = 0;
   bool no_reserve = false;  // As MAP_NORESERVE.
-  bool small_pages = false;  // MADV_NOHUGEPAGE
   bool from_file = false;   // What has no page yet is in that file, rather than zeros.
   int advice[3] = {-1, -1, -1};  // For madvise(2), again: a new mapping has none. -1: nothing.
   size_t size() const { return end - start; }

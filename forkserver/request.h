@@ -26,6 +26,7 @@ inline constexpr size_t kMaxRequestFds = 8192;
 
 struct Request {
   uint64_t tag = 0;
+  int sender = 0;  // In a child of a keeper: that keeper, whose child it is unless that has ended.
   std::string bytes;
   std::vector<UniqueFd> fds;
 };

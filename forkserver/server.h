@@ -34,6 +34,7 @@ struct ServerNote {
     kPreloading = 1,  // `text`: what is preloaded next.
     kReady = 2,  // `text`: whether, and what, was frozen, or why not; for people.
     kFailed = 3,  // `text` says why; the server has ended.
+    kLease = 4,   // To a request for a keeper: with its socket. After kReady; kFailed is the other answer then.
   };
   uint32_t magic = 0x53445242;  // "BRDS"
   Kind kind = Kind::kReady;

@@ -136,10 +136,11 @@ class Server {
     child::ResetSignalActions();
   }
 
-  static void RunOrder(const RawRequest& order, const child::KeeperHouse& house) {
+  static void RunOrder(const child::KeeperHouse::Mailbox& mailbox) {
     Request request;
-    const absl::Status unpacked = UnpackRequest(order, request);
-    child::LeaveKeeperHouse(house);
+    const absl::Status unpacked = UnpackRequest(mailbox.order, request);
+    request.sender = mailbox.keeper;
+    child::LeaveKeeperHouse(*mailbox.house);
     if (!unpacked.ok()) {
       g_handler.fail(request, unpacked);
       _exit(125);

@@ -5,7 +5,8 @@
 //   client <--------- outcome --- supervisor <--end-- keeper <-'
 //
 // A keeper (keeper_child.h) is a process of the server's that has one child at a time; the supervisor has as many as there
-// are children at once, and uses them again. What it does with a request is its user's to say: an `admit` that places an
+// are children at once, and uses them again. A client may lease one (kLeaseTag) and speak with it itself: that is faster by
+// two switches of processes, and the supervisor hears nothing of it but its end. What it does with a request is its user's to say: an `admit` that places an
 // order with a Charge, the object that stands for the child here.
 #ifndef BROOD_FORKSERVER_SUPERVISOR_H_
 #define BROOD_FORKSERVER_SUPERVISOR_H_
@@ -67,6 +68,11 @@ struct Order {
   absl::Duration patience = absl::InfiniteDuration();  // Until the birth. Needs tell_birth.
 };
 
+// Of a request for a keeper. The answer is a ServerNote with a descriptor: of kLease, or of kFailed, with the reason.
+inline constexpr uint64_t kLeaseTag = 2;
+// Of one to continue leased keepers, should their children have stopped them. There is no answer.
+inline constexpr uint64_t kContinueTag = 3;
+
 class Supervisor {
  public:
   // What becomes of a request that came over `connection`, which stays the supervisor's.
@@ -100,6 +106,7 @@ class Supervisor {
     UniqueFd socket;  // Invalid: there is no such keeper.
     pid_t pid = 0;    // Known once it is there.
     bool old = false; // Of a server that has ended.
+    bool leased = false;  // The client has its socket.
     std::optional<uint32_t> place;
   };
 
@@ -116,6 +123,8 @@ class Supervisor {
   void OnKeeper(uint32_t number);
   void OnKeeperEnd(uint32_t number);
   void Release(uint32_t number);
+  void Lease(uint32_t number);
+  void ContinueKeepers() const;
   void Retire(uint32_t number);
   void EndStrays();
 
@@ -152,6 +161,7 @@ class Supervisor {
   std::vector<uint32_t> free_numbers_;
   std::vector<uint32_t> idle_;
   size_t coming_ = 0;             // Asked for, and not there yet.
+  size_t leases_wanted_ = 0;
   bool guardians_strayed_ = false;  // The keeper of a guardian was killed, which went on.
 
   std::optional<timer_t> awake_;  // While children live.

@@ -93,26 +93,37 @@ void Supervisor::OnConnection() {
     open_ = false;
     return;
   }
-  admit_(*this, socket_, std::move(request), received);
+  if (received.ok() && request.tag == kContinueTag) return ContinueKeepers();
+  if (!received.ok() || request.tag != kLeaseTag) return admit_(*this, socket_, std::move(request), received);
+  ++leases_wanted_;
+  if (forker_.pidfd() < 0) return Restart();
+  Dispatch();
 }
 
 void Supervisor::OnSignal() {
   signalfd_siginfo infos[4];
   const ssize_t n = read(signals_.get(), infos, sizeof(infos));
   for (ssize_t i = 0; i < n / static_cast<ssize_t>(sizeof(infos[0])); ++i) {
-    if (infos[i].ssi_signo != SIGCONT) continue;
-    // A child may have stopped its keeper, which is its parent.
-    for (const Keeper& keeper : keepers_) {
-      if (keeper.place.has_value() && keeper.pid > 0) kill(keeper.pid, SIGCONT);
-    }
+    if (infos[i].ssi_signo == SIGCONT) ContinueKeepers();
   }
   for (;;) {
     const pid_t pid = waitpid(-1, nullptr, WNOHANG | __WALL);
     if (pid == 0 || (pid < 0 && errno != EINTR)) return;
     // From now on the number may be another's. That it is gone is seen by its socket.
-    for (Keeper& keeper : keepers_) {
-      if (keeper.pid == pid) keeper.pid = -1;
+    for (uint32_t number = 0; number < keepers_.size(); ++number) {
+      if (keepers_[number].pid != pid) continue;
+      keepers_[number].pid = -1;
+      if (!keepers_[number].leased) continue;
+      Retire(number);
+      EndStrays();
     }
+  }
+}
+
+// A child may have stopped its keeper, which is its parent.
+void Supervisor::ContinueKeepers() const {
+  for (const Keeper& keeper : keepers_) {
+    if ((keeper.place.has_value() || keeper.leased) && keeper.pid > 0) kill(keeper.pid, SIGCONT);
   }
 }
 
@@ -171,12 +182,18 @@ void Supervisor::OnServerEnd() {
     Retire(number);
   }
   if (failed) {
+    for (; leases_wanted_ > 0; --leases_wanted_) {
+      ServerNote note;
+      note.kind = ServerNote::Kind::kFailed;
+      memcpy(note.text, failure_.data(), std::min(failure_.size(), sizeof(note.text) - 1));
+      (void)send(socket_, &note, sizeof(note), MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
     std::deque<uint32_t> queued;
     queued.swap(queued_);
     for (const uint32_t place : queued) {
       Refuse(place, 0, absl::StrCat("the server had to be started again, which failed: ", failure_.empty() ? "it ended" : failure_));
     }
-  } else if (!queued_.empty()) {
+  } else if (!queued_.empty() || leases_wanted_ > 0) {
     Restart();
   }
 }
@@ -184,7 +201,7 @@ void Supervisor::OnServerEnd() {
 // --- keepers ---
 
 void Supervisor::AskForKeepers() {
-  while (coming_ < queued_.size()) {
+  while (coming_ < queued_.size() + leases_wanted_) {
     if (free_numbers_.empty() && keepers_.size() == child::kMaxKeepers) return;  // The next that is idle will do.
     uint32_t number = static_cast<uint32_t>(keepers_.size());
     if (!free_numbers_.empty()) number = free_numbers_.back();
@@ -211,7 +228,7 @@ void Supervisor::AskForKeepers() {
       Retire(number);
     }
     // Those that are there serve it, if there are any.
-    if (coming_ + live_ > queued_.size()) return;
+    if (coming_ + live_ > queued_.size() || queued_.empty()) return;
     const uint32_t place = queued_.front();
     queued_.pop_front();
     Refuse(place, 0, absl::StrCat("a keeper for the child could not be had: ", socket.status().message()));
@@ -256,14 +273,30 @@ void Supervisor::OnKeeper(uint32_t number) {
 }
 
 void Supervisor::Release(uint32_t number) {
+  if (!keepers_[number].old && leases_wanted_ > 0) return Lease(number);
   if (keepers_[number].old || (idle_.size() >= kMaxIdleKeepers && queued_.empty())) return Retire(number);
   idle_.push_back(number);
   Dispatch();
 }
 
+void Supervisor::Lease(uint32_t number) {
+  --leases_wanted_;
+  Keeper& keeper = keepers_[number];
+  ServerNote note;
+  note.kind = ServerNote::Kind::kLease;
+  const iovec part = {&note, sizeof(note)};
+  const int fd = keeper.socket.get();
+  // A client that does not read its answers has no use for one.
+  const bool sent = child::SendWithFds(socket_, &part, 1, &fd, 1, MSG_DONTWAIT) >= 0;
+  loop_.Forget(fd);
+  keeper.socket.reset();
+  keeper.leased = sent;
+  if (!sent) Retire(number);
+}
+
 // It ends when it sees the end of its socket.
 void Supervisor::Retire(uint32_t number) {
-  loop_.Forget(keepers_[number].socket.get());
+  if (keepers_[number].socket.valid()) loop_.Forget(keepers_[number].socket.get());
   keepers_[number] = Keeper();
   free_numbers_.push_back(number);
 }
@@ -339,6 +372,11 @@ void Supervisor::Place(Order order) {
 
 void Supervisor::Dispatch() {
   if (!ready_) return;
+  while (leases_wanted_ > 0 && !idle_.empty()) {
+    const uint32_t number = idle_.back();
+    idle_.pop_back();
+    Lease(number);
+  }
   while (!queued_.empty() && !idle_.empty()) {
     // The last one to become idle: its memory is in the caches.
     const uint32_t number = idle_.back();
@@ -466,6 +504,10 @@ void Supervisor::EndAll() {
   forker_.Kill();
   for (uint32_t place = 0; place < children_.size(); ++place) {
     if (children_[place].state != State::kFree) children_[place].charge->OnOwnerGone();
+  }
+  // A fork of the owner may hold the socket of one.
+  for (const Keeper& keeper : keepers_) {
+    if (keeper.leased && keeper.pid > 0) kill(keeper.pid, SIGKILL);
   }
 }
 

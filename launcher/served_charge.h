@@ -8,6 +8,9 @@
 
 namespace brood::internal {
 
+// Makes this program able to be a forkserver. From a static initialiser of whoever starts one.
+bool ServeLaunches();
+
 void AdmitLaunch(Supervisor& supervisor, int connection, Request request, const absl::Status& received);
 
 }  // namespace brood::internal

@@ -12,11 +12,13 @@
 #include <vector>
 
 #include "base/child_safe.h"
+#include "forkserver/server.h"
 #include "launcher/launch_flatbuffer.h"
 #include "launcher/messages_child.h"
 #include "launcher/served_charge.h"
 #include "launcher/served_child.h"
 #include "launcher/target_signals_child.h"
+#include "launcher/usage.h"
 #include "sandbox/mounts_child.h"
 
 namespace brood::internal {
@@ -100,11 +102,7 @@ class TargetCharge : public Charge {
     report_.tree_survived = tree_left ? 1 : 0;
     if (ready_) report_.started = 1;
     report_.wall_ns = static_cast<uint64_t>(end - begin_);
-    const auto nanoseconds = [](const timeval& time) {
-      return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(time.tv_usec) * 1000u;
-    };
-    report_.cpu_ns = nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime);
-    report_.max_rss_bytes = static_cast<uint64_t>(usage.ru_maxrss) * 1024u;
+    AddUsage(usage, report_);
     // A child that was killed before it was ready did not fail to set up: the signal, or the limit, is the truth.
     const bool killed = WIFSIGNALED(status) && report_.setup.kind != SetupKind::kFailed;
     if (!ready_ && !killed) Fail();
@@ -216,6 +214,10 @@ class TargetCharge : public Charge {
 };
 
 }  // namespace
+
+bool ServeLaunches() {
+  return ServeForks({.run = RunServedChild, .fail = FailServedChild, .admit = AdmitLaunch});
+}
 
 void AdmitLaunch(Supervisor& supervisor, int /*connection*/, Request request, const absl::Status& received) {
   if (!received.ok()) return FailServedChild(request, received);

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "base/setup_message.h"
 #include "forkserver/request.h"
 
 namespace brood::internal {
@@ -15,6 +16,8 @@ inline constexpr char kServerStep[] = "forkserver";
 // Ends the process.
 void RunServedChild(Request& request);
 void FailServedChild(Request& request, const absl::Status& status);
+
+SetupMessage SetupFailureOf(const char* step, int error, std::string_view detail);
 
 // As a guardian that could not begin; see RunGuardian. `report` is its pipe.
 void ReportSetup(int report, const char* step, int error, std::string_view detail);

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio_ext.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "launcher/descriptors_child.h"
 #include "launcher/guardian_child.h"
 #include "launcher/launch_flatbuffer.h"
+#include "launcher/served_call.h"
 #include "launcher/served_child.h"
 #include "launcher/target_child.h"
 
@@ -30,18 +32,9 @@ void RunServed(void* /*unused*/, int setup_fd) {
   RunMessage(kMessageFd, setup_fd);
 }
 
-SetupMessage FailureOf(const char* step, int error, std::string_view detail) {
-  SetupMessage message;
-  message.kind = SetupKind::kFailed;
-  message.error_number = error;
-  child::CopyText(message.step, sizeof(message.step), step);
-  child::CopyText(message.detail, sizeof(message.detail), std::string(detail).c_str());
-  return message;
-}
-
 // On the set-up socket, which has not its own number yet: the supervisor reports it.
 void FailTarget(const LaunchRecord& record, const char* step, int error, std::string_view detail) {
-  const SetupMessage message = FailureOf(step, error, detail);
+  const SetupMessage message = SetupFailureOf(step, error, detail);
   for (size_t i = 0; i < record.child_fd_count; ++i) {
     if (record.child_fds[i].child_fd != record.target.setup_child_fd) continue;
     if (write(record.child_fds[i].source, &message, sizeof(message)) < 0) break;
@@ -59,10 +52,19 @@ void FailTarget(const LaunchRecord& record, const char* step, int error, std::st
 
 }  // namespace
 
+SetupMessage SetupFailureOf(const char* step, int error, std::string_view detail) {
+  SetupMessage message;
+  message.kind = SetupKind::kFailed;
+  message.error_number = error;
+  child::CopyText(message.step, sizeof(message.step), step);
+  child::CopyText(message.detail, sizeof(message.detail), std::string(detail).c_str());
+  return message;
+}
+
 void ReportSetup(int report_fd, const char* step, int error, std::string_view detail) {
   GuardianReport report;
   report.setup_failed = 1;
-  report.setup = FailureOf(step, error, detail);
+  report.setup = SetupFailureOf(step, error, detail);
   // A pipe of the client's: if it is anything else, or full, the sender is not one of ours and is told nothing.
   fcntl(report_fd, F_SETFL, O_NONBLOCK);
   (void)!write(report_fd, &report, sizeof(report));
@@ -73,13 +75,18 @@ void FailServedChild(Request& request, const absl::Status& status) {
 }
 
 void RunServedChild(Request& request) {
+  // Besides the keeper, not instead of it: if that is killed the target goes too. prctl(2), PR_SET_PDEATHSIG. It may have
+  // been killed before this.
+  const bool is_guardian = (child::OrderTag::Decode(request.tag).flags & child::OrderTag::kGuard) != 0;
+  if (!is_guardian) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (!is_guardian && getppid() != request.sender) _exit(125);
+  if (IsCall(request.bytes)) RunCall(request);
   absl::StatusOr<std::unique_ptr<ReceivedLaunch>> launch = DecodeLaunch(std::move(request.bytes), request.fds);
   if (!launch.ok()) return FailServedChild(request, launch.status());
   ReceivedLaunch* const mine = launch->release();
   LaunchRecord& record = mine->record;
   record.served = true;
   record.target.run = RunServed;
-  const bool is_guardian = (child::OrderTag::Decode(request.tag).flags & child::OrderTag::kGuard) != 0;
   if (is_guardian) prctl(PR_SET_NAME, "brood-guardian", 0, 0, 0);  // Before the target can look who its parent is.
   if (const char* failed = ApplyBirth(mine->birth); failed != nullptr) {
     if (!is_guardian) FailTarget(record, kBirthStep, errno, failed);

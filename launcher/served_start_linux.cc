@@ -8,7 +8,6 @@
 #include "base/status.h"
 #include "forkserver/birth.h"
 #include "forkserver/fingerprint.h"
-#include "forkserver/server.h"
 #include "forkserver/status_text.h"
 #include "launcher/launch_flatbuffer.h"
 #include "launcher/launch_internal.h"
@@ -22,8 +21,7 @@ namespace {
 // The supervisor sees to it that the server takes a request in time. It is given so much more to say that it did not.
 constexpr absl::Duration kSupervisorsPatience = absl::Seconds(2);
 
-[[maybe_unused]] const bool g_serves =
-    ServeForks({.run = RunServedChild, .fail = FailServedChild, .admit = AdmitLaunch});
+[[maybe_unused]] const bool g_serves = ServeLaunches();
 
 }  // namespace
 

@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 1500
 SANDBOX = ["escape_test", "inheritance_test", "limits_test", "signals_test", "tree_test"]
 LAUNCHER = ["launcher/process_test", "launcher/sandbox_test"]
 # Another kernel's huge pages and mappings; and this machine has swap.
-FREEZE = ["forkserver/freeze_test", "forkserver/freeze_left_test", "forkserver/preload_arena_test", "launcher/frozen_server_test"]
+FREEZE = ["forkserver/freeze_test", "forkserver/preload_arena_test", "launcher/frozen_server_test"]
 AS_NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups"
 DELEGATE = "; chown 65534 $top $top/cgroup.procs $top/cgroup.subtree_control $top/cgroup.threads"
 

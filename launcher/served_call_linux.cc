@@ -1,0 +1,58 @@
+#include <signal.h>
+#include <stdio_ext.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstdio>
+#include <utility>
+
+#include "base/status.h"
+#include "bootstrap/finalizer.h"
+#include "bootstrap/run_child.h"
+#include "launcher/served_call.h"
+#include "serialization/call_generated.h"
+#include "serialization/verify.h"
+
+namespace brood::internal {
+namespace {
+
+// The bytes of a nested message, where they are aligned as its reader wants them.
+std::string Nested(const flatbuffers::Vector<uint8_t>* bytes) { return std::string(View(bytes)); }
+
+}  // namespace
+
+std::string EncodeCall(const PreparationData& preparation, const ProcessData& process) {
+  flatbuffers::FlatBufferBuilder builder(1024);
+  const std::string prepares = EncodePreparationData(preparation);
+  const std::string processes = EncodeProcessData(process);
+  const auto written_preparation = builder.CreateVector(reinterpret_cast<const uint8_t*>(prepares.data()), prepares.size());
+  const auto written_process = builder.CreateVector(reinterpret_cast<const uint8_t*>(processes.data()), processes.size());
+  fbs::FinishCallBuffer(builder, fbs::CreateCall(builder, written_preparation, written_process));
+  return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
+}
+
+bool IsCall(std::string_view bytes) {
+  return bytes.size() >= 8 && flatbuffers::BufferHasIdentifier(bytes.data(), fbs::CallIdentifier());
+}
+
+void RunCall(Request& request) {
+  const absl::StatusOr<const fbs::Call*> call = Verified<fbs::Call>(request.bytes, fbs::CallIdentifier(), "call");
+  if (!call.ok()) FailBootstrap(-1, call.status());
+  absl::StatusOr<PreparationData> preparation = DecodePreparationData(Nested((*call)->preparation()));
+  if (!preparation.ok()) FailBootstrap(-1, preparation.status());
+  absl::StatusOr<ProcessData> process = DecodeProcessData(Nested((*call)->process()));
+  if (!process.ok()) FailBootstrap(-1, process.status());
+  syscall(SYS_close_range, 3, UINT_MAX, 0);  // The keeper's. The streams are /dev/null.
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  __fpurge(stdin);
+  __fpurge(stdout);
+  __fpurge(stderr);
+  ForgetFinalizers();
+  SeedRandom(RandomSeed());
+  RunChild(*preparation, *std::move(process));
+}
+
+}  // namespace brood::internal

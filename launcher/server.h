@@ -1,0 +1,77 @@
+// A forkserver for many short calls of functions, each in a process of its own.
+//
+//   BROOD_ASSIGN_OR_RETURN(brood::Server server, brood::Server::Start({.preload = {"LoadModel"}}));
+//   BROOD_ASSIGN_OR_RETURN(const brood::Outcome outcome, server.Call("Classify", {brood::Pack<std::string>(path)}));
+//
+// A Context with StartMethod::kForkServer gives each child what the caller has at that moment: streams, working directory,
+// limits, descriptors; and a Process to stop it by. A call has none of that, and so costs little more than a fork: it runs
+// as the server was started, with /dev/null as its streams, and is known by its outcome. What it leaves running ends with it.
+//
+// Calls that are under way end with the object, and with this process. For one thread at a time. Never throws, never logs.
+#ifndef BROOD_LAUNCHER_SERVER_H_
+#define BROOD_LAUNCHER_SERVER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/unique_fd.h"
+#include "forkserver/client.h"
+#include "launcher/context_options.h"
+#include "launcher/outcome.h"
+#include "serialization/messages.h"
+#include "serialization/value.h"
+
+namespace brood {
+
+class Server {
+ public:
+  // Starts one of its own, which has preloaded when this returns. Of `options`, those for a forkserver count.
+  //
+  // Errors: those of Context::StartServer.
+  static absl::StatusOr<Server> Start(const ContextOptions& options = {});
+
+  // Runs the target of that name and waits for its end. Arguments cannot carry descriptors.
+  //
+  // Errors: NotFound (this program has no such target), InvalidArgument (too large, or with descriptors), Unavailable (the
+  //   server was killed at this moment; the next call starts another), ResourceExhausted. What a child could not begin with is an outcome: SetupFailed where
+  //   there is none, and exit code 125 for arguments that the target does not take.
+  absl::StatusOr<Outcome> Call(std::string_view target, std::vector<TypedValue> arguments = {});
+
+  // The same in two steps, for several at once: gives the number by which Next tells of the end.
+  absl::StatusOr<uint64_t> Send(std::string_view target, std::vector<TypedValue> arguments = {});
+
+  // Waits for the next call that ends. The outcome is Lost if its keeper was killed. Errors: FailedPrecondition (none is
+  // under way).
+  absl::StatusOr<std::pair<uint64_t, Outcome>> Next();
+
+  // Calls that Next has not told of.
+  size_t pending() const;
+
+  Server(Server&&) = default;
+  Server& operator=(Server&&) = default;
+
+ private:
+  struct Keeper {  // See forkserver/keeper_child.h.
+    UniqueFd socket;
+    uint64_t call = 0;  // 0: none.
+  };
+
+  explicit Server(const ContextOptions& options);
+  absl::StatusOr<Keeper*> Idle();
+  absl::StatusOr<UniqueFd> LeaseKeeper();
+
+  ContextOptions options_;
+  std::unique_ptr<internal::ForkServer> server_;
+  std::shared_ptr<internal::ForkServer::Instance> instance_;  // Of which the last keeper was.
+  std::vector<Keeper> keepers_;
+  uint64_t last_ = 0;
+};
+
+}  // namespace brood
+
+#endif  // BROOD_LAUNCHER_SERVER_H_
