@@ -27,8 +27,8 @@ std::string ResultOf(const std::string& results, std::string_view id) {
 size_t LinesOf(std::string_view text) { return static_cast<size_t>(std::count(text.begin(), text.end(), '\n')); }
 
 TEST(BatchTest, AFunctionIsAJobAndItsValueIsInItsResult) {
-  const std::string plugin = Resolved("cli/testdata/plugins/libvalues.so");
-  const std::string ends = Resolved("cli/testdata/plugins/libends.so");
+  const std::string plugin = Resolved("tests/plugins/libvalues.so");
+  const std::string ends = Resolved("tests/plugins/libends.so");
   const std::string jobs = absl::StrCat(
       R"({"id":"both","target":")", plugin, R"(:both","args":[true,{"a":1}]})", "\n",
       R"({"id":"bytes","target":")", plugin, R"(:bytes","args":[{"base64":"/w=="}]})", "\n",

@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* kMethods[] = {"spawn", "fork", "forkserver"};
 
-std::string Plugin(std::string_view name) { return Resolved(absl::StrCat("cli/testdata/plugins/lib", name, ".so")); }
+std::string Plugin(std::string_view name) { return Resolved(absl::StrCat("tests/plugins/lib", name, ".so")); }
 
 Finished Call(const std::vector<std::string>& words) {
   std::vector<std::string> args = {"call"};
