@@ -19,6 +19,10 @@
 namespace brood {
 namespace {
 
+// As JSON it may be larger than what the child has left, whose bound is that of a captured stream. A journal's reader takes
+// no longer lines than 64 MiB.
+constexpr size_t kMaxValueBytes = size_t{16} << 20;
+
 class RunningProcess : public RunningJob {
  public:
   RunningProcess(Process process, const Job& job, std::string stdout_path, std::string stderr_path, size_t capture_bytes)
@@ -42,8 +46,11 @@ class RunningProcess : public RunningJob {
     end.stderr_stream = Stream(stderr_path_, end.outcome.stderr_result, process_.TakeStderr());
     if (!is_function_) return end;
     absl::StatusOr<std::optional<std::string>> value = ReturnedJson(process_);
-    if (value.ok()) {
+    if (value.ok() && (!value->has_value() || (*value)->size() <= kMaxValueBytes)) {
       end.value = *std::move(value);
+    } else if (value.ok()) {
+      end.outcome.ending = Lost{.reason = absl::StrCat("its value takes ", (*value)->size(), " bytes as JSON, ", kMaxValueBytes,
+                                                       " are kept")};
     } else {
       end.outcome.ending = Lost{.reason = absl::StrCat("its value: ", value.status().message())};
     }

@@ -28,7 +28,8 @@ struct JobDefaults {
   std::string cwd;
   std::string output_dir;  // Not empty: streams go to OUTPUT_DIR/ID/stdout and stderr.
   TreeEnd tree_end = TreeEnd::kKill;
-  // Of each captured stream, what is kept for its result; the rest is counted. --output limits what may be written.
+  // Of each captured stream, what is kept for its result; the rest is counted. --output limits what may be written. A
+  // function's value that is larger is an error of the function.
   uint64_t capture_bytes = uint64_t{1} << 20;
   // For functions: how they are started, and what their forkserver loads before (ContextOptions::preload).
   StartMethod start_method = StartMethod::kSpawn;
@@ -52,7 +53,7 @@ class ProcessRunner : public JobRunner {
 
  private:
   explicit ProcessRunner(JobDefaults defaults)
-      : defaults_(std::move(defaults)), context_(defaults_.start_method, {.preload = defaults_.preload}) {}
+      : defaults_(std::move(defaults)), context_(defaults_.start_method, {.max_result_bytes = defaults_.capture_bytes, .preload = defaults_.preload}) {}
 
   absl::StatusOr<Process> Launch(const Job& job, LaunchOptions options) const;
 

@@ -1,5 +1,6 @@
 #include "batch/result_json.h"
 
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <variant>
 
@@ -81,12 +82,18 @@ std::string ResultLine(std::string_view id, int attempt, const JobEnd& end, Resu
   const bool included = streams == ResultStreams::kIncluded;
   json["stdout"] = included ? StreamJson(end.stdout_stream) : Json(nullptr);
   json["stderr"] = included ? StreamJson(end.stderr_stream) : Json(nullptr);
-  json["value"] = end.value.has_value() ? Json::parse(*end.value, nullptr, /*allow_exceptions=*/false) : Json(nullptr);
+  json["value"] = nullptr;
   json["enforced"] = Json::object();
   for (const auto& [layer, by_what] : outcome.enforced) json["enforced"][std::string(LayerName(layer))] = by_what;
   json["kept_groups"] = outcome.kept_groups;
   // Paths and details are the machine's, not UTF-8 by any promise; what is not becomes U+FFFD.
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string line = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (end.value.has_value()) {
+    // It is JSON already. Within a string there is a backslash before each of these quotes.
+    constexpr std::string_view kBefore = "\"value\":";
+    line.replace(line.find(absl::StrCat(kBefore, "null,\"enforced\":")) + kBefore.size(), std::strlen("null"), *end.value);
+  }
+  return line;
 }
 
 std::string StartedLine(const StartedEvent& event) {

@@ -76,6 +76,24 @@ TEST(ResultJsonTest, ViolationsAndSetupFailuresAreSpelledOut) {
             std::string::npos);
 }
 
+TEST(ResultJsonTest, AValueStandsInItsFieldWhateverStandsBeforeIt) {
+  const std::string trap = R"("value":null,"enforced":)";
+  for (const char* value : {"7", "null", R"({"value":null,"enforced":{}})", R"(["\\"])"}) {
+    JobEnd end;
+    end.outcome.ending = Exited{0};
+    end.stdout_stream.content = trap;
+    end.value = value;
+    const std::string line = ResultLine(trap, 1, end);
+    const std::optional<ReadResult> read = ParseResult(line);
+    ASSERT_TRUE(read.has_value()) << line;
+    EXPECT_EQ(read->id, trap);
+    EXPECT_EQ(read->end.stdout_stream.content, trap);
+    EXPECT_EQ(read->end.value.value_or("null"), value == std::string(R"({"value":null,"enforced":{}})")
+                                                    ? R"({"enforced":{},"value":null})"
+                                                    : value);
+  }
+}
+
 TEST(ResultJsonTest, StreamsAreTextOnlyIfTheyAreUtf8) {
   const std::pair<std::string, bool> cases[] = {
       {"plain", true},

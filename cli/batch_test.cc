@@ -36,12 +36,13 @@ TEST(BatchTest, AFunctionIsAJobAndItsValueIsInItsResult) {
       R"({"id":"code","target":")", ends, R"(:GivesCode","args":[3]})", "\n",
       R"({"id":"mismatch","target":")", plugin, R"(:byte","args":[256]})", "\n",
       R"({"id":"prints","policy":"strict","target":")", ends, R"(:Prints","args":["text"]})", "\n",
-      R"({"id":"program","argv":["true"]})", "\n");
+      R"({"id":"program","argv":["true"]})", "\n",
+      R"({"id":"long","target":")", ends, R"(:Long","args":[2000000]})", "\n");
   for (const char* method : {"spawn", "fork", "forkserver"}) {
     const Finished batch = RunBrood({"batch", "-k", "--start-method", method, "-"}, jobs);
     EXPECT_EQ(batch.exit_code, 1) << batch.err;
     const std::vector<std::string> lines = absl::StrSplit(batch.out, '\n', absl::SkipEmpty());
-    ASSERT_EQ(lines.size(), 7u) << batch.out << batch.err;
+    ASSERT_EQ(lines.size(), 8u) << batch.out << batch.err;
     EXPECT_TRUE(Contains(lines[0], R"("value":[true,{"a":1}])")) << lines[0];
     EXPECT_TRUE(Contains(lines[1], R"("value":{"base64":"/w=="})")) << lines[1];
     EXPECT_TRUE(Contains(lines[2], R"("status":"failed","exit_code":1)")) << lines[2];
@@ -52,6 +53,8 @@ TEST(BatchTest, AFunctionIsAJobAndItsValueIsInItsResult) {
     EXPECT_TRUE(Contains(lines[5], R"("stdout":{"text":"text\n")")) << lines[5];
     EXPECT_TRUE(Contains(lines[5], R"("value":3)")) << lines[5];
     EXPECT_TRUE(Contains(lines[6], R"("value":null)")) << lines[6];
+    EXPECT_TRUE(Contains(lines[7], R"("status":"failed","exit_code":1)")) << lines[7].substr(0, 1000);
+    EXPECT_TRUE(Contains(lines[7], "1048576 are allowed")) << lines[7].substr(0, 1000);
   }
 }
 

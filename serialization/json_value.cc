@@ -19,6 +19,8 @@
 namespace brood {
 namespace {
 
+// An object of the second looks for a name from its first to its last: for what is read, others may be as large as they like.
+using Input = nlohmann::json;
 using Json = nlohmann::ordered_json;
 using Kind = ValueType::Kind;
 
@@ -28,29 +30,29 @@ std::string Shown(std::string_view text) {
   return text.size() <= kMaxShown ? std::string(text) : absl::StrCat(text.substr(0, kMaxShown), "...");
 }
 
-std::string ShownJson(const Json& json) { return Shown(json.dump(-1, ' ', true, Json::error_handler_t::replace)); }
+std::string ShownJson(const Input& json) { return Shown(json.dump(-1, ' ', true, Input::error_handler_t::replace)); }
 
 // Nothing but the library's own check knows what it takes for UTF-8.
 bool IsUtf8(const std::string& text) {
   try {
-    (void)Json(text).dump();
+    (void)Input(text).dump();
     return true;
-  } catch (const Json::type_error&) {
+  } catch (const Input::type_error&) {
     return false;
   }
 }
 
-absl::StatusOr<Json> Parse(std::string_view text) {
+absl::StatusOr<Input> Parse(std::string_view text) {
   // The library would keep the last of two fields of one name.
   std::vector<std::set<std::string>> open;
   std::string twice;
-  const auto watch = [&](int /*depth*/, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::object_start) open.emplace_back();
-    if (event == Json::parse_event_t::object_end) open.pop_back();
-    if (event == Json::parse_event_t::key && !open.back().insert(parsed.get<std::string>()).second) twice = parsed;
+  const auto watch = [&](int /*depth*/, Input::parse_event_t event, Input& parsed) {
+    if (event == Input::parse_event_t::object_start) open.emplace_back();
+    if (event == Input::parse_event_t::object_end) open.pop_back();
+    if (event == Input::parse_event_t::key && !open.back().insert(parsed.get<std::string>()).second) twice = parsed;
     return true;
   };
-  Json json = Json::parse(text, watch, /*allow_exceptions=*/false);
+  Input json = Input::parse(text, watch, /*allow_exceptions=*/false);
   if (json.is_discarded()) {
     const bool word = !text.empty() && text.find_first_of("\"[{") == std::string_view::npos;
     return absl::InvalidArgumentError(absl::StrCat("not JSON: ", Shown(text), word ? "; a string needs quotes: '\"" : "",
@@ -72,7 +74,7 @@ std::string RangeText(const ValueType& type) {
 
 class Encoder {
  public:
-  bool Encode(const ValueType& type, const Json& json) {
+  bool Encode(const ValueType& type, const Input& json) {
     if (++depth_ > kMaxDepth) return Fail("is nested too deep");
     const bool ok = EncodeOne(type, json);
     --depth_;
@@ -91,11 +93,11 @@ class Encoder {
     error_ = std::move(error);
     return false;
   }
-  bool Expected(std::string_view what, const Json& json) {
+  bool Expected(std::string_view what, const Input& json) {
     return Fail(absl::StrCat("expected ", what, ", got ", ShownJson(json)));
   }
   // Leaves `path_` where it is if that fails: it says where.
-  bool Inner(std::string_view place, const ValueType& type, const Json& json) {
+  bool Inner(std::string_view place, const ValueType& type, const Input& json) {
     const size_t size = path_.size();
     absl::StrAppend(&path_, place);
     if (!Encode(type, json)) return false;
@@ -103,7 +105,7 @@ class Encoder {
     return true;
   }
 
-  bool EncodeOne(const ValueType& type, const Json& json) {
+  bool EncodeOne(const ValueType& type, const Input& json) {
     switch (type.kind) {
       case Kind::kBool:
         if (!json.is_boolean()) return Expected("true or false", json);
@@ -156,7 +158,7 @@ class Encoder {
     return Fail(absl::StrCat("a ", type.name, " cannot be written as JSON"));
   }
 
-  bool Integer(const ValueType& type, const Json& json) {
+  bool Integer(const ValueType& type, const Input& json) {
     const std::string expected = absl::StrCat(type.name, " (", RangeText(type), ")");
     if (!json.is_number_integer()) return Expected(expected, json);
     const uint64_t raw = json.is_number_unsigned() ? json.get<uint64_t>() : static_cast<uint64_t>(json.get<int64_t>());
@@ -172,7 +174,7 @@ class Encoder {
     return true;
   }
 
-  bool Floating(const ValueType& type, const Json& json) {
+  bool Floating(const ValueType& type, const Input& json) {
     double value = 0;
     if (json.is_number()) {
       value = json.get<double>();
@@ -199,7 +201,7 @@ class Encoder {
     return true;
   }
 
-  bool Bytes(const ValueType& type, const Json& json) {
+  bool Bytes(const ValueType& type, const Input& json) {
     const std::string expected = type.kind == Kind::kString ? "a string, or {\"base64\": \"...\"}"
                                                             : "{\"base64\": \"...\"} or {\"text\": \"...\"}";
     if (!json.is_object() || json.size() != 1 || !json.front().is_string()) return Expected(expected, json);
@@ -211,7 +213,7 @@ class Encoder {
     return Text(bytes);
   }
 
-  bool Duration(const Json& json) {
+  bool Duration(const Input& json) {
     absl::Duration value;
     if (json.is_number()) {
       value = absl::Seconds(json.get<double>());
@@ -222,7 +224,7 @@ class Encoder {
     return true;
   }
 
-  bool Time(const Json& json) {
+  bool Time(const Input& json) {
     absl::Time value;
     std::string error;
     if (!json.is_string() || !absl::ParseTime(absl::RFC3339_full, json.get_ref<const std::string&>(), &value, &error)) {
@@ -232,7 +234,7 @@ class Encoder {
     return true;
   }
 
-  bool List(const ValueType& type, const Json& json) {
+  bool List(const ValueType& type, const Input& json) {
     if (!json.is_array()) return Expected(type.name, json);
     to_.Count(json.size());
     std::set<std::string> seen;
@@ -246,7 +248,7 @@ class Encoder {
     return true;
   }
 
-  bool FixedList(const ValueType& type, const Json& json) {
+  bool FixedList(const ValueType& type, const Input& json) {
     const size_t count = type.kind == Kind::kArray ? type.count : type.parts.size();
     if (!json.is_array() || json.size() != count) return Expected(absl::StrCat(type.name, " (", count, " elements)"), json);
     if (count == 0) to_.Number(uint8_t{0});
@@ -256,7 +258,7 @@ class Encoder {
     return true;
   }
 
-  bool Map(const ValueType& type, const Json& json) {
+  bool Map(const ValueType& type, const Input& json) {
     if (type.parts[0]->kind == Kind::kString && !json.is_array()) {
       if (!json.is_object()) return Expected(absl::StrCat(type.name, ", an object"), json);
       to_.Count(json.size());
@@ -270,7 +272,7 @@ class Encoder {
     to_.Count(json.size());
     std::set<std::string> seen;
     for (size_t i = 0; i < json.size(); ++i) {
-      const Json& entry = json[i];
+      const Input& entry = json[i];
       if (!entry.is_array() || entry.size() != 2) return Expected("[key, value]", entry);
       const size_t begin = to_.size();
       if (!Inner(absl::StrCat("[", i, "][0]"), *type.parts[0], entry[0])) return false;
@@ -280,7 +282,7 @@ class Encoder {
     return true;
   }
 
-  bool Variant(const ValueType& type, const Json& json) {
+  bool Variant(const ValueType& type, const Input& json) {
     const size_t begin = to_.size();
     const size_t path = path_.size();
     const int depth = depth_;
@@ -294,7 +296,7 @@ class Encoder {
     return Expected(type.name, json);
   }
 
-  bool Struct(const ValueType& type, const Json& json) {
+  bool Struct(const ValueType& type, const Input& json) {
     if (!json.is_object()) return Expected(absl::StrCat(type.name, ", an object"), json);
     to_.Number('{');
     for (size_t i = 0; i < type.fields.size(); ++i) {
@@ -323,7 +325,8 @@ class Decoder {
   explicit Decoder(std::string_view bytes) : from_(bytes) {}
 
   bool Decode(const ValueType& type, Json& json) {
-    if (!from_.Enter() || !DecodeOne(type, json)) return false;
+    constexpr size_t kNode = 32;
+    if (!Spend(kNode) || !from_.Enter() || !DecodeOne(type, json)) return false;
     from_.Leave();
     return true;
   }
@@ -341,6 +344,15 @@ class Decoder {
     if (!Codec<T>::Decode(from_, value)) return false;
     json = value;
     return true;
+  }
+
+  // A child chooses type and bytes: what takes one byte there, an object with long names say, may take thousands here.
+  bool Spend(size_t bytes) {
+    constexpr size_t kMaxMemory = size_t{512} << 20;
+    spent_ += bytes;
+    if (spent_ <= kMaxMemory) return true;
+    error_ = absl::ResourceExhaustedError("takes too much memory as JSON");
+    return false;
   }
 
   bool DecodeOne(const ValueType& type, Json& json) {
@@ -399,7 +411,7 @@ class Decoder {
       case Kind::kVector:
       case Kind::kSet: {
         size_t count = 0;
-        if (!from_.Count(1, count)) return false;
+        if (!Spend(kContainer) || !from_.Count(1, count)) return false;
         json = Json::array();
         return Elements(count, type, json);
       }
@@ -486,6 +498,7 @@ class Decoder {
 
   bool FixedList(const ValueType& type, Json& json) {
     const size_t count = type.kind == Kind::kArray ? type.count : type.parts.size();
+    if (!Spend(kContainer)) return false;
     json = Json::array();
     uint8_t placeholder = 0;
     return count == 0 ? from_.Number(placeholder) : Elements(count, type, json);
@@ -493,42 +506,53 @@ class Decoder {
 
   bool Map(const ValueType& type, Json& json) {
     size_t count = 0;
-    if (!from_.Count(1, count)) return false;
+    if (!Spend(kContainer) || !from_.Count(2, count)) return false;
     // A name in an object must be text.
     bool all_text = type.parts[0]->kind == Kind::kString;
-    std::vector<std::pair<Json, Json>> entries(count);
-    for (auto& [key, value] : entries) {
-      if (!Decode(*type.parts[0], key) || !Decode(*type.parts[1], value)) return false;
+    std::vector<std::pair<Json, Json>> entries;
+    for (size_t i = 0; i < count; ++i) {
+      auto& [key, value] = entries.emplace_back();
+      if (!Spend(kField) || !Decode(*type.parts[0], key) || !Decode(*type.parts[1], value)) return false;
       all_text = all_text && key.is_string();
     }
     json = all_text ? Json::object() : Json::array();
+    std::set<std::string> names;
     for (auto& [key, value] : entries) {
-      if (all_text) {
-        json[key.get<std::string>()] = std::move(value);
-      } else {
+      if (!all_text) {
         json.push_back(Json::array({std::move(key), std::move(value)}));
+        continue;
       }
+      std::string name = key.get<std::string>();
+      if (!names.insert(name).second) return from_.Fail("has a key twice");
+      // Without the object's own look at all others, whether it has the name.
+      json.get_ref<Json::object_t&>().emplace_back(std::move(name), std::move(value));
     }
     return true;
   }
 
   bool Struct(const ValueType& type, Json& json) {
     char mark = 0;
-    if (!from_.Number(mark)) return false;
+    if (!Spend(kContainer) || !from_.Number(mark)) return false;
     if (mark != '{') return from_.Fail("has something else where a struct should be");
     json = Json::object();
     for (size_t i = 0; i < type.fields.size(); ++i) {
-      if (!Decode(*type.parts[i], json[type.fields[i]])) return false;
+      Json field;
+      if (!Spend(kField + type.fields[i].size()) || !Decode(*type.parts[i], field)) return false;
+      json.get_ref<Json::object_t&>().emplace_back(type.fields[i], std::move(field));
     }
     return true;
   }
 
+  static constexpr size_t kContainer = 96;
+  static constexpr size_t kField = 96;
+
   WireReader from_;
+  size_t spent_ = 0;
   absl::Status error_;
 };
 
 absl::StatusOr<TypedValue> Convert(const ValueType& type, std::string_view text) {
-  BROOD_ASSIGN_OR_RETURN(const Json json, Parse(text));
+  BROOD_ASSIGN_OR_RETURN(const Input json, Parse(text));
   Encoder encoder;
   if (!encoder.Encode(type, json)) return encoder.status();
   return TypedValue{.type = type.name, .bytes = encoder.Take(), .handles = {}};
@@ -559,7 +583,11 @@ absl::Status ReadJsonArguments(std::string_view signature, std::string_view json
   for (size_t i = 0; i < arguments.size(); ++i) {
     if (arguments[i].type != json_type) continue;
     absl::StatusOr<TypedValue> value = Convert(*parameters[i], arguments[i].bytes);
-    if (!value.ok()) return Annotate(value.status(), absl::StrCat("argument ", i + 1));
+    if (!value.ok()) {
+      const std::string_view error = value.status().message();
+      const bool has_place = absl::StartsWith(error, "[") || absl::StartsWith(error, ".");
+      return absl::InvalidArgumentError(absl::StrCat("argument ", i + 1, has_place ? "" : ": ", error));
+    }
     arguments[i] = *std::move(value);
   }
   return absl::OkStatus();

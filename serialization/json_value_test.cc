@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "serialization/codec.h"
 
@@ -145,6 +146,28 @@ TEST(JsonValueTest, BytesThatAreNotOfTheirTypeAreRefused) {
   }
 }
 
+// Its reader is a program that did not choose it.
+TEST(JsonValueTest, AHostileValueTakesNeitherAllMemoryNorAllTime) {
+  constexpr uint64_t kCount = uint64_t{32} << 20;
+  WireWriter many;
+  many.Count(kCount);
+  const std::string bytes = many.Take() + std::string(kCount, '{');
+  const std::string long_name(1000, 'x');
+  for (const std::string& type : {std::string("vector<P{}>"), absl::StrCat("vector<P{", long_name, ":Q{}}>")}) {
+    EXPECT_EQ(JsonText({type, bytes, {}}).status().message(), absl::StrCat("a ", type, ": takes too much memory as JSON"));
+  }
+  EXPECT_EQ(JsonText({"array<P{x:P},99999999999999>", std::string(1000, '{'), {}}).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_FALSE(JsonText({absl::StrCat("P{", std::string(100'000, 'x'), ":bool}"), "", {}}).ok());
+  // Would take minutes if each name were compared with all others.
+  std::map<std::string, int> map;
+  for (int i = 0; i < 300'000; ++i) map[absl::StrCat("a name that is long enough to matter ", i)] = i;
+  EXPECT_EQ(RoundTrip(map).size(), JsonText(Pack(map))->size());
+  EXPECT_EQ(JsonText({"map<string,bool>", Pack(std::vector<std::pair<std::string, bool>>{{"a", true}, {"a", true}}).bytes, {}})
+                .status()
+                .message(),
+            "a map<string,bool>: has a key twice");
+}
+
 TEST(JsonValueTest, ArgumentsAreReadByTheSignature) {
   std::vector<TypedValue> arguments = {{"json", "[1]", {}}, Pack(std::string("kept")), {"json", "null", {}}};
   ASSERT_TRUE(ReadJsonArguments("(vector<int32>,string,optional<P{x:char}>)->void", "json", arguments).ok());
@@ -154,6 +177,9 @@ TEST(JsonValueTest, ArgumentsAreReadByTheSignature) {
   EXPECT_EQ(ReadJsonArguments("(int32,int32)->void", "json", arguments).message(),
             "argument 2: not JSON: x; a string needs quotes: '\"x\"'");
   EXPECT_EQ(ReadJsonArguments("(int32)->bool", "json", arguments).message(), "expected 1 argument, got 2; it takes (int32)");
+  arguments = {{"json", "[1,true]", {}}};
+  EXPECT_EQ(ReadJsonArguments("(vector<char>)->void", "json", arguments).message(),
+            "argument 1[0]: expected a string of one byte, got 1");
   arguments.clear();
   EXPECT_TRUE(ReadJsonArguments("()->exit code", "json", arguments).ok());
 }

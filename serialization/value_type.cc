@@ -158,9 +158,17 @@ class Parser {
   std::map<std::string_view, const ValueType*> open_;
 };
 
+// A tree has the name of each of its parts.
+absl::Status CheckSize(std::string_view text) {
+  constexpr size_t kMaxBytes = size_t{64} << 10;
+  if (text.size() <= kMaxBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("a type whose name takes ", text.size(), " bytes; at most ", kMaxBytes));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ValueType>> ParseValueType(std::string_view name) {
+  BROOD_RETURN_IF_ERROR(CheckSize(name));
   Parser parser(name);
   Tree type = parser.Type();
   if (type.ok() && !parser.AtEnd()) return parser.Fail();
@@ -168,6 +176,7 @@ absl::StatusOr<std::unique_ptr<ValueType>> ParseValueType(std::string_view name)
 }
 
 absl::StatusOr<std::vector<std::unique_ptr<ValueType>>> ParseParameters(std::string_view signature) {
+  BROOD_RETURN_IF_ERROR(CheckSize(signature));
   Parser parser(signature);
   std::vector<std::unique_ptr<ValueType>> types;
   if (!parser.Take("(")) return parser.Fail();

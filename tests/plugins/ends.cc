@@ -65,3 +65,6 @@ int Prints(const std::string& text) {
   return 3;
 }
 BROOD_TARGET(Prints);
+
+std::string Long(uint32_t size) { return std::string(size, 'x'); }
+BROOD_TARGET(Long);
