@@ -44,7 +44,7 @@ absl::StatusOr<std::string> ResolveTarget(const std::string& target) {
   if (!plugin.has_value()) return target;
   const std::unique_ptr<char, decltype(&std::free)> path(realpath(plugin->path.c_str(), nullptr), &std::free);
   if (path == nullptr) return ErrnoStatus(errno, "plugin", plugin->path);
-  return absl::StrCat(path.get(), ":", plugin->name);
+  return plugin->name.empty() ? path.get() : absl::StrCat(path.get(), ":", plugin->name);
 }
 
 absl::Status CheckTarget(const std::string& target) {

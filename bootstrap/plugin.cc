@@ -88,6 +88,10 @@ std::string NamesOf(const std::vector<const TargetEntry*>& entries) {
 
 }  // namespace
 
+const char kWhyNoTargets[] =
+    "registers no targets: it has no BROOD_TARGET, or binds its own copy of brood (-Bsymbolic, a version script), or this "
+    "program exports none (//bootstrap:plugin_host)";
+
 const char* PluginBeingLoaded() { return g_loading; }
 
 absl::StatusOr<std::vector<const TargetEntry*>> LoadPlugin(const std::string& path,
@@ -102,6 +106,7 @@ absl::StatusOr<std::vector<const TargetEntry*>> LoadPlugin(const std::string& pa
   for (const TargetEntry* entry = NewestTarget(); entry != nullptr; entry = entry->next) {
     if (!IsOf(map, entry)) continue;
     BROOD_RETURN_IF_ERROR(CheckAbi(place, entry));
+    entry->is_plugins = true;
     entries.push_back(entry);
   }
   return entries;
@@ -127,9 +132,7 @@ absl::StatusOr<const TargetEntry*> FindPluginTarget(std::string_view target) {
   if (found != nullptr) return found;
   return absl::NotFoundError(absl::StrCat(
       "target \"", wanted->name, "\": not in plugin ", wanted->path, ", which ",
-      entries.empty() ? "registers no targets: it has no BROOD_TARGET, or binds its own copy of brood (-Bsymbolic, a version "
-                        "script), or this program exports none (//bootstrap:plugin_host)"
-                      : absl::StrCat("has ", NamesOf(entries))));
+      entries.empty() ? kWhyNoTargets : absl::StrCat("has ", NamesOf(entries))));
 }
 
 }  // namespace internal

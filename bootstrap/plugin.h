@@ -43,6 +43,9 @@ namespace internal {
 absl::StatusOr<std::vector<const TargetEntry*>> LoadPlugin(const std::string& path,
                                                            const std::vector<std::string>& folders);
 
+// Why a library that was loaded may have no targets: an end for an error message.
+extern const char kWhyNoTargets[];
+
 // A PluginFinder, with the folders of PreparationData::plugin_path. Of a plugin as such, a target that does nothing:
 // it is for a preload. Errors: those of LoadPlugin; NotFound (no such target in it: which there are).
 absl::StatusOr<const TargetEntry*> FindPluginTarget(std::string_view target);

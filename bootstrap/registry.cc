@@ -33,7 +33,7 @@ absl::StatusOr<const TargetEntry*> FindTarget(std::string_view name) {
   }
   const TargetEntry* found = nullptr;
   for (const TargetEntry* entry = g_newest.load(); entry != nullptr; entry = entry->next) {
-    if (entry->name != name) continue;
+    if (entry->is_plugins || entry->name != name) continue;
     // One function may be registered twice, by a header that two sources include.
     if (found != nullptr && found->function != entry->function) {
       return absl::FailedPreconditionError(absl::StrCat("target \"", name, "\": two functions are registered by that ",
@@ -58,7 +58,7 @@ absl::StatusOr<const TargetEntry*> FindTarget(AnyFunction function) {
 std::vector<std::pair<std::string, std::string>> RegisteredTargets() {
   std::vector<std::pair<std::string, std::string>> targets;
   for (auto* entry = internal::g_newest.load(); entry != nullptr; entry = entry->next) {
-    targets.emplace_back(entry->name, entry->signature());
+    if (!entry->is_plugins) targets.emplace_back(entry->name, entry->signature());
   }
   return targets;
 }

@@ -55,6 +55,9 @@ struct TargetEntry {
   // value, if there is one, without the types' names. False: the arguments could not be read, and it was not called.
   bool (*call)(WireReader& arguments, WireWriter& value, CallEnd& end);
   const TargetEntry* next = nullptr;
+  // Loaded as a plugin's, by a process of one thread: found by its plugin's name and its own only, or a name of the program
+  // would mean something else once a plugin has the same.
+  mutable bool is_plugins = false;
 };
 
 // `entry` must live for ever. Thread-safe. Always true, so that it can initialise something.
@@ -77,7 +80,7 @@ void SetPluginFinder(PluginFinder finder);
 
 }  // namespace internal
 
-// Name and signature of all registered targets, newest first.
+// Name and signature of all registered targets that are no plugin's, newest first.
 std::vector<std::pair<std::string, std::string>> RegisteredTargets();
 
 }  // namespace brood

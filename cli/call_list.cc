@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -21,6 +22,7 @@ constexpr char kOwnPrefix[] = "brood.";
 absl::StatusOr<std::vector<TargetLine>> ListPlugin(const std::string& path) {
   BROOD_ASSIGN_OR_RETURN(const std::vector<const internal::TargetEntry*> entries, internal::LoadPlugin(path, {}));
   std::vector<TargetLine> lines;
+  if (entries.empty()) return absl::NotFoundError(absl::StrCat("plugin ", path, " ", internal::kWhyNoTargets));
   for (const internal::TargetEntry* entry : entries) lines.emplace_back(entry->name, entry->signature());
   return lines;
 }
@@ -52,7 +54,8 @@ absl::StatusOr<std::vector<TargetLine>> TargetsOfPlugin(const std::string& path,
   BROOD_ASSIGN_OR_RETURN(const std::string resolved, ResolveTarget(path));
   const std::string real_path = SplitPluginTarget(resolved)->path;
   absl::StatusOr<std::vector<TargetLine>> lines = Context(StartMethod::kSpawn).Call(launch, ListPlugin, real_path);
-  return absl::IsAborted(lines.status()) ? Annotate(lines.status(), absl::StrCat("load ", path)) : lines;
+  if (!absl::IsAborted(lines.status())) return lines;
+  return absl::AbortedError(absl::StrCat("plugin ", path, ": it ended the process that loaded it: ", lines.status().message()));
 }
 
 }  // namespace brood

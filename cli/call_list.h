@@ -18,7 +18,7 @@ std::vector<TargetLine> TargetsOfProgram();
 
 // Loads the plugin in a sandboxed child, since that runs its code. What it prints then is not shown.
 //
-// Errors: those of ProcessRunner::PolicyOf and Context::CallByName; Aborted (the plugin ended the child).
+// Errors: those of ProcessRunner::PolicyOf and Context::CallByName; NotFound (it has none); Aborted (it ended the child).
 absl::StatusOr<std::vector<TargetLine>> TargetsOfPlugin(const std::string& path, const JobDefaults& defaults);
 
 }  // namespace brood

@@ -43,6 +43,7 @@ TEST(CallTest, ArgumentsAndValuesAreJsonByTheTypesOfTheTarget) {
   EXPECT_EQ(Call({Values("point"), R"({"x":1,"y":[0.5]})"}).out, "{\"x\":1,\"y\":[0.5]}\n");
   EXPECT_EQ(Call({Values("maybe"), "null"}).out, "null\n");
   EXPECT_EQ(Call({Ends("Nothing")}).out, "");
+  EXPECT_EQ(Call({Ends("Long"), "2000000"}).out.size(), 2'000'003u);
 }
 
 TEST(CallTest, AMismatchNamesTheArgumentAndWhatWasExpectedOnOneLineAndRunsNothing) {
@@ -52,7 +53,7 @@ TEST(CallTest, AMismatchNamesTheArgumentAndWhatWasExpectedOnOneLineAndRunsNothin
   } cases[] = {
       {{Values("byte"), "256"}, "argument 1: expected uint8 (0 to 255), got 256\n"},
       {{Values("byte"), "word"}, "argument 1: not JSON: word; a string needs quotes: '\"word\"'\n"},
-      {{Values("both"), "true", R"({"a":"b"})"}, "argument 2: .a: expected int32 (-2147483648 to 2147483647), got \"b\"\n"},
+      {{Values("both"), "true", R"({"a":"b"})"}, "argument 2.a: expected int32 (-2147483648 to 2147483647), got \"b\"\n"},
       {{Values("byte")}, ":byte: expected 1 argument, got 0\n"},
       {{Ends("Prints"), "\"run\"", "1"}, ":Prints: expected 1 argument, got 2; it takes (string)\n"},
   };
@@ -165,8 +166,25 @@ TEST(CallTest, AllTargetsAreListedWithTheirSignatures) {
   EXPECT_EQ(Call({"--list"}).out, "");
   EXPECT_EQ(StartedBrood({"call", "--list"}, "", "cli/testdata/brood_with_targets").Wait().out,
             "Cube(int32)->int32\njobs.greeting(string)->string\n");
-  EXPECT_EQ(Call({"--list", Plugin("throws_at_load")}).exit_code, 125);
-  EXPECT_EQ(Call({"--list", Plugin("exits_at_load")}).exit_code, 125);
+}
+
+TEST(CallTest, AListOfNothingIs125WithTheReason) {
+  const struct {
+    const char* plugin;
+    const char* says;
+  } cases[] = {
+      {"throws_at_load", "a static initialiser threw std::runtime_error: not today"},
+      {"exits_at_load", "it ended the process that loaded it"},
+      {"leaves_at_load", "it ended the process that loaded it"},
+      {"empty", "registers no targets"},
+      {"values_symbolic", "-Bsymbolic"},
+  };
+  for (const auto& one : cases) {
+    const Finished list = Call({"--list", Plugin(one.plugin)});
+    EXPECT_EQ(list.exit_code, 125) << one.plugin;
+    EXPECT_EQ(list.out, "");
+    EXPECT_TRUE(absl::StrContains(list.err, one.says)) << list.err;
+  }
 }
 
 TEST(CallTest, APluginNeedsNothingOfBroodsInIt) {
