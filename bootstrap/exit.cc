@@ -34,6 +34,8 @@ std::atomic<uint64_t> g_end_children_of = 0;
 // and the thread's number in the lower one.
 std::atomic<uint64_t> g_ending = 0;
 
+void (*g_last_step)() = nullptr;
+
 uint64_t ThisThread() { return ForkGeneration() << 32 | static_cast<uint32_t>(gettid()); }
 
 bool FlushCout() {
@@ -116,8 +118,11 @@ void EndProcess(int code) {
   RunAtExit();
   code = std::max(code, FlushStreams() ? 0 : 1);
   if (LogsAt(LogLevel::kInfo)) Log(LogLevel::kInfo, absl::StrCat("process exiting with exitcode ", code));
+  if (g_last_step != nullptr) g_last_step();
   _exit(code);
 }
+
+void OnLastStep(void (*last)()) { g_last_step = last; }
 
 void CatchExit() { on_exit(AtExit, nullptr); }
 

@@ -57,6 +57,9 @@ void RunAtExit();
 // turns code 0 into 1. If two threads end the process, the second one waits for the first.
 [[noreturn]] void EndProcess(int code);
 
+// `last` is called where EndProcess would end the process, and must not return.
+void OnLastStep(void (*last)());
+
 // From here on exit(3) is EndProcess, once the handlers that are registered later have run. In a child only.
 void CatchExit();
 

@@ -100,14 +100,6 @@ void AdoptThread(const KeeperHouse& house) {
   reinterpret_cast<struct rseq*>(area)->cpu_id = static_cast<uint32_t>(RSEQ_CPU_ID_REGISTRATION_FAILED);
 }
 
-int RunChild(void* arg) {
-  const auto* const mailbox = static_cast<const KeeperHouse::Mailbox*>(arg);
-  AdoptThread(*mailbox->house);
-  mailbox->house->run(*mailbox);
-  RawSyscall(SYS_exit_group, 125);
-  __builtin_unreachable();
-}
-
 // Kills what has become ours, until there is nothing left. proc(5), /proc/pid/task/tid/children
 bool EndOrphans() {
   const long self = RawSyscall(SYS_getpid);
@@ -183,7 +175,7 @@ KeeperNote Fork(const Keeper& keeper, int signals, bool lost) {
   int pidfd = -1;
   // The C library's own writes two words above the child's stack, at a place of this keeper's. Its error is in errno, which
   // another keeper may write to at the same time; who reads it reads another reason at worst.
-  const int pid = clone(RunChild, house.child_stack - keeper.number * 16,
+  const int pid = clone(BeginChild, house.child_stack - keeper.number * 16,
                         CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | (tells ? CLONE_PIDFD : 0) | SIGCHLD,
                         &house.mailboxes[keeper.number], &pidfd, nullptr, house.thread_id);
   note.error = pid < 0 ? errno : 0;
@@ -232,6 +224,14 @@ int RunKeeper(void* arg) {
 }
 
 }  // namespace
+
+int BeginChild(void* arg) {
+  const auto* const mailbox = static_cast<const KeeperHouse::Mailbox*>(arg);
+  AdoptThread(*mailbox->house);
+  mailbox->house->run(*mailbox);
+  RawSyscall(SYS_exit_group, 125);
+  __builtin_unreachable();
+}
 
 const char* OpenKeeperHouse(KeeperHouse* house) {
   if (prctl(PR_GET_TID_ADDRESS, &house->thread_id, 0, 0, 0) != 0) return "find the C library's record of the thread (CONFIG_CHECKPOINT_RESTORE)";

@@ -82,6 +82,9 @@ const char* OpenKeeperHouse(KeeperHouse* house);
 // As what the supervisor orders over `supervisor`: starts keepers. Ends with the supervisor.
 [[noreturn]] void RunKeeperHouse(const KeeperHouse& house, int supervisor);
 
+// What a child does first of all: it becomes a fork of the server, and runs. `mailbox` is a KeeperHouse::Mailbox.
+int BeginChild(void* mailbox);
+
 // In a child, once it has its order.
 void LeaveKeeperHouse(const KeeperHouse& house);
 

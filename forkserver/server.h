@@ -9,6 +9,8 @@
 #ifndef BROOD_FORKSERVER_SERVER_H_
 #define BROOD_FORKSERVER_SERVER_H_
 
+#include <string>
+
 #include "absl/status/status.h"
 #include "forkserver/request.h"
 #include "forkserver/supervisor.h"
@@ -21,6 +23,9 @@ struct ForkHandler {
   void (*run)(Request& request) = nullptr;
   // As `run`, of what is not a request.
   void (*fail)(Request& request, const absl::Status& status) = nullptr;
+  // In a fork of the server, before it keeps anybody: gives the bytes of a request that `run` takes and that does nothing, and
+  // makes that possible. See warm.h.
+  std::string (*rehearse)() = nullptr;
   // In the supervisor.
   Supervisor::Admit admit = nullptr;
 };

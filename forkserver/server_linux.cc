@@ -21,10 +21,12 @@
 #include "base/status.h"
 #include "base/thread_count.h"
 #include "bootstrap/bootstrap.h"
+#include "bootstrap/exit.h"
 #include "forkserver/keeper_child.h"
 #include "forkserver/owner_watch.h"
 #include "forkserver/preload.h"
 #include "forkserver/settle.h"
+#include "forkserver/warm.h"
 #include "serialization/messages.h"
 
 namespace brood::internal {
@@ -90,7 +92,25 @@ class Server {
     // After all that is frozen: we must not write to that.
     house_.run = RunOrder;
     const char* const failed = child::OpenKeeperHouse(&house_);
-    return failed == nullptr ? absl::OkStatus() : ErrnoStatus(errno, failed);
+    if (failed != nullptr) return ErrnoStatus(errno, failed);
+    if (g_handler.rehearse != nullptr) WarmPagesOf(Rehearse, &house_);
+    return absl::OkStatus();
+  }
+
+  // In a fork. What a keeper would have of a client, a child does as it would for that.
+  static void Rehearse(void* arg) {
+    const auto& house = *static_cast<const child::KeeperHouse*>(arg);
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return;
+    if (!SendRequest(pair[0], g_handler.rehearse(), {}, {.inline_bytes = kRecordInlineBytes}).ok()) return;
+    child::KeeperHouse::Mailbox& mailbox = house.mailboxes[0];
+    const ssize_t size = recv(pair[1], mailbox.order.data, sizeof(mailbox.order.data), 0);
+    if (size <= 0) return;
+    mailbox.order.size = static_cast<size_t>(size);
+    mailbox.house = &house;
+    mailbox.keeper = getppid();
+    OnLastStep(DoneRehearsing);
+    child::BeginChild(&mailbox);
   }
 
   // We were born with all signals blocked, and what a preload starts would be, too. A preload is a program's code, and one

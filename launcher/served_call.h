@@ -18,6 +18,9 @@ std::string EncodeCall(const PreparationData& preparation, const ProcessData& pr
 // Whether a request is one, by its identifier.
 bool IsCall(std::string_view bytes);
 
+// Of a target that does nothing, which it registers: for a process that is to run only that. See forkserver/warm.h.
+std::string RehearseCall();
+
 // In the child.
 [[noreturn]] void RunCall(Request& request);
 

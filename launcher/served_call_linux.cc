@@ -9,6 +9,8 @@
 
 #include "base/status.h"
 #include "bootstrap/finalizer.h"
+#include "bootstrap/log.h"
+#include "bootstrap/registry.h"
 #include "bootstrap/run_child.h"
 #include "launcher/served_call.h"
 #include "serialization/call_generated.h"
@@ -34,6 +36,22 @@ std::string EncodeCall(const PreparationData& preparation, const ProcessData& pr
 
 bool IsCall(std::string_view bytes) {
   return bytes.size() >= 8 && flatbuffers::BufferHasIdentifier(bytes.data(), fbs::CallIdentifier());
+}
+
+std::string RehearseCall() {
+  static constexpr char kName[] = "brood rehearsal";
+  static TargetEntry entry = {};
+  entry.name = kName;
+  entry.bind = [](const std::vector<TypedValue>& /*unused*/) {
+    return absl::StatusOr<BoundTarget>([] { return TargetResult(); });
+  };
+  RegisterTarget(&entry);
+  PreparationData preparation;
+  preparation.start_method = StartMethod::kForkServer;
+  preparation.log_level = static_cast<int>(CurrentLogLevel());
+  ProcessData process;
+  process.target = kName;
+  return EncodeCall(preparation, process);
 }
 
 void RunCall(Request& request) {

@@ -16,6 +16,7 @@
 #include "launcher/launch_flatbuffer.h"
 #include "launcher/messages_child.h"
 #include "launcher/served_charge.h"
+#include "launcher/served_call.h"
 #include "launcher/served_child.h"
 #include "launcher/target_signals_child.h"
 #include "launcher/usage.h"
@@ -216,7 +217,7 @@ class TargetCharge : public Charge {
 }  // namespace
 
 bool ServeLaunches() {
-  return ServeForks({.run = RunServedChild, .fail = FailServedChild, .admit = AdmitLaunch});
+  return ServeForks({.run = RunServedChild, .fail = FailServedChild, .rehearse = RehearseCall, .admit = AdmitLaunch});
 }
 
 void AdmitLaunch(Supervisor& supervisor, int /*connection*/, Request request, const absl::Status& received) {

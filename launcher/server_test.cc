@@ -35,6 +35,14 @@ BROOD_TARGET(DoNothing);
 ExitCode Add(int a, int b) { return {a + b}; }
 BROOD_TARGET(Add);
 
+ExitCode KnowsOfRehearsal() {
+  for (const auto& [name, signature] : RegisteredTargets()) {
+    if (name.find("rehearsal") != std::string::npos) return {1};
+  }
+  return {0};
+}
+BROOD_TARGET(KnowsOfRehearsal);
+
 void Throw() { throw std::runtime_error("broken"); }
 BROOD_TARGET(Throw);
 
@@ -154,6 +162,8 @@ TEST_F(ServerTest, SeveralCallsAreUnderWayAtOnce) {
 }
 
 TEST_F(ServerTest, ACallHasNoDescriptorsButItsStreams) { EXPECT_EQ(Code("OpenDescriptorsAboveStreams"), 0); }
+
+TEST_F(ServerTest, NoChildKnowsOfTheServersRehearsal) { EXPECT_EQ(Code("KnowsOfRehearsal"), 0); }
 
 TEST_F(ServerTest, WhatACallLeavesRunningHasEndedWhenItsOutcomeIsThere) {
   for (int i = 0; i < 20; ++i) {
