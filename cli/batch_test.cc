@@ -26,47 +26,6 @@ std::string ResultOf(const std::string& results, std::string_view id) {
 
 size_t LinesOf(std::string_view text) { return static_cast<size_t>(std::count(text.begin(), text.end(), '\n')); }
 
-TEST(BatchTest, AFunctionIsAJobAndItsValueIsInItsResult) {
-  const std::string plugin = Resolved("tests/plugins/libvalues.so");
-  const std::string ends = Resolved("tests/plugins/libends.so");
-  const std::string jobs = absl::StrCat(
-      R"({"id":"both","target":")", plugin, R"(:both","args":[true,{"a":1}]})", "\n",
-      R"({"id":"bytes","target":")", plugin, R"(:bytes","args":[{"base64":"/w=="}]})", "\n",
-      R"({"id":"thrown","target":")", ends, R"(:Throws","args":["why not"]})", "\n",
-      R"({"id":"code","target":")", ends, R"(:GivesCode","args":[3]})", "\n",
-      R"({"id":"mismatch","target":")", plugin, R"(:byte","args":[256]})", "\n",
-      R"({"id":"prints","policy":"strict","target":")", ends, R"(:Prints","args":["text"]})", "\n",
-      R"({"id":"program","argv":["true"]})", "\n",
-      R"({"id":"long","target":")", ends, R"(:Long","args":[2000000]})", "\n");
-  for (const char* method : {"spawn", "fork", "forkserver"}) {
-    const Finished batch = RunBrood({"batch", "-k", "--start-method", method, "-"}, jobs);
-    EXPECT_EQ(batch.exit_code, 1) << batch.err;
-    const std::vector<std::string> lines = absl::StrSplit(batch.out, '\n', absl::SkipEmpty());
-    ASSERT_EQ(lines.size(), 8u) << batch.out << batch.err;
-    EXPECT_TRUE(Contains(lines[0], R"("value":[true,{"a":1}])")) << lines[0];
-    EXPECT_TRUE(Contains(lines[1], R"("value":{"base64":"/w=="})")) << lines[1];
-    EXPECT_TRUE(Contains(lines[2], R"("status":"failed","exit_code":1)")) << lines[2];
-    EXPECT_TRUE(Contains(lines[2], "why not")) << lines[2];
-    EXPECT_TRUE(Contains(lines[3], R"("status":"failed","exit_code":3)")) << lines[3];
-    EXPECT_TRUE(Contains(lines[4], R"("status":"setup_failed")")) << lines[4];
-    EXPECT_TRUE(Contains(lines[4], "argument 1: expected uint8 (0 to 255), got 256")) << lines[4];
-    EXPECT_TRUE(Contains(lines[5], R"("stdout":{"text":"text\n")")) << lines[5];
-    EXPECT_TRUE(Contains(lines[5], R"("value":3)")) << lines[5];
-    EXPECT_TRUE(Contains(lines[6], R"("value":null)")) << lines[6];
-    EXPECT_TRUE(Contains(lines[7], R"("status":"failed","exit_code":1)")) << lines[7].substr(0, 1000);
-    EXPECT_TRUE(Contains(lines[7], "1048576 are allowed")) << lines[7].substr(0, 1000);
-  }
-}
-
-TEST(BatchTest, AFunctionThatIsNowhereIsFoundBeforeAnythingRuns) {
-  const Finished plugin = RunBrood({"batch", "-"}, R"({"id":"a","target":"/nowhere/libx.so:f"})");
-  EXPECT_EQ(plugin.exit_code, 2) << plugin.err;
-  EXPECT_TRUE(Contains(plugin.err, "stdin:1: field \"target\": plugin /nowhere/libx.so: ENOENT")) << plugin.err;
-  const Finished name = RunBrood({"batch", "-"}, R"({"id":"a","target":"f"})");
-  EXPECT_EQ(name.exit_code, 2) << name.err;
-  EXPECT_TRUE(Contains(name.err, "stdin:1: field \"target\": f: no target of that name")) << name.err;
-}
-
 TEST(BatchTest, JobsThatCannotRunTakeNoOtherWithThem) {
   const std::string fifo = TempFile("fifo", "");
   ASSERT_EQ(unlink(fifo.c_str()), 0);

@@ -102,7 +102,7 @@ TEST(CallTest, AnExceptionOrAStatusIsCode1AndIsToldOnStderr) {
 }
 
 TEST(CallTest, SignalsLimitsAndViolationsHaveTheCodesOfRun) {
-  EXPECT_EQ(Call({Ends("Raises"), absl::StrCat(SIGSEGV)}).exit_code, 128 + SIGSEGV);
+  EXPECT_EQ(Call({Ends("Raises"), absl::StrCat(SIGABRT)}).exit_code, 128 + SIGABRT);
   EXPECT_EQ(Call({Ends("Raises"), absl::StrCat(SIGKILL)}).exit_code, 128 + SIGKILL);
   const Finished late = Call({"--wall-time", "300ms", Ends("Hangs")});
   EXPECT_EQ(late.exit_code, 124);
