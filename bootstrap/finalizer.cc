@@ -93,6 +93,7 @@ bool FinalizerIsActive(FinalizerId id) {
 namespace internal {
 
 void RunFinalizers(int min_priority) {
+  if (g_registry.load() == nullptr) return;
   for (FinalizerId id = Next(min_priority); id != 0; id = Next(min_priority)) {
     const std::function<void()> callback = Take(id);
     if (callback == nullptr) continue;

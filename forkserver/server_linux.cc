@@ -18,6 +18,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/child_safe.h"
+#include "base/fork_generation.h"
 #include "base/status.h"
 #include "base/thread_count.h"
 #include "bootstrap/bootstrap.h"
@@ -89,6 +90,7 @@ class Server {
     BROOD_RETURN_IF_ERROR(LeaveStreams());
     BROOD_ASSIGN_OR_RETURN(settled_, SettlePreload(preparation.freeze));
     BlockSignals();
+    ForkGeneration();  // Maps a page, which each child would have to do for itself.
     // After all that is frozen: we must not write to that.
     house_.run = RunOrder;
     const char* const failed = child::OpenKeeperHouse(&house_);

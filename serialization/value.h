@@ -62,6 +62,7 @@ absl::Status UnpackAll(const std::vector<TypedValue>& from, std::tuple<Ts...>& v
     return error.ok();
   };
   std::apply([&](Ts&... value) { (void)(unpack_next(value) && ...); }, values);
+  if (error.ok()) return error;  // A child that was just forked faults on each page of code that it could do without.
   return Annotate(error, absl::StrCat("argument ", index));
 }
 
