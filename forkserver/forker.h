@@ -2,6 +2,7 @@
 #ifndef BROOD_FORKSERVER_FORKER_H_
 #define BROOD_FORKSERVER_FORKER_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -12,9 +13,19 @@
 
 namespace brood::internal {
 
+// The tag of a server's first request: that it is one, and not a supervisor, and a soft limit of open files.
+struct ServerTag {
+  uint64_t open_files = 0;
+  uint64_t Encode() const { return std::min(open_files, kMost) << 1 | 1; }
+  static bool Is(uint64_t tag) { return (tag & 1) != 0; }
+  static ServerTag Decode(uint64_t tag) { return {.open_files = tag >> 1}; }
+  static constexpr uint64_t kMost = INT64_MAX;
+};
+
 class Forker {
  public:
-  explicit Forker(std::string preparation) : preparation_(std::move(preparation)) {}
+  // `open_files`: the soft limit that the supervisor was born with, and has raised for itself.
+  Forker(std::string preparation, uint64_t open_files) : preparation_(std::move(preparation)), open_files_(open_files) {}
 
   // Starts a server; one that ran must have been reaped. It says by ServerNotes on socket() when it is ready.
   absl::Status Start();
@@ -32,6 +43,7 @@ class Forker {
 
  private:
   const std::string preparation_;
+  const uint64_t open_files_;
   UniqueFd socket_;
   UniqueFd pidfd_;
   int pid_ = 0;

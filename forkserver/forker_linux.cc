@@ -41,7 +41,7 @@ absl::Status Forker::Start() {
     return ErrnoStatus(birth.error, absl::StrCat("start the forkserver: ", birth.step));
   }
   pid_ = birth.pid;
-  return SendRequest(socket_.get(), preparation_, {self.get()}, {.tag = 1});
+  return SendRequest(socket_.get(), preparation_, {self.get()}, {.tag = ServerTag{.open_files = open_files_}.Encode()});
 }
 
 absl::StatusOr<UniqueFd> Forker::AskForKeeper(uint32_t number) const {

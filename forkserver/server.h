@@ -33,6 +33,9 @@ struct ForkHandler {
 // Makes Bootstrap() able to be a server, for requests that `handler` carries out. Once, from a static initialiser.
 bool ServeForks(const ForkHandler& handler);
 
+// In a fork of the server: the limits that it was born with, of which it has raised some.
+void RestoreLimitsAtBirth();
+
 // How a server that starts tells its client of it: records on the socket.
 struct ServerNote {
   enum class Kind : uint32_t {

@@ -23,6 +23,7 @@
 #include "base/thread_count.h"
 #include "bootstrap/bootstrap.h"
 #include "bootstrap/exit.h"
+#include "forkserver/forker.h"
 #include "forkserver/keeper_child.h"
 #include "forkserver/owner_watch.h"
 #include "forkserver/preload.h"
@@ -33,7 +34,13 @@
 namespace brood::internal {
 namespace {
 
+constexpr rlim_t kStackAtLeast = rlim_t{1} << 20;
+
 ForkHandler g_handler;
+
+struct {
+  rlimit open_files, stack;
+} g_limits_at_birth;
 
 class Server {
  public:
@@ -45,7 +52,7 @@ class Server {
     // Signals for the caller's group, such as the terminal's, are not for us; its session remains ours, and that of the
     // children. A stopped server would stop its client.
     setpgid(0, 0);
-    RaiseFileLimit();
+    RaiseLimits(first_.tag);
     const absl::Status started = Start();
     if (!started.ok()) {
       Note(ServerNote::Kind::kFailed, started.message());
@@ -56,12 +63,19 @@ class Server {
   }
 
  private:
-  // The client's limit of today says nothing about what it sends tomorrow. The child gets the client's.
-  static void RaiseFileLimit() {
-    rlimit limit = {};
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  // What the client may open today says nothing about what it sends tomorrow, and children begin below our own stack. A child
+  // gets the client's limits, or those that we were born with.
+  static void RaiseLimits(uint64_t tag) {
+    getrlimit(RLIMIT_NOFILE, &g_limits_at_birth.open_files);
+    rlim_t& open_files = g_limits_at_birth.open_files.rlim_cur;
+    open_files = std::min<rlim_t>(ServerTag::Decode(tag).open_files, g_limits_at_birth.open_files.rlim_max);
+    getrlimit(RLIMIT_STACK, &g_limits_at_birth.stack);
+    rlimit limit = g_limits_at_birth.open_files;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
+    limit = g_limits_at_birth.stack;
+    limit.rlim_cur = std::min(std::max(limit.rlim_cur, kStackAtLeast), limit.rlim_max);
+    setrlimit(RLIMIT_STACK, &limit);
   }
 
   void Note(ServerNote::Kind kind, std::string_view text) const {
@@ -184,12 +198,17 @@ class Server {
   while (poll(&polled, 1, -1) < 0 && errno == EINTR) {
   }
   if (!ReceiveRequest(socket, request).ok()) _exit(1);
-  if (request.tag != 0) Server(socket, std::move(request)).Run();
+  if (ServerTag::Is(request.tag)) Server(socket, std::move(request)).Run();
   if (request.fds.size() != 1) _exit(1);
   Supervisor(socket, g_handler.admit, std::move(request.bytes), std::move(request.fds[0])).Run();
 }
 
 }  // namespace
+
+void RestoreLimitsAtBirth() {
+  setrlimit(RLIMIT_NOFILE, &g_limits_at_birth.open_files);
+  setrlimit(RLIMIT_STACK, &g_limits_at_birth.stack);
+}
 
 bool ServeForks(const ForkHandler& handler) {
   g_handler = handler;

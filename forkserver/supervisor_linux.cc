@@ -30,12 +30,14 @@ constexpr int64_t kDisarmAfterNs = 1'000'000'000;
 
 int64_t Now() { return static_cast<int64_t>(child::MonotonicNanoseconds()); }
 
-// For the server, when the limit of whoever starts it says nothing about what it is sent later.
-void RaiseFileLimit() {
+// Whoever starts us says nothing by its limit about what it sends later. Gives what the limit was.
+uint64_t RaiseFileLimit() {
   rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  getrlimit(RLIMIT_NOFILE, &limit);
+  const uint64_t before = limit.rlim_cur;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+  return before;
 }
 
 // They are the user's, for what the preload prints. A reader of them would wait for our end.
@@ -47,7 +49,7 @@ void LeaveStreams() {
 }  // namespace
 
 Supervisor::Supervisor(int socket, Admit admit, std::string preparation, UniqueFd owner)
-    : socket_(socket), admit_(admit), owner_(std::move(owner)), forker_(std::move(preparation)) {}
+    : socket_(socket), admit_(admit), owner_(std::move(owner)), forker_(std::move(preparation), RaiseFileLimit()) {}
 
 void Supervisor::Run() {
   prctl(PR_SET_NAME, "brood-supervise", 0, 0, 0);
@@ -68,7 +70,6 @@ absl::Status Supervisor::Start() {
   // Signals for the caller's group, such as the terminal's, are not for us; its session remains ours, and that of the
   // children.
   setpgid(0, 0);
-  RaiseFileLimit();
   sigset_t all;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, nullptr);

@@ -12,6 +12,7 @@
 #include "bootstrap/log.h"
 #include "bootstrap/registry.h"
 #include "bootstrap/run_child.h"
+#include "forkserver/server.h"
 #include "launcher/served_call.h"
 #include "serialization/call_generated.h"
 #include "serialization/verify.h"
@@ -61,6 +62,7 @@ void RunCall(Request& request) {
   if (!preparation.ok()) FailBootstrap(-1, preparation.status());
   absl::StatusOr<ProcessData> process = DecodeProcessData(Nested((*call)->process()));
   if (!process.ok()) FailBootstrap(-1, process.status());
+  RestoreLimitsAtBirth();
   syscall(SYS_close_range, 3, UINT_MAX, 0);  // The keeper's. The streams are /dev/null.
   sigset_t none;
   sigemptyset(&none);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -97,6 +98,17 @@ ExitCode OpenDescriptorsAboveStreams() {
 }
 BROOD_TARGET(OpenDescriptorsAboveStreams);
 
+// As the caller's: 0.
+ExitCode CompareLimits(uint64_t open_files, uint64_t stack) {
+  rlimit limit = {};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  int differ = limit.rlim_cur == open_files ? 0 : 1;
+  getrlimit(RLIMIT_STACK, &limit);
+  differ += limit.rlim_cur == stack ? 0 : 2;
+  return {differ};
+}
+BROOD_TARGET(CompareLimits);
+
 // --- helpers ---
 
 class ServerTest : public testing::Test {
@@ -164,6 +176,22 @@ TEST_F(ServerTest, SeveralCallsAreUnderWayAtOnce) {
 TEST_F(ServerTest, ACallHasNoDescriptorsButItsStreams) { EXPECT_EQ(Code("OpenDescriptorsAboveStreams"), 0); }
 
 TEST_F(ServerTest, NoChildKnowsOfTheServersRehearsal) { EXPECT_EQ(Code("KnowsOfRehearsal"), 0); }
+
+TEST_F(ServerTest, ACallHasTheLimitsThatTheServerWasStartedWith) {
+  EXPECT_EQ(InFork([]() -> std::string {
+              rlimit open_files = {}, stack = {};
+              getrlimit(RLIMIT_NOFILE, &open_files);
+              getrlimit(RLIMIT_STACK, &stack);
+              open_files.rlim_cur = 100;
+              stack.rlim_cur = 128 * 1024;  // Less than what lies between the server's stack and its children's.
+              setrlimit(RLIMIT_NOFILE, &open_files);
+              setrlimit(RLIMIT_STACK, &stack);
+              Server server = Server::Start().value();
+              const int differ = server.Call("CompareLimits", {Pack(uint64_t{open_files.rlim_cur}), Pack(uint64_t{stack.rlim_cur})})->exit_code();
+              return differ == 0 ? "" : absl::StrCat(differ);
+            }),
+            "");
+}
 
 TEST_F(ServerTest, WhatACallLeavesRunningHasEndedWhenItsOutcomeIsThere) {
   for (int i = 0; i < 20; ++i) {
