@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "base/thread_count.h"
 #include "base/unique_fd.h"
+#include "bootstrap/after_fork.h"
 #include "bootstrap/bootstrap.h"
 #include "bootstrap/current_process.h"
 #include "bootstrap/executable.h"
@@ -108,6 +109,7 @@ void RunForked(void* arg, int /*setup_fd*/) {
   __fpurge(stdout);
   __fpurge(stderr);
   ForgetFinalizers();
+  RunAfterFork();
   const auto* const child = static_cast<const ForkedChild*>(arg);
   if (child->random_seed.has_value()) SeedRandom(*child->random_seed);
   RunChild(*child->preparation, *child->process);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "bootstrap/after_fork.h"
 #include "bootstrap/finalizer.h"
 #include "bootstrap/log.h"
 #include "bootstrap/registry.h"
@@ -71,6 +72,7 @@ void RunCall(Request& request) {
   __fpurge(stdout);
   __fpurge(stderr);
   ForgetFinalizers();
+  RunAfterFork();
   SeedRandom(RandomSeed());
   RunChild(*preparation, *std::move(process));
 }

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/child_safe.h"
+#include "bootstrap/after_fork.h"
 #include "bootstrap/bootstrap.h"
 #include "bootstrap/finalizer.h"
 #include "forkserver/keeper_child.h"
@@ -29,6 +30,7 @@ void RunServed(void* /*unused*/, int setup_fd) {
   __fpurge(stdout);
   __fpurge(stderr);
   ForgetFinalizers();
+  RunAfterFork();
   RunMessage(kMessageFd, setup_fd);
 }
 

@@ -20,9 +20,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/unique_fd.h"
+#include "bootstrap/after_fork.h"
 #include "bootstrap/exit.h"
 #include "bootstrap/target.h"
 #include "gtest/gtest.h"
+#include "launcher/context.h"
 #include "launcher/forkserver_testing.h"
 
 namespace brood {
@@ -91,6 +93,19 @@ BROOD_TARGET(Loaded);
 void Overwrite() { g_loaded = 9; }
 BROOD_TARGET(Overwrite);
 
+// A random engine that brood cannot know, and its seed in this process.
+int g_seed = 0;
+void HookOnce() {
+  AfterFork([] { g_seed = getpid(); });
+  AfterFork([] { throw std::runtime_error("of no use"); });
+  AfterFork([] { g_seed += 1; });
+}
+BROOD_TARGET(HookOnce);
+bool IsSeeded() { return g_seed == getpid() + 1; }
+BROOD_TARGET(IsSeeded);
+ExitCode SeedIsRight() { return {IsSeeded() ? 0 : 1}; }
+BROOD_TARGET(SeedIsRight);
+
 ExitCode OpenDescriptorsAboveStreams() {
   int open = 0;
   for (int fd = 3; fd < 1024; ++fd) open += fcntl(fd, F_GETFD) >= 0;
@@ -150,6 +165,20 @@ TEST_F(ServerTest, EachCallHasAProcessOfItsOwnThatFindsWhatWasPreloaded) {
   EXPECT_EQ(server.Call("Overwrite")->exit_code(), 0);
   EXPECT_EQ(server.Call("Loaded")->exit_code(), 7);
   EXPECT_EQ(Code("Loaded"), 0);
+}
+
+TEST_F(ServerTest, HooksRunInEachForkedChildBeforeItsTargetAndInOrder) {
+  const ContextOptions options = {.preload = {"HookOnce"}};
+  Server server = Server::Start(options).value();
+  EXPECT_EQ(server.Call("SeedIsRight")->exit_code(), 0);
+  EXPECT_EQ(server.Call("SeedIsRight")->exit_code(), 0);
+  EXPECT_EQ(Code("SeedIsRight"), 1);
+  EXPECT_TRUE(Context(StartMethod::kForkServer, options).Call(IsSeeded).value());
+  EXPECT_EQ(InFork([]() -> std::string {
+              HookOnce();
+              return Context(StartMethod::kFork).Call(IsSeeded).value() ? "" : "not seeded";
+            }),
+            "");
 }
 
 TEST_F(ServerTest, SeveralCallsAreUnderWayAtOnce) {
