@@ -100,6 +100,11 @@ void AdoptThread(const KeeperHouse& house) {
   reinterpret_cast<struct rseq*>(area)->cpu_id = static_cast<uint32_t>(RSEQ_CPU_ID_REGISTRATION_FAILED);
 }
 
+// Changes nothing of the order, which the child reads while we go on.
+void CloseFds(const brood::internal::RawRequest& order) {
+  for (size_t i = 0; i < order.fd_count; ++i) RawSyscall(SYS_close, order.fds[i]);
+}
+
 // Kills what has become ours, until there is nothing left. proc(5), /proc/pid/task/tid/children
 bool EndOrphans() {
   const long self = RawSyscall(SYS_getpid);
@@ -168,9 +173,12 @@ KeeperNote Fork(const Keeper& keeper, int signals, bool lost) {
   note.kind = KeeperNote::Kind::kRefused;
   note.error = KeeperNote::kHasThreads;
   // A lock that another thread holds now would be held for ever in the child. fork(2), "NOTES"
-  if (!HasOneThread(house.threads)) return note;
-  note.error = EMFILE;
-  if (lost) return note;
+  const bool alone = HasOneThread(house.threads);
+  if (alone) note.error = EMFILE;
+  if (!alone || lost) {
+    CloseFds(order);
+    return note;
+  }
   const bool tells = (tag.flags & OrderTag::kTell) != 0;
   int pidfd = -1;
   // The C library's own writes two words above the child's stack, at a place of this keeper's. Its error is in errno, which
@@ -179,7 +187,7 @@ KeeperNote Fork(const Keeper& keeper, int signals, bool lost) {
                         CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | (tells ? CLONE_PIDFD : 0) | SIGCHLD,
                         &house.mailboxes[keeper.number], &pidfd, nullptr, house.thread_id);
   note.error = pid < 0 ? errno : 0;
-  for (size_t i = 0; i < order.fd_count; ++i) RawSyscall(SYS_close, order.fds[i]);
+  CloseFds(order);  // The child has its own: whoever waits for their end waits for that only.
   if (pid < 0) return note;
   note.pid = pid;
   if (tells) {
@@ -213,7 +221,10 @@ int RunKeeper(void* arg) {
   for (;;) {
     bool lost = false;
     if (Receive(keeper.socket, &order, &lost) <= 0) break;
-    if (OrderTag::Decode(brood::internal::TagOf(order)).kind != OrderTag::Kind::kFork) continue;  // It ended before it was killed.
+    if (OrderTag::Decode(brood::internal::TagOf(order)).kind != OrderTag::Kind::kFork) {
+      CloseFds(order);  // It was to kill a child that has ended before.
+      continue;
+    }
     const KeeperNote note = Fork(keeper, signals, lost);
     // The next child is not to find it, environment and all.
     explicit_bzero(order.data, order.size);
