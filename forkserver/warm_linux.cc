@@ -131,39 +131,51 @@ void ForgetRest(const Range& range, const uintptr_t* pages, size_t count) {
   }
 }
 
+bool FindCold(Rehearsal& rehearsal) {
+  const absl::StatusOr<std::string> smaps = ReadSmaps();
+  if (!smaps.ok()) return false;
+  const auto mappings = ParseSmaps(*smaps, std::pmr::get_default_resource());
+  if (!mappings.ok()) return false;
+  for (const Mapping& mapping : *mappings) {
+    if (!IsCold(mapping) || rehearsal.mapping_count == kMaxMappings) continue;
+    rehearsal.mappings[rehearsal.mapping_count++] = {mapping.start, mapping.end};
+  }
+  return true;
+}
+
+bool RunInFork(Rehearsal& rehearsal) {
+  const std::unique_ptr<char[]> stack(new char[kStack]);
+  const pid_t child = clone(Rehearse, stack.get() + kStack - kPage, SIGCHLD, &rehearsal);
+  return child > 0 && WaitFor(child);
+}
+
+size_t Warm(const Rehearsal& rehearsal) {
+  const UniqueFd memory(open("/proc/self/mem", O_RDWR | O_CLOEXEC));
+  if (!memory.valid()) return 0;
+  size_t owned = 0;
+  const uintptr_t* const end = rehearsal.pages + std::min(rehearsal.page_count, kMaxPages);
+  for (size_t i = 0; i < rehearsal.mapping_count; ++i) {
+    const Range& range = rehearsal.mappings[i];
+    const uintptr_t* const first = std::lower_bound(&rehearsal.pages[0], end, range.start);
+    const auto count = static_cast<size_t>(std::lower_bound(first, end, range.end) - first);
+    if (count == 0) continue;
+    owned += OwnPages(memory.get(), first, count);
+    ForgetRest(range, first, count);
+  }
+  return owned;
+}
+
 }  // namespace
 
 size_t WarmPagesOf(void (*rehearse)(void* arg), void* arg) {
   if (sysconf(_SC_PAGESIZE) != static_cast<long>(kPage) || HasSanitizer()) return 0;
-  const absl::StatusOr<std::string> smaps = ReadSmaps();
-  if (!smaps.ok()) return 0;
-  const auto mappings = ParseSmaps(*smaps, std::pmr::get_default_resource());
-  if (!mappings.ok()) return 0;
   void* const shared = mmap(nullptr, sizeof(Rehearsal), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) return 0;
   auto* const rehearsal = new (shared) Rehearsal;
   rehearsal->rehearse = rehearse;
   rehearsal->arg = arg;
-  for (const Mapping& mapping : *mappings) {
-    if (!IsCold(mapping) || rehearsal->mapping_count == kMaxMappings) continue;
-    rehearsal->mappings[rehearsal->mapping_count++] = {mapping.start, mapping.end};
-  }
-  const std::unique_ptr<char[]> stack(new char[kStack]);
-  const pid_t child = clone(Rehearse, stack.get() + kStack - kPage, SIGCHLD, rehearsal);
-  size_t owned = 0;
-  const UniqueFd memory(open("/proc/self/mem", O_RDWR | O_CLOEXEC));
-  if (child > 0 && WaitFor(child) && memory.valid()) {
-    const uintptr_t* const pages = rehearsal->pages;
-    const uintptr_t* const end = pages + std::min(rehearsal->page_count, kMaxPages);
-    for (size_t i = 0; i < rehearsal->mapping_count; ++i) {
-      const Range& range = rehearsal->mappings[i];
-      const uintptr_t* const first = std::lower_bound(pages, end, range.start);
-      const auto count = static_cast<size_t>(std::lower_bound(first, end, range.end) - first);
-      if (count == 0) continue;
-      owned += OwnPages(memory.get(), first, count);
-      ForgetRest(range, first, count);
-    }
-  }
+  // All memory that this takes is given back first: what runs after the rest was forgotten maps pages again.
+  const size_t owned = FindCold(*rehearsal) && RunInFork(*rehearsal) ? Warm(*rehearsal) : 0;
   munmap(shared, sizeof(Rehearsal));
   return owned;
 }
