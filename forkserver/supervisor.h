@@ -162,6 +162,7 @@ class Supervisor {
   std::vector<uint32_t> idle_;
   size_t coming_ = 0;             // Asked for, and not there yet.
   size_t leases_wanted_ = 0;
+  bool strays_ = false;           // There may be some that EndStrays has left for later.
   bool guardians_strayed_ = false;  // The keeper of a guardian was killed, which went on.
 
   std::optional<timer_t> awake_;  // While children live.

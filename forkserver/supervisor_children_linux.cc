@@ -74,7 +74,7 @@ void Supervisor::OnKeeper(uint32_t number) {
   if (message.bytes != static_cast<ssize_t>(sizeof(note))) return OnKeeperEnd(number);
   if (note.kind == child::KeeperNote::Kind::kHello) {
     keeper.pid = note.pid;
-    --coming_;
+    if (--coming_ == 0 && strays_) EndStrays();
     return Release(number);
   }
   if (!keeper.place.has_value()) return;
@@ -141,12 +141,12 @@ void Supervisor::OnKeeperEnd(uint32_t number) {
   if (!place.has_value()) return;
   if (children_[*place].is_guardian) guardians_strayed_ = true;
   Free(*place)->OnLost();
-  EndStrays();
 }
 
 // What a child has left whose keeper was killed; the child itself is killed by that. A guardian goes on, and is left alone.
 void Supervisor::EndStrays() {
-  if (guardians_strayed_ || coming_ > 0) return;
+  strays_ = coming_ > 0;  // One that has not said its number yet would be taken for one.
+  if (guardians_strayed_ || strays_) return;
   char text[65536];
   const std::string path = absl::StrCat("/proc/self/task/", getpid(), "/children");
   if (child::ReadFile(AT_FDCWD, path.c_str(), text, sizeof(text)) <= 0) return;
@@ -246,6 +246,7 @@ bool Supervisor::Send(uint32_t place, uint32_t number) {
 
 void Supervisor::Kill(uint32_t place) {
   Child& child = children_[place];
+  if (child.state == State::kFree) return;  // It was refused.
   if (child.state == State::kQueued) {
     std::erase(queued_, place);
     return Free(place)->OnLost();

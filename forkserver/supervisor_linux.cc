@@ -104,18 +104,23 @@ void Supervisor::OnSignal() {
   for (ssize_t i = 0; i < n / static_cast<ssize_t>(sizeof(infos[0])); ++i) {
     if (infos[i].ssi_signo == SIGCONT) ContinueKeepers();
   }
+  bool reaped = false;
   for (;;) {
     const pid_t pid = waitpid(-1, nullptr, WNOHANG | __WALL);
-    if (pid == 0 || (pid < 0 && errno != EINTR)) return;
-    // From now on the number may be another's. That it is gone is seen by its socket.
+    if (pid < 0 && errno == EINTR) continue;
+    if (pid <= 0) break;
+    reaped = true;
+    // From now on the number may be another's. That it is gone is seen by its socket, if we have that.
     for (uint32_t number = 0; number < keepers_.size(); ++number) {
-      if (keepers_[number].pid != pid) continue;
-      keepers_[number].pid = -1;
-      if (!keepers_[number].leased) continue;
-      Retire(number);
-      EndStrays();
+      Keeper& keeper = keepers_[number];
+      if (keeper.pid != pid) continue;
+      keeper.pid = -1;
+      if (keeper.place.has_value() && children_[*keeper.place].is_guardian) guardians_strayed_ = true;
+      if (keeper.leased) Retire(number);
     }
   }
+  // What a process leaves becomes ours when it ends, and so, one after the other, all that a killed keeper had below it.
+  if (reaped) EndStrays();
 }
 
 // A child may have stopped its keeper, which is its parent.

@@ -29,12 +29,12 @@ class ServedStart {
   // Whether the server could not give a child what the caller has, so that only one that is started now can.
   static bool NeedsNewServer(const absl::Status& status);
 
-  // Has the server fork a guardian for `record`, all of whose descriptors must stay open until this returns. Errors: those
+  // Has the server fork a child for `record`, all of whose descriptors must stay open until this returns. Errors: those
   // of ForkServer::Send.
   absl::Status Launch(const LaunchRecord& record);
 
-  // Waits until the server has taken what Launch sent, or has ended. Errors: DeadlineExceeded; the server is killed then, so
-  // that nobody has the request.
+  // Waits until the server has taken what Launch sent, or has ended. Errors: DeadlineExceeded; the supervisor is killed
+  // then, which takes nothing, so that nobody has the request.
   absl::Status AwaitGuardian(Process& process) const;
 
  private:

@@ -46,6 +46,13 @@ BROOD_TARGET(ParentPid);
 void KillParent() { kill(getppid(), SIGKILL); }
 BROOD_TARGET(KillParent);
 
+void LeaveDaemonAndKillKeeper(const UniqueFd& pipe) {
+  LeaveDaemon(pipe);
+  kill(getppid(), SIGKILL);
+  while (true) pause();
+}
+BROOD_TARGET(LeaveDaemonAndKillKeeper);
+
 // Stops its keeper, and returns while that is stopped.
 void StopKeeper() { kill(getppid(), SIGSTOP); }
 BROOD_TARGET(StopKeeper);
@@ -112,6 +119,18 @@ TEST(SupervisorTest, AKilledKeeperTakesItsChildWithItWhichIsLostAndNoOther) {
   EXPECT_GT(context.Call(ParentPid).value(), 0);
   go.writer.reset();
   EXPECT_TRUE(other.Join().value().ok());
+}
+
+TEST(SupervisorTest, WhatAChildLeavesWhoseKeeperIsKilledEndsToo) {
+  const Context context(StartMethod::kForkServer);
+  for (int i = 0; i < 20; ++i) {
+    Ends pipe = MakePipe();
+    Process child = context.Start(LeaveDaemonAndKillKeeper, pipe.writer).value();
+    pipe.writer.reset();
+    EXPECT_TRUE(std::holds_alternative<Lost>(child.Join().value().ending));
+    pollfd polled = {pipe.reader.get(), POLLIN, 0};
+    ASSERT_EQ(poll(&polled, 1, 20'000), 1) << i;
+  }
 }
 
 TEST(SupervisorTest, AChildThatStopsItsKeeperIsReportedAllTheSame) {
