@@ -22,20 +22,20 @@ std::vector<Goal> Goals() {
   constexpr auto kAtMost = Goal::Kind::kAtMostTimes;
   constexpr auto kFaster = Goal::Kind::kAtLeastTimesFaster;
   return {
-      {"start and join", "fork", kAtMost, "fork+wait", 1.3},
-      {"start and join", "spawn", kFaster, "CPython, spawn", 15},
-      {"start and join", "forkserver", kFaster, "CPython, forkserver", 5},
-      {"call on a server", "server", kAtMost, "clone+wait", 1.25},
-      {"run a task", "Executor", kAtMost, "ping-pong", 3},
-      {"run a task", "Executor", kFaster, "ProcessPoolExecutor", 5},
-      {"fork with 1 GiB", "preload arena", kAtMost, "nothing", 1.1},
-      {"fork with 1 GiB", "frozen heap", kAtMost, "nothing", 1.1},
-      {"fork with 1 GiB", "frozen and coalesced", kFaster, "heap", 400},
-      {"fork with 4 GiB", "preload arena", kAtMost, "nothing", 1.15},
-      {"fork with 4 GiB", "frozen heap", kAtMost, "nothing", 1.15},
-      {"fork with 50 libraries", "frozen and coalesced", kAtMost, "as loaded", 0.45},
-      {"launch with 1 GiB", "preload memory", kAtMost, "nothing", 1.1},
-      {"launch with 1 GiB", "frozen heap", kAtMost, "nothing", 1.1},
+      {"fork", "start and join", "fork", kAtMost, "fork+wait", 1.3},
+      {"spawn", "start and join", "spawn", kFaster, "CPython, spawn", 15},
+      {"forkserver", "start and join", "forkserver", kFaster, "CPython, forkserver", 5},
+      {"server", "call on a server", "server", kAtMost, "clone+wait", 1.25},
+      {"task", "run a task", "Executor", kAtMost, "ping-pong", 3},
+      {"task-cpython", "run a task", "Executor", kFaster, "ProcessPoolExecutor", 5},
+      {"arena-1g", "fork with 1 GiB", "preload arena", kAtMost, "nothing", 1.1},
+      {"frozen-1g", "fork with 1 GiB", "frozen heap", kAtMost, "nothing", 1.1},
+      {"frozen-1g-raw", "fork with 1 GiB", "frozen and coalesced", kFaster, "heap", 400},
+      {"arena-4g", "fork with 4 GiB", "preload arena", kAtMost, "nothing", 1.15},
+      {"frozen-4g", "fork with 4 GiB", "frozen heap", kAtMost, "nothing", 1.15},
+      {"libraries", "fork with 50 libraries", "frozen and coalesced", kAtMost, "as loaded", 0.45},
+      {"launch-arena-1g", "launch with 1 GiB", "preload memory", kAtMost, "nothing", 1.1},
+      {"launch-frozen-1g", "launch with 1 GiB", "frozen heap", kAtMost, "nothing", 1.1},
   };
 }
 
@@ -46,7 +46,7 @@ int Main(int argc, char** argv) {
   bool quick = false;
   int rounds = 300;
   int gib = 1;
-  app.add_option("--json", json, "write the rows and goals to FILE")->option_text("FILE");
+  app.add_option("--json", json, "write the rows, and goals: [{id, what, goal, measured, met}], to FILE")->option_text("FILE");
   app.add_option("--rounds", rounds, "rounds that count; 1/100 of them where a million elements are mapped")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000));

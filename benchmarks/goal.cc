@@ -42,11 +42,15 @@ std::string GoalText(const Goal& goal) {
                          goal.against);
 }
 
+std::optional<bool> IsMet(const Verdict& verdict) {
+  if (!verdict.measured.has_value()) return std::nullopt;
+  return verdict.goal.kind == Goal::Kind::kAtMostTimes ? *verdict.measured <= verdict.goal.limit
+                                                       : *verdict.measured >= verdict.goal.limit;
+}
+
 std::string VerdictName(const Verdict& verdict) {
-  if (!verdict.measured.has_value()) return "not measured";
-  const bool met = verdict.goal.kind == Goal::Kind::kAtMostTimes ? *verdict.measured <= verdict.goal.limit
-                                                                 : *verdict.measured >= verdict.goal.limit;
-  return met ? "met" : "missed";
+  const std::optional<bool> met = IsMet(verdict);
+  return !met.has_value() ? "not measured" : *met ? "met" : "missed";
 }
 
 }  // namespace brood

@@ -15,6 +15,7 @@ struct Goal {
     kAtMostTimes,         // contestant / against <= limit
     kAtLeastTimesFaster,  // against / contestant >= limit
   };
+  std::string id;  // Of one word, the same in every version.
   std::string workload;
   std::string contestant;
   Kind kind = Kind::kAtMostTimes;
@@ -32,6 +33,7 @@ std::vector<Verdict> Judge(const std::vector<Goal>& goals, const std::vector<Con
 
 std::string GoalText(const Goal& goal);            // "start and join: spawn at least 15 times faster than CPython, spawn"
 std::string VerdictName(const Verdict& verdict);   // "met", "missed", "not measured"
+std::optional<bool> IsMet(const Verdict& verdict);  // Nothing if it was not measured.
 
 }  // namespace brood
 

@@ -16,24 +16,26 @@ Contest TenAndForty() {
 }
 
 TEST(GoalTest, BothKindsAreMetOrMissedByTheRatioOfTheMedians) {
-  const std::vector<Verdict> verdicts = Judge({{"waiting", "forty", Goal::Kind::kAtMostTimes, "ten", 4.5},
-                                               {"waiting", "forty", Goal::Kind::kAtMostTimes, "ten", 3.5},
-                                               {"waiting", "ten", Goal::Kind::kAtLeastTimesFaster, "forty", 3.5},
-                                               {"waiting", "ten", Goal::Kind::kAtLeastTimesFaster, "forty", 4.5}},
+  const std::vector<Verdict> verdicts = Judge({{"id", "waiting", "forty", Goal::Kind::kAtMostTimes, "ten", 4.5},
+                                               {"id", "waiting", "forty", Goal::Kind::kAtMostTimes, "ten", 3.5},
+                                               {"id", "waiting", "ten", Goal::Kind::kAtLeastTimesFaster, "forty", 3.5},
+                                               {"id", "waiting", "ten", Goal::Kind::kAtLeastTimesFaster, "forty", 4.5}},
                                               {TenAndForty()});
   ASSERT_EQ(verdicts.size(), 4u);
   for (size_t i = 0; i < 4; ++i) {
     EXPECT_EQ(verdicts[i].measured, 4.0);
     EXPECT_EQ(VerdictName(verdicts[i]), i % 2 == 0 ? "met" : "missed");
+    EXPECT_EQ(IsMet(verdicts[i]), i % 2 == 0);
   }
 }
 
 TEST(GoalTest, WithoutARowNothingIsMeasuredAndWithoutTheContestNothingIsSaid) {
-  const std::vector<Verdict> verdicts = Judge({{"waiting", "ten", Goal::Kind::kAtMostTimes, "broken", 2},
-                                               {"sleeping", "ten", Goal::Kind::kAtMostTimes, "forty", 2}},
+  const std::vector<Verdict> verdicts = Judge({{"id", "waiting", "ten", Goal::Kind::kAtMostTimes, "broken", 2},
+                                               {"id", "sleeping", "ten", Goal::Kind::kAtMostTimes, "forty", 2}},
                                               {TenAndForty()});
   ASSERT_EQ(verdicts.size(), 1u);
   EXPECT_EQ(VerdictName(verdicts[0]), "not measured");
+  EXPECT_EQ(IsMet(verdicts[0]), std::nullopt);
 }
 
 }  // namespace

@@ -57,15 +57,11 @@ absl::Status WriteJson(const std::vector<Contest>& contests, const std::vector<V
   nlohmann::json goals = nlohmann::json::array();
   for (const Verdict& verdict : verdicts) {
     const Goal& goal = verdict.goal;
-    nlohmann::json measured;
+    nlohmann::json measured, met;  // null: not measured.
     if (verdict.measured.has_value()) measured = *verdict.measured;
-    goals.push_back({{"goal", GoalText(goal)},
-                     {"workload", goal.workload},
-                     {"contestant", goal.contestant},
-                     {"against", goal.against},
-                     {"limit", goal.limit},
-                     {"measured", measured},
-                     {"verdict", VerdictName(verdict)}});
+    if (IsMet(verdict).has_value()) met = *IsMet(verdict);
+    goals.push_back(
+        {{"id", goal.id}, {"what", GoalText(goal)}, {"goal", goal.limit}, {"measured", measured}, {"met", met}});
   }
   const nlohmann::json whole = {{"v", 1}, {"rows", rows}, {"goals", goals}, {"skipped", skips}};
   const std::string text = whole.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";

@@ -15,7 +15,8 @@ namespace brood {
 void PrintContest(const Contest& contest);
 void PrintVerdicts(const std::vector<Verdict>& verdicts);
 
-// {"v": 1, "rows": [...], "goals": [...], "skipped": [...]}
+// {"v": 1, "rows": [...], "goals": [{"id", "what", "goal", "measured", "met"}, ...], "skipped": [...]}: the goal and what was
+// measured are ratios of medians, null where there is none.
 absl::Status WriteJson(const std::vector<Contest>& contests, const std::vector<Verdict>& verdicts,
                        const std::string& path);
 
