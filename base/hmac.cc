@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/wipe.h"
+
 namespace brood {
 
 Sha256Digest HmacSha256(std::string_view key, std::initializer_list<std::string_view> pieces) {
@@ -23,7 +25,7 @@ Sha256Digest HmacSha256(std::string_view key, std::initializer_list<std::string_
   for (char& c : block) c = static_cast<char>(c ^ 0x36 ^ 0x5c);
   outer.Update(std::string_view(block.data(), block.size()));
   outer.Update(AsBytes(inner_digest));
-  explicit_bzero(block.data(), block.size());
+  Wipe(block.data(), block.size());
   return outer.Finish();
 }
 

@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "base/wipe.h"
+
 namespace brood {
 namespace {
 
@@ -25,8 +27,8 @@ uint32_t LoadBigEndian(const uint8_t* bytes) {
 }  // namespace
 
 Sha256Hasher::~Sha256Hasher() {
-  explicit_bzero(rest_.data(), rest_.size());
-  explicit_bzero(state_.data(), sizeof(state_));
+  Wipe(rest_.data(), rest_.size());
+  Wipe(state_.data(), sizeof(state_));
 }
 
 // FIPS 180-4, 6.2.2.
@@ -56,7 +58,7 @@ void Sha256Hasher::Block(const uint8_t* block) {
   }
   const std::array<uint32_t, 8> mixed = {a, b, c, d, e, f, g, h};
   for (size_t i = 0; i < state_.size(); ++i) state_[i] += mixed[i];
-  explicit_bzero(w.data(), sizeof(w));
+  Wipe(w.data(), sizeof(w));
 }
 
 void Sha256Hasher::Update(std::string_view bytes) {

@@ -1,7 +1,6 @@
 #include "base/status.h"
 
 #include <cerrno>
-#include <cstring>
 
 #include "absl/strings/str_cat.h"
 
@@ -34,34 +33,17 @@ absl::StatusCode CodeOf(int error_number) {
 
 }  // namespace
 
-std::string ErrnoName(int error_number) {
-  const char* name = strerrorname_np(error_number);
-  return name != nullptr ? std::string(name) : absl::StrCat("errno ", error_number);
-}
-
-std::string ErrnoText(int error_number) {
-  // strerrordesc_np is the thread-safe and untranslated strerror: messages are the same on every machine.
-  const char* text = strerrordesc_np(error_number);
-  if (text == nullptr) return ErrnoName(error_number);
-  return absl::StrCat(ErrnoName(error_number), " (", text, ")");
-}
-
-int ErrnoFromName(std::string_view name) {
-  constexpr int kLargestErrno = 4095;  // MAX_ERRNO of the kernel; the highest in use is 133.
-  for (int i = 1; i <= kLargestErrno; ++i) {
-    const char* candidate = strerrorname_np(i);
-    if (candidate != nullptr && name == candidate) return i;
-  }
-  return 0;
-}
-
 absl::Status ErrnoStatus(int error_number, std::string_view operation, std::string_view object,
                          std::string_view remedy) {
+  return absl::Status(CodeOf(error_number), FailureText(ErrnoText(error_number), operation, object, remedy));
+}
+
+std::string FailureText(std::string_view why, std::string_view operation, std::string_view object, std::string_view remedy) {
   std::string message(operation);
   if (!object.empty()) absl::StrAppend(&message, " ", object);
-  absl::StrAppend(&message, ": ", ErrnoText(error_number));
+  absl::StrAppend(&message, ": ", why);
   if (!remedy.empty()) absl::StrAppend(&message, "; ", remedy);
-  return absl::Status(CodeOf(error_number), message);
+  return message;
 }
 
 absl::Status Annotate(const absl::Status& status, std::string_view context) {

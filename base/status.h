@@ -30,6 +30,15 @@ int ErrnoFromName(std::string_view name);
 absl::Status ErrnoStatus(int error_number, std::string_view operation, std::string_view object = {},
                          std::string_view remedy = {});
 
+// The message of such a status: "OPERATION OBJECT: WHY[; REMEDY]".
+std::string FailureText(std::string_view why, std::string_view operation, std::string_view object, std::string_view remedy);
+
+// As ErrnoName, ErrnoText and ErrnoFromName, for the numbers with which the system's own calls fail: errno, but on Windows
+// the code of GetLastError, "ERROR_FILE_NOT_FOUND". What an outcome tells of a failed set-up is such a number.
+std::string SystemErrorName(int error_number);
+std::string SystemErrorText(int error_number);
+int SystemErrorFromName(std::string_view name);
+
 // The same error with "CONTEXT: " in front of its message.
 absl::Status Annotate(const absl::Status& status, std::string_view context);
 

@@ -13,8 +13,8 @@ TEST(StatusTest, ErrnoStatusNamesOperationObjectReasonAndRemedy) {
   EXPECT_EQ(status.message(), "open /nowhere: ENOENT (No such file or directory); create it");
 }
 
-TEST(StatusTest, EveryErrnoNameFindsItsNumberAgain) {
-  for (int number : {EPERM, EACCES, ENOSYS, EHWPOISON, ENOTSUP}) EXPECT_EQ(ErrnoFromName(ErrnoName(number)), number);
+TEST(StatusTest, ErrnoNamesFindTheirNumbersAgain) {
+  for (int number : {EPERM, EACCES, ENOSYS, ETIMEDOUT, ENOTSUP}) EXPECT_EQ(ErrnoFromName(ErrnoName(number)), number);
 }
 
 TEST(StatusTest, UnknownErrnoNameIsZeroAndUnknownNumberKeepsItsValue) {

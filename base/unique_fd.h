@@ -1,4 +1,4 @@
-// A file descriptor that is owned: closed when its owner goes.
+// A file descriptor that is owned: closed when its owner goes. On Windows the same holds a handle (windows_handle.h).
 //
 //   UniqueFd fd(open("/dev/null", O_RDONLY | O_CLOEXEC));
 //   if (!fd.valid()) return ErrnoStatus(errno, "open", "/dev/null");
@@ -36,6 +36,9 @@ class UniqueFd {
 // A duplicate above the standard streams, close-on-exec. Invalid, with errno, if it cannot be made. fcntl(2),
 // F_DUPFD_CLOEXEC.
 UniqueFd Duplicate(int fd);
+
+// What this process starts from now on does not inherit `fd`. False if it is not open. fcntl(2), FD_CLOEXEC.
+bool KeepFromChildren(int fd);
 
 }  // namespace brood
 

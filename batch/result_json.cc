@@ -51,7 +51,7 @@ Json SetupJson(const Outcome& outcome) {
   const auto* setup = std::get_if<SetupFailed>(&outcome.ending);
   if (setup == nullptr) return nullptr;
   Json error = nullptr;
-  if (setup->error_number != 0) error = ErrnoName(setup->error_number);
+  if (setup->error_number != 0) error = SystemErrorName(setup->error_number);
   return {{"step", setup->step}, {"errno", error}, {"detail", setup->detail}};
 }
 

@@ -81,8 +81,8 @@ Violation ReadViolation(const Json& json) {
 SetupFailed ReadSetup(const Json& json) {
   SetupFailed setup{.step = Text(json, "step"), .detail = Text(json, "detail")};
   const std::string error = Text(json, "errno");
-  setup.error_number = ErrnoFromName(error);
-  // As ErrnoName writes one that has no name.
+  setup.error_number = SystemErrorFromName(error);
+  // As SystemErrorName writes one that has no name.
   std::string_view digits = error;
   if (absl::ConsumePrefix(&digits, "errno ") && !absl::SimpleAtoi(digits, &setup.error_number)) setup.error_number = 0;
   return setup;

@@ -104,7 +104,7 @@ std::string Outcome::ToString() const {
           },
           [](const SetupFailed& s) {
             std::string text = absl::StrCat("not started: ", s.step, ": ", s.detail);
-            if (s.error_number != 0) absl::StrAppend(&text, ": ", ErrnoText(s.error_number));
+            if (s.error_number != 0) absl::StrAppend(&text, ": ", SystemErrorText(s.error_number));
             return text;
           },
           [](const Lost& l) { return absl::StrCat("lost: ", l.reason); },

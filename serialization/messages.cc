@@ -1,7 +1,5 @@
 #include "serialization/messages.h"
 
-#include <fcntl.h>
-
 #include "absl/strings/cord.h"
 #include "base/status.h"
 #include "serialization/preparation_data_generated.h"
@@ -232,8 +230,8 @@ WireHandles ReleaseArgumentHandles(std::vector<TypedValue>& arguments) {
 absl::Status AdoptArgumentHandles(ProcessData& data) {
   WireHandles adopted;
   for (const int number : data.argument_handles) {
-    // From now on it goes no further than this process, as every descriptor of ours. fcntl(2), F_SETFD.
-    if (number < 3 || fcntl(number, F_SETFD, FD_CLOEXEC) != 0) {
+    // From now on it goes no further than this process, as every descriptor of ours.
+    if (number < 3 || !KeepFromChildren(number)) {
       return absl::DataLossError(absl::StrCat("process data: handle ", number, " is not an open descriptor above 2"));
     }
     adopted.push_back(std::make_shared<const UniqueFd>(number));

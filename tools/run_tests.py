@@ -14,6 +14,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EVERYTHING = ["//..."]
 UNIT = ["//...", "-//tests/..."]
 GUEST = ["//tests/guest:guest_test"]
+
+# Where Debian has them: g++-mingw-w64-x86-64-posix, wine64.
+MINGW = "/usr/bin/x86_64-w64-mingw32-g++-posix"
+WINE = "/usr/lib/wine/wine64"
+WINE_SERVER = "/usr/lib/wine/wineserver64"
+WINDOWS = ["--config=windows"]
 GROUPS = {"unit": UNIT, "e2e": ["//tests/..."], "all": EVERYTHING, "guest": GUEST}
 
 
@@ -109,7 +115,7 @@ def count_events(lines, counts):
             counts.failed.append((label, (status or "no status").lower()))
 
 
-def bazel_test(options, patterns, counts):
+def bazel_test(options, patterns, counts, environment=None):
     with tempfile.TemporaryDirectory() as temp:
         events = os.path.join(temp, "events.json")
         command = ["bazel", "test", "--keep_going", "--test_summary=terse", "--show_result=0"]
@@ -117,13 +123,66 @@ def bazel_test(options, patterns, counts):
         if not sys.stderr.isatty():
             command += ["--show_progress_rate_limit=30"]
         before = len(counts.failed)
-        status = subprocess.call(command + options + ["--"] + patterns, cwd=ROOT, stdin=subprocess.DEVNULL)
+        env = {**os.environ, **(environment or {})}
+        status = subprocess.call(command + options + ["--"] + patterns, cwd=ROOT, env=env, stdin=subprocess.DEVNULL)
         if os.path.exists(events):
             with open(events) as lines:
                 count_events(lines, counts)
         if status != 0 and len(counts.failed) == before:
             reason = "no test matches" if status == 4 else "exit status %d" % status
             counts.failed.append(("bazel test " + " ".join(patterns), reason))
+
+
+def windows_tools():
+    """Why the tests for Windows cannot run on this machine; None if they can."""
+    if os.uname().machine != "x86_64":
+        return "Wine runs programs for x86-64 on such machines only, and this is %s" % os.uname().machine
+    for path in (MINGW, WINE, WINE_SERVER):
+        if not os.path.exists(path):
+            return "%s is missing: tools/setup windows installs it" % path
+    return None
+
+
+def windows(options, counts):
+    """The tests with the tag "windows", built for Windows and run under Wine, in a prefix that is made for them."""
+    missing = windows_tools()
+    if missing is not None:
+        counts.skipped.append(("tools/test windows", missing))
+        return
+    query = ["bazel", "query", "--noshow_progress", "attr(tags, '[\\[ ]windows[,\\]]', tests(//...))"]
+    labels = subprocess.run(query, cwd=ROOT, stdout=subprocess.PIPE, check=False, text=True).stdout.split()
+    if not labels:
+        counts.failed.append(("tools/test windows", "bazel query finds no tests"))
+        return
+    with tempfile.TemporaryDirectory(prefix="brood-wine-") as temp:
+        if not start_wine(temp):
+            counts.failed.append(("tools/test windows", "wineboot cannot make a prefix"))
+            return
+        try:
+            bazel_test(WINDOWS + options, labels, counts, {"WINEPREFIX": temp})
+        finally:
+            # The server that was started for this prefix, and all that runs in it.
+            subprocess.call([WINE_SERVER, "-k"], env=wine_environment(temp), stderr=subprocess.DEVNULL)
+            subprocess.call([WINE_SERVER, "-w"], env=wine_environment(temp), stderr=subprocess.DEVNULL)
+
+
+def wine_environment(prefix):
+    environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+    environment.update(WINEPREFIX=prefix, WINEDEBUG="-all", WINEDLLOVERRIDES="mscoree,mshtml=;winedbg.exe=d")
+    return environment
+
+
+def start_wine(prefix):
+    """Makes a prefix and starts its server, which else would end with each test and be started by the next."""
+    nothing = subprocess.DEVNULL
+    quiet = {"env": wine_environment(prefix), "stdin": nothing, "stdout": nothing, "stderr": nothing}
+    # A new prefix says that it is Windows 7; brood is for 10.
+    version = [WINE, "reg", "add", r"HKCU\Software\Wine", "/v", "Version", "/d", "win10", "/f"]
+    commands = [[WINE_SERVER, "-p"], [WINE, "wineboot", "-i"], version]
+    try:
+        return all(subprocess.call(command, timeout=300, **quiet) == 0 for command in commands)
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def lint(counts):
@@ -138,7 +197,7 @@ def main():
     arguments = sys.argv[1:]
     options = [a for a in arguments if a.startswith("--")]
     names = [a for a in arguments if not a.startswith("--")]
-    patterns = [p for n in names if n not in ("lint", "sanitize") for p in GROUPS.get(n, [n])]
+    patterns = [p for n in names if n not in ("lint", "sanitize", "windows") for p in GROUPS.get(n, [n])]
 
     counts = Counts()
     if not names or "lint" in names or "all" in names:
@@ -147,6 +206,8 @@ def main():
         options += ["--test_env=BROOD_GUEST_KERNEL", "--test_env=BROOD_GUEST_CASES", "--nocache_test_results"]
     if not names or patterns:
         bazel_test(options, patterns or EVERYTHING, counts)
+    if not names or "windows" in names or "all" in names:
+        windows(options, counts)
     if "sanitize" in names or "all" in names:
         bazel_test(["--config=sanitize"] + options, UNIT, counts)
     for title, cases in (("skipped", counts.skipped), ("failed", counts.failed)):

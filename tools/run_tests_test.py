@@ -76,6 +76,15 @@ class CountTest(unittest.TestCase):
         completed = {"id": {"targetCompleted": {"label": "//a:win"}}, "aborted": {"reason": "SKIPPED"}}
         self.assertEqual(self.count(completed).skipped, [("//a:win", "not for this platform")])
 
+    def test_without_wine_the_tests_for_windows_are_one_skipped_test_with_its_reason(self):
+        counts = run_tests.Counts()
+        before = run_tests.WINE
+        run_tests.WINE = os.path.join(self.temp.name, "no-wine")
+        self.addCleanup(setattr, run_tests, "WINE", before)
+        run_tests.windows([], counts)
+        self.assertEqual((counts.passed, counts.failed, len(counts.skipped)), (0, [], 1))
+        self.assertRegex(counts.skipped[0][1], "no-wine is missing|this is|posix is missing")
+
     def test_a_pattern_that_matches_nothing_failed(self):
         pattern = {"id": {"pattern": {"pattern": ["//no/..."]}}, "aborted": {"description": "no targets found"}}
         self.assertEqual(self.count(pattern).failed, [("//no/...", "no targets found")])

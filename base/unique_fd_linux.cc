@@ -19,4 +19,6 @@ void UniqueFd::reset(int fd) {
 
 UniqueFd Duplicate(int fd) { return UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 
+bool KeepFromChildren(int fd) { return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0; }
+
 }  // namespace brood

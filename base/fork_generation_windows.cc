@@ -1,0 +1,7 @@
+#include "base/fork_generation.h"
+
+namespace brood {
+
+uint64_t ForkGeneration() { return 1; }  // Windows has no fork.
+
+}  // namespace brood
