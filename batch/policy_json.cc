@@ -52,8 +52,10 @@ flatbuffers::Offset<fbs::ArgumentRule> WriteArgument(TableReader& in) {
   const auto op = in.Text("op");
   const auto value = in.TextOrNumber("value");
   const auto mask = in.TextOrNumber("mask");
+  const auto width = in.Count("width");
   const auto number = static_cast<uint32_t>(std::min(index.value_or(kMissing), kMissing));
-  return fbs::CreateArgumentRule(in.builder(), number, op, value, mask);
+  return fbs::CreateArgumentRule(in.builder(), number, op, value, mask,
+                                 static_cast<uint32_t>(std::min(width.value_or(64), kMissing)));
 }
 
 flatbuffers::Offset<fbs::SyscallRule> WriteSyscallRule(TableReader& in) {

@@ -47,6 +47,16 @@ Json ViolationJson(const Outcome& outcome) {
           {"arch", violation->arch},       {"tid", violation->tid},   {"ip", HexText(violation->instruction_pointer)}};
 }
 
+Json NotifiedJson(const Outcome& outcome) {
+  Json list = Json::array();
+  for (const Notified& entry : outcome.notified) {
+    Json args = Json::array();
+    for (const uint64_t arg : entry.first_args) args.push_back(HexText(arg));
+    list.push_back({{"syscall", entry.syscall}, {"nr", entry.number}, {"count", entry.count}, {"first_args", args}});
+  }
+  return list;
+}
+
 Json SetupJson(const Outcome& outcome) {
   const auto* setup = std::get_if<SetupFailed>(&outcome.ending);
   if (setup == nullptr) return nullptr;
@@ -86,6 +96,7 @@ std::string ResultLine(std::string_view id, int attempt, const JobEnd& end, Resu
   json["enforced"] = Json::object();
   for (const auto& [layer, by_what] : outcome.enforced) json["enforced"][std::string(LayerName(layer))] = by_what;
   json["kept_groups"] = outcome.kept_groups;
+  json["notified"] = NotifiedJson(outcome);
   // Paths and details are the machine's, not UTF-8 by any promise; what is not becomes U+FFFD.
   std::string line = json.dump(-1, ' ', false, Json::error_handler_t::replace);
   if (end.value.has_value()) {

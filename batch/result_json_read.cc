@@ -78,6 +78,22 @@ Violation ReadViolation(const Json& json) {
   return violation;
 }
 
+std::vector<Notified> ReadNotified(const Json* json) {
+  std::vector<Notified> list;
+  if (json == nullptr || !json->is_array()) return list;
+  for (const Json& entry : *json) {
+    if (!entry.is_object()) continue;
+    Notified notified{.syscall = Text(entry, "syscall"), .number = Integer(entry, "nr", -1), .count = Unsigned(entry, "count")};
+    if (const Json* args = Find(entry, "first_args"); args != nullptr && args->is_array()) {
+      for (size_t i = 0; i < args->size() && i < notified.first_args.size(); ++i) {
+        if ((*args)[i].is_string()) notified.first_args[i] = Hexadecimal((*args)[i].get<std::string>());
+      }
+    }
+    list.push_back(std::move(notified));
+  }
+  return list;
+}
+
 SetupFailed ReadSetup(const Json& json) {
   SetupFailed setup{.step = Text(json, "step"), .detail = Text(json, "detail")};
   const std::string error = Text(json, "errno");
@@ -181,6 +197,7 @@ std::optional<ReadResult> ParseResult(std::string_view line) {
   if (const Json* value = Find(json, "value"); value != nullptr && !value->is_null()) {
     result.end.value = value->dump(-1, ' ', false, Json::error_handler_t::replace);
   }
+  outcome.notified = ReadNotified(Find(json, "notified"));
   result.end.stdout_stream = ReadStream(json, "stdout");
   result.end.stderr_stream = ReadStream(json, "stderr");
   outcome.stdout_result = {result.end.stdout_stream.bytes, result.end.stdout_stream.truncated};

@@ -192,6 +192,7 @@ itself wins over the command line, that over the policy file.
   value               what a function returned
   enforced            layer: by what
   kept_groups         supplementary groups that could not be dropped
+  notified            [{syscall, nr, count, first_args}] of rules with "notify"
 
 Jobs that were stopped with their batch have no result. A journal (--results
 FILE) also has {"event":"started", id, attempt, definition, start} before each

@@ -46,6 +46,7 @@ class Guardian {
         light_(light),
         pump_(record->streams, record->output_limited, record->output_bytes),
         limits_(*record),
+        violations_(record->plan),
         signals_(record->plan.new_session) {}
 
   [[noreturn]] void Run() {

@@ -90,6 +90,13 @@ enum class EndCause : uint32_t {
   kSetupTimeout,
 };
 
+// A system call that the policy asked to be told of.
+struct NotifiedRecord {
+  int32_t number = 0;
+  uint32_t count = 0;         // Stops at its end.
+  uint64_t first_args[6] = {};
+};
+
 inline constexpr uint32_t kReportMagic = 0x42524432;  // "BRD2"
 
 enum class ReportKind : uint32_t { kStarted = 1, kEnded = 2, kInitBorn = 3 };
@@ -119,6 +126,8 @@ struct GuardianReport {
   int64_t violation_tid = 0;
   uint64_t violation_ip = 0;
   uint64_t violation_args[6] = {};
+  uint32_t notified_count = 0;
+  NotifiedRecord notified[32];  // Calls beyond so many different ones are let through and not told.
   SetupMessage setup;
 };
 

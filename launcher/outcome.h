@@ -61,6 +61,14 @@ struct Lost {
   std::string reason;
 };
 
+// A system call whose rule has the action "notify".
+struct Notified {
+  std::string syscall;
+  int64_t number = -1;
+  uint64_t count = 0;
+  std::array<uint64_t, 6> first_args = {};  // Of the first such call.
+};
+
 struct Usage {
   absl::Duration wall_time;
   absl::Duration cpu_time;         // User and system, the whole tree.
@@ -79,6 +87,7 @@ struct Outcome {
   Usage usage;
   absl::Time start = absl::InfinitePast();       // Wall clock; for people, not for arithmetic.
   std::vector<Layer> limits_hit;                 // Every limit that refused something, whether or not it ended the child.
+  std::vector<Notified> notified;                // In the order of their first calls; at most 32 different ones.
   std::map<Layer, std::string> enforced;         // Layer -> by what.
   std::vector<int64_t> kept_groups;              // Supplementary groups that could not be dropped.
   StreamResult stdout_result;

@@ -129,6 +129,20 @@ absl::Status ReadEnding(const fbs::Outcome& from, Outcome& to) {
   return Invalid("ending", absl::StrCat("unknown kind ", static_cast<int>(from.ending_type())));
 }
 
+absl::Status ReadNotified(const fbs::Outcome& from, Outcome& to) {
+  if (from.notified() == nullptr) return absl::OkStatus();
+  for (const fbs::Notified* entry : *from.notified()) {
+    Notified notified{.syscall = std::string(View(entry->syscall())), .number = entry->number(), .count = entry->count()};
+    if (entry->first_args() == nullptr || entry->first_args()->size() != notified.first_args.size()) {
+      return Invalid("notified: first_args", "a system call has six");
+    }
+    if (!IsAligned(entry->first_args())) return Invalid("notified: first_args", "misaligned");
+    std::copy(entry->first_args()->begin(), entry->first_args()->end(), notified.first_args.begin());
+    to.notified.push_back(std::move(notified));
+  }
+  return absl::OkStatus();
+}
+
 StreamResult ReadStream(const fbs::Stream* from) {
   if (from == nullptr) return {};
   return {.bytes = from->bytes(), .truncated = from->truncated()};
@@ -153,13 +167,21 @@ std::string EncodeOutcome(const Outcome& outcome) {
   }
   const auto written_enforced = builder.CreateVector(enforced);
   const auto kept_groups = builder.CreateVector(outcome.kept_groups);
+  std::vector<Offset<fbs::Notified>> notified;
+  for (const Notified& entry : outcome.notified) {
+    const auto syscall = Text(builder, entry.syscall);
+    const auto args = builder.CreateVector(entry.first_args.data(), entry.first_args.size());
+    notified.push_back(fbs::CreateNotified(builder, syscall, entry.number, entry.count, args));
+  }
+  const auto written_notified = builder.CreateVector(notified);
   const fbs::Stream stdout_result(outcome.stdout_result.bytes, outcome.stdout_result.truncated);
   const fbs::Stream stderr_result(outcome.stderr_result.bytes, outcome.stderr_result.truncated);
   fbs::FinishOutcomeBuffer(
       builder, fbs::CreateOutcome(
                    builder, kind, ending, &usage,
                    started ? flatbuffers::Optional<int64_t>(absl::ToUnixNanos(outcome.start)) : flatbuffers::nullopt,
-                   written_limits, written_enforced, kept_groups, &stdout_result, &stderr_result));
+                   written_limits, written_enforced, kept_groups, &stdout_result, &stderr_result,
+                   written_notified));
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }
 
@@ -198,6 +220,7 @@ absl::StatusOr<Outcome> DecodeOutcome(std::string_view bytes) {
   if (!IsAligned(from->kept_groups())) return Invalid("kept_groups", "misaligned");
   if (from->kept_groups() != nullptr)
     outcome.kept_groups.assign(from->kept_groups()->begin(), from->kept_groups()->end());
+  BROOD_RETURN_IF_ERROR(ReadNotified(*from, outcome));
   outcome.stdout_result = ReadStream(from->stdout_result());
   outcome.stderr_result = ReadStream(from->stderr_result());
   return outcome;

@@ -40,6 +40,7 @@ TEST(OutcomeFlatbufferTest, WhatIsWrittenIsReadBack) {
     EXPECT_EQ(read->limits_hit, outcome.limits_hit);
     EXPECT_EQ(read->enforced, outcome.enforced);
     EXPECT_EQ(read->kept_groups, outcome.kept_groups);
+    EXPECT_EQ(read->notified.size(), outcome.notified.size());
   }
 }
 

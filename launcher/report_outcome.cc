@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -121,6 +123,13 @@ Outcome OutcomeOf(const GuardianReport& report, const CompiledPolicy* plan) {
   outcome.usage.cpu_time = absl::Nanoseconds(static_cast<int64_t>(report.cpu_ns));
   outcome.usage.max_rss_bytes = report.max_rss_bytes;
   outcome.usage.memory_peak_bytes = report.memory_peak_bytes;
+  for (uint32_t i = 0; i < report.notified_count && i < std::size(report.notified); ++i) {
+    const NotifiedRecord& record = report.notified[i];
+    // A foreign architecture's are violations.
+    Notified notified{.syscall = SyscallName(NativeArch(), record.number), .number = record.number, .count = record.count};
+    std::copy(std::begin(record.first_args), std::end(record.first_args), notified.first_args.begin());
+    outcome.notified.push_back(std::move(notified));
+  }
   outcome.stdout_result = {report.stream_bytes[0], report.stream_truncated[0] != 0};
   outcome.stderr_result = {report.stream_bytes[1], report.stream_truncated[1] != 0};
   if (std::holds_alternative<SetupFailed>(outcome.ending)) {

@@ -1,11 +1,15 @@
 #include "launcher/violation_watch_child.h"
 
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
+#include <iterator>
+
+#include "sandbox/notice_child.h"
 
 namespace brood::child {
 
@@ -30,12 +34,41 @@ bool ViolationWatch::Receive(short events, GuardianReport* report) {
     if (errno != ENOENT && errno != EINTR) End();
     return false;
   }
+  const uint32_t result = RunFilter(plan_.filter, plan_.filter_length, notification->data);
+  if (result == NoticeAction(Notice::kReport)) {
+    Report(*notification, report);
+    LetThrough(notification->id);
+    return false;
+  }
   report->violation_number = notification->data.nr;
   report->violation_arch = notification->data.arch;
   report->violation_ip = notification->data.instruction_pointer;
   report->violation_tid = notification->pid;
   for (int i = 0; i < 6; ++i) report->violation_args[i] = notification->data.args[i];
   return true;
+}
+
+void ViolationWatch::Report(const seccomp_notif& notification, GuardianReport* report) const {
+  NotifiedRecord* const end = report->notified + report->notified_count;
+  NotifiedRecord* const found = std::find_if(
+      report->notified, end, [&](const NotifiedRecord& record) { return record.number == notification.data.nr; });
+  if (found != end) {
+    if (found->count != UINT32_MAX) ++found->count;
+    return;
+  }
+  if (report->notified_count == std::size(report->notified)) return;
+  ++report->notified_count;
+  found->number = notification.data.nr;
+  found->count = 1;
+  std::copy(std::begin(notification.data.args), std::end(notification.data.args), found->first_args);
+}
+
+// Its arguments can change meanwhile, but they are not what it is let through for.
+void ViolationWatch::LetThrough(uint64_t id) const {
+  seccomp_notif_resp response = {};
+  response.id = id;
+  response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+  ioctl(listener_, SECCOMP_IOCTL_NOTIF_SEND, &response);  // ENOENT: its process has ended meanwhile.
 }
 
 }  // namespace brood::child

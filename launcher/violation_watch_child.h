@@ -1,8 +1,10 @@
-// Sees the calls that a child's filter forbids.
+// Sees the calls that a child's filter forbids, or wants to be told of.
 //
 // Child-safe: see base/child_safe.h.
 #ifndef BROOD_LAUNCHER_VIOLATION_WATCH_CHILD_H_
 #define BROOD_LAUNCHER_VIOLATION_WATCH_CHILD_H_
+
+#include <linux/seccomp.h>
 
 #include "launcher/launch_record.h"
 
@@ -10,11 +12,12 @@ namespace brood::child {
 
 class ViolationWatch {
  public:
+  explicit ViolationWatch(const ChildPlan& plan) : plan_(plan) {}
   void Begin(int listener) { listener_ = listener; }  // The filter's; ours from now on. -1: there is none.
   int listener() const { return listener_; }          // To be polled for POLLIN; -1: for nothing.
 
   // After poll(2) gave `events`. True if a call was forbidden, which `report` then tells. No answer is given: the call never
-  // returns, because the tree is to be killed now.
+  // returns, because the tree is to be killed now. A call that was only to be told goes on.
   bool Receive(short events, GuardianReport* report);
 
   // A call was forbidden and did not take effect, but it was gone before it could be asked for.
@@ -23,6 +26,10 @@ class ViolationWatch {
   void End();
 
  private:
+  void Report(const seccomp_notif& notification, GuardianReport* report) const;
+  void LetThrough(uint64_t id) const;
+
+  const ChildPlan& plan_;
   int listener_ = -1;
   bool seen_ = false;
 };

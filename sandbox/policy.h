@@ -52,20 +52,25 @@ enum class SyscallAction {
   kErrno,  // The call fails with `errno_value`.
   kKill,   // A violation: reported with its arguments, then the tree is killed.
   kLog,    // Allowed, and written to the kernel's audit log. seccomp(2), SECCOMP_RET_LOG.
+  kNotify,  // Allowed, and counted in the outcome with the arguments of the first. No decision: those can change meanwhile.
 };
 
-// Compares one argument of a system call, as unsigned 64 bit, or its low 32 bits only with width 32.
+// Compares one argument of a system call, as an unsigned number of 64 bits, or of its low 32 bits only. For an argument that
+// the kernel takes as an int, 32 is the width: it does not look at the rest.
 struct ArgumentRule {
   enum class Op { kEqual, kNotEqual, kLess, kLessOrEqual, kGreater, kGreaterOrEqual, kMaskedEqual };
   unsigned index = 0;  // 0 to 5.
   Op op = Op::kEqual;
   uint64_t value = 0;
   uint64_t mask = ~uint64_t{0};  // kMaskedEqual only.
+  unsigned width = 64;           // Or 32.
 };
 
 struct SyscallRule {
   std::vector<std::string> names;  // System calls ("read") or groups ("@timers").
-  std::vector<ArgumentRule> args;  // All must hold.
+  // All must hold. Of several rules for one call the first that holds counts, and that without args if none does, wherever
+  // it stands.
+  std::vector<ArgumentRule> args;
   SyscallAction action = SyscallAction::kAllow;
   int errno_value = 0;  // kErrno only.
   // How near the file is that the rule came from: 0 for a built-in, 1 for what extends it. For each system call only

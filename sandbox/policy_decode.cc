@@ -166,6 +166,8 @@ absl::StatusOr<ArgumentRule> ReadArgument(const fbs::ArgumentRule& from) {
   if (from.mask() != nullptr) {
     BROOD_ASSIGN_OR_RETURN(rule.mask, ReadValue(View(from.mask()), "syscalls: args: mask"));
   }
+  rule.width = from.width();
+  if (rule.width != 32 && rule.width != 64) return Invalid("syscalls: args", "width is 32 or 64");
   return rule;
 }
 

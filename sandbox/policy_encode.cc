@@ -57,7 +57,7 @@ Offset<fbs::SyscallRule> WriteSyscallRule(Builder& builder, const SyscallRule& r
     const auto value = Text(builder, absl::StrCat(argument.value));
     const bool masked = argument.op == ArgumentRule::Op::kMaskedEqual;
     const auto mask = masked ? Text(builder, absl::StrCat(argument.mask)) : 0;
-    args.push_back(fbs::CreateArgumentRule(builder, argument.index, op, value, mask));
+    args.push_back(fbs::CreateArgumentRule(builder, argument.index, op, value, mask, argument.width));
   }
   const auto names = WriteStrings(builder, rule.names);
   const auto written_args = builder.CreateVector(args);

@@ -24,7 +24,7 @@ Policy Everything() {
   policy.network = {.mode = NetworkMode::kAllow, .to = {"10.0.0.5:443"}};
   policy.syscalls.push_back(
       {.names = {"ioctl", "@timers"},
-       .args = {{.index = 1, .op = ArgumentRule::Op::kEqual, .value = 0x5401},
+       .args = {{.index = 1, .op = ArgumentRule::Op::kEqual, .value = 0x5401, .width = 32},
                 {.index = 5, .op = ArgumentRule::Op::kMaskedEqual, .value = ~uint64_t{0}, .mask = 0xff00}},
        .action = SyscallAction::kErrno,
        .errno_value = EACCES,
@@ -69,6 +69,8 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(rule.args[0].value, 0x5401u);
   EXPECT_EQ(rule.args[1].value, ~uint64_t{0});
   EXPECT_EQ(rule.args[1].mask, 0xff00u);
+  EXPECT_EQ(rule.args[0].width, 32u);
+  EXPECT_EQ(rule.args[1].width, 64u);
   EXPECT_EQ(read->limits.cpu_time, absl::Nanoseconds(1));
   EXPECT_EQ(read->limits.wall_time, absl::Hours(1000) + absl::Nanoseconds(7));
   EXPECT_EQ(read->limits.processes, 7u);

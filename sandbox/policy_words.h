@@ -39,7 +39,8 @@ inline constexpr Word<ArgumentRule::Op> kOpWords[] = {
 inline constexpr Word<SyscallAction> kActionWords[] = {{"allow", SyscallAction::kAllow},
                                                        {"errno", SyscallAction::kErrno},
                                                        {"kill", SyscallAction::kKill},
-                                                       {"log", SyscallAction::kLog}};
+                                                       {"log", SyscallAction::kLog},
+                                                       {"notify", SyscallAction::kNotify}};
 
 inline constexpr Word<EnvironmentBase> kEnvironmentWords[] = {
     {"minimal", EnvironmentBase::kMinimal}, {"inherit", EnvironmentBase::kInherit}, {"empty", EnvironmentBase::kEmpty}};

@@ -4,6 +4,7 @@
 
 #include <linux/filter.h>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,9 @@ struct CompiledFilter {
 //
 // Errors: InvalidArgument, naming the rule: unknown system call or group, impossible argument.
 absl::StatusOr<CompiledFilter> CompileFilter(const Policy& policy);
+
+// The AUDIT_ARCH_* value of the calls that a filter looks at.
+uint32_t NativeArch();
 
 // "mount", or "unknown" if the number has no name. `arch` is an AUDIT_ARCH_* value.
 std::string SyscallName(uint32_t arch, int64_t number);
