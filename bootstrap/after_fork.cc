@@ -10,7 +10,8 @@ namespace {
 
 // A list that is only added to, at its end, and so can be walked at any time.
 struct Hook {
-  void (*run)() = nullptr;
+  void (*run)(void* arg) = nullptr;
+  void* arg = nullptr;
   std::atomic<Hook*> next = nullptr;
 };
 
@@ -19,7 +20,11 @@ std::atomic<Hook*> g_first = nullptr;
 }  // namespace
 
 void AfterFork(void (*hook)()) {
-  auto* const added = new Hook{.run = hook};
+  AfterFork([](void* plain) { reinterpret_cast<void (*)()>(plain)(); }, reinterpret_cast<void*>(hook));
+}
+
+void AfterFork(void (*hook)(void* arg), void* arg) {
+  auto* const added = new Hook{.run = hook, .arg = arg};
   std::atomic<Hook*>* end = &g_first;
   for (Hook* at = nullptr; !end->compare_exchange_strong(at, added); at = nullptr) end = &at->next;
 }
@@ -28,7 +33,7 @@ void internal::RunAfterFork() {
   for (const Hook* hook = g_first; hook != nullptr; hook = hook->next) {
     ThrowSite site;
     try {
-      Watch(hook->run, &site);
+      Watch([hook] { hook->run(hook->arg); }, &site);
     } catch (...) {
       PrintError("hook after fork", CurrentException(site));
     }

@@ -1,10 +1,10 @@
 // What each forked child does before its target: reseeding a random generator, dropping a cache of the process's number.
 //
-//   brood::AfterFork([] { g_engine.seed(std::random_device()()); });   // In a preload, or in the program.
+//   brood::AfterFork([] { g_cache_of_my_pid = 0; });   // In a preload, or in the program.
 //
 // With the start methods fork and forkserver, and in calls of a Server, in the order in which they were registered; a spawned
 // child has nothing to mend. Children of a forkserver need it where pthread_atfork(3) would do with a bare fork: they are born
-// by a system call of brood's own, and handlers of that do not run. brood reseeds rand(3) and random(3) itself.
+// by a system call of brood's own, and handlers of that do not run. Random engines: reseed.h.
 //
 // A hook runs in the child, which has one thread; what it throws is printed, and the next one runs. Never
 // unregistered. Thread-safe.
@@ -14,6 +14,7 @@
 namespace brood {
 
 void AfterFork(void (*hook)());
+void AfterFork(void (*hook)(void* arg), void* arg);
 
 namespace internal {
 

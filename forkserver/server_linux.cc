@@ -23,6 +23,7 @@
 #include "base/thread_count.h"
 #include "bootstrap/bootstrap.h"
 #include "bootstrap/exit.h"
+#include "bootstrap/reseed.h"
 #include "forkserver/forker.h"
 #include "forkserver/keeper_child.h"
 #include "forkserver/owner_watch.h"
@@ -101,6 +102,7 @@ class Server {
       }
     }
     BROOD_RETURN_IF_ERROR(CheckThreads());
+    FindGenerators();
     BROOD_RETURN_IF_ERROR(LeaveStreams());
     BROOD_ASSIGN_OR_RETURN(settled_, SettlePreload(preparation.freeze));
     BlockSignals();

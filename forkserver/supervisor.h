@@ -116,7 +116,7 @@ class Supervisor {
 
   absl::Status StartServer();
   void Restart();
-  void OnServerNote();
+  bool OnServerNote();  // Whether there was one.
   void OnServerEnd();
 
   void AskForKeepers();

@@ -146,7 +146,7 @@ void Supervisor::Restart() {
   OnServerEnd();
 }
 
-void Supervisor::OnServerNote() {
+bool Supervisor::OnServerNote() {
   if (ready_) {
     int32_t error = 0;
     while (recv(forker_.socket(), &error, sizeof(error), MSG_DONTWAIT) == static_cast<ssize_t>(sizeof(error))) {
@@ -155,21 +155,24 @@ void Supervisor::OnServerNote() {
       queued_.pop_front();
       Refuse(place, error, "fork a keeper for the child; see the limits of processes and memory");
     }
-    return Dispatch();  // It may have room for more.
+    Dispatch();  // It may have room for more.
+    return true;
   }
   ServerNote note;
-  if (recv(forker_.socket(), &note, sizeof(note), MSG_DONTWAIT) != static_cast<ssize_t>(sizeof(note))) return;
+  if (recv(forker_.socket(), &note, sizeof(note), MSG_DONTWAIT) != static_cast<ssize_t>(sizeof(note))) return false;
   if (!was_ready_) (void)send(socket_, &note, sizeof(note), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (note.kind == ServerNote::Kind::kFailed) failure_.assign(note.text, strnlen(note.text, sizeof(note.text)));
-  if (note.kind != ServerNote::Kind::kReady) return;
+  if (note.kind != ServerNote::Kind::kReady) return true;
   ready_ = was_ready_ = true;
   LeaveStreams();
   Dispatch();
+  return true;
 }
 
 void Supervisor::OnServerEnd() {
   if (forker_.pidfd() >= 0) {
-    if (!ready_) OnServerNote();  // Its last words.
+    while (!ready_ && OnServerNote()) {  // Its last words, which nobody may have heard the first of.
+    }
     loop_.Forget(forker_.socket());
     loop_.Forget(forker_.pidfd());
     forker_.Reap();

@@ -22,6 +22,7 @@
 #include "bootstrap/log.h"
 #include "bootstrap/plugin.h"
 #include "bootstrap/registry.h"
+#include "bootstrap/reseed.h"
 #include "bootstrap/run_child.h"
 #include "ipc/auth_key.h"
 #include "launcher/child_message.h"
@@ -109,9 +110,12 @@ void RunForked(void* arg, int /*setup_fd*/) {
   __fpurge(stdout);
   __fpurge(stderr);
   ForgetFinalizers();
-  RunAfterFork();
   const auto* const child = static_cast<const ForkedChild*>(arg);
-  if (child->random_seed.has_value()) SeedRandom(*child->random_seed);
+  if (child->random_seed.has_value()) {
+    SeedRandom(*child->random_seed);
+    ReseedGenerators();
+  }
+  RunAfterFork();
   RunChild(*child->preparation, *child->process);
 }
 
@@ -133,7 +137,10 @@ absl::StatusOr<Process> Fork(const ContextOptions& context, const LaunchOptions&
   FlushOwnBuffer(std::clog);
   BindWhatChildrenCall();
   ForkedChild forked;
-  if (context.fork_with_threads == ForkWithThreads::kRefuse) forked.random_seed = RandomSeed();
+  if (context.fork_with_threads == ForkWithThreads::kRefuse) {
+    forked.random_seed = RandomSeed();
+    FindGenerators();
+  }
   forked.preparation = &preparation;
   forked.process = &process;
   LaunchTarget target;

@@ -12,6 +12,7 @@
 #include "bootstrap/finalizer.h"
 #include "bootstrap/log.h"
 #include "bootstrap/registry.h"
+#include "bootstrap/reseed.h"
 #include "bootstrap/run_child.h"
 #include "forkserver/server.h"
 #include "launcher/served_call.h"
@@ -72,8 +73,9 @@ void RunCall(Request& request) {
   __fpurge(stdout);
   __fpurge(stderr);
   ForgetFinalizers();
-  RunAfterFork();
   SeedRandom(RandomSeed());
+  ReseedGenerators();
+  RunAfterFork();
   RunChild(*preparation, *std::move(process));
 }
 

@@ -14,6 +14,7 @@
 #include "bootstrap/after_fork.h"
 #include "bootstrap/bootstrap.h"
 #include "bootstrap/finalizer.h"
+#include "bootstrap/reseed.h"
 #include "forkserver/keeper_child.h"
 #include "launcher/descriptors_child.h"
 #include "launcher/guardian_child.h"
@@ -30,6 +31,7 @@ void RunServed(void* /*unused*/, int setup_fd) {
   __fpurge(stdout);
   __fpurge(stderr);
   ForgetFinalizers();
+  ReseedGenerators();
   RunAfterFork();
   RunMessage(kMessageFd, setup_fd);
 }
