@@ -1,3 +1,4 @@
+#include <cerrno>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -30,5 +31,6 @@ int ErrnoFromName(std::string_view name) {
 std::string SystemErrorName(int error_number) { return ErrnoName(error_number); }
 std::string SystemErrorText(int error_number) { return ErrnoText(error_number); }
 int SystemErrorFromName(std::string_view name) { return ErrnoFromName(name); }
+bool SystemErrorIsNotFound(int error_number) { return error_number == ENOENT || error_number == ENOTDIR; }
 
 }  // namespace brood

@@ -38,6 +38,7 @@ std::string FailureText(std::string_view why, std::string_view operation, std::s
 std::string SystemErrorName(int error_number);
 std::string SystemErrorText(int error_number);
 int SystemErrorFromName(std::string_view name);
+bool SystemErrorIsNotFound(int error_number);  // A file, or a folder on the way to it.
 
 // The same error with "CONTEXT: " in front of its message.
 absl::Status Annotate(const absl::Status& status, std::string_view context);

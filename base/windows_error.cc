@@ -98,6 +98,11 @@ int SystemErrorFromName(std::string_view name) {
   return absl::ConsumePrefix(&name, "ERROR_") && absl::SimpleAtoi(name, &number) ? static_cast<int>(number) : 0;
 }
 
+bool SystemErrorIsNotFound(int error_number) {
+  const Row* row = RowOf(static_cast<DWORD>(error_number));
+  return row != nullptr && row->code == absl::StatusCode::kNotFound;
+}
+
 absl::Status WindowsStatus(uint32_t error, std::string_view operation, std::string_view object, std::string_view remedy) {
   const Row* row = RowOf(error);
   return absl::Status(row != nullptr ? row->code : absl::StatusCode::kFailedPrecondition,

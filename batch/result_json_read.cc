@@ -121,7 +121,7 @@ LimitHit ReadLimit(const Outcome& outcome, Layer usual) {
 
 void ReadEnding(const Json& json, const std::string& status, Outcome& outcome) {
   if (status == "ok" || status == "failed") {
-    outcome.ending = Exited{static_cast<int>(Integer(json, "exit_code", status == "ok" ? 0 : 1))};
+    outcome.ending = Exited{Integer(json, "exit_code", status == "ok" ? 0 : 1)};
   } else if (status == "signaled") {
     outcome.ending = Signaled{static_cast<int>(Integer(json, "signal")), Flag(json, "core")};
   } else if (status == "timeout") {

@@ -17,7 +17,7 @@ namespace brood {
 struct HonestVerdict {
   std::string id;
   std::string difference;  // Empty: the same stdout, stderr and exit code.
-  int exit_code = 0;       // Without a sandbox. Outcome::exit_code().
+  int64_t exit_code = 0;       // Without a sandbox. Outcome::exit_code().
   uint64_t bytes = 0;      // Compared.
 };
 

@@ -1,10 +1,10 @@
 #include "launcher/children.h"
 
-#include <csignal>
 #include <mutex>
 
 #include "absl/time/time.h"
 #include "base/per_process.h"
+#include "base/signals.h"
 #include "bootstrap/exit.h"
 #include "ipc/deadline.h"
 #include "launcher/process_state.h"
@@ -51,12 +51,12 @@ std::vector<std::shared_ptr<ProcessState>> Running() {
 void EndChildren() {
   const std::vector<std::shared_ptr<ProcessState>> children = Running();
   for (const auto& child : children) {
-    if (child->daemon) (void)Command(*child, GuardianCommand::Kind::kSignal, SIGTERM);
+    if (child->daemon) (void)SignalTarget(*child, kSignalTerminate);
   }
   const Deadline grace(kDaemonGrace);
   for (const auto& child : children) {
     if (!child->daemon || HasEnded(*child, grace.Left())) continue;
-    (void)Command(*child, GuardianCommand::Kind::kKill, 0);
+    (void)KillTree(*child);
   }
   for (const auto& child : children) HasEnded(*child, absl::InfiniteDuration());
 }

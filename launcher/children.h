@@ -2,8 +2,6 @@
 #ifndef BROOD_LAUNCHER_CHILDREN_H_
 #define BROOD_LAUNCHER_CHILDREN_H_
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -13,7 +11,7 @@ namespace brood {
 
 struct ChildInfo {
   std::string name;
-  pid_t pid = 0;  // As the caller sees it; 0 until its target runs.
+  int pid = 0;  // As the caller sees it; 0 until its target runs.
   bool daemon = false;
 };
 

@@ -3,7 +3,6 @@
 #ifndef BROOD_LAUNCHER_LAUNCH_INTERNAL_H_
 #define BROOD_LAUNCHER_LAUNCH_INTERNAL_H_
 
-#include <cstdint>
 #include <functional>
 
 #include "absl/status/statusor.h"
@@ -13,6 +12,7 @@
 #include "launcher/launch_record.h"
 #include "launcher/launch_target.h"
 #include "launcher/process.h"
+#include "launcher/process_state.h"
 
 namespace brood {
 // Has somebody else fork the guardian, from a copy of the record. Its target is a function.
@@ -23,12 +23,6 @@ absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const inter
                                        const ForkElsewhere& fork = nullptr);
 
 namespace internal {
-
-// What `process`, a function, returns will be in `result`, and of so many bytes at most. Before anybody waits for it.
-void ExpectResult(Process& process, UniqueFd result, uint64_t max_result_bytes);
-
-// Waits until the function that `process` was made for runs. Errors: those of Process::Start.
-absl::Status AwaitFunction(Process& process);
 
 // Waits until `process`, whose guardian somebody else forks, has one, or has ended; false if `timeout` has passed first.
 bool AwaitGuardian(Process& process, absl::Duration timeout);

@@ -19,23 +19,24 @@
 #include "base/status.h"
 #include "bootstrap/current_process.h"
 #include "launcher/environment.h"
+#include "launcher/guarded_state.h"
 #include "launcher/guardian_child.h"
 #include "launcher/launch_internal.h"
 #include "launcher/launch_record.h"
 #include "launcher/light_guardian.h"
 #include "launcher/process.h"
-#include "launcher/process_state.h"
 #include "launcher/read_only_files.h"
 #include "launcher/stdio_linux.h"
 #include "launcher/tree_child.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/linux_plan.h"
 #include "sandbox/machine.h"
 
 namespace brood {
 namespace {
 
 using internal::LaunchTarget;
-using internal::ProcessState;
+using internal::GuardedState;
 
 std::vector<const char*> Pointers(const std::vector<std::string>& texts) {
   std::vector<const char*> pointers;
@@ -54,9 +55,9 @@ class Preparation {
   Preparation(const LaunchOptions& options, const LaunchTarget& target, const brood::ForkElsewhere& fork)
       : options_(options), target_(target), fork_elsewhere_(fork) {}
 
-  absl::StatusOr<std::shared_ptr<ProcessState>> Launch() {
+  absl::StatusOr<std::shared_ptr<GuardedState>> Launch() {
     BROOD_RETURN_IF_ERROR(Check());
-    state_ = std::make_shared<ProcessState>();
+    state_ = std::make_shared<GuardedState>();
     state_->name = options_.name.empty() && !options_.argv.empty() ? options_.argv[0] : options_.name;
     state_->policy = options_.policy;
     state_->daemon = options_.daemon.value_or(CurrentProcess().daemon);
@@ -77,7 +78,7 @@ class Preparation {
     if (target_.kind != LaunchTarget::Kind::kFunction && (options_.argv.empty() || options_.argv[0].empty())) {
       return absl::InvalidArgumentError("argv: must name a program");
     }
-    if (target_.kind != LaunchTarget::Kind::kFunction && options_.policy != nullptr && options_.policy->forbids_exec()) {
+    if (target_.kind != LaunchTarget::Kind::kFunction && options_.policy != nullptr && options_.policy->platform().filter.forbids_exec) {
       return absl::InvalidArgumentError(
           "policy: its filter makes execve, execveat or exit_group a violation, so that no program can start; allow them");
     }
@@ -87,7 +88,7 @@ class Preparation {
     // After a change of ids the kernel gives the files of a process in /proc to root, those of its copies too, and its
     // copy could not write the id maps of the child. proc(5), prctl(2). Not ours to change: it opens the memory of the
     // embedder to its user.
-    if (options_.policy != nullptr && (options_.policy->child_plan().namespaces & CLONE_NEWUSER) != 0 &&
+    if (options_.policy != nullptr && (options_.policy->platform().child.namespaces & CLONE_NEWUSER) != 0 &&
         geteuid() != 0 && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 1) {
       return absl::FailedPreconditionError(
           "user namespace: this process has changed its ids, or may not be read by its user, so it cannot write the id "
@@ -136,7 +137,7 @@ class Preparation {
 
     record_.cwd_required = !options_.cwd.empty();
     cwd_ = options_.cwd;
-    const bool own_root = options_.policy != nullptr && options_.policy->child_plan().mount_count > 0;
+    const bool own_root = options_.policy != nullptr && options_.policy->platform().child.mount_count > 0;
     if (own_root) {
       BROOD_ASSIGN_OR_RETURN(cwd_, ChildDirectory(options_.cwd, options_.policy->policy()));
     }
@@ -149,7 +150,7 @@ class Preparation {
     record_.wait_for_tree = options_.tree_end == TreeEnd::kWait;
     if (options_.policy == nullptr) return absl::OkStatus();
     const CompiledPolicy& plan = *options_.policy;
-    record_.plan = plan.child_plan();
+    record_.plan = plan.platform().child;
     // A forked function is this very program and may read its arguments.
     if (plan.policy().drop_privileges && target_.kind != LaunchTarget::Kind::kFunction) {
       record_.wipe_begin = ThisMachine().argument_begin;
@@ -159,12 +160,12 @@ class Preparation {
     record_.cpu_ns = Nanoseconds(plan.limits().cpu_time);
     record_.output_limited = plan.limits().output_bytes.has_value();
     record_.output_bytes = plan.limits().output_bytes.value_or(0);
-    if (plan.sample_memory()) record_.sampled_memory_bytes = *plan.limits().memory_bytes;
-    if (plan.count_processes() && *plan.limits().processes < child::kMaxSampled) {
+    if (plan.platform().sample_memory) record_.sampled_memory_bytes = *plan.limits().memory_bytes;
+    if (plan.platform().count_processes && *plan.limits().processes < child::kMaxSampled) {
       record_.counted_processes = *plan.limits().processes + 1;
     }
-    if (plan.needs_cgroups()) {
-      BROOD_ASSIGN_OR_RETURN(cgroups_, Cgroups::Create(plan.cgroups()));
+    if (plan.platform().needs_cgroups) {
+      BROOD_ASSIGN_OR_RETURN(cgroups_, Cgroups::Create(plan.platform().cgroups));
       record_.cgroup = cgroups_.Record();
     }
     return absl::OkStatus();
@@ -214,7 +215,7 @@ class Preparation {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::shared_ptr<ProcessState>> Fork() {
+  absl::StatusOr<std::shared_ptr<GuardedState>> Fork() {
     // No handler of the embedder's may run in the guardian or, in a memory that both share, in the target.
     sigset_t all, before;
     sigfillset(&all);
@@ -245,14 +246,14 @@ class Preparation {
     return Born(pid, pidfd);
   }
 
-  absl::StatusOr<std::shared_ptr<ProcessState>> ForkElsewhere() {
+  absl::StatusOr<std::shared_ptr<GuardedState>> ForkElsewhere() {
     state_->start = absl::Now();
     state_->served = true;
     BROOD_RETURN_IF_ERROR(fork_elsewhere_(record_));
     return Born(0, -1);
   }
 
-  std::shared_ptr<ProcessState> Born(pid_t guardian, int pidfd) {
+  std::shared_ptr<GuardedState> Born(pid_t guardian, int pidfd) {
     state_->cgroups = cgroups_.Release();
     state_->guardian = guardian;
     state_->guardian_fd.reset(pidfd);
@@ -270,7 +271,7 @@ class Preparation {
   const LaunchOptions& options_;
   const LaunchTarget& target_;
   const brood::ForkElsewhere& fork_elsewhere_;
-  std::shared_ptr<ProcessState> state_;
+  std::shared_ptr<GuardedState> state_;
   LaunchRecord record_;
   bool light_ = false;  // See light_guardian.h.
   internal::LightMemory light_memory_;
@@ -289,8 +290,16 @@ class Preparation {
 absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const internal::LaunchTarget& target,
                                        const ForkElsewhere& fork) {
   Preparation preparation(options, target, fork);
-  BROOD_ASSIGN_OR_RETURN(std::shared_ptr<ProcessState> state, preparation.Launch());
-  return Process(std::move(state));
+  BROOD_ASSIGN_OR_RETURN(std::shared_ptr<GuardedState> state, preparation.Launch());
+  return internal::ProcessOf(std::move(state));
 }
+
+absl::StatusOr<std::shared_ptr<internal::ProcessState>> internal::LaunchProgram(const LaunchOptions& options) {
+  const LaunchTarget target;
+  Preparation preparation(options, target, nullptr);
+  return preparation.Launch();
+}
+
+bool internal::AwaitGuardian(Process& process, absl::Duration timeout) { return AwaitGuardian(*StateOf(process), timeout); }
 
 }  // namespace brood

@@ -1,11 +1,9 @@
 #include "launcher/outcome.h"
 
-#include <cerrno>
-#include <csignal>
-#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/signals.h"
 #include "base/status.h"
 
 namespace brood {
@@ -23,17 +21,12 @@ Overloaded(Visitors...) -> Overloaded<Visitors...>;
 int SignalOf(Layer limit) {
   switch (limit) {
     case Layer::kCpuTime:
-      return SIGXCPU;
+      return kSignalCpuTime;
     case Layer::kOutput:
-      return SIGXFSZ;
+      return kSignalFileSize;
     default:
-      return SIGKILL;
+      return kSignalKill;
   }
-}
-
-std::string SignalText(int signal) {
-  const char* name = sigabbrev_np(signal);
-  return name != nullptr ? absl::StrCat("SIG", name) : absl::StrCat("signal ", signal);
 }
 
 }  // namespace
@@ -43,15 +36,15 @@ bool Outcome::ok() const {
   return exited != nullptr && exited->code == 0;
 }
 
-int Outcome::exit_code() const {
+int64_t Outcome::exit_code() const {
   return std::visit(Overloaded{
                         [](const Exited& e) { return e.code; },
-                        [](const Signaled& s) { return -s.signal; },
-                        [](const TimedOut&) { return -SIGKILL; },
-                        [](const LimitHit& l) { return -SignalOf(l.limit); },
-                        [](const Violation&) { return -SIGSYS; },
-                        [](const SetupFailed&) { return kNoExitCode; },
-                        [](const Lost&) { return kNoExitCode; },
+                        [](const Signaled& s) -> int64_t { return -s.signal; },
+                        [](const TimedOut&) -> int64_t { return -kSignalKill; },
+                        [](const LimitHit& l) -> int64_t { return -SignalOf(l.limit); },
+                        [](const Violation&) -> int64_t { return -kSignalSystemCall; },
+                        [](const SetupFailed&) -> int64_t { return kNoExitCode; },
+                        [](const Lost&) -> int64_t { return kNoExitCode; },
                     },
                     ending);
 }
@@ -62,10 +55,11 @@ int Outcome::ShellExitCode() const {
   if (std::holds_alternative<Lost>(ending)) return kBroodFailed;
   if (const auto* setup = std::get_if<SetupFailed>(&ending)) {
     if (setup->step != "exec") return kBroodFailed;
-    return setup->error_number == ENOENT || setup->error_number == ENOTDIR ? kNotFound : kNotExecutable;
+    return SystemErrorIsNotFound(setup->error_number) ? kNotFound : kNotExecutable;
   }
-  const int code = exit_code();
-  return code < 0 ? 128 - code : code;
+  const int64_t code = exit_code();
+  // A Windows program's 32 bits come out as they went in.
+  return static_cast<int>(code < 0 ? 128 - code : code);
 }
 
 std::string_view Outcome::StatusWord() const {
@@ -89,7 +83,7 @@ std::string Outcome::ToString() const {
       Overloaded{
           [](const Exited& e) { return absl::StrCat("exited with code ", e.code); },
           [this](const Signaled& s) {
-            const bool maybe_limit = s.signal == SIGXFSZ && enforced.count(Layer::kFileSize) != 0;
+            const bool maybe_limit = s.signal == kSignalFileSize && enforced.count(Layer::kFileSize) != 0;
             return absl::StrCat("ended by ", SignalText(s.signal), s.core_dumped ? " (core dumped)" : "",
                                 maybe_limit ? " (the file_size limit, or sent by the program itself)" : "");
           },

@@ -22,7 +22,7 @@
 namespace brood {
 
 struct Exited {
-  int code = 0;  // 0 to 255.
+  int64_t code = 0;  // 0 to 255; on Windows 32 bits, 0xC0000005 after an access violation for example.
 };
 
 struct Signaled {
@@ -99,7 +99,7 @@ struct Outcome {
   // Python's rule: 0 to 255 if it exited, -n if signal n ended it, brood's own kill being signal 9, except that a
   // violation is -SIGSYS, a CPU limit -SIGXCPU and an output limit -SIGXFSZ. -1000 for SetupFailed and
   // Lost, which have none.
-  int exit_code() const;
+  int64_t exit_code() const;
 
   // What `brood run` exits with: the program's own code, 128+n, 124, 125, 126 or 127.
   int ShellExitCode() const;

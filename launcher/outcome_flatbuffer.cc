@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/own_process.h"
 #include "base/status.h"
 #include "serialization/outcome_generated.h"
 #include "serialization/verify.h"
@@ -84,14 +85,15 @@ absl::StatusOr<Violation> ReadViolation(const fbs::Violation& from) {
 }
 
 absl::Status ReadEnding(const fbs::Outcome& from, Outcome& to) {
-  constexpr int kMaxExitCode = 255;
   constexpr int kMaxSignal = 64;  // signal(7).
   switch (from.ending_type()) {
     case fbs::Ending::NONE:
       break;
     case fbs::Ending::Exited: {
-      const int code = from.ending_as_Exited()->code();
-      if (code < 0 || code > kMaxExitCode) return Invalid("exited: code", absl::StrCat(code, " is not in 0 to 255"));
+      const int64_t code = from.ending_as_Exited()->code();
+      if (code < 0 || code > HighestExitCode()) {
+        return Invalid("exited: code", absl::StrCat(code, " is not in 0 to ", HighestExitCode()));
+      };
       to.ending = Exited{code};
       return absl::OkStatus();
     }

@@ -12,10 +12,7 @@
 #ifndef BROOD_LAUNCHER_PROCESS_H_
 #define BROOD_LAUNCHER_PROCESS_H_
 
-#include <sys/types.h>
-
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,15 +30,12 @@
 namespace brood {
 
 class Process;
-struct LaunchRecord;
 
 namespace internal {
 struct ProcessState;
 struct Unstarted;
-struct LaunchTarget;
-void ExpectResult(Process& process, UniqueFd result, uint64_t max_result_bytes);
-absl::Status AwaitFunction(Process& process);
-bool AwaitGuardian(Process& process, absl::Duration timeout);
+Process ProcessOf(std::shared_ptr<ProcessState> state);
+std::shared_ptr<ProcessState> StateOf(Process& process);
 }  // namespace internal
 
 class Process {  // Move-only. Destroying a running one kills its tree and reaps it.
@@ -103,10 +97,10 @@ class Process {  // Move-only. Destroying a running one kills its tree and reaps
   absl::Status Close();
 
   bool IsAlive();                  // False before the start, and in a process that did not make it.
-  std::optional<int> exit_code();  // Outcome::exit_code() once it has ended.
+  std::optional<int64_t> exit_code();  // Outcome::exit_code() once it has ended.
   // Of the target, as the caller sees it; 0 until it runs. In a pid namespace of its own it may stay 0 for a child that ends
   // at once: nobody outside has seen its number.
-  pid_t pid() const;
+  int pid() const;
   const std::string& name() const;
   bool daemon() const;
 
@@ -130,11 +124,8 @@ class Process {  // Move-only. Destroying a running one kills its tree and reaps
 
  private:
   friend class Context;
-  friend void internal::ExpectResult(Process&, UniqueFd, uint64_t);
-  friend absl::Status internal::AwaitFunction(Process&);
-  friend bool internal::AwaitGuardian(Process&, absl::Duration);
-  friend absl::StatusOr<Process> LaunchInternal(const LaunchOptions&, const internal::LaunchTarget&,
-                                                const std::function<absl::Status(const LaunchRecord&)>&);
+  friend Process internal::ProcessOf(std::shared_ptr<internal::ProcessState>);
+  friend std::shared_ptr<internal::ProcessState> internal::StateOf(Process&);
   explicit Process(std::shared_ptr<internal::ProcessState> state);
   explicit Process(internal::Unstarted unstarted);
   absl::Status Check(std::string_view operation) const;

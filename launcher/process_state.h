@@ -1,10 +1,8 @@
-// What a Process holds, and what is done with it. For the files of launcher/ only.
+// What a Process holds, and what is done with it: process_state_linux.cc, process_state_windows.cc. For the files of launcher/ only.
 //
 // Functions may be called from several threads at once, in the process that started the child.
 #ifndef BROOD_LAUNCHER_PROCESS_STATE_H_
 #define BROOD_LAUNCHER_PROCESS_STATE_H_
-
-#include <sys/types.h>
 
 #include <cstdint>
 #include <functional>
@@ -12,7 +10,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -20,8 +17,6 @@
 #include "base/fork_generation.h"
 #include "base/unique_fd.h"
 #include "launcher/launch_options.h"
-#include "launcher/launch_record.h"
-#include "launcher/light_guardian.h"
 #include "launcher/outcome.h"
 #include "serialization/messages.h"
 
@@ -39,28 +34,20 @@ struct ProcessState {
 
   // Guards what follows. Not held while waiting.
   std::mutex mutex;
-  int waiting = 0;          // Threads that poll the sentinel now, so that its number must not pass to another file.
-  pid_t guardian = -1;      // -1 once it is reaped; 0 where that is the forkserver's task.
-  bool served = false;
-  bool let_go = false;      // The guardian knows that it will be reaped.
-  UniqueFd guardian_fd;     // Its pidfd.
-  LightMemory light_memory; // What it runs on, if it has no memory of its own.
-  UniqueFd control;         // Our end of the guardian's socket; closing it ends the child.
-  UniqueFd init_fd;         // pidfd of the child's init, once that is born; for the case that the guardian is killed.
-  std::vector<std::string> cgroups;  // Paths, for the same case.
-  UniqueFd sentinel;        // Read end of the pipe for the final report.
-  UniqueFd captured[2];     // memfds of captured streams.
+  int waiting = 0;          // Threads that wait for the sentinel now, so that its number must not pass to another file.
+  UniqueFd sentinel;        // Ready when the child has ended.
+  UniqueFd captured[2];     // What captured streams are kept in.
   UniqueFd result_memory;   // Where a function leaves its result; gone once it is read.
   uint64_t max_result_bytes = 0;
-  pid_t pid = 0;
+  int pid = 0;
   bool started = false;
-  bool killed = false;      // Whoever waits keeps the guardian from being stopped until it has done that.
+  bool killed = false;      // Whoever waits keeps a guardian from being stopped until it has done that.
   bool closed = false;
   std::optional<Outcome> outcome;
   bool is_function = false;
   absl::StatusOr<std::optional<Result>> result = std::nullopt;
 
-  ~ProcessState();  // Kills the tree of a child that still runs, and reaps it.
+  virtual ~ProcessState() = default;  // What is derived kills the tree of a child that still runs, and reaps it.
 };
 
 // A process that was made and not started.
@@ -70,12 +57,28 @@ struct Unstarted {
   std::function<absl::StatusOr<Process>(const LaunchOptions&)> launch;
 };
 
+// As Process::Launch. Errors: those of Process::Start.
+absl::StatusOr<std::shared_ptr<ProcessState>> LaunchProgram(const LaunchOptions& options);
+
+// What a Process is made of, and what it was made of. The second is for one that was started.
+Process ProcessOf(std::shared_ptr<ProcessState> state);
+std::shared_ptr<ProcessState> StateOf(Process& process);
+
+// What `process`, a function, returns will be in `result`, and of so many bytes at most. Before anybody waits for it.
+void ExpectResult(Process& process, UniqueFd result, uint64_t max_result_bytes);
+
+// Waits until the function that `process` was made for runs. Errors: those of Process::Start.
+absl::Status AwaitFunction(Process& process);
+
 // Waits until the child has ended, whose outcome is then known, or `timeout` has passed.
 bool HasEnded(ProcessState& state, absl::Duration timeout);
 
-absl::Status Command(ProcessState& state, GuardianCommand::Kind kind, int signal);
+// Not an error if it has ended already.
+absl::Status SignalTarget(ProcessState& state, int signal);
+absl::Status SignalGroup(ProcessState& state, int signal);
+absl::Status KillTree(ProcessState& state);
 
-pid_t PidOf(ProcessState& state);
+int PidOf(ProcessState& state);
 
 // Waits until a served child has a guardian, or has ended, or `timeout` has passed: false then. As AwaitStarted otherwise.
 bool AwaitGuardian(ProcessState& state, absl::Duration timeout);
@@ -85,6 +88,9 @@ absl::Status AwaitStarted(ProcessState& state);
 
 // Frees the descriptors that only a running child needs, once nobody waits on them.
 void ReleaseSentinel(ProcessState& state);
+
+// A descriptor of what was captured, at its beginning, once the child has ended; that of stdout is 0.
+UniqueFd TakeCaptured(ProcessState& state, int stream);
 
 // A descriptor that is readable for ever: the sentinel of those that were joined.
 int EndedSentinel();

@@ -1,13 +1,11 @@
 // How a process object shows itself, as Python's repr.
-#include <signal.h>
-#include <string.h>
-#include <unistd.h>
-
 #include <optional>
 #include <string>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "base/own_process.h"
+#include "base/signals.h"
 #include "launcher/outcome.h"
 #include "launcher/process.h"
 #include "launcher/process_state.h"
@@ -19,9 +17,9 @@ std::string EndText(const Outcome& outcome) {
   if (std::holds_alternative<SetupFailed>(outcome.ending) || std::holds_alternative<Lost>(outcome.ending)) {
     return std::string(outcome.StatusWord());
   }
-  const int code = outcome.exit_code();
-  const char* const signal = code < 0 ? sigabbrev_np(-code) : nullptr;
-  return signal != nullptr ? absl::StrCat("exitcode=-SIG", signal) : absl::StrCat("exitcode=", code);
+  const int64_t code = outcome.exit_code();
+  const std::string signal = code < 0 ? SignalName(static_cast<int>(-code)) : "";
+  return signal.empty() ? absl::StrCat("exitcode=", code) : absl::StrCat("exitcode=-", signal);
 }
 
 }  // namespace
@@ -30,8 +28,8 @@ std::string Process::ToString() {
   std::string text = absl::StrCat("<Process name='", absl::Utf8SafeCEscape(name()), "'");
   const uint64_t creator = unstarted_ != nullptr ? unstarted_->creator : state_ != nullptr ? state_->creator : 0;
   const bool mine = creator == ForkGeneration();
-  if (const pid_t number = pid(); number > 0) absl::StrAppend(&text, " pid=", number);
-  if (mine) absl::StrAppend(&text, " parent=", getpid());
+  if (const int number = pid(); number > 0) absl::StrAppend(&text, " pid=", number);
+  if (mine) absl::StrAppend(&text, " parent=", OwnProcessNumber());
   if (state_ == nullptr && unstarted_ == nullptr) {
     absl::StrAppend(&text, " moved");
   } else if (state_ != nullptr && state_->closed) {

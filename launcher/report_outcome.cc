@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "sandbox/linux_plan.h"
 #include "sandbox/machine.h"
 #include "sandbox/seccomp_compiler.h"
 
@@ -136,7 +137,7 @@ Outcome OutcomeOf(const GuardianReport& report, const CompiledPolicy* plan) {
     // Nothing ran, so nothing was enforced on it; some layers may not even have been reached.
   } else if (plan != nullptr) {
     outcome.enforced = plan->enforced();
-    if (plan->child_plan().drop_privileges && !plan->child_plan().drop_groups) outcome.kept_groups = SupplementaryGroups();
+    if (plan->platform().child.drop_privileges && !plan->platform().child.drop_groups) outcome.kept_groups = SupplementaryGroups();
   } else {
     outcome.enforced[Layer::kTree] = "subreaper";
   }

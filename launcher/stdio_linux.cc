@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "sandbox/linux_plan.h"
 
 namespace brood {
 namespace {
@@ -90,7 +91,7 @@ absl::Status CheckStream(int fd, int number) {
 }
 
 absl::Status PrepareStdio(const LaunchOptions& options, bool counted, PreparedStdio* out) {
-  const bool own_root = options.policy != nullptr && options.policy->child_plan().mount_count > 0;
+  const bool own_root = options.policy != nullptr && options.policy->platform().child.mount_count > 0;
   BROOD_ASSIGN_OR_RETURN(out->child[0], Sink(options.stdin_spec, 0, out));
   if (own_root) BROOD_RETURN_IF_ERROR(CheckStream(out->child[0], 0));
   for (int number = 1; number <= 2; ++number) {

@@ -225,7 +225,7 @@ std::string TextOf(UniqueFd fd) {
 }
 
 struct Ended {
-  int code = -1;
+  int64_t code = -1;
   std::string out;
   std::string err;
 };

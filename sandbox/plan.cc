@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "sandbox/linux_plan.h"
 #include "sandbox/machine.h"
 #include "sandbox/namespace_probe.h"
 #include "sandbox/plan_mounts.h"
@@ -16,15 +17,17 @@ namespace brood {
 
 class PlanBuilder {
  public:
-  explicit PlanBuilder(const Policy& policy) : plan_(std::make_shared<CompiledPolicy>()), machine_(ThisMachine()) {
+  explicit PlanBuilder(const Policy& policy)
+      : plan_(std::make_shared<CompiledPolicy>()), platform_(std::make_shared<PlatformPlan>()), machine_(ThisMachine()) {
     plan_->policy_ = policy;
+    plan_->platform_ = platform_;
   }
 
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> Build() {
     BROOD_RETURN_IF_ERROR(Check());
-    BROOD_ASSIGN_OR_RETURN(plan_->filter_, CompileFilter(policy()));
-    if (!plan_->filter_.instructions.empty()) {
-      Enforce(Layer::kSeccomp, absl::StrCat("seccomp filter, ", plan_->filter_.instructions.size(), " instructions"));
+    BROOD_ASSIGN_OR_RETURN(platform_->filter, CompileFilter(policy()));
+    if (!platform_->filter.instructions.empty()) {
+      Enforce(Layer::kSeccomp, absl::StrCat("seccomp filter, ", platform_->filter.instructions.size(), " instructions"));
     }
     BROOD_RETURN_IF_ERROR(LeaveOutMissing());
     Namespaces();
@@ -38,7 +41,7 @@ class PlanBuilder {
 
  private:
   const Policy& policy() const { return plan_->policy_; }
-  ChildPlan& child() { return plan_->child_plan_; }
+  ChildPlan& child() { return platform_->child; }
   bool Has(Layer layer) const { return policy().namespaces.count(layer) != 0; }
   bool Weaker(Layer layer) const { return policy().allow_weaker.count(layer) != 0; }
   void Enforce(Layer layer, std::string by) { plan_->enforced_[layer] = std::move(by); }
@@ -136,8 +139,8 @@ class PlanBuilder {
 
   absl::Status Mounts() {
     if (!Has(Layer::kMount)) return absl::OkStatus();
-    BROOD_ASSIGN_OR_RETURN(plan_->mounts_, PlanMounts(policy(), machine_.can_map_any_id, &plan_->texts_));
-    Enforce(Layer::kMount, absl::StrCat("mount namespace, own root of ", plan_->mounts_.size(), " entries, pivot_root"));
+    BROOD_ASSIGN_OR_RETURN(platform_->mounts, PlanMounts(policy(), machine_.can_map_any_id, &platform_->texts));
+    Enforce(Layer::kMount, absl::StrCat("mount namespace, own root of ", platform_->mounts.size(), " entries, pivot_root"));
     return absl::OkStatus();
   }
 
@@ -198,12 +201,12 @@ class PlanBuilder {
     if (limits.memory_bytes) {
       const bool possible = (unified_has("memory") || !cgroups.memory.empty()) && (!cgroups.swap_in_use || cgroups.swap_limit);
       if (possible) {
-        plan_->cgroups_.memory_bytes = limits.memory_bytes;
+        platform_->cgroups.memory_bytes = limits.memory_bytes;
         Enforce(Layer::kMemory, cgroups.unified.empty() ? "cgroup v1 memory" : "cgroup v2 memory");
       } else if (asked.memory_bytes && !Weaker(Layer::kMemory)) {
         return Unenforceable(Layer::kMemory, cgroups.why_not.empty() ? "this kernel's cgroups do not limit swap" : cgroups.why_not);
       } else {
-        plan_->sample_memory_ = true;
+        platform_->sample_memory = true;
         // Bounds what one process can take between two samples. Not the limit itself: a program that is refused memory
         // ends in its own way, and the outcome would not say that the limit was it.
         constexpr uint64_t kSlackBytes = uint64_t{4} << 30;
@@ -213,12 +216,12 @@ class PlanBuilder {
     }
     if (limits.processes) {
       if (unified_has("pids") || !cgroups.pids.empty()) {
-        plan_->cgroups_.processes = limits.processes;
+        platform_->cgroups.processes = limits.processes;
         Enforce(Layer::kProcesses, cgroups.unified.empty() ? "cgroup v1 pids" : "cgroup v2 pids");
       } else if (Has(Layer::kUser)) {
         // Counted for each user namespace, and this one is the tree's own; init is one of them. Since Linux 5.14.
         Limit(RLIMIT_NPROC, *limits.processes + 1);
-        plan_->count_processes_ = true;
+        platform_->count_processes = true;
         Enforce(Layer::kProcesses, "RLIMIT_NPROC of the own user namespace");
       } else if (asked.processes && !Weaker(Layer::kProcesses)) {
         return Unenforceable(Layer::kProcesses, cgroups.why_not);
@@ -229,9 +232,9 @@ class PlanBuilder {
     }
     if (limits.cpu_time) {
       // cpu.stat of version 2 is there without the cpu controller.
-      plan_->cgroups_.count_cpu = !cgroups.unified.empty() || !cgroups.cpuacct.empty();
+      platform_->cgroups.count_cpu = !cgroups.unified.empty() || !cgroups.cpuacct.empty();
       Limit(RLIMIT_CPU, static_cast<uint64_t>(std::ceil(absl::ToDoubleSeconds(*limits.cpu_time))) + 1);
-      if (plan_->cgroups_.count_cpu) {
+      if (platform_->cgroups.count_cpu) {
         Enforce(Layer::kCpuTime, "cgroup accounting and RLIMIT_CPU");
       } else if (asked.cpu_time && !Weaker(Layer::kCpuTime)) {
         // The kernel forgets what a process used whose parent ignores SIGCHLD. wait(2), "NOTES".
@@ -240,8 +243,8 @@ class PlanBuilder {
         Enforce(Layer::kCpuTime, "weaker: RLIMIT_CPU of each process, and /proc, which forgets children that nobody waited for");
       }
     }
-    plan_->needs_cgroups_ =
-        plan_->cgroups_.memory_bytes || plan_->cgroups_.processes || plan_->cgroups_.count_cpu;
+    platform_->needs_cgroups =
+        platform_->cgroups.memory_bytes || platform_->cgroups.processes || platform_->cgroups.count_cpu;
     if (limits.wall_time) Enforce(Layer::kWallTime, "guardian, CLOCK_MONOTONIC");
     if (limits.output_bytes) Enforce(Layer::kOutput, "guardian, between child and sink");
     if (!Has(Layer::kPid) && !machine_.has_proc_children) {
@@ -274,22 +277,23 @@ class PlanBuilder {
     rlimit now{};
     getrlimit(static_cast<__rlimit_resource>(resource), &now);
     rlim_t limit = std::min<rlim_t>(value, now.rlim_max);
-    plan_->rlimits_.push_back({resource, {limit, limit}});
+    platform_->rlimits.push_back({resource, {limit, limit}});
   }
 
-  const char* Keep(const std::string& text) { return plan_->texts_.emplace_back(text).c_str(); }
+  const char* Keep(const std::string& text) { return platform_->texts.emplace_back(text).c_str(); }
 
   void Point() {
-    child().mounts = plan_->mounts_.data();
-    child().mount_count = plan_->mounts_.size();
-    child().filter = plan_->filter_.instructions.data();
-    child().filter_length = static_cast<uint16_t>(plan_->filter_.instructions.size());
-    child().filter_notifies = plan_->filter_.notifies;
-    child().rlimits = plan_->rlimits_.data();
-    child().rlimit_count = plan_->rlimits_.size();
+    child().mounts = platform_->mounts.data();
+    child().mount_count = platform_->mounts.size();
+    child().filter = platform_->filter.instructions.data();
+    child().filter_length = static_cast<uint16_t>(platform_->filter.instructions.size());
+    child().filter_notifies = platform_->filter.notifies;
+    child().rlimits = platform_->rlimits.data();
+    child().rlimit_count = platform_->rlimits.size();
   }
 
   std::shared_ptr<CompiledPolicy> plan_;
+  std::shared_ptr<PlatformPlan> platform_;
   const Machine& machine_;
   std::string hostname_;
 };

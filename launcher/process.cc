@@ -1,11 +1,9 @@
-#include <signal.h>
-#include <unistd.h>
+#include "launcher/process.h"
 
 #include "absl/strings/str_cat.h"
+#include "base/signals.h"
 #include "base/status.h"
 #include "launcher/children.h"
-#include "launcher/launch_internal.h"
-#include "launcher/process.h"
 #include "launcher/process_state.h"
 #include "launcher/result_error.h"
 
@@ -14,14 +12,9 @@ namespace {
 
 using internal::ProcessState;
 
-// The guardian wrote through the same description, so it stands at the end.
 UniqueFd Take(ProcessState* state, int stream) {
   if (state == nullptr || state->creator != ForkGeneration()) return UniqueFd();
-  const std::lock_guard<std::mutex> lock(state->mutex);
-  if (!state->outcome.has_value()) return UniqueFd();  // Before the end the guardian writes at the offset that we would move.
-  UniqueFd captured = std::move(state->captured[stream]);
-  if (captured.valid()) lseek(captured.get(), 0, SEEK_SET);
-  return captured;
+  return internal::TakeCaptured(*state, stream);
 }
 
 }  // namespace
@@ -34,14 +27,16 @@ Process& Process::operator=(Process&&) noexcept = default;
 Process::~Process() = default;
 
 absl::StatusOr<Process> Process::Launch(const LaunchOptions& options) {
-  BROOD_ASSIGN_OR_RETURN(Process process, LaunchInternal(options, {}));
+  BROOD_ASSIGN_OR_RETURN(std::shared_ptr<ProcessState> state, internal::LaunchProgram(options));
+  Process process(std::move(state));
   internal::NoteChild(process.state_);
   return process;
 }
 
 absl::StatusOr<Process> Process::Start(const LaunchOptions& options) {
-  BROOD_ASSIGN_OR_RETURN(Process process, LaunchInternal(options, {}));
-  BROOD_RETURN_IF_ERROR(AwaitStarted(*process.state_));
+  BROOD_ASSIGN_OR_RETURN(std::shared_ptr<ProcessState> state, internal::LaunchProgram(options));
+  Process process(std::move(state));
+  BROOD_RETURN_IF_ERROR(internal::AwaitStarted(*process.state_));
   internal::NoteChild(process.state_);
   return process;
 }
@@ -67,16 +62,18 @@ absl::Status Process::Start() {
   return absl::OkStatus();
 }
 
-bool internal::AwaitGuardian(Process& process, absl::Duration timeout) { return AwaitGuardian(*process.state_, timeout); }
+Process internal::ProcessOf(std::shared_ptr<ProcessState> state) { return Process(std::move(state)); }
+
+std::shared_ptr<ProcessState> internal::StateOf(Process& process) { return process.state_; }
 
 void internal::ExpectResult(Process& process, UniqueFd result, uint64_t max_result_bytes) {
-  process.state_->result_memory = std::move(result);
-  process.state_->max_result_bytes = max_result_bytes;
+  StateOf(process)->result_memory = std::move(result);
+  StateOf(process)->max_result_bytes = max_result_bytes;
 }
 
 absl::Status internal::AwaitFunction(Process& process) {
-  BROOD_RETURN_IF_ERROR(AwaitStarted(*process.state_));
-  NoteChild(process.state_);
+  BROOD_RETURN_IF_ERROR(AwaitStarted(*StateOf(process)));
+  NoteChild(StateOf(process));
   return absl::OkStatus();
 }
 
@@ -116,22 +113,22 @@ absl::StatusOr<std::optional<TypedValue>> Process::ResultValue(absl::Duration ti
 
 absl::Status Process::Signal(int signal) {
   BROOD_RETURN_IF_ERROR(Check("signal"));
-  if (signal < 1 || signal > SIGRTMAX) {
+  if (signal < 1 || signal > LastSignal()) {
     return absl::InvalidArgumentError(absl::StrCat("signal ", name(), ": there is no signal ", signal));
   }
-  return Command(*state_, GuardianCommand::Kind::kSignal, signal);
+  return internal::SignalTarget(*state_, signal);
 }
 
 absl::Status Process::SignalGroup(int signal) {
   BROOD_RETURN_IF_ERROR(Check("signal"));
-  return Command(*state_, GuardianCommand::Kind::kSignalGroup, signal);
+  return internal::SignalGroup(*state_, signal);
 }
 
-absl::Status Process::Terminate() { return Signal(SIGTERM); }
+absl::Status Process::Terminate() { return Signal(kSignalTerminate); }
 
 absl::Status Process::Kill() {
   BROOD_RETURN_IF_ERROR(Check("kill"));
-  return Command(*state_, GuardianCommand::Kind::kKill, 0);
+  return internal::KillTree(*state_);
 }
 
 absl::Status Process::Close() {
@@ -162,12 +159,12 @@ absl::Status Process::Close() {
 
 bool Process::IsAlive() { return Check("").ok() && !HasEnded(*state_, absl::ZeroDuration()); }
 
-std::optional<int> Process::exit_code() {
+std::optional<int64_t> Process::exit_code() {
   if (!Check("").ok() || !HasEnded(*state_, absl::ZeroDuration())) return std::nullopt;
   return state_->outcome->exit_code();
 }
 
-pid_t Process::pid() const { return state_ == nullptr || state_->closed ? 0 : PidOf(*state_); }
+int Process::pid() const { return state_ == nullptr || state_->closed ? 0 : PidOf(*state_); }
 
 const std::string& Process::name() const {
   static const std::string* const empty = new std::string;

@@ -15,6 +15,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "ipc/deadline.h"
+#include "launcher/guarded_state.h"
+#include "launcher/launch_record.h"
 #include "launcher/messages_child.h"
 #include "launcher/report_outcome.h"
 #include "sandbox/cgroup.h"
@@ -26,6 +28,8 @@ namespace {
 constexpr absl::Duration kTreePatience = absl::Seconds(10);
 constexpr absl::Duration kCgroupPatience = absl::Seconds(2);
 constexpr absl::Duration kContinueAgain = absl::Milliseconds(100);
+
+GuardedState& Guarded(ProcessState& state) { return static_cast<GuardedState&>(state); }
 
 // Waits until one of two descriptors is readable. False when `timeout` has passed.
 bool WaitReadable(int first, int second, absl::Duration timeout) {
@@ -39,13 +43,13 @@ bool WaitReadable(int first, int second, absl::Duration timeout) {
   }
 }
 
-void Note(ProcessState& state, const GuardianReport& report) {
+void Note(GuardedState& state, const GuardianReport& report) {
   if (report.pid != 0) state.pid = report.pid;
   if (report.started != 0) state.started = true;
 }
 
 // Takes from the socket what the guardian has noted: that the init is born, that the child has started.
-void ReadNotes(ProcessState& state) {
+void ReadNotes(GuardedState& state) {
   GuardianReport report;
   while (state.control.valid()) {
     int fds[2] = {-1, -1};
@@ -61,7 +65,7 @@ void ReadNotes(ProcessState& state) {
 }
 
 // The guardian may leave as soon as it has reported. Without this it would be woken once more, to hear it then.
-void LetGo(ProcessState& state) {
+void LetGo(GuardedState& state) {
   if (state.served || state.guardian < 0 || state.let_go) return;
   state.let_go = true;
   if (state.light_memory.begin() != nullptr) return LetLightGuardianGo(state.light_memory);
@@ -71,7 +75,7 @@ void LetGo(ProcessState& state) {
   if (state.control.valid()) send(state.control.get(), &command, sizeof(command), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-void ReapGuardian(ProcessState& state) {
+void ReapGuardian(GuardedState& state) {
   if (state.guardian < 0) return;
   // Not only closed: a fork of this process may hold a copy. shutdown(2).
   if (state.control.valid()) shutdown(state.control.get(), SHUT_RDWR);
@@ -118,7 +122,7 @@ bool RemoveCgroup(const std::string& path) {
 
 // The guardian was killed, and with it what it does at the end of a tree. The init sees that and ends the tree; a pid
 // namespace ends with the init. Gives what is left, or "".
-std::string EndWithoutGuardian(ProcessState& state) {
+std::string EndWithoutGuardian(GuardedState& state) {
   std::string left;
   if (state.init_fd.valid()) {
     // It may have been stopped by a hostile child.
@@ -135,7 +139,7 @@ std::string EndWithoutGuardian(ProcessState& state) {
 }
 
 // Called with the lock, when the sentinel is readable.
-void ReadOutcome(ProcessState& state) {
+void ReadOutcome(GuardedState& state) {
   ReadNotes(state);
   GuardianReport report;
   ssize_t n;
@@ -164,12 +168,12 @@ void ReadOutcome(ProcessState& state) {
   state.init_fd.reset();
 }
 
-void ContinueGuardian(const ProcessState& state) {
+void ContinueGuardian(const GuardedState& state) {
   if (state.guardian_fd.valid()) syscall(SYS_pidfd_send_signal, state.guardian_fd.get(), SIGCONT, nullptr, 0);
 }
 
 // Of a child that was killed: until its guardian has done that the child may stop it, also after we have continued it.
-bool AwaitKilled(ProcessState& state, absl::Duration timeout) {
+bool AwaitKilled(GuardedState& state, absl::Duration timeout) {
   const Deadline deadline(timeout);
   while (!WaitReadable(state.sentinel.get(), -1, std::min(kContinueAgain, deadline.Left()))) {
     if (deadline.passed()) return false;
@@ -181,7 +185,8 @@ bool AwaitKilled(ProcessState& state, absl::Duration timeout) {
 
 }  // namespace
 
-bool HasEnded(ProcessState& state, absl::Duration timeout) {
+bool HasEnded(ProcessState& base, absl::Duration timeout) {
+  GuardedState& state = Guarded(base);
   bool killed;
   {
     const std::lock_guard<std::mutex> lock(state.mutex);
@@ -197,7 +202,9 @@ bool HasEnded(ProcessState& state, absl::Duration timeout) {
   return readable;
 }
 
-absl::Status Command(ProcessState& state, GuardianCommand::Kind kind, int signal) {
+namespace {
+
+absl::Status Command(GuardedState& state, GuardianCommand::Kind kind, int signal) {
   if (HasEnded(state, absl::ZeroDuration())) return absl::OkStatus();
   GuardianCommand command;
   command.kind = kind;
@@ -214,13 +221,27 @@ absl::Status Command(ProcessState& state, GuardianCommand::Kind kind, int signal
   return absl::OkStatus();
 }
 
-pid_t PidOf(ProcessState& state) {
+}  // namespace
+
+absl::Status SignalTarget(ProcessState& state, int signal) {
+  return Command(Guarded(state), GuardianCommand::Kind::kSignal, signal);
+}
+
+absl::Status SignalGroup(ProcessState& state, int signal) {
+  return Command(Guarded(state), GuardianCommand::Kind::kSignalGroup, signal);
+}
+
+absl::Status KillTree(ProcessState& state) { return Command(Guarded(state), GuardianCommand::Kind::kKill, 0); }
+
+int PidOf(ProcessState& base) {
+  GuardedState& state = Guarded(base);
   const std::lock_guard<std::mutex> lock(state.mutex);
   ReadNotes(state);
   return state.pid;
 }
 
-bool AwaitGuardian(ProcessState& state, absl::Duration timeout) {
+bool AwaitGuardian(ProcessState& base, absl::Duration timeout) {
+  GuardedState& state = Guarded(base);
   const Deadline deadline(timeout);
   for (;;) {
     {
@@ -233,7 +254,8 @@ bool AwaitGuardian(ProcessState& state, absl::Duration timeout) {
   }
 }
 
-absl::Status AwaitStarted(ProcessState& state) {
+absl::Status AwaitStarted(ProcessState& base) {
+  GuardedState& state = Guarded(base);
   for (;;) {
     {
       const std::lock_guard<std::mutex> lock(state.mutex);
@@ -262,6 +284,15 @@ void ReleaseSentinel(ProcessState& state) {
   if (state.outcome.has_value() && state.waiting == 0) state.sentinel.reset();
 }
 
+// The guardian wrote through the same description, so it stands at the end.
+UniqueFd TakeCaptured(ProcessState& state, int stream) {
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  if (!state.outcome.has_value()) return UniqueFd();  // Before the end the guardian writes at the offset that we would move.
+  UniqueFd captured = std::move(state.captured[stream]);
+  if (captured.valid()) lseek(captured.get(), 0, SEEK_SET);
+  return captured;
+}
+
 int EndedSentinel() {
   static std::mutex mutex;
   static UniqueFd* ready = nullptr;
@@ -275,7 +306,7 @@ int EndedSentinel() {
   return ready->get();
 }
 
-ProcessState::~ProcessState() {
+GuardedState::~GuardedState() {
   if (creator != ForkGeneration()) {
     // In a fork the numbers stand for nothing, or for somebody else's files.
     for (UniqueFd* fd : {&guardian_fd, &control, &init_fd, &sentinel, &captured[0], &captured[1], &result_memory}) {

@@ -1,0 +1,31 @@
+// What Linux makes of a policy, for a child to carry out. For sandbox/ and launcher/.
+#ifndef BROOD_SANDBOX_LINUX_PLAN_H_
+#define BROOD_SANDBOX_LINUX_PLAN_H_
+
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "sandbox/cgroup.h"
+#include "sandbox/child_plan.h"
+#include "sandbox/seccomp_compiler.h"
+
+namespace brood {
+
+struct PlatformPlan {
+  ChildPlan child;          // Points into this object.
+  CgroupRequest cgroups;    // What every launch needs of them; empty if none.
+  bool needs_cgroups = false;
+  bool sample_memory = false;    // The guardian adds up the memory of the tree itself, since no cgroup does it.
+  bool count_processes = false;  // RLIMIT_NPROC alone limits them: only by counting is it seen that they reached it.
+  CompiledFilter filter;
+
+  // What `child` points to.
+  std::deque<std::string> texts;  // Stable addresses.
+  std::vector<MountStep> mounts;
+  std::vector<RlimitStep> rlimits;
+};
+
+}  // namespace brood
+
+#endif  // BROOD_SANDBOX_LINUX_PLAN_H_
