@@ -1,12 +1,16 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/child_safe.h"
 #include "base/status.h"
 #include "base/thread_count.h"
@@ -29,20 +33,27 @@ bool IsExiting(const char* stat) {
   return state == 'Z' || state == 'X' || (flags & kExiting) != 0;
 }
 
-absl::StatusOr<int> ListThreads() {
+struct Thread {
+  std::string id;
+  std::string name;
+};
+
+absl::StatusOr<std::vector<Thread>> ListThreads() {
   DIR* directory = opendir(kThreads);
   if (directory == nullptr) return ErrnoStatus(errno, "count threads in", kThreads);
-  int count = 0;
+  std::vector<Thread> threads;
   while (const dirent* entry = readdir(directory)) {
     if (entry->d_name[0] == '.') continue;
     const UniqueFd thread(openat(dirfd(directory), entry->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC));
     char text[512];
     // Gone meanwhile: the file is not there, or cannot be read.
-    const bool there = thread.valid() && child::ReadFile(thread.get(), "stat", text, sizeof(text)) > 0;
-    count += there && !IsExiting(text);
+    if (!thread.valid() || child::ReadFile(thread.get(), "stat", text, sizeof(text)) <= 0 || IsExiting(text)) continue;
+    const char* const name = strchr(text, '(');
+    const char* const end = strrchr(text, ')');
+    threads.push_back({entry->d_name, name != nullptr && end > name ? std::string(name + 1, end) : ""});
   }
   closedir(directory);
-  return std::max(count, 1);
+  return threads;
 }
 
 }  // namespace
@@ -52,7 +63,18 @@ absl::StatusOr<int> ThreadCount() {
   // only looks like Linux may not count them.
   struct stat about = {};
   if (stat(kThreads, &about) == 0 && about.st_nlink == 3) return 1;
-  return ListThreads();
+  BROOD_ASSIGN_OR_RETURN(const std::vector<Thread> threads, ListThreads());
+  return std::max(static_cast<int>(threads.size()), 1);
+}
+
+absl::StatusOr<std::vector<std::string>> OtherThreads() {
+  BROOD_ASSIGN_OR_RETURN(const std::vector<Thread> threads, ListThreads());
+  const std::string first = absl::StrCat(getpid());
+  std::vector<std::string> names;
+  for (const Thread& thread : threads) {
+    if (thread.id != first) names.push_back(absl::StrCat(thread.name, " (thread ", thread.id, ")"));
+  }
+  return names;
 }
 
 }  // namespace brood

@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -17,14 +19,20 @@ TEST(ThreadCountTest, CountsThreadsWhateverTheirName) {
   int fds[2];
   ASSERT_EQ(pipe(fds), 0);
   std::vector<std::thread> threads;
+  std::atomic<int> named = 0;
   for (int i = 0; i < 3; ++i) {
     threads.emplace_back([&] {
       pthread_setname_np(pthread_self(), "a) Z 1 1 1 1");
+      ++named;
       char byte;
       (void)!read(fds[0], &byte, 1);
     });
   }
   EXPECT_EQ(ThreadCount().value(), before + 3);
+  while (named < 3) std::this_thread::yield();
+  const std::vector<std::string> names = OtherThreads().value();
+  ASSERT_EQ(names.size(), static_cast<size_t>(before) + 2);
+  for (const std::string& name : names) EXPECT_EQ(name.rfind("a) Z 1 1 1 1 (thread ", 0), 0u) << name;
   close(fds[1]);
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(ThreadCount().value(), before);

@@ -7,6 +7,8 @@
 #ifndef BROOD_FORKSERVER_CLIENT_H_
 #define BROOD_FORKSERVER_CLIENT_H_
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -17,6 +19,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/unique_fd.h"
+#include "forkserver/server_report.h"
+#include "forkserver/server_state.h"
 #include "serialization/messages.h"
 
 namespace brood::internal {
@@ -25,12 +29,16 @@ struct ForkServerOptions {
   std::string executable;  // Empty: the own program.
   std::vector<std::string> preload;
   Freeze freeze = Freeze::kOff;
+  std::vector<Template> templates;  // Each made of the one before it.
 };
 
 // Of one caller: others that share the server may have more of it.
 struct ForkServerPatience {
   absl::Duration start = absl::InfiniteDuration();    // For the start, preload included.
   absl::Duration request = absl::InfiniteDuration();  // For a running server to take a request.
+  // One that has borne so many, or is so old, is replaced. 0: any number.
+  uint64_t children = 0;
+  absl::Duration age = absl::InfiniteDuration();
 };
 
 class ForkServer {
@@ -39,15 +47,23 @@ class ForkServer {
   struct Instance {
     UniqueFd socket;
     UniqueFd pidfd;
+    const std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+    ServerReport report;
+    uint64_t children = 0;  // Guarded by its ForkServer's mutex.
     ~Instance();
   };
 
-  explicit ForkServer(ForkServerOptions options) : options_(std::move(options)) {}
+  // `base`: of which this is a template, the last one of `options`.
+  explicit ForkServer(ForkServerOptions options, std::shared_ptr<ForkServer> base = nullptr)
+      : options_(std::move(options)), base_(std::move(base)) {}
 
   // Starts the server unless it runs; returns when it has preloaded.
   //
   // Errors: FailedPrecondition (the preload, or the program: which, and why), DeadlineExceeded, those of execve(2).
-  absl::Status Start(absl::Duration patience);
+  absl::Status Start(const ForkServerPatience& patience);
+
+  // As Start; what that took, which may have been long ago.
+  absl::StatusOr<ServerReport> Report(const ForkServerPatience& patience);
 
   // As Start, then sends a request, and gives who has it; a server that has ended in the meantime is started again. Whoever
   // holds the other ends of what is sent sees end of file if the server ends before it has served this.
@@ -56,8 +72,16 @@ class ForkServer {
   absl::StatusOr<std::shared_ptr<Instance>> Send(std::string_view bytes, const std::vector<int>& fds,
                                                  const ForkServerPatience& patience, uint64_t tag = 0);
 
+  // Counts a child of a keeper that the caller has leased. False if `instance` has served enough, by `patience`; as Replace then.
+  bool MayBear(const std::shared_ptr<Instance>& instance, const ForkServerPatience& patience);
+
   // The next start or request has a server that is started then. The children of the old one go on.
   void Replace();
+
+  const ForkServerOptions& options() const { return options_; }
+
+  // How it is at the moment; nothing is started.
+  ServerState State();
 
   // Continues it, should it be stopped. signal(7), SIGCONT
   void Continue(const std::shared_ptr<Instance>& instance) const;
@@ -67,11 +91,15 @@ class ForkServer {
   void Kill(const std::shared_ptr<Instance>& instance);
 
  private:
-  absl::StatusOr<std::shared_ptr<Instance>> Get(absl::Duration patience);
+  enum class For { kNothing, kChild };
+  absl::StatusOr<std::shared_ptr<Instance>> Get(const ForkServerPatience& patience, For what);
+  std::shared_ptr<Instance> Running(const ForkServerPatience& patience, For what);
   absl::StatusOr<std::shared_ptr<Instance>> Bear() const;
+  absl::StatusOr<std::shared_ptr<Instance>> BearTemplate(absl::Duration patience) const;
   void Forget(const std::shared_ptr<Instance>& instance);
 
   const ForkServerOptions options_;
+  const std::shared_ptr<ForkServer> base_;
   std::timed_mutex starting_;  // Held while it starts: others wait for the same. Before the other.
   std::mutex mutex_;           // Guards what follows; never for long.
   std::shared_ptr<Instance> running_;
@@ -79,6 +107,15 @@ class ForkServer {
 
 // The one for these options and this caller (fingerprint.h); the same one for the same.
 std::shared_ptr<ForkServer> FindForkServer(const ForkServerOptions& options, std::string_view fingerprint);
+
+// One of its own, with all that it is a template of.
+std::shared_ptr<ForkServer> MakeForkServer(const ForkServerOptions& options);
+
+// A template of `base`.
+std::shared_ptr<ForkServer> MakeForkServer(std::shared_ptr<ForkServer> base, Template added);
+
+// All of this process.
+std::vector<std::shared_ptr<ForkServer>> AllForkServers();
 
 }  // namespace brood::internal
 

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -7,9 +8,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <list>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/child_safe.h"
+#include "base/fd_message_child.h"
 #include "base/per_process.h"
 #include "base/server_birth_child.h"
 #include "base/status.h"
@@ -18,6 +23,7 @@
 #include "forkserver/client.h"
 #include "forkserver/request.h"
 #include "forkserver/server.h"
+#include "forkserver/template.h"
 #include "ipc/deadline.h"
 #include "serialization/messages.h"
 
@@ -30,7 +36,8 @@ constexpr size_t kMaxServers = 16;
 
 struct Servers {
   std::mutex mutex;  // Guards what follows; not held while a server starts.
-  std::list<std::pair<std::string, std::shared_ptr<ForkServer>>> all;  // The latest used first.
+  std::list<std::pair<std::string, std::shared_ptr<ForkServer>>> all;  // Those that are shared. The latest used first.
+  std::vector<std::weak_ptr<ForkServer>> every;
 };
 
 Servers& Mine() {
@@ -43,6 +50,10 @@ std::string KeyOf(const ForkServerOptions& options, std::string_view fingerprint
   std::string key = absl::StrCat(options.executable.size(), ":", options.executable, "|",
                                  static_cast<int>(options.freeze), "|", options.preload.size());
   for (const std::string& text : options.preload) absl::StrAppend(&key, ",", text.size(), ":", text);
+  for (const Template& added : options.templates) {
+    absl::StrAppend(&key, "/", added.name.size(), ":", added.name, static_cast<int>(added.freeze), "|", added.preload.size());
+    for (const std::string& text : added.preload) absl::StrAppend(&key, ",", text.size(), ":", text);
+  }
   return absl::StrCat(key, "|", fingerprint);
 }
 
@@ -58,16 +69,36 @@ bool LockWithin(std::unique_lock<std::timed_mutex>& lock, absl::Duration patienc
   return lock.try_lock_for(absl::ToChronoNanoseconds(std::clamp(patience, absl::ZeroDuration(), absl::Hours(24 * 365))));
 }
 
+// Of one that preloads all by itself.
+PreparationData PreparationOf(const ForkServerOptions& options) {
+  PreparationData preparation;
+  preparation.start_method = StartMethod::kForkServer;
+  preparation.preload = options.preload;
+  preparation.freeze = options.freeze;
+  for (const Template& added : options.templates) {
+    preparation.preload.insert(preparation.preload.end(), added.preload.begin(), added.preload.end());
+    preparation.freeze = added.freeze;
+  }
+  return preparation;
+}
+
+// proc(5), /proc/pid/fdinfo
+pid_t PidOf(int pidfd) {
+  char text[1024];
+  if (child::ReadFile(AT_FDCWD, absl::StrCat("/proc/self/fdinfo/", pidfd).c_str(), text, sizeof(text)) <= 0) return 0;
+  return static_cast<pid_t>(child::NumberAfter(text, "Pid:", 0));
+}
+
 void EndNow(const ForkServer::Instance& instance) {
   syscall(SYS_pidfd_send_signal, instance.pidfd.get(), SIGKILL, nullptr, 0);
 }
 
-absl::Status AwaitReady(const ForkServer::Instance& instance, absl::Duration patience, const Deadline& deadline) {
+absl::Status AwaitReady(ForkServer::Instance& instance, absl::Duration patience, const Deadline& deadline) {
   std::string preloading;
   for (;;) {
     pollfd polls[] = {{instance.socket.get(), POLLIN, 0}};
     const int ready = ppoll(polls, 1, deadline.ToTimespec().get(), nullptr);
-    const std::string where = preloading.empty() ? "forkserver" : absl::StrCat("forkserver: preload ", preloading);
+    const std::string where = preloading.empty() ? "forkserver" : absl::StrCat("forkserver: ", preloading);
     if (ready == 0 && deadline.passed()) {
       return absl::DeadlineExceededError(
           absl::StrCat(where, ": not ready after ", absl::FormatDuration(patience), "; see preload_timeout",
@@ -82,12 +113,21 @@ absl::Status AwaitReady(const ForkServer::Instance& instance, absl::Duration pat
       return absl::FailedPreconditionError(
           preloading.empty() ? "forkserver: the server ended before it was ready (is brood::Bootstrap called at the start of "
                                "main?)"
-                             : absl::StrCat(where, ": the server ended while it ran that"));
+                             : absl::StrCat(where, ": the server's supervisor ended while it did that"));
     }
     note.text[sizeof(note.text) - 1] = '\0';
-    if (note.kind == ServerNote::Kind::kReady) return absl::OkStatus();
     if (note.kind == ServerNote::Kind::kFailed) return absl::FailedPreconditionError(absl::StrCat("forkserver: ", note.text));
-    preloading = note.text;
+    const absl::Duration time = absl::Nanoseconds(note.nanoseconds);
+    if (note.kind == ServerNote::Kind::kReady) {
+      instance.report.time = time;
+      instance.report.frozen = note.Text();
+      return absl::OkStatus();
+    }
+    if (note.kind == ServerNote::Kind::kPreloaded) {
+      instance.report.preloads.push_back({.name = std::string(note.Text()), .time = time, .memory_bytes = note.bytes});
+    } else {
+      preloading = note.Text();
+    }
   }
 }
 
@@ -132,48 +172,107 @@ absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Bear() const {
   if (birth.step != nullptr) {
     return ErrnoStatus(birth.error, absl::StrCat("start the forkserver: ", birth.step), name);
   }
-  PreparationData preparation;
-  preparation.start_method = StartMethod::kForkServer;
-  preparation.preload = options_.preload;
-  preparation.freeze = options_.freeze;
-  BROOD_RETURN_IF_ERROR(SendRequest(instance->socket.get(), EncodePreparationData(preparation), {owner.get()},
+  BROOD_RETURN_IF_ERROR(SendRequest(instance->socket.get(), EncodePreparationData(PreparationOf(options_)), {owner.get()},
                                     {}));  // It is empty yet: nothing to wait for.
   return instance;
 }
 
-absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Get(absl::Duration patience) {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (running_ != nullptr) return running_;
+absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::BearTemplate(absl::Duration patience) const {
+  const Template& own = options_.templates.back();
+  if (own.name.empty() || absl::StrContains(own.name, '/')) {
+    return absl::InvalidArgumentError(absl::StrCat("template \"", own.name, "\": its name must not be empty, nor hold '/'"));
   }
   const Deadline deadline(patience);
+  const UniqueFd owner(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  if (!owner.valid()) return ErrnoStatus(errno, "pidfd_open");
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
+  auto instance = std::make_shared<Instance>();
+  instance->socket.reset(pair[0]);
+  UniqueFd theirs(pair[1]);
+  BROOD_RETURN_IF_ERROR(AboveStreams(instance->socket));
+  // What its preload prints is the user's.
+  std::vector<int> fds = {theirs.get(), owner.get()};
+  const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null.valid()) return ErrnoStatus(errno, "open", "/dev/null");
+  for (int stream = 0; stream < 3; ++stream) fds.push_back(stream > 0 && fcntl(stream, F_GETFD) >= 0 ? stream : null.get());
+  const PreparationData preparation = PreparationOf(options_);
+  BROOD_RETURN_IF_ERROR(base_->Send(EncodeTemplate(preparation, preparation.preload.size() - own.preload.size()), fds,
+                                    {.start = patience, .request = patience}, kTemplateTag)
+                            .status());
+  theirs.reset();
+  pollfd polled = {instance->socket.get(), POLLIN, 0};
+  int ready;
+  while ((ready = ppoll(&polled, 1, deadline.ToTimespec().get(), nullptr)) < 0 && errno == EINTR) {
+  }
+  if (ready == 0) return absl::DeadlineExceededError(absl::StrCat("forkserver: template ", own.name, ": not born in time; see preload_timeout"));
+  ServerNote note;
+  const iovec part = {&note, sizeof(note)};
+  int fd = -1;
+  const child::FdMessage message = child::ReceiveWithFds(instance->socket.get(), &part, 1, &fd, 1, 0);
+  instance->pidfd.reset(fd);
+  if (message.bytes != static_cast<ssize_t>(sizeof(note))) return absl::UnavailableError("forkserver: the server ended while it forked a template");
+  if (note.kind == ServerNote::Kind::kFailed) return absl::FailedPreconditionError(absl::StrCat("forkserver: ", note.Text()));
+  if (message.fds_lost || fd < 0) return absl::ResourceExhaustedError("no room for the descriptor of a template; see the limit of open files");
+  BROOD_RETURN_IF_ERROR(AboveStreams(instance->pidfd));
+  return instance;
+}
+
+std::shared_ptr<ForkServer::Instance> ForkServer::Running(const ForkServerPatience& patience, For what) {
+  std::shared_ptr<Instance> retired;  // Ends without the lock.
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (running_ == nullptr) return nullptr;
+  if (what == For::kNothing) return running_;
+  const auto age = absl::FromChrono(std::chrono::steady_clock::now() - running_->start);
+  if ((patience.children != 0 && running_->children >= patience.children) || age >= patience.age) {
+    retired = std::move(running_);
+    running_.reset();
+    // Another fork of that would be laid out in the same way.
+    if (base_ != nullptr) base_->Replace();
+    return nullptr;
+  }
+  ++running_->children;
+  return running_;
+}
+
+absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Get(const ForkServerPatience& patience, For what) {
+  if (std::shared_ptr<Instance> running = Running(patience, what); running != nullptr) return running;
+  const Deadline deadline(patience.start);
   std::unique_lock<std::timed_mutex> starting(starting_, std::defer_lock);
-  if (!LockWithin(starting, patience)) {
-    return absl::DeadlineExceededError(absl::StrCat("forkserver: not ready after ", absl::FormatDuration(patience),
+  if (!LockWithin(starting, patience.start)) {
+    return absl::DeadlineExceededError(absl::StrCat("forkserver: not ready after ", absl::FormatDuration(patience.start),
                                                     ", another thread is starting it; see preload_timeout"));
   }
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (running_ != nullptr) return running_;
-  }
-  BROOD_ASSIGN_OR_RETURN(std::shared_ptr<Instance> instance, Bear());
-  if (absl::Status ready = AwaitReady(*instance, patience, deadline); !ready.ok()) {
+  if (std::shared_ptr<Instance> running = Running(patience, what); running != nullptr) return running;
+  BROOD_ASSIGN_OR_RETURN(std::shared_ptr<Instance> instance, base_ != nullptr ? BearTemplate(patience.start) : Bear());
+  if (absl::Status ready = AwaitReady(*instance, patience.start, deadline); !ready.ok()) {
     EndNow(*instance);
     return ready;
   }
+  // However long that took, and however short a life it is to have.
   const std::lock_guard<std::mutex> lock(mutex_);
+  instance->children = what == For::kChild ? 1 : 0;
   running_ = instance;
   return instance;
 }
 
-absl::Status ForkServer::Start(absl::Duration patience) { return Get(patience).status(); }
+absl::Status ForkServer::Start(const ForkServerPatience& patience) { return Get(patience, For::kNothing).status(); }
+
+absl::StatusOr<ServerReport> ForkServer::Report(const ForkServerPatience& patience) {
+  BROOD_ASSIGN_OR_RETURN(const std::shared_ptr<Instance> instance, Get(patience, For::kNothing));
+  return instance->report;
+}
+
+bool ForkServer::MayBear(const std::shared_ptr<Instance>& instance, const ForkServerPatience& patience) {
+  return Running(patience, For::kChild) == instance;
+}
 
 absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Send(std::string_view bytes, const std::vector<int>& fds,
                                                                        const ForkServerPatience& patience, uint64_t tag) {
   constexpr int kAttempts = 3;  // Somebody who kills each server at once does not keep us for ever.
   absl::Status sent;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    BROOD_ASSIGN_OR_RETURN(std::shared_ptr<Instance> instance, Get(patience.start));
+    BROOD_ASSIGN_OR_RETURN(std::shared_ptr<Instance> instance, Get(patience, tag == 0 ? For::kChild : For::kNothing));
     sent = SendRequest(instance->socket.get(), bytes, fds, {.patience = patience.request, .tag = tag});
     if (sent.ok()) return instance;
     if (absl::IsDeadlineExceeded(sent)) Kill(instance);
@@ -189,8 +288,29 @@ void ForkServer::Forget(const std::shared_ptr<Instance>& instance) {
 }
 
 void ForkServer::Replace() {
+  std::shared_ptr<Instance> retired;  // Ends without the lock.
   const std::lock_guard<std::mutex> lock(mutex_);
+  retired = std::move(running_);
   running_.reset();
+  if (base_ != nullptr) base_->Replace();
+}
+
+ServerState ForkServer::State() {
+  ServerState state;
+  state.address = "server";
+  for (const Template& added : options_.templates) absl::StrAppend(&state.address, "/", added.name);
+  state.executable = options_.executable;
+  state.preload = PreparationOf(options_).preload;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (running_ == nullptr) return state;
+  pollfd ended = {running_->pidfd.get(), POLLIN, 0};
+  if (poll(&ended, 1, 0) != 0) return state;
+  state.running = true;
+  state.supervisor = PidOf(running_->pidfd.get());
+  state.children = running_->children;
+  state.age = absl::FromChrono(std::chrono::steady_clock::now() - running_->start);
+  state.report = running_->report;
+  return state;
 }
 
 void ForkServer::Continue(const std::shared_ptr<Instance>& instance) const {
@@ -202,7 +322,26 @@ void ForkServer::Kill(const std::shared_ptr<Instance>& instance) {
   Forget(instance);
 }
 
+namespace {
+
+std::shared_ptr<ForkServer> Register(std::shared_ptr<ForkServer> made) {
+  Servers& mine = Mine();
+  const std::lock_guard<std::mutex> lock(mine.mutex);
+  std::erase_if(mine.every, [](const std::weak_ptr<ForkServer>& one) { return one.expired(); });
+  mine.every.push_back(made);
+  return made;
+}
+
+ForkServerOptions WithoutLastTemplate(ForkServerOptions options) {
+  options.templates.pop_back();
+  return options;
+}
+
+}  // namespace
+
 std::shared_ptr<ForkServer> FindForkServer(const ForkServerOptions& options, std::string_view fingerprint) {
+  std::shared_ptr<ForkServer> base;
+  if (!options.templates.empty()) base = FindForkServer(WithoutLastTemplate(options), fingerprint);
   const std::string key = KeyOf(options, fingerprint);
   std::shared_ptr<ForkServer> retired;  // Ends without the lock.
   Servers& mine = Mine();
@@ -212,12 +351,36 @@ std::shared_ptr<ForkServer> FindForkServer(const ForkServerOptions& options, std
     mine.all.splice(mine.all.begin(), mine.all, it);
     return it->second;
   }
-  mine.all.emplace_front(key, std::make_shared<ForkServer>(options));
+  std::erase_if(mine.every, [](const std::weak_ptr<ForkServer>& one) { return one.expired(); });
+  mine.all.emplace_front(key, std::make_shared<ForkServer>(options, std::move(base)));
+  mine.every.push_back(mine.all.front().second);
   if (mine.all.size() > kMaxServers) {
     retired = std::move(mine.all.back().second);
     mine.all.pop_back();
   }
   return mine.all.front().second;
+}
+
+std::shared_ptr<ForkServer> MakeForkServer(const ForkServerOptions& options) {
+  std::shared_ptr<ForkServer> base;
+  if (!options.templates.empty()) base = MakeForkServer(WithoutLastTemplate(options));
+  return Register(std::make_shared<ForkServer>(options, std::move(base)));
+}
+
+std::shared_ptr<ForkServer> MakeForkServer(std::shared_ptr<ForkServer> base, Template added) {
+  ForkServerOptions options = base->options();
+  options.templates.push_back(std::move(added));
+  return Register(std::make_shared<ForkServer>(std::move(options), std::move(base)));
+}
+
+std::vector<std::shared_ptr<ForkServer>> AllForkServers() {
+  std::vector<std::shared_ptr<ForkServer>> all;
+  Servers& mine = Mine();
+  const std::lock_guard<std::mutex> lock(mine.mutex);
+  for (const std::weak_ptr<ForkServer>& one : mine.every) {
+    if (std::shared_ptr<ForkServer> living = one.lock(); living != nullptr) all.push_back(std::move(living));
+  }
+  return all;
 }
 
 }  // namespace brood::internal

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -22,6 +23,15 @@ struct ServerTag {
   static constexpr uint64_t kMost = INT64_MAX;
 };
 
+// The tag of the first request to a supervisor that is to have a server that is there: its number. template.h.
+struct AdoptTag {
+  static constexpr uint64_t kBit = uint64_t{1} << 62;
+  int pid = 0;
+  uint64_t Encode() const { return kBit | static_cast<uint64_t>(pid) << 1; }
+  static bool Is(uint64_t tag) { return (tag & 1) == 0 && (tag & kBit) != 0; }
+  static AdoptTag Decode(uint64_t tag) { return {.pid = static_cast<int>((tag & ~kBit) >> 1)}; }
+};
+
 class Forker {
  public:
   // `open_files`: the soft limit that the supervisor was born with, and has raised for itself.
@@ -30,12 +40,21 @@ class Forker {
   // Starts a server; one that ran must have been reaped. It says by ServerNotes on socket() when it is ready.
   absl::Status Start();
 
+  // As Start, with a server that is a child of this process, and runs.
+  void Adopt(UniqueFd socket, UniqueFd pidfd, int pid) {
+    socket_ = std::move(socket);
+    pidfd_ = std::move(pidfd);
+    pid_ = pid;
+  }
+
   // Asks for a keeper; gives the end of its socket at once. Errors: Unavailable (it has ended), those of socketpair(2),
   // DeadlineExceeded (it is behind).
   absl::StatusOr<UniqueFd> AskForKeeper(uint32_t number) const;
 
   void Kill() const;
-  void Reap();  // Once pidfd() is readable.
+  // waitpid(2) of anybody has given its status.
+  void OnReaped(int status) { status_ = status; }
+  std::string Reap();  // Once pidfd() is readable. For people: "was ended by SIGKILL".
 
   int socket() const { return socket_.get(); }
   int pidfd() const { return pidfd_.get(); }  // -1: there is none.
@@ -47,6 +66,7 @@ class Forker {
   UniqueFd socket_;
   UniqueFd pidfd_;
   int pid_ = 0;
+  std::optional<int> status_;
 };
 
 }  // namespace brood::internal

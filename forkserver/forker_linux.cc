@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "base/server_birth_child.h"
@@ -59,12 +60,21 @@ void Forker::Kill() const {
   if (pidfd_.valid()) syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
 }
 
-void Forker::Reap() {
-  siginfo_t info = {};
-  while (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED) < 0 && errno == EINTR) {
+std::string Forker::Reap() {
+  int status = 0;
+  if (!status_.has_value() && pid_ > 0) {
+    while (waitpid(pid_, &status, __WALL) < 0 && errno == EINTR) {
+    }
+    status_ = status;
   }
+  status = status_.value_or(0);
+  status_.reset();
+  pid_ = 0;
   pidfd_.reset();
   socket_.reset();
+  if (!WIFSIGNALED(status)) return absl::StrCat("exited with code ", WEXITSTATUS(status));
+  const char* const name = sigabbrev_np(WTERMSIG(status));
+  return name != nullptr ? absl::StrCat("was ended by SIG", name) : absl::StrCat("was ended by signal ", WTERMSIG(status));
 }
 
 }  // namespace brood::internal

@@ -32,13 +32,15 @@ absl::Status RunOnce(const BoundTarget& target) {
 
 }  // namespace
 
-absl::Status Preload(const std::string& name) {
-  const std::string context = absl::StrCat("preload ", name);
+absl::Status Preload(const std::string& name, const std::function<void(const char* phase)>& tell) {
+  const std::string context = absl::StrCat("preload ", name, ": ");
+  tell("load");
   const absl::StatusOr<const TargetEntry*> entry = FindTarget(name);
-  if (!entry.ok()) return Annotate(entry.status(), context);
+  if (!entry.ok()) return Annotate(entry.status(), context + "load");
   const absl::StatusOr<BoundTarget> target = (*entry)->bind({});
-  if (!target.ok()) return Annotate(target.status(), absl::StrCat(context, ": a preload takes no arguments"));
-  return Annotate(RunOnce(*target), context);
+  if (!target.ok()) return Annotate(target.status(), context + "load: a preload takes no arguments");
+  tell("run");
+  return Annotate(RunOnce(*target), context + "run");
 }
 
 }  // namespace brood::internal

@@ -9,7 +9,11 @@
 #ifndef BROOD_FORKSERVER_SERVER_H_
 #define BROOD_FORKSERVER_SERVER_H_
 
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "forkserver/request.h"
@@ -33,20 +37,30 @@ struct ForkHandler {
 // Makes Bootstrap() able to be a server, for requests that `handler` carries out. Once, from a static initialiser.
 bool ServeForks(const ForkHandler& handler);
 
+// A fork of a server, with `first` as the request that starts a server: it runs what that says, and serves `socket`.
+[[noreturn]] void ServeTemplate(int socket, Request first);
+
 // In a fork of the server: the limits that it was born with, of which it has raised some.
 void RestoreLimitsAtBirth();
 
 // How a server that starts tells its client of it: records on the socket.
 struct ServerNote {
   enum class Kind : uint32_t {
-    kPreloading = 1,  // `text`: what is preloaded next.
+    kPreloading = 1,  // `text`: what is done next, "preload libx.so:Load: run".
     kReady = 2,  // `text`: whether, and what, was frozen, or why not; for people.
     kFailed = 3,  // `text` says why; the server has ended.
+    kPreloaded = 5,   // `text`: what; how long that took, and what it has left in memory, of the preload's name.
+    kBorn = 6,        // Of a template, with a descriptor of its supervisor: template.h.
     kLease = 4,   // To a request for a keeper: with its socket. After kReady; kFailed is the other answer then.
   };
   uint32_t magic = 0x53445242;  // "BRDS"
   Kind kind = Kind::kReady;
-  char text[1016] = {};  // Zero-terminated, cut if longer.
+  uint64_t nanoseconds = 0;  // kPreloaded, and kReady: of all.
+  uint64_t bytes = 0;        // kPreloaded: that were not there before, and a fork has to copy or to share.
+  char text[1000] = {};      // Zero-terminated, cut if longer.
+
+  void SetText(std::string_view what) { memcpy(text, what.data(), std::min(what.size(), sizeof(text) - 1)); }
+  std::string_view Text() const { return {text, strnlen(text, sizeof(text))}; }
 };
 
 }  // namespace brood::internal

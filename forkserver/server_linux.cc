@@ -11,12 +11,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <iostream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "base/child_safe.h"
 #include "base/fork_generation.h"
 #include "base/status.h"
@@ -29,6 +32,7 @@
 #include "forkserver/owner_watch.h"
 #include "forkserver/preload.h"
 #include "forkserver/settle.h"
+#include "forkserver/template.h"
 #include "forkserver/warm.h"
 #include "serialization/messages.h"
 
@@ -43,23 +47,35 @@ struct {
   rlimit open_files, stack;
 } g_limits_at_birth;
 
+// Of this process alone, and of preload memory: what a fork has to copy, or to share.
+uint64_t PreloadedBytes() {
+  char text[4096];
+  if (child::ReadFile(AT_FDCWD, "/proc/self/status", text, sizeof(text)) <= 0) return 0;
+  return (child::NumberAfter(text, "RssAnon:", 0) + child::NumberAfter(text, "RssShmem:", 0)) << 10;
+}
+
 class Server {
  public:
   // `request` was the first one on `socket`, the supervisor's.
   Server(int socket, Request request) : socket_(socket), first_(std::move(request)) {}
 
   [[noreturn]] void Run() {
-    prctl(PR_SET_NAME, "brood-server", 0, 0, 0);
     // Signals for the caller's group, such as the terminal's, are not for us; its session remains ours, and that of the
     // children. A stopped server would stop its client.
     setpgid(0, 0);
     RaiseLimits(first_.tag);
+    Serve();
+  }
+
+  // In a fork of a server, which has done what is above.
+  [[noreturn]] void Serve() {
+    prctl(PR_SET_NAME, "brood-server", 0, 0, 0);
     const absl::Status started = Start();
     if (!started.ok()) {
       Note(ServerNote::Kind::kFailed, started.message());
       _exit(1);
     }
-    Note(ServerNote::Kind::kReady, settled_);
+    Note(ServerNote::Kind::kReady, settled_, absl::FromChrono(std::chrono::steady_clock::now() - began_));
     child::RunKeeperHouse(house_, socket_);
   }
 
@@ -79,10 +95,12 @@ class Server {
     setrlimit(RLIMIT_STACK, &limit);
   }
 
-  void Note(ServerNote::Kind kind, std::string_view text) const {
+  void Note(ServerNote::Kind kind, std::string_view text, absl::Duration time = absl::ZeroDuration(), uint64_t bytes = 0) const {
     ServerNote note;
     note.kind = kind;
-    memcpy(note.text, text.data(), std::min(text.size(), sizeof(note.text) - 1));
+    note.nanoseconds = static_cast<uint64_t>(absl::ToInt64Nanoseconds(time));
+    note.bytes = bytes;
+    note.SetText(text);
     // Nobody is there to hear if that fails.
     (void)send(socket_, &note, sizeof(note), MSG_NOSIGNAL);
   }
@@ -95,15 +113,12 @@ class Server {
       OwnerWatch watch;
       BROOD_RETURN_IF_ERROR(watch.Start(supervisor.get()));
       LetSignalsIn();
-      for (const std::string& name : preparation.preload) {
-        Note(ServerNote::Kind::kPreloading, name);
-        BROOD_RETURN_IF_ERROR(Preload(name));
-        BROOD_RETURN_IF_ERROR(Annotate(CheckThreads(), absl::StrCat("preload ", name)));
-      }
+      for (const std::string& name : preparation.preload) BROOD_RETURN_IF_ERROR(PreloadOne(name));
     }
     BROOD_RETURN_IF_ERROR(CheckThreads());
     FindGenerators();
     BROOD_RETURN_IF_ERROR(LeaveStreams());
+    Note(ServerNote::Kind::kPreloading, "settle what was preloaded");
     BROOD_ASSIGN_OR_RETURN(settled_, SettlePreload(preparation.freeze));
     BlockSignals();
     ForkGeneration();  // Maps a page, which each child would have to do for itself.
@@ -112,6 +127,20 @@ class Server {
     const char* const failed = child::OpenKeeperHouse(&house_);
     if (failed != nullptr) return ErrnoStatus(errno, failed);
     if (g_handler.rehearse != nullptr) WarmPagesOf(Rehearse, &house_);
+    return absl::OkStatus();
+  }
+
+  absl::Status PreloadOne(const std::string& name) const {
+    const std::string what = absl::StrCat("preload ", name);
+    const uint64_t bytes = PreloadedBytes();
+    const auto start = std::chrono::steady_clock::now();
+    BROOD_RETURN_IF_ERROR(Preload(name, [&](const char* phase) {
+      Note(ServerNote::Kind::kPreloading, absl::StrCat(what, ": ", phase));
+    }));
+    BROOD_RETURN_IF_ERROR(Annotate(CheckThreads(), absl::StrCat(what, ": threads")));
+    BROOD_RETURN_IF_ERROR(Annotate(FlushStreams(), absl::StrCat(what, ": flush")));
+    const auto time = absl::FromChrono(std::chrono::steady_clock::now() - start);
+    Note(ServerNote::Kind::kPreloaded, name, time, std::max(PreloadedBytes(), bytes) - bytes);
     return absl::OkStatus();
   }
 
@@ -145,18 +174,24 @@ class Server {
   static absl::Status CheckThreads() {
     BROOD_ASSIGN_OR_RETURN(const int threads, ThreadCount());
     if (threads == 1) return absl::OkStatus();
+    BROOD_ASSIGN_OR_RETURN(const std::vector<std::string> names, OtherThreads());
     return absl::FailedPreconditionError(
-        absl::StrCat("it left ", threads - 1, " thread(s) running, and a lock that one of them holds at a fork would be held ",
-                     "for ever in the child; start threads in the children, or join them"));
+        absl::StrCat("it left ", threads - 1, " thread(s) running: ", absl::StrJoin(names, ", "), "; a lock that one of them ",
+                     "holds at a fork would be held for ever in the child; start threads in the children, or join them"));
   }
 
   // What was printed so far is the user's, and nothing later is: a child must not print it again, and a reader of our
   // streams would wait for their end.
-  static absl::Status LeaveStreams() {
+  static absl::Status FlushStreams() {
     const bool flushed = std::fflush(stdout) == 0;
     std::cout.flush();
+    std::clog.flush();
     std::fflush(stderr);
-    if (!flushed) return ErrnoStatus(errno, "flush", "stdout after the preload");
+    return flushed ? absl::OkStatus() : ErrnoStatus(errno, "flush", "stdout");
+  }
+
+  static absl::Status LeaveStreams() {
+    BROOD_RETURN_IF_ERROR(Annotate(FlushStreams(), "after the preload"));
     const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0) return ErrnoStatus(errno, "open", "/dev/null");
     for (int stream = 0; stream < 3; ++stream) {
@@ -179,6 +214,7 @@ class Server {
     const absl::Status unpacked = UnpackRequest(mailbox.order, request);
     request.sender = mailbox.keeper;
     child::LeaveKeeperHouse(*mailbox.house);
+    if (unpacked.ok() && IsTemplate(request.bytes)) RunTemplate(request);
     if (!unpacked.ok()) {
       g_handler.fail(request, unpacked);
       _exit(125);
@@ -189,6 +225,7 @@ class Server {
 
   const int socket_;
   Request first_;
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::string settled_;
   child::KeeperHouse house_;
 };
@@ -201,11 +238,20 @@ class Server {
   }
   if (!ReceiveRequest(socket, request).ok()) _exit(1);
   if (ServerTag::Is(request.tag)) Server(socket, std::move(request)).Run();
+  if (AdoptTag::Is(request.tag)) {
+    if (request.fds.size() != 4) _exit(1);
+    Supervisor supervisor(request.fds[1].release(), g_handler.admit, std::move(request.bytes), std::move(request.fds[0]));
+    supervisor.Adopt(std::move(request.fds[2]), std::move(request.fds[3]), AdoptTag::Decode(request.tag).pid);
+    close(socket);
+    supervisor.Run();
+  }
   if (request.fds.size() != 1) _exit(1);
   Supervisor(socket, g_handler.admit, std::move(request.bytes), std::move(request.fds[0])).Run();
 }
 
 }  // namespace
+
+void ServeTemplate(int socket, Request first) { Server(socket, std::move(first)).Serve(); }
 
 void RestoreLimitsAtBirth() {
   setrlimit(RLIMIT_NOFILE, &g_limits_at_birth.open_files);

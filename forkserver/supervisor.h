@@ -72,6 +72,8 @@ struct Order {
 inline constexpr uint64_t kLeaseTag = 2;
 // Of one to continue leased keepers, should their children have stopped them. There is no answer.
 inline constexpr uint64_t kContinueTag = 3;
+// Of one for a template: template.h.
+inline constexpr uint64_t kTemplateTag = 4;
 
 class Supervisor {
  public:
@@ -81,6 +83,9 @@ class Supervisor {
 
   // `preparation` and `owner` came with the first request on `socket`.
   Supervisor(int socket, Admit admit, std::string preparation, UniqueFd owner);
+
+  // Before Run: of a server that runs, a child of this process.
+  void Adopt(UniqueFd server, UniqueFd pidfd, int pid) { forker_.Adopt(std::move(server), std::move(pidfd), pid); }
 
   // Until the owner ends, or the client has closed `socket` and no child is left.
   [[noreturn]] void Run();
@@ -115,6 +120,7 @@ class Supervisor {
   void OnSignal();
 
   absl::Status StartServer();
+  void TellFailure() const;
   void Restart();
   bool OnServerNote();  // Whether there was one.
   void OnServerEnd();
@@ -149,6 +155,7 @@ class Supervisor {
   bool was_ready_ = false;  // One of them has.
   bool ending_ = false;     // The owner is gone.
   std::string failure_;     // Why the server that was started last is not ready.
+  std::string doing_;       // What that said last that it does.
 
   std::deque<Child> children_;  // Which stay where they are. By place.
   std::vector<uint32_t> free_places_;

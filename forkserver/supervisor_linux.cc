@@ -18,6 +18,7 @@
 #include "base/child_safe.h"
 #include "base/status.h"
 #include "forkserver/server.h"
+#include "forkserver/template.h"
 
 namespace brood::internal {
 namespace {
@@ -51,10 +52,8 @@ Supervisor::Supervisor(int socket, Admit admit, std::string preparation, UniqueF
 void Supervisor::Run() {
   prctl(PR_SET_NAME, "brood-supervise", 0, 0, 0);
   if (const absl::Status started = Start(); !started.ok()) {
-    ServerNote note;
-    note.kind = ServerNote::Kind::kFailed;
-    memcpy(note.text, started.message().data(), std::min(started.message().size(), sizeof(note.text) - 1));
-    (void)send(socket_, &note, sizeof(note), MSG_NOSIGNAL);  // Nobody is there to hear if that fails.
+    failure_ = started.message();
+    TellFailure();
     _exit(1);
   }
   for (;;) {
@@ -92,6 +91,7 @@ void Supervisor::OnConnection() {
     return;
   }
   if (received.ok() && request.tag == kContinueTag) return ContinueKeepers();
+  if (received.ok() && request.tag == kTemplateTag) return PlaceTemplate(*this, std::move(request));
   if (!received.ok() || request.tag != kLeaseTag) return admit_(*this, socket_, std::move(request), received);
   ++leases_wanted_;
   if (forker_.pidfd() < 0) return Restart();
@@ -106,10 +106,12 @@ void Supervisor::OnSignal() {
   }
   bool reaped = false;
   for (;;) {
-    const pid_t pid = waitpid(-1, nullptr, WNOHANG | __WALL);
+    int status = 0;
+    const pid_t pid = waitpid(-1, &status, WNOHANG | __WALL);
     if (pid < 0 && errno == EINTR) continue;
     if (pid <= 0) break;
     reaped = true;
+    if (pid == forker_.pid()) forker_.OnReaped(status);
     // From now on the number may be another's. That it is gone is seen by its socket, if we have that.
     for (uint32_t number = 0; number < keepers_.size(); ++number) {
       Keeper& keeper = keepers_[number];
@@ -133,13 +135,22 @@ void Supervisor::ContinueKeepers() const {
 // --- the server ---
 
 absl::Status Supervisor::StartServer() {
-  BROOD_RETURN_IF_ERROR(forker_.Start());
+  if (forker_.pidfd() < 0) BROOD_RETURN_IF_ERROR(forker_.Start());
   BROOD_RETURN_IF_ERROR(loop_.Watch(forker_.socket(), EPOLLIN, [this](uint32_t) { OnServerNote(); }));
   return loop_.Watch(forker_.pidfd(), EPOLLIN, [this](uint32_t) { OnServerEnd(); });
 }
 
+// To the client, who waits for it. Nobody is there to hear if that fails.
+void Supervisor::TellFailure() const {
+  ServerNote note;
+  note.kind = ServerNote::Kind::kFailed;
+  note.SetText(failure_);
+  (void)send(socket_, &note, sizeof(note), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 void Supervisor::Restart() {
   failure_.clear();
+  doing_.clear();
   const absl::Status started = StartServer();
   if (started.ok()) return;
   failure_ = started.message();
@@ -161,7 +172,8 @@ bool Supervisor::OnServerNote() {
   ServerNote note;
   if (recv(forker_.socket(), &note, sizeof(note), MSG_DONTWAIT) != static_cast<ssize_t>(sizeof(note))) return false;
   if (!was_ready_) (void)send(socket_, &note, sizeof(note), MSG_NOSIGNAL | MSG_DONTWAIT);
-  if (note.kind == ServerNote::Kind::kFailed) failure_.assign(note.text, strnlen(note.text, sizeof(note.text)));
+  if (note.kind == ServerNote::Kind::kFailed) failure_ = note.Text();
+  if (note.kind == ServerNote::Kind::kPreloading) doing_ = note.Text();
   if (note.kind != ServerNote::Kind::kReady) return true;
   ready_ = was_ready_ = true;
   LeaveStreams();
@@ -175,7 +187,11 @@ void Supervisor::OnServerEnd() {
     }
     loop_.Forget(forker_.socket());
     loop_.Forget(forker_.pidfd());
-    forker_.Reap();
+    const std::string end = forker_.Reap();
+    if (!ready_ && failure_.empty()) {
+      failure_ = absl::StrCat(doing_, doing_.empty() ? "" : ": ", "the server ", end, doing_.empty() ? "" : " while it did that");
+      if (!was_ready_) TellFailure();
+    }
   }
   if (!was_ready_) _exit(1);
   const bool failed = !ready_;  // It was to take the place of another one.
@@ -188,16 +204,11 @@ void Supervisor::OnServerEnd() {
     Retire(number);
   }
   if (failed) {
-    for (; leases_wanted_ > 0; --leases_wanted_) {
-      ServerNote note;
-      note.kind = ServerNote::Kind::kFailed;
-      memcpy(note.text, failure_.data(), std::min(failure_.size(), sizeof(note.text) - 1));
-      (void)send(socket_, &note, sizeof(note), MSG_NOSIGNAL | MSG_DONTWAIT);
-    }
+    for (; leases_wanted_ > 0; --leases_wanted_) TellFailure();
     std::deque<uint32_t> queued;
     queued.swap(queued_);
     for (const uint32_t place : queued) {
-      Refuse(place, 0, absl::StrCat("the server had to be started again, which failed: ", failure_.empty() ? "it ended" : failure_));
+      Refuse(place, 0, absl::StrCat("the server had to be started again, which failed: ", failure_));
     }
   } else if (!queued_.empty() || leases_wanted_ > 0) {
     Restart();

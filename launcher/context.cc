@@ -81,4 +81,12 @@ absl::Status Context::StartServer() const {
   return start.StartServer();
 }
 
+absl::StatusOr<ServerReport> Context::ReportServer() const {
+  if (method_ != StartMethod::kForkServer) {
+    return absl::FailedPreconditionError(absl::StrCat(StartMethodName(method_), " has no server to report of"));
+  }
+  BROOD_ASSIGN_OR_RETURN(const internal::ServedStart start, internal::ServedStart::Prepare(options_));
+  return start.Report();
+}
+
 }  // namespace brood

@@ -32,6 +32,7 @@
 #include "bootstrap/bootstrap.h"
 #include "bootstrap/registry.h"
 #include "bootstrap/target.h"
+#include "forkserver/server_report.h"
 #include "launcher/context_options.h"
 #include "launcher/launch_options.h"
 #include "launcher/process.h"
@@ -114,6 +115,10 @@ class Context {
   // Forkserver: starts the server now, and waits until it has preloaded; else the first start does that. Nothing to do for
   // the other methods. Errors: FailedPrecondition (a preload failed: which one, and why), DeadlineExceeded.
   absl::Status StartServer() const;
+
+  // Forkserver: as StartServer; tells what that took for each preload, in time and memory, and what became of freezing. Errors:
+  // those of StartServer; FailedPrecondition (the start method has no server).
+  absl::StatusOr<ServerReport> ReportServer() const;
 
  private:
   Process Make(LaunchOptions options, internal::FunctionStart start) const;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "forkserver/server_state.h"
 #include "serialization/messages.h"
 
 namespace brood {
@@ -38,7 +39,15 @@ struct ContextOptions {
   // Off unless asked for, since an allocator other than malloc, in a preload, may not bear it: docs/freeze.md. What a preload
   // allocates from PreloadMemory() (forkserver/preload_memory.h) has that property without it.
   Freeze freeze = Freeze::kOff;
+  // Forkserver: more preloads, each in a template, a process of its own that is a fork of the server, or of the template before it;
+  // children are forked from the last one. Contexts with the same beginning share it: what was preloaded is not preloaded again.
+  std::vector<Template> templates;
   absl::Duration preload_timeout = absl::Minutes(5);  // For the start of the server. A longer one is an error.
+  // Forkserver: all children of a server have its addresses, so that one of them can tell where another one has what. A start
+  // that finds a server which has borne so many children of this process's, or is so old, has another one, which is started
+  // then, preload and all, and laid out anew. What the old one has borne goes on. 0: any number.
+  uint64_t rotate_after_children = 0;
+  absl::Duration rotate_after = absl::InfiniteDuration();
   // Forkserver: for the running server to take a request and bear the child, which may take longer to be ready. A server
   // that takes longer, because somebody has stopped it, for example, is killed, and the start is an error; children that
   // run go on, and the next start has another server.

@@ -1,6 +1,7 @@
 // What a forkserver preloads.
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -20,6 +21,7 @@
 #include "ipc/lock.h"
 #include "launcher/context.h"
 #include "launcher/forkserver_testing.h"
+#include "launcher/server.h"
 
 namespace brood {
 namespace {
@@ -50,12 +52,24 @@ void LoadDies() { raise(SIGKILL); }
 BROOD_TARGET(LoadDies);
 void LoadTakesAnArgument(int) {}
 BROOD_TARGET(LoadTakesAnArgument);
-void LoadStartsAThread() {
-  std::thread([] {
-    while (true) pause();
-  }).detach();
+void LoadCrashes() {
+  signal(SIGSEGV, SIG_DFL);  // A sanitizer's handler would exit.
+  raise(SIGSEGV);
 }
-BROOD_TARGET(LoadStartsAThread);
+BROOD_TARGET(LoadCrashes);
+void LoadStartsThreads() {
+  for (int i = 0; i < 2; ++i) {
+    std::thread thread([] {
+      while (true) pause();
+    });
+    pthread_setname_np(thread.native_handle(), "poller");
+    thread.detach();
+  }
+}
+BROOD_TARGET(LoadStartsThreads);
+std::vector<char> g_mebibytes;
+void LoadEightMebibytes() { g_mebibytes.assign(size_t{8} << 20, 'x'); }
+BROOD_TARGET(LoadEightMebibytes);
 void LoadJoinsAThread() { std::thread([] { g_loaded += "by a thread"; }).join(); }
 BROOD_TARGET(LoadJoinsAThread);
 Lock& LoadedLock() {
@@ -127,10 +141,12 @@ TEST(PreloadTest, AFailedPreloadIsNamedWithItsReason) {
     const char* preload;
     const char* reason;
   };
-  for (const Case& one : {Case{"LoadThrows", "std::runtime_error: no such table"}, Case{"LoadRefuses", "the file is gone"},
-                          Case{"LoadExits", "brood::Exit"}, Case{"LoadCallsExit3", "the server ended while it ran that"},
-                          Case{"LoadDies", "the server ended while it ran that"}, Case{"LoadStartsAThread", "1 thread"},
-                          Case{"LoadTakesAnArgument", "takes no arguments"}, Case{"NotThere", "NotThere"}}) {
+  for (const Case& one : {Case{"LoadThrows", ": run: std::runtime_error: no such table"}, Case{"LoadRefuses", "the file is gone"},
+                          Case{"LoadExits", "brood::Exit"}, Case{"LoadCallsExit3", ": run: the server exited with code 0 while it did that"},
+                          Case{"LoadDies", ": run: the server was ended by SIGKILL while it did that"},
+                          Case{"LoadCrashes", ": run: the server was ended by SIGSEGV"},
+                          Case{"LoadStartsThreads", ": threads: it left 2 thread(s) running: poller (thread "},
+                          Case{"LoadTakesAnArgument", ": load: a preload takes no arguments"}, Case{"NotThere", ": load: "}}) {
     const Context context(StartMethod::kForkServer, {.preload = {"LoadFirst", one.preload}});
     for (const absl::Status& status : {context.StartServer(), context.Call(Square, 7).status()}) {
       EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
@@ -141,11 +157,30 @@ TEST(PreloadTest, AFailedPreloadIsNamedWithItsReason) {
   EXPECT_EQ(OpenDescriptors(), before);
 }
 
+TEST(PreloadTest, TheReportTellsTimeAndMemoryOfEachPreloadInOrder) {
+  const Context context(StartMethod::kForkServer, {.preload = {"LoadFirst", "LoadEightMebibytes"}});
+  const ServerReport report = context.ReportServer().value();
+  ASSERT_EQ(report.preloads.size(), 2u);
+  EXPECT_EQ(report.preloads[0].name, "LoadFirst");
+  EXPECT_LT(report.preloads[0].memory_bytes, uint64_t{4} << 20);
+  EXPECT_EQ(report.preloads[1].name, "LoadEightMebibytes");
+  EXPECT_GE(report.preloads[1].memory_bytes, uint64_t{8} << 20);
+  EXPECT_LT(report.preloads[1].memory_bytes, uint64_t{12} << 20);
+  EXPECT_GT(report.preloads[1].time, absl::ZeroDuration());
+  EXPECT_GE(report.time, report.preloads[0].time + report.preloads[1].time);
+  EXPECT_EQ(report.frozen, "not frozen: not asked for");
+  EXPECT_NE(report.ToString().find("; LoadEightMebibytes "), std::string::npos) << report.ToString();
+  Server server = Server::Start({.preload = {"LoadFirst"}, .freeze = Freeze::kAuto}).value();
+  EXPECT_EQ(server.Report()->preloads.size(), 1u);
+  EXPECT_EQ(server.Report()->frozen.substr(0, 10), "not frozen");
+  EXPECT_TRUE(absl::IsFailedPrecondition(Context(StartMethod::kSpawn).ReportServer().status()));
+}
+
 TEST(PreloadTest, APreloadThatHangsIsAnErrorAfterItsTime) {
   const Context context(StartMethod::kForkServer, {.preload = {"LoadHangs"}, .preload_timeout = absl::Milliseconds(200)});
   const absl::Status status = context.StartServer();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded) << status;
-  EXPECT_NE(status.message().find("LoadHangs"), std::string::npos) << status;
+  EXPECT_NE(status.message().find("preload LoadHangs: run: not ready after 200ms"), std::string::npos) << status;
 }
 
 TEST(PreloadTest, EachContextWaitsItsOwnTimeForTheSameServer) {
@@ -170,7 +205,7 @@ TEST(PreloadTest, APreloadRunsWithTheSignalsOfAProgram) {
   const Context context(StartMethod::kForkServer, {.preload = {"LoadSeesBlockedSignals"}});
   EXPECT_EQ(context.Call(Blocked).value(), "TTIN TTOU ");
   const absl::Status status = Context(StartMethod::kForkServer, {.preload = {"LoadIsTerminated"}}).StartServer();
-  EXPECT_NE(status.message().find("the server ended while it ran that"), std::string::npos) << status;
+  EXPECT_NE(status.message().find("the server was ended by SIGTERM while it did that"), std::string::npos) << status;
 }
 
 TEST(PreloadTest, AClosedStreamOfTheCallerIsNullInTheServer) {

@@ -21,7 +21,9 @@ class ServedStart {
   static absl::StatusOr<ServedStart> Prepare(const ContextOptions& context);
 
   // Errors: those of ForkServer::Start.
-  absl::Status StartServer() const { return server_->Start(patience_.start); }
+  absl::Status StartServer() const { return server_->Start(patience_); }
+
+  absl::StatusOr<ServerReport> Report() const { return server_->Report(patience_); }
 
   // The next start has a server that is started then.
   void ReplaceServer() const { server_->Replace(); }

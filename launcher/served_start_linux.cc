@@ -28,8 +28,12 @@ constexpr absl::Duration kSupervisorsPatience = absl::Seconds(2);
 absl::StatusOr<ServedStart> ServedStart::Prepare(const ContextOptions& context) {
   ServedStart start;
   BROOD_ASSIGN_OR_RETURN(start.status_text_, ReadStatusText());
-  start.patience_ = {.start = context.preload_timeout, .request = context.server_timeout};
-  start.server_ = FindForkServer({.executable = context.executable, .preload = context.preload, .freeze = context.freeze},
+  start.patience_ = {.start = context.preload_timeout,
+                     .request = context.server_timeout,
+                     .children = context.rotate_after_children,
+                     .age = context.rotate_after};
+  start.server_ = FindForkServer({.executable = context.executable, .preload = context.preload, .freeze = context.freeze,
+                                  .templates = context.templates},
                                  Fingerprint(start.status_text_));
   return start;
 }

@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
 #include "forkserver/client.h"
+#include "forkserver/server_report.h"
 #include "launcher/context_options.h"
 #include "launcher/outcome.h"
 #include "serialization/messages.h"
@@ -34,6 +35,9 @@ class Server {
   //
   // Errors: those of Context::StartServer.
   static absl::StatusOr<Server> Start(const ContextOptions& options = {});
+
+  // A template of this server, as a server of its own: what is preloaded here is there, and `added` besides. Errors: as Start.
+  absl::StatusOr<Server> StartTemplate(Template added) const;
 
   // Runs the target of that name and waits for its end. Arguments cannot carry descriptors.
   //
@@ -49,6 +53,9 @@ class Server {
   // under way).
   absl::StatusOr<std::pair<uint64_t, Outcome>> Next();
 
+  // What the start of the server took that has, or would have, the next call. Errors: those of Start.
+  absl::StatusOr<ServerReport> Report() { return server_->Report(Patience()); }
+
   // Calls that Next has not told of.
   size_t pending() const;
 
@@ -58,16 +65,19 @@ class Server {
  private:
   struct Keeper {  // See forkserver/keeper_child.h.
     UniqueFd socket;
+    std::shared_ptr<internal::ForkServer::Instance> instance;  // Whose it is.
     uint64_t call = 0;  // 0: none.
   };
 
-  explicit Server(const ContextOptions& options);
+  Server(ContextOptions options, std::shared_ptr<internal::ForkServer> server);
+  internal::ForkServerPatience Patience() const;
+  void Rotate();
   absl::StatusOr<Keeper*> Idle();
   absl::StatusOr<UniqueFd> LeaseKeeper();
 
   ContextOptions options_;
-  std::unique_ptr<internal::ForkServer> server_;
-  std::shared_ptr<internal::ForkServer::Instance> instance_;  // Of which the last keeper was.
+  std::shared_ptr<internal::ForkServer> server_;
+  std::shared_ptr<internal::ForkServer::Instance> instance_;  // Which is to have the next call. Null: a new one.
   std::vector<Keeper> keepers_;
   uint64_t last_ = 0;
 };

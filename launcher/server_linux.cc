@@ -56,15 +56,37 @@ GuardianReport ReportOf(const KeeperNote& note) {
 
 }  // namespace
 
-Server::Server(const ContextOptions& options)
-    : options_(options),
-      server_(std::make_unique<internal::ForkServer>(
-          internal::ForkServerOptions{.executable = options.executable, .preload = options.preload, .freeze = options.freeze})) {}
+Server::Server(ContextOptions options, std::shared_ptr<internal::ForkServer> server)
+    : options_(std::move(options)), server_(std::move(server)) {}
 
 absl::StatusOr<Server> Server::Start(const ContextOptions& options) {
-  Server server(options);
-  BROOD_RETURN_IF_ERROR(server.server_->Start(options.preload_timeout));
+  Server server(options, internal::MakeForkServer({.executable = options.executable,
+                                                   .preload = options.preload,
+                                                   .freeze = options.freeze,
+                                                   .templates = options.templates}));
+  BROOD_RETURN_IF_ERROR(server.server_->Start(server.Patience()));
   return server;
+}
+
+absl::StatusOr<Server> Server::StartTemplate(Template added) const {
+  ContextOptions options = options_;
+  options.templates.push_back(added);
+  Server server(std::move(options), internal::MakeForkServer(server_, std::move(added)));
+  BROOD_RETURN_IF_ERROR(server.server_->Start(server.Patience()));
+  return server;
+}
+
+internal::ForkServerPatience Server::Patience() const {
+  return {.start = options_.preload_timeout,
+          .request = options_.server_timeout,
+          .children = options_.rotate_after_children,
+          .age = options_.rotate_after};
+}
+
+// Its keepers that have a call live until that has ended, and so does it.
+void Server::Rotate() {
+  instance_.reset();
+  std::erase_if(keepers_, [](const Keeper& keeper) { return keeper.call == 0; });
 }
 
 size_t Server::pending() const {
@@ -72,9 +94,7 @@ size_t Server::pending() const {
 }
 
 absl::StatusOr<UniqueFd> Server::LeaseKeeper() {
-  BROOD_ASSIGN_OR_RETURN(instance_, server_->Send("", {},
-                                                  {.start = options_.preload_timeout, .request = options_.server_timeout},
-                                                  internal::kLeaseTag));
+  BROOD_ASSIGN_OR_RETURN(instance_, server_->Send("", {}, Patience(), internal::kLeaseTag));
   pollfd polled = {instance_->socket.get(), POLLIN, 0};
   const internal::Deadline deadline(options_.server_timeout);
   int ready;
@@ -102,7 +122,7 @@ absl::StatusOr<Server::Keeper*> Server::Idle() {
   const auto idle = std::find_if(keepers_.rbegin(), keepers_.rend(), [](const Keeper& keeper) { return keeper.call == 0; });
   if (idle != keepers_.rend()) return &*idle;
   BROOD_ASSIGN_OR_RETURN(UniqueFd socket, LeaseKeeper());
-  keepers_.push_back({.socket = std::move(socket)});
+  keepers_.push_back({.socket = std::move(socket), .instance = instance_});
   return &keepers_.back();
 }
 
@@ -125,8 +145,11 @@ absl::StatusOr<uint64_t> Server::Send(std::string_view target, std::vector<Typed
   if (bytes.size() > most) {
     return absl::InvalidArgumentError(absl::StrCat("call: the arguments take ", bytes.size(), " bytes, ", most, " are allowed"));
   }
+  const bool counted = instance_ != nullptr && server_->MayBear(instance_, Patience());
+  if (!counted) Rotate();
   for (;;) {
     BROOD_ASSIGN_OR_RETURN(Keeper* const keeper, Idle());
+    if (!counted) server_->MayBear(instance_, Patience());
     const absl::Status sent = internal::SendRequest(keeper->socket.get(), bytes, {},
                                                     {.tag = OrderTag{}.Encode(), .inline_bytes = internal::kRecordInlineBytes});
     if (sent.ok()) return keeper->call = ++last_;
@@ -144,14 +167,18 @@ absl::StatusOr<std::pair<uint64_t, Outcome>> Server::Next() {
     const int ready = poll(polls.data(), polls.size(), kContinueAfterMs);
     if (ready < 0 && errno != EINTR) return ErrnoStatus(errno, "poll", "the keepers");
     // A child may have stopped its keeper.
-    if (ready == 0) (void)internal::SendRequest(instance_->socket.get(), "", {}, {.patience = absl::ZeroDuration(), .tag = internal::kContinueTag});
+    for (const Keeper& keeper : keepers_) {
+      if (ready != 0 || keeper.call == 0) continue;
+      (void)internal::SendRequest(keeper.instance->socket.get(), "", {}, {.patience = absl::ZeroDuration(), .tag = internal::kContinueTag});
+    }
     for (size_t i = 0; ready > 0 && i < polls.size(); ++i) {
       if (polls[i].revents == 0) continue;
       const uint64_t call = std::exchange(keepers_[i].call, 0);
       KeeperNote note;
       const ssize_t n = recv(polls[i].fd, &note, sizeof(note), 0);
-      if (n == static_cast<ssize_t>(sizeof(note))) return std::make_pair(call, OutcomeOf(ReportOf(note), nullptr));
-      keepers_.erase(keepers_.begin() + static_cast<std::ptrdiff_t>(i));
+      const bool told = n == static_cast<ssize_t>(sizeof(note));
+      if (!told || keepers_[i].instance != instance_) keepers_.erase(keepers_.begin() + static_cast<std::ptrdiff_t>(i));
+      if (told) return std::make_pair(call, OutcomeOf(ReportOf(note), nullptr));
       Outcome lost;
       lost.ending = Lost{"its keeper was killed, and the child with it"};
       return std::make_pair(call, std::move(lost));
