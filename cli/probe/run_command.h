@@ -1,0 +1,49 @@
+// Runs a command without brood, as a launcher that is tried must be run: what it does is not trusted.
+#ifndef BROOD_CLI_PROBE_RUN_COMMAND_H_
+#define BROOD_CLI_PROBE_RUN_COMMAND_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace brood::probe {
+
+struct Command {
+  std::vector<std::string> argv;
+  // In the new process, before the exec.
+  std::function<void()> prepare = [] {};
+  // Called with what was written to standard output so far whenever there is more; true: kill the command now.
+  std::function<bool(const std::string&)> enough = [](const std::string&) { return false; };
+  absl::Duration patience = absl::Seconds(20);
+};
+
+struct CommandEnd {
+  bool timed_out = false;  // The patience was over before the command was; it is killed then.
+  int code = 0;            // 0 to 255, or -n for signal n.
+  std::string out;         // Without its middle if it is long.
+  std::string err;
+  uint64_t out_bytes = 0;
+};
+
+// Runs it with standard input from /dev/null, in a session of its own. Processes that it leaves are left.
+absl::StatusOr<CommandEnd> RunCommand(const Command& command);
+
+// What a command that must succeed writes to standard output.
+absl::StatusOr<std::string> OutputOf(std::vector<std::string> argv);
+
+// Processes that have `word` as a whole argument, and are not zombies.
+std::set<pid_t> ProcessesWith(const std::string& word);
+
+// Kills those, by pidfd and only if they still have the word, until there are none; false if some do not go.
+bool KillProcessesWith(const std::string& word);
+
+}  // namespace brood::probe
+
+#endif  // BROOD_CLI_PROBE_RUN_COMMAND_H_

@@ -1,0 +1,122 @@
+// Every attack of the table succeeds without a sandbox, as far as this machine lets it, and is stopped by each built-in
+// policy that does not grant it.
+//
+// With the argument --as-nobody the same as a user who owns nothing.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "cli/probe/attack_table.h"
+#include "cli/probe/try_attack.h"
+#include "gtest/gtest.h"
+#include "tests/escape/playground.h"
+
+namespace brood {
+namespace {
+
+using probe::Attack;
+using probe::TryAttack;
+using probe::Verdict;
+
+std::vector<Attack> Attacks() {
+  absl::StatusOr<std::vector<Attack>> attacks = probe::ReadAttacks(AttackProgram());
+  if (attacks.ok()) return *std::move(attacks);
+  ADD_FAILURE() << attacks.status();
+  return {};
+}
+
+std::string TestName(const testing::TestParamInfo<Attack>& param) {
+  return absl::StrReplaceAll(param.param.name, {{"-", "_"}});
+}
+
+Verdict Try(const probe::Launcher& launcher, const Attack& attack) {
+  const absl::StatusOr<Verdict> verdict = TryAttack(AttackProgram(), launcher, attack);
+  EXPECT_TRUE(verdict.ok()) << verdict.status();
+  return verdict.ok() ? *verdict : Verdict{};
+}
+
+probe::Launcher BroodRun(const std::string& policy, const std::vector<std::string>& options) {
+  probe::Launcher launcher;
+  launcher.words = {BroodProgram(), "run", "--policy", policy, "--ro", "{}"};
+  launcher.words.insert(launcher.words.end(), options.begin(), options.end());
+  launcher.words.emplace_back("--");
+  return launcher;
+}
+
+bool Grants(const Attack& attack, const std::string& policy) {
+  const auto& granted = attack.granted;
+  return std::find(granted.begin(), granted.end(), policy) != granted.end() ||
+         std::find(granted.begin(), granted.end(), "design") != granted.end();
+}
+
+// Whether it must succeed here if nothing stops it.
+bool MustWork(const Attack& attack) {
+  switch (attack.provable) {
+    case Attack::Provable::kAnywhere:
+      return true;
+    case Attack::Provable::kRoot:
+      return geteuid() == 0;
+    case Attack::Provable::kUser:
+      return geteuid() != 0;
+    case Attack::Provable::kMachine:
+      return false;
+  }
+  return false;
+}
+
+class EscapeTest : public testing::TestWithParam<Attack> {};
+
+TEST_P(EscapeTest, IsStoppedByEachPolicyThatDoesNotGrantIt) {
+  const Attack& attack = GetParam();
+  const Verdict plain = Try({.patience = absl::Seconds(attack.witness == Attack::Witness::kTime ? 1 : 20)}, attack);
+  const bool proved = plain.kind == Verdict::Kind::kSucceeded;
+  EXPECT_TRUE(proved || !MustWork(attack)) << "without a sandbox: " << VerdictWord(plain.kind) << ": " << plain.why;
+  for (const std::string policy : {"strict", "default", "networked"}) {
+    const Verdict verdict = Try(BroodRun(policy, attack.options), attack);
+    const std::string text = absl::StrCat(policy, ": ", VerdictWord(verdict.kind), ": ", verdict.why, "\n", verdict.err);
+    if (Grants(attack, policy)) {
+      // Else the table, and with it docs/security.md, promises less than there is.
+      EXPECT_TRUE(verdict.kind == Verdict::Kind::kSucceeded || !proved) << text;
+    } else {
+      EXPECT_TRUE(verdict.kind == Verdict::Kind::kStopped || (verdict.kind == Verdict::Kind::kUntried && !proved)) << text;
+    }
+  }
+  if (!proved) GTEST_SKIP() << "cannot be proved here: without a sandbox it is " << VerdictWord(plain.kind) << ": " << plain.why;
+}
+
+INSTANTIATE_TEST_SUITE_P(Attacks, EscapeTest, testing::ValuesIn(Attacks()), TestName);
+
+TEST(AttackTableTest, NoTwoAttacksHaveOneName) {
+  std::set<std::string> names;
+  for (const Attack& attack : Attacks()) EXPECT_TRUE(names.insert(attack.name).second) << attack.name;
+}
+
+TEST(ProbeTest, SaysUntriedOfALauncherThatRunsNothing) {
+  EXPECT_EQ(Try({.words = {"false"}}, probe::Control()).kind, Verdict::Kind::kUntried);
+  EXPECT_EQ(Try({.words = {"echo"}}, probe::Control()).kind, Verdict::Kind::kUntried);
+  EXPECT_EQ(Try({}, probe::Control()).kind, Verdict::Kind::kSucceeded);
+}
+
+}  // namespace
+}  // namespace brood
+
+int main(int argc, char** argv) {
+  bool as_nobody = false;
+  for (int i = 1; i < argc; ++i) as_nobody |= std::string_view(argv[i]) == "--as-nobody";
+  // Within, since the attacks are asked for their names when the tests are made.
+  return brood::InPlayground(as_nobody, [&] {
+    // gtest has looked at it before the playground changed it.
+    if (const char* report = getenv("XML_OUTPUT_FILE"); report != nullptr) {
+      GTEST_FLAG_SET(output, absl::StrCat("xml:", report));
+    }
+    testing::InitGoogleTest(&argc, argv);
+    return RUN_ALL_TESTS();
+  });
+}
