@@ -120,6 +120,14 @@ class MountPlanner {
     proc.text = proc_of_processes_only ? "pid" : nullptr;
     proc.attributes = kHidden | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY;
     PutIfFree("proc", proc);
+    // A whole /proc lists what the caller's keys are called to a child that has the caller's id. keyrings(7).
+    if (!proc_of_processes_only && !lend_ && access("/proc/keys", F_OK) == 0) {
+      MountStep keys;
+      keys.kind = MountStep::Kind::kBind;
+      keys.source = "/dev/null";
+      keys.attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY;
+      PutIfFree("proc/keys", keys);
+    }
     for (const char* device : {"null", "zero", "full", "random", "urandom"}) {
       MountStep step;
       step.kind = MountStep::Kind::kBind;
