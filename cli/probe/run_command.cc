@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -47,9 +48,22 @@ bool HasWord(pid_t pid, const std::string& word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
+// Its children stay its own until it waits for them, so that these are no others. It must be alive, and ours.
+bool KillChildrenOf(pid_t pid) {
+  std::ifstream file(absl::StrCat("/proc/", pid, "/task/", pid, "/children"));
+  bool killed = false;
+  for (pid_t child = 0; file >> child;) killed |= kill(child, SIGKILL) == 0;
+  return killed;
+}
+
 [[noreturn]] void Exec(const Command& command, int out, int err) {
   setsid();
-  dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
+  if (command.terminal >= 0) {
+    ioctl(command.terminal, TIOCSCTTY, 0);
+    dup2(command.terminal, STDIN_FILENO);
+  } else {
+    dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
+  }
   dup2(out, STDOUT_FILENO);
   dup2(err, STDERR_FILENO);
   command.prepare();
@@ -89,7 +103,6 @@ absl::StatusOr<CommandEnd> RunCommand(const Command& command) {
   }
 
   CommandEnd end;
-  uint64_t err_bytes = 0;
   const absl::Time deadline = absl::Now() + command.patience;
   pollfd ready[] = {{pidfd.get(), POLLIN, 0}, {out_read.get(), POLLIN, 0}, {err_read.get(), POLLIN, 0}};
   for (bool killed = false;;) {
@@ -100,17 +113,17 @@ absl::StatusOr<CommandEnd> RunCommand(const Command& command) {
       break;
     }
     poll(ready, 3, killed ? -1 : static_cast<int>(absl::ToInt64Milliseconds(left)) + 1);
-    Drain(out_read.get(), &end.out, &end.out_bytes);
-    Drain(err_read.get(), &end.err, &err_bytes);
+    Drain(out_read.get(), &end.out, &end.bytes);
+    Drain(err_read.get(), &end.err, &end.bytes);
     // What is at its end would be ready without pause.
     for (pollfd& stream : ready) {
       if ((stream.revents & POLLHUP) != 0 && (stream.revents & POLLIN) == 0) stream.fd = -1;
     }
     if ((ready[0].revents & POLLIN) != 0) break;
-    if (!killed && command.enough(end.out)) killed = kill(pid, SIGKILL) == 0;
+    if (!killed && command.enough(end.out)) killed = KillChildrenOf(pid);
   }
-  Drain(out_read.get(), &end.out, &end.out_bytes);
-  Drain(err_read.get(), &end.err, &err_bytes);
+  Drain(out_read.get(), &end.out, &end.bytes);
+  Drain(err_read.get(), &end.err, &end.bytes);
   if (end.timed_out) return end;  // The caller looks who is there, then ends it.
   int status = 0;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {

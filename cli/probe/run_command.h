@@ -19,7 +19,9 @@ struct Command {
   std::vector<std::string> argv;
   // In the new process, before the exec.
   std::function<void()> prepare = [] {};
-  // Called with what was written to standard output so far whenever there is more; true: kill the command now.
+  int terminal = -1;  // Becomes standard input, and the terminal of the session. -1: /dev/null.
+  // Called with what was written to standard output so far whenever there is more; true: kill the children of the
+  // command now.
   std::function<bool(const std::string&)> enough = [](const std::string&) { return false; };
   absl::Duration patience = absl::Seconds(20);
 };
@@ -29,10 +31,10 @@ struct CommandEnd {
   int code = 0;            // 0 to 255, or -n for signal n.
   std::string out;         // Without its middle if it is long.
   std::string err;
-  uint64_t out_bytes = 0;
+  uint64_t bytes = 0;      // All that was written to both.
 };
 
-// Runs it with standard input from /dev/null, in a session of its own. Processes that it leaves are left.
+// Runs it in a session of its own. Processes that it leaves are left.
 absl::StatusOr<CommandEnd> RunCommand(const Command& command);
 
 // What a command that must succeed writes to standard output.

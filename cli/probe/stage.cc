@@ -3,13 +3,19 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/keyctl.h>
+#include <mqueue.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -17,6 +23,7 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/random.h"
@@ -32,6 +39,8 @@ absl::StatusOr<std::string> RandomName() {
   BROOD_RETURN_IF_ERROR(FillRandom(bytes.data(), bytes.size()));
   return absl::BytesToHexString(bytes);
 }
+
+std::string QueueName(const std::string& nonce) { return absl::StrCat("/brood-probe-", nonce); }
 
 absl::Status MakeDirectory(const std::string& path, mode_t mode) {
   // chmod, since mkdir heeds the umask.
@@ -57,6 +66,7 @@ std::string Describe(const std::string& path) {
   const ssize_t size = llistxattr(path.c_str(), names, sizeof(names));
   std::string text = absl::StrCat(status.st_mode, " ", status.st_uid, " ", status.st_gid, " ", status.st_nlink, " ",
                                   status.st_size, " ", status.st_mtim.tv_sec, ".", status.st_mtim.tv_nsec, " ",
+                                  status.st_ctim.tv_sec, ".", status.st_ctim.tv_nsec, " ",
                                   size > 0 ? std::string(names, static_cast<size_t>(size)) : "");
   if (S_ISREG(status.st_mode) && status.st_size < 4096) absl::StrAppend(&text, Content(path));
   return text;
@@ -64,9 +74,10 @@ std::string Describe(const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Stage>> Stage::Create(const std::string& program) {
+absl::StatusOr<std::unique_ptr<Stage>> Stage::Create(const std::string& program, bool with_terminal) {
   std::unique_ptr<Stage> stage(new Stage);
   BROOD_RETURN_IF_ERROR(stage->Fill(program));
+  if (with_terminal) BROOD_RETURN_IF_ERROR(stage->MakeTerminal());
   return stage;
 }
 
@@ -95,6 +106,7 @@ absl::Status Stage::Fill(const std::string& program) {
   BROOD_RETURN_IF_ERROR(MakeFile(dev_shm_, secret_, 0666));
   inherited_file_ = UniqueFd(open((hidden_ + "/inherited").c_str(), O_RDWR | O_CLOEXEC));
   if (!inherited_file_.valid()) return ErrnoStatus(errno, "open", hidden_ + "/inherited");
+  BROOD_RETURN_IF_ERROR(MakeIpc());
   BROOD_ASSIGN_OR_RETURN(Victim victim, Victim::Start(shown_ + "/attack", secret_));
   victim_ = std::make_unique<Victim>(std::move(victim));
   BROOD_ASSIGN_OR_RETURN(Listeners listeners, Listeners::Create(hidden_, nonce_));
@@ -104,7 +116,47 @@ absl::Status Stage::Fill(const std::string& program) {
   return absl::OkStatus();
 }
 
+absl::Status Stage::MakeIpc() {
+  memory_id_ = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0666);
+  if (memory_id_ < 0) return ErrnoStatus(errno, "shmget");
+  void* memory = shmat(memory_id_, nullptr, 0);
+  // It goes when nobody has it attached any more; until then it can be attached by its number. shmctl(2), IPC_RMID.
+  shmctl(memory_id_, IPC_RMID, nullptr);
+  if (memory == reinterpret_cast<void*>(-1)) return ErrnoStatus(errno, "shmat");
+  memory_ = static_cast<char*>(memory);
+  memcpy(memory_, secret_.data(), secret_.size());
+  semaphore_id_ = semget(IPC_PRIVATE, 1, IPC_CREAT | 0666);
+  if (semaphore_id_ < 0) return ErrnoStatus(errno, "semget");
+  messages_id_ = msgget(IPC_PRIVATE, IPC_CREAT | 0666);
+  if (messages_id_ < 0) return ErrnoStatus(errno, "msgget");
+  struct {
+    long type = 1;
+    char text[32] = "";
+  } message;
+  memcpy(message.text, secret_.data(), secret_.size());
+  if (msgsnd(messages_id_, &message, secret_.size(), IPC_NOWAIT) != 0) return ErrnoStatus(errno, "msgsnd");
+  const std::string name = QueueName(nonce_);
+  queue_ = UniqueFd(mq_open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666, nullptr));
+  // Where the kernel has no message queues nobody can take from one.
+  if (!queue_.valid()) return errno == ENOSYS ? absl::OkStatus() : ErrnoStatus(errno, "mq_open", name);
+  fchmod(queue_.get(), 0666);  // Whatever the umask.
+  if (mq_send(queue_.get(), secret_.data(), secret_.size(), 0) != 0) return ErrnoStatus(errno, "mq_send", name);
+  return absl::OkStatus();
+}
+
+absl::Status Stage::MakeTerminal() {
+  keyboard_ = UniqueFd(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
+  if (!keyboard_.valid() || unlockpt(keyboard_.get()) != 0) return ErrnoStatus(errno, "open a terminal");
+  terminal_ = UniqueFd(ioctl(keyboard_.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (!terminal_.valid()) return ErrnoStatus(errno, "open a terminal", "TIOCGPTPEER");
+  return absl::OkStatus();
+}
+
 Stage::~Stage() {
+  if (memory_ != nullptr) shmdt(memory_);
+  if (semaphore_id_ >= 0) semctl(semaphore_id_, 0, IPC_RMID);
+  if (messages_id_ >= 0) msgctl(messages_id_, IPC_RMID, nullptr);
+  if (queue_.valid()) mq_unlink(QueueName(nonce_).c_str());
   std::error_code ignored;
   if (!base_.empty()) fs::remove_all(base_, ignored);
   if (!var_tmp_.empty()) fs::remove(var_tmp_, ignored);
@@ -124,6 +176,9 @@ std::vector<std::string> Stage::Facts() const {
       absl::StrCat("dev_shm=", dev_shm_),
       absl::StrCat("etc_inode=", inode("/etc")),
       absl::StrCat("net_inode=", inode("/proc/self/ns/net")),
+      absl::StrCat("shared_memory=", memory_id_),
+      absl::StrCat("semaphore=", semaphore_id_),
+      absl::StrCat("messages=", messages_id_),
       absl::StrCat("victim=", victim_->pid()),
       absl::StrCat("victim_secret=", victim_->secret_address()),
       absl::StrCat("victim_word=", victim_->word_address()),
@@ -158,8 +213,24 @@ std::map<std::string, std::string> Stage::Files() const {
   return files;
 }
 
+std::string Stage::SharedObjects() {
+  std::string text;
+  const std::string_view memory(memory_, 4096);
+  if (memory.substr(secret_.size()).find_first_not_of('\0') != std::string_view::npos) text = "shared memory was written to; ";
+  if (semctl(semaphore_id_, 0, GETVAL) != 0) absl::StrAppend(&text, "the semaphore was changed; ");
+  if (!keyboard_.valid()) return text;
+  char buffer[1024];
+  // The terminal echoes what is typed, by whomever.
+  for (ssize_t count = 0; (count = read(keyboard_.get(), buffer, sizeof(buffer))) > 0;) {
+    echo_.append(buffer, static_cast<size_t>(count));
+  }
+  if (absl::StrContains(echo_, nonce_)) absl::StrAppend(&text, "something was typed into the terminal; ");
+  return text;
+}
+
 std::string Stage::Harm() {
   std::vector<std::string> harms;
+  if (const std::string shared = SharedObjects(); !shared.empty()) harms.push_back(shared);
   if (const std::string victim = victim_->State(); victim != victim_before_) {
     harms.push_back(absl::StrCat("the process outside: ", victim));
   }

@@ -17,8 +17,8 @@ namespace brood::probe {
 
 class Stage {
  public:
-  // `program` is the path of the hostile program.
-  static absl::StatusOr<std::unique_ptr<Stage>> Create(const std::string& program);
+  // `program` is the path of the hostile program. `with_terminal`: see terminal().
+  static absl::StatusOr<std::unique_ptr<Stage>> Create(const std::string& program, bool with_terminal);
   Stage(const Stage&) = delete;
   Stage& operator=(const Stage&) = delete;
   ~Stage();
@@ -32,6 +32,9 @@ class Stage {
   // NAME=VALUE for the attack.
   std::vector<std::string> Facts() const;
 
+  // A terminal for the launcher, which shows what is typed into it; -1 if none was asked for.
+  int terminal() const { return terminal_.get(); }
+
   // In the launcher's process, before its exec: gives it what should not get through to the program: descriptors, a
   // variable, a session keyring, groups.
   void BurdenLauncher() const;
@@ -42,6 +45,9 @@ class Stage {
  private:
   Stage() = default;
   absl::Status Fill(const std::string& program);
+  absl::Status MakeIpc();
+  absl::Status MakeTerminal();
+  std::string SharedObjects();  // What became of System V's, and of the terminal.
   std::map<std::string, std::string> Files() const;  // All that can be seen of each file.
 
   std::string nonce_;
@@ -52,6 +58,14 @@ class Stage {
   std::string var_tmp_;
   std::string dev_shm_;
   UniqueFd inherited_file_;
+  UniqueFd terminal_;
+  UniqueFd keyboard_;  // The terminal's other side.
+  std::string echo_;   // What came back from it.
+  int memory_id_ = -1;
+  int semaphore_id_ = -1;
+  int messages_id_ = -1;
+  char* memory_ = nullptr;
+  UniqueFd queue_;
   std::unique_ptr<Victim> victim_;
   std::unique_ptr<Listeners> listeners_;
   std::string victim_before_;

@@ -52,9 +52,9 @@ std::string CodeText(const CommandEnd& end) {
   return end.code < 0 ? absl::StrCat("signal ", -end.code) : absl::StrCat("exit code ", end.code);
 }
 
-// "" if there is none; what goes by itself within a second is none.
-std::string Survivor(const std::string& nonce) {
-  const absl::Time deadline = absl::Now() + absl::Seconds(1);
+// "" if there is none; what goes by itself within the grace is none.
+std::string Survivor(const std::string& nonce, absl::Duration grace) {
+  const absl::Time deadline = absl::Now() + grace;
   while (!ProcessesWith(nonce).empty()) {
     if (absl::Now() > deadline) return "a process of it is alive";
     absl::SleepFor(absl::Milliseconds(2));
@@ -73,7 +73,7 @@ std::string HarmSoon(Stage& stage) {
 }
 
 // "" or what proves the success, by the witness that the table asks for.
-std::string Proof(const Attack& attack, const CommandEnd& end, const Said& said, Stage& stage) {
+std::string Proof(const Attack& attack, const Launcher& launcher, const CommandEnd& end, const Said& said, Stage& stage) {
   switch (attack.witness) {
     case Attack::Witness::kClaim:
       return said.succeeded;
@@ -82,21 +82,21 @@ std::string Proof(const Attack& attack, const CommandEnd& end, const Said& said,
     case Attack::Witness::kOutside:
       return said.succeeded.empty() ? stage.Harm() : HarmSoon(stage);
     case Attack::Witness::kSurvivor:
-      return Survivor(stage.nonce());
+      return Survivor(stage.nonce(), launcher.grace);
     case Attack::Witness::kTime:
       return end.timed_out && !ProcessesWith(stage.nonce()).empty() ? "it runs on" : "";
     case Attack::Witness::kOutput:
-      return end.out_bytes >= kTooMuchOutput ? absl::StrCat(end.out_bytes, " bytes came out") : "";
+      return end.bytes >= kTooMuchOutput ? absl::StrCat(end.bytes, " bytes came out") : "";
   }
   return "";
 }
 
-Verdict Judge(const Attack& attack, const CommandEnd& end, Stage& stage) {
+Verdict Judge(const Attack& attack, const Launcher& launcher, const CommandEnd& end, Stage& stage) {
   const Said said = Understand(end.out, stage);
   Verdict verdict;
   verdict.launcher_code = end.code;
   verdict.err = end.err;
-  std::string proof = Proof(attack, end, said, stage);
+  std::string proof = Proof(attack, launcher, end, said, stage);
   // Whatever it was to try, the secret may not come out and nothing outside may change.
   if (proof.empty() && said.leaked) proof = "it tells the secret";
   if (proof.empty() && attack.witness != Attack::Witness::kOutside) proof = stage.Harm();
@@ -142,8 +142,10 @@ Attack Control() {
 }
 
 absl::StatusOr<Verdict> TryAttack(const std::string& program, const Launcher& launcher, const Attack& attack) {
-  BROOD_ASSIGN_OR_RETURN(const std::unique_ptr<Stage> stage, Stage::Create(program));
+  BROOD_ASSIGN_OR_RETURN(const std::unique_ptr<Stage> stage, Stage::Create(program, attack.family == "terminal"));
   Command command;
+  // Some attacks aim at the process above them, which must not be us: a launcher may turn into its program by an exec.
+  command.argv = {"/bin/sh", "-c", R"("$@"; exit $?)", "sh"};
   command.patience = launcher.patience;
   for (const std::string& word : launcher.words) {
     command.argv.push_back(absl::StrReplaceAll(word, {{"{}", stage->shown()}}));
@@ -154,12 +156,13 @@ absl::StatusOr<Verdict> TryAttack(const std::string& program, const Launcher& la
     if (absl::StartsWith(fact, "shown=")) fact = absl::StrCat("shown=", inside);
     command.argv.push_back(std::move(fact));
   }
+  command.terminal = stage->terminal();
   command.prepare = [&] { stage->BurdenLauncher(); };
   // Some attacks want to see what becomes of them when the launcher is killed.
   const std::string request = stage->nonce() + " asks kill-launcher";
   command.enough = [&](const std::string& out) { return absl::StrContains(out, request); };
   BROOD_ASSIGN_OR_RETURN(const CommandEnd end, RunCommand(command));
-  Verdict verdict = Judge(attack, end, *stage);
+  Verdict verdict = Judge(attack, launcher, end, *stage);
   if (!KillProcessesWith(stage->nonce())) {
     return absl::InternalError(absl::StrCat("end the processes of ", attack.name, ": some stay, those with the argument ",
                                             stage->nonce()));

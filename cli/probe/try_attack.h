@@ -12,12 +12,13 @@
 namespace brood::probe {
 
 struct Launcher {
-  // The words before the program: "brood", "run", "--ro", "{}", "--". None: no launcher. "{}" in a word stands for the
+  // The words before the program: "brood", "run", "--ro", "{}", "--". "{}" in a word stands for the
   // directory that has the program and must be shown inside, read-only.
   std::vector<std::string> words;
   // Where that directory is inside; empty: where it is outside.
   std::string inside;
-  absl::Duration patience = absl::Seconds(20);
+  absl::Duration patience = absl::Seconds(20);  // For the whole.
+  absl::Duration grace = absl::Seconds(1);      // For what it leaves to end, when it has ended.
 };
 
 struct Verdict {

@@ -66,7 +66,7 @@ bool FreshDirectories() {
   const int brood = open(g_brood.c_str(), O_RDONLY | O_CLOEXEC);
   if (attack < 0 || brood < 0) return Failed("open the programs");
   for (const char* directory : {"/tmp", "/var/tmp", "/dev/shm"}) {
-    if (mount("tmpfs", directory, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") != 0) return Failed(directory);
+    if (mount("tmpfs", directory, "tmpfs", MS_NOSUID, "mode=1777") != 0) return Failed(directory);
   }
   g_attack = "/tmp/programs/attack";
   g_brood = "/tmp/programs/brood";

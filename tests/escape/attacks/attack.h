@@ -49,7 +49,7 @@ struct Family {
   const struct Attack* attacks;  // Up to one without a name.
 };
 
-extern const struct Attack kFiles[], kShown[], kProc[], kDevices[], kProcesses[], kLauncher[], kNetwork[], kIpc[],
+extern const struct Attack kFiles[], kShown[], kProc[], kDevices[], kTerminal[], kProcesses[], kLauncher[], kNetwork[], kIpc[],
     kPrivileges[], kNamespaces[], kKernel[], kAbi[], kRaces[], kResources[], kLife[];
 
 // What the stage told about itself, by name; "" and 0 if it did not.
@@ -79,9 +79,6 @@ void LeakFile(const char* path);
 
 // Succeeded if the file can be opened like that. It is not read or written.
 bool ReportOpen(const char* path, int flags);
-
-// For tests with a second process: runs `run` in a child, and waits for it.
-void InChild(void (*run)(void));
 
 // The program that stands outside and is attacked: see victim.c.
 int VictimMain(const char* secret);

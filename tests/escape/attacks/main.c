@@ -14,7 +14,11 @@
 #include "tests/escape/attacks/attack.h"
 
 static const struct Family kFamilies[] = {
-    {"file", kFiles}, {"process", kProcesses}, {"network", kNetwork}, {NULL, NULL}};
+    {"file", kFiles},       {"shown", kShown},           {"proc", kProc},           {"device", kDevices},
+    {"terminal", kTerminal}, {"process", kProcesses},     {"launcher", kLauncher},   {"network", kNetwork},
+    {"ipc", kIpc},          {"privilege", kPrivileges},  {"namespace", kNamespaces}, {"kernel", kKernel},
+    {"abi", kAbi},          {"race", kRaces},            {"resource", kResources},  {"life", kLife},
+    {NULL, NULL}};
 
 static char** g_facts;
 static const char* g_nonce = "";
@@ -103,20 +107,6 @@ bool ReportOpen(const char* path, int flags) {
   const bool opened = Report(path, fd);
   if (fd >= 0) close(fd);
   return opened;
-}
-
-void InChild(void (*run)(void)) {
-  const pid_t pid = fork();
-  if (pid == 0) {
-    run();
-    _exit(0);
-  }
-  if (pid < 0) {
-    Stopped("fork", errno);
-    return;
-  }
-  while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
-  }
 }
 
 long WriteTo(const char* path, const char* text) {

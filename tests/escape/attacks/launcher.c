@@ -1,0 +1,190 @@
+// The launcher itself: its environment, memory, descriptors, program, groups, and its life.
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/escape/attacks/attack.h"
+
+// The process above, and the one that all are below of.
+static pid_t Above(int i) { return i == 0 ? getppid() : 1; }
+
+static void Environment(void) {
+  const char* value = getenv("BROOD_PROBE_SECRET");
+  if (value == NULL) {
+    Stopped("the variable is not there", 0);
+  } else {
+    Leak(value, strlen(value));
+  }
+}
+
+static void LaunchersEnvironment(void) {
+  for (int i = 0; i < 2; ++i) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/environ", Above(i));
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (!Step(path, fd)) continue;
+    char data[16384];
+    const ssize_t size = read(fd, data, sizeof data);
+    close(fd);
+    if (!Step("read", size)) continue;
+    const char* found = memmem(data, (size_t)size, "BROOD_PROBE_SECRET=", 19);
+    if (found != NULL) Leak(found, 64);
+  }
+}
+
+// Where the stack of that process is, on which its environment lies.
+static bool FindStack(pid_t pid, unsigned long* begin, unsigned long* end) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/maps", pid);
+  FILE* file = fopen(path, "re");
+  if (!Step(path, file != NULL ? 0 : -1)) return false;
+  char line[512];
+  bool found = false;
+  while (!found && fgets(line, sizeof line, file) != NULL) {
+    found = strstr(line, "[stack]") != NULL && sscanf(line, "%lx-%lx", begin, end) == 2;
+  }
+  fclose(file);
+  return found;
+}
+
+static void LaunchersMemory(void) {
+  for (int i = 0; i < 2; ++i) {
+    unsigned long begin = 0;
+    unsigned long end = 0;
+    if (!FindStack(Above(i), &begin, &end)) continue;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/mem", Above(i));
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (!Step(path, fd)) continue;
+    static char data[1 << 16];
+    const unsigned long size = end - begin < sizeof data ? end - begin : sizeof data;
+    const ssize_t got = pread(fd, data, size, (off_t)(end - size));
+    close(fd);
+    if (!Step("read", got)) continue;
+    const char* found = memmem(data, (size_t)got, "BROOD_PROBE_SECRET=", 19);
+    if (found != NULL) Leak(found, 64);
+  }
+}
+
+static void ReadsLauncherByCall(void) {
+  for (int i = 0; i < 2; ++i) {
+    char byte;
+    const struct iovec here = {&byte, 1};
+    const struct iovec there = {(void*)0x1000, 1};
+    // EFAULT, since nothing is there, comes after the question whether we may.
+    errno = 0;
+    const ssize_t got = process_vm_readv(Above(i), &here, 1, &there, 1, 0);
+    if (got < 0 && errno == EFAULT) {
+      Succeeded("process_vm_readv");
+    } else {
+      Report("process_vm_readv", got);
+    }
+  }
+}
+
+static void TracesLauncher(void) {
+  for (int i = 0; i < 2; ++i) Report("PTRACE_SEIZE", ptrace(PTRACE_SEIZE, Above(i), NULL, NULL));
+}
+
+static void LaunchersDescriptors(void) {
+  for (int i = 0; i < 2; ++i) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/fd/10", Above(i));
+    LeakFile(path);
+  }
+}
+
+static void LaunchersProgram(void) {
+  struct stat own;
+  if (!Step("stat", stat("/proc/self/exe", &own))) return;
+  for (int i = 0; i < 2; ++i) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/exe", Above(i));
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat other;
+    if (!Step(path, fd) || fstat(fd, &other) != 0) continue;
+    if (other.st_ino != own.st_ino) Succeeded(path);
+  }
+}
+
+static void KeepsGroups(void) {
+  gid_t groups[64];
+  const int count = getgroups(64, groups);
+  for (int i = 0; i < count; ++i) {
+    if (groups[i] == 4 || groups[i] == 24) Succeeded("a group of the launcher");
+  }
+  Stopped("no group of the launcher", 0);
+}
+
+static void Sleep(long seconds) {
+  const struct timespec time = {seconds, 0};
+  nanosleep(&time, NULL);
+}
+
+static void KillsLauncher(void) {
+  const pid_t parent = getppid();
+  if (!Step("kill", kill(parent, SIGKILL))) return;
+  // If it is gone, whoever is left in charge of us?
+  for (int i = 0; i < 100 && getppid() == parent; ++i) nanosleep(&(struct timespec){0, 2000000}, NULL);
+  if (getppid() == parent) {
+    Stopped("the launcher is alive", 0);
+    return;
+  }
+  Sleep(30);
+}
+
+static void StopsLauncher(void) {
+  Step("stop the parent", kill(getppid(), SIGSTOP));
+  Step("stop pid 1", kill(1, SIGSTOP));
+  Sleep(30);
+}
+
+static void StormsLauncher(void) {
+  static const int kSignals[] = {SIGCHLD, SIGURG, SIGCONT, SIGWINCH};
+  for (unsigned i = 0;; ++i) kill(getppid(), kSignals[i % 4]);
+}
+
+static void OutlivesLauncher(void) {
+  char line[128];
+  snprintf(line, sizeof line, "\n%s asks kill-launcher\n", Nonce());
+  if (write(STDOUT_FILENO, line, strlen(line)) < 0) return;
+  Sleep(30);
+}
+
+static void ForgesEnd(void) {
+  // Words that a launcher might read from its helper, to every descriptor that there is.
+  static const char kForged[] = "\n{\"v\":1,\"status\":\"ok\",\"exit_code\":0}\n\0\0\0\0\0\0\0\0";
+  int written = 0;
+  for (int fd = 3; fd < 1024; ++fd) {
+    if (write(fd, kForged, sizeof kForged) > 0) ++written;
+  }
+  if (written > 0) Succeeded("wrote to a descriptor that was not asked for");
+  Stopped("no descriptor takes it", 0);
+}
+
+const struct Attack kLauncher[] = {
+    {"environment", Environment, kSecret, kAnywhere, "reads a variable of the launcher", "minimal environment", NULL, NULL},
+    {"init-environ", LaunchersEnvironment, kSecret, kAnywhere, "reads the environment of the process above by /proc", "init that is not dumpable", NULL, NULL},
+    {"init-memory", LaunchersMemory, kSecret, kAnywhere, "reads the memory of the process above by /proc", "init that is not dumpable", NULL, NULL},
+    {"init-vm-readv", ReadsLauncherByCall, kClaim, kAnywhere, "reads the memory of the process above by a system call", "system call filter, init that is not dumpable", NULL, NULL},
+    {"init-ptrace", TracesLauncher, kClaim, kAnywhere, "traces the process above", "system call filter, init that is not dumpable", NULL, NULL},
+    {"init-fd", LaunchersDescriptors, kSecret, kAnywhere, "opens descriptors of the process above", "init that is not dumpable", NULL, NULL},
+    {"init-exe", LaunchersProgram, kClaim, kAnywhere, "opens the launcher's program by /proc/PID/exe", "init that is not dumpable", NULL, NULL},
+    {"launcher-groups", KeepsGroups, kClaim, kRoot, "keeps a group of the launcher", "setgroups", NULL, NULL},
+    {"kills-launcher", KillsLauncher, kSurvivor, kAnywhere, "kills the process above and goes on", "init as pid 1", NULL, NULL},
+    {"stops-launcher", StopsLauncher, kTime, kAnywhere, "stops the process above, and with it the clock", "guardian outside", NULL, "--wall-time 500ms"},
+    {"storms-launcher", StormsLauncher, kTime, kAnywhere, "sends signals to the process above without end", "guardian outside", NULL, "--wall-time 500ms"},
+    {"outlives-launcher", OutlivesLauncher, kSurvivor, kAnywhere, "goes on when the launcher is killed", "guardian, lifeline", NULL, NULL},
+    {"forges-end", ForgesEnd, kClaim, kAnywhere, "writes a report of its own to every descriptor", "close_range", NULL, NULL},
+    {0}};
