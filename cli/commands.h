@@ -22,6 +22,7 @@ int BatchMain(const std::vector<std::string>& args);
 int StatusMain(const std::vector<std::string>& args);
 int PolicyMain(const std::vector<std::string>& args);
 int DoctorMain(const std::vector<std::string>& args);
+int ProbeMain(const std::vector<std::string>& args);
 
 // Prints the error of ParseOptions, or the command's help if that was asked for; returns the exit status.
 int ReportUsage(std::string_view command, const absl::Status& status, int usage_exit);

@@ -26,6 +26,7 @@ Starts sandboxed processes and tells the truth about how they ended.
   status  a running or finished batch, read from its journal
   policy  check a policy file, or print a built-in policy
   doctor  what this machine can enforce, and what to change
+  probe   try attacks under any launcher, and see which succeed
   demo    the main job on real files of this machine
   help    help on a command or topic
 
@@ -99,6 +100,22 @@ what to change.
 )",
      "doctor", Topic::kEveryday, R"(
 exit status: 0 the default policy is enforceable, 1 something of it is missing
+)"},
+    {"probe", R"(usage: brood probe [options] -- LAUNCHER [ARG...]
+
+Runs hostile programs, each as LAUNCHER ARG... {}/attack NAME..., and judges by
+what it sees from outside which of them succeeded. {} is a directory that the
+launcher must show, read-only; in the ARGs it is put where {} stands:
+
+  brood probe -- bwrap --ro-bind / / --unshare-all --dev /dev --proc /proc
+  brood probe --only network -- brood run --policy default --ro {} --
+
+)",
+     "probe", Topic::kEveryday, R"(
+What succeeds does no harm, but aims at this machine: signals, settings that are
+set to what they are, 256 MiB, 300 processes. See docs/security.md.
+exit status: 0 none succeeded, 1 some did, 2 usage, 125 environment,
+130 interrupted
 )"},
     {"demo", R"(usage: brood demo [options]
 
@@ -244,6 +261,6 @@ std::vector<std::string> HelpTopics() {
   return names;
 }
 
-std::vector<std::string> CommandNames() { return {"run", "call", "batch", "status", "policy", "doctor", "demo", "help"}; }
+std::vector<std::string> CommandNames() { return {"run", "call", "batch", "status", "policy", "doctor", "probe", "demo", "help"}; }
 
 }  // namespace brood

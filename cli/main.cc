@@ -55,6 +55,7 @@ int Main(const std::vector<std::string>& words) {
   if (command == "status") return StatusMain(args);
   if (command == "policy") return PolicyMain(args);
   if (command == "doctor") return Launching(DoctorMain, args);  // It tells what the others would find.
+  if (command == "probe") return ProbeMain(args);
   if (command == "demo") return Launching(DemoMain, args);
   if (command == "help" || command == "--help" || command == "-h") return HelpMain(args);
   if (command == "--version")

@@ -50,7 +50,11 @@ const std::vector<Option>& AllOptions() {
       {"--env-file", "", "FILE", "one K=V or K a line; # begins a comment", "", "run call batch", Topic::kEnvironment, true},
       {"--clear-env", "", "", "begin with an empty environment", "", "run call batch", Topic::kEnvironment},
       {"--hostname", "", "NAME", "host name inside", "brood", "run call batch", Topic::kEnvironment},
-      {"--json", "", "", "as JSON", "", "doctor"},
+      {"--json", "", "", "as JSON", "", "doctor probe"},
+      {"--only", "", "FAMILY|NAME", "try these attacks only; repeatable", "", "probe", Topic::kEveryday, true},
+      {"--list", "-l", "", "print the attacks, and try none", "", "probe"},
+      {"--inside", "", "DIR", "where the launcher shows {}", "where it is", "probe"},
+      {"--patience", "", "TIME", "end an attack after TIME", "5s", "probe"},
       {"--jobs", "-j", "N", "honest jobs, 1 to 100000", "320", "demo"},
       {"--json", "", "FILE", "write what was found to FILE", "", "demo"},
   };

@@ -40,11 +40,23 @@ void Drain(int fd, std::string* kept, uint64_t* bytes) {
   }
 }
 
-bool HasWord(pid_t pid, const std::string& word) {
-  std::ifstream file(absl::StrCat("/proc/", pid, "/cmdline"), std::ios::binary);
+std::string CommandLine(const std::string& directory) {
+  std::ifstream file(directory + "/cmdline", std::ios::binary);
   std::ostringstream line;
   line << file.rdbuf();
-  const std::vector<std::string> words = absl::StrSplit(line.str(), '\0');
+  return line.str();
+}
+
+bool HasWord(pid_t pid, const std::string& word) {
+  const std::string directory = absl::StrCat("/proc/", pid);
+  std::string line = CommandLine(directory);
+  // A process whose first thread has ended looks like a zombie, but for its other threads.
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(directory + "/task", error), last; line.empty() && !error && it != last;
+       it.increment(error)) {
+    line = CommandLine(it->path().string());
+  }
+  const std::vector<std::string> words = absl::StrSplit(line, '\0');
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
@@ -67,6 +79,9 @@ bool KillChildrenOf(pid_t pid) {
   dup2(out, STDOUT_FILENO);
   dup2(err, STDERR_FILENO);
   command.prepare();
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
   std::vector<char*> words;
   for (const std::string& word : command.argv) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
@@ -151,6 +166,13 @@ std::set<pid_t> ProcessesWith(const std::string& word) {
   return pids;
 }
 
+bool AnyProcessWith(const std::string& word) {
+  for (int look = 0; look < 3; ++look) {
+    if (!ProcessesWith(word).empty()) return true;
+  }
+  return false;
+}
+
 bool KillProcessesWith(const std::string& word) {
   const absl::Time deadline = absl::Now() + absl::Seconds(10);
   for (;;) {
@@ -162,7 +184,7 @@ bool KillProcessesWith(const std::string& word) {
     }
     while (waitpid(-1, nullptr, WNOHANG) > 0) {
     }
-    if (pids.empty()) return true;
+    if (pids.empty() && !AnyProcessWith(word)) return true;
     if (absl::Now() > deadline) return false;
     absl::SleepFor(absl::Milliseconds(2));
   }

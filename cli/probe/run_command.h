@@ -43,6 +43,9 @@ absl::StatusOr<std::string> OutputOf(std::vector<std::string> argv);
 // Processes that have `word` as a whole argument, and are not zombies.
 std::set<pid_t> ProcessesWith(const std::string& word);
 
+// Whether there is one. Looks more than once: a process that forks and ends may slip through a look.
+bool AnyProcessWith(const std::string& word);
+
 // Kills those, by pidfd and only if they still have the word, until there are none; false if some do not go.
 bool KillProcessesWith(const std::string& word);
 

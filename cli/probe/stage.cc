@@ -193,7 +193,6 @@ void Stage::BurdenLauncher() const {
   for (const int number : {9, 1023, 4096}) dup2(root, number);
   dup2(inherited_file_.get(), 10);
   setenv("BROOD_PROBE_SECRET", secret_.c_str(), 1);
-  if (chdir(hidden_.c_str()) != 0) return;
   if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) >= 0) {
     syscall(SYS_add_key, "user", "brood-probe", secret_.data(), secret_.size(), KEY_SPEC_SESSION_KEYRING);
   }

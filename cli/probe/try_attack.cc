@@ -16,6 +16,9 @@
 namespace brood::probe {
 namespace {
 
+// Stays as the parent of its command; with nothing behind it a shell may turn into it.
+constexpr char kShell[] = R"("$@"; exit $?)";
+
 // More than a launcher passes on that has a limit.
 constexpr uint64_t kTooMuchOutput = 32u << 20;
 
@@ -55,11 +58,11 @@ std::string CodeText(const CommandEnd& end) {
 // "" if there is none; what goes by itself within the grace is none.
 std::string Survivor(const std::string& nonce, absl::Duration grace) {
   const absl::Time deadline = absl::Now() + grace;
-  while (!ProcessesWith(nonce).empty()) {
+  for (;;) {
+    if (!AnyProcessWith(nonce)) return "";
     if (absl::Now() > deadline) return "a process of it is alive";
     absl::SleepFor(absl::Milliseconds(2));
   }
-  return "";
 }
 
 // A message is in the listener a moment after it was sent, when the kernel is busy.
@@ -134,6 +137,14 @@ std::string VerdictWord(Verdict::Kind kind) {
   return "";
 }
 
+Launcher PlainLauncher(const Attack& attack) {
+  const bool waits = attack.witness == Attack::Witness::kTime;
+  return {.words = {"/bin/sh", "-c", kShell, "sh"},
+          .inside = "",
+          .patience = waits ? absl::Milliseconds(700) : absl::Seconds(20),
+          .grace = absl::ZeroDuration()};
+}
+
 Attack Control() {
   Attack attack;
   attack.name = "control";
@@ -145,7 +156,7 @@ absl::StatusOr<Verdict> TryAttack(const std::string& program, const Launcher& la
   BROOD_ASSIGN_OR_RETURN(const std::unique_ptr<Stage> stage, Stage::Create(program, attack.family == "terminal"));
   Command command;
   // Some attacks aim at the process above them, which must not be us: a launcher may turn into its program by an exec.
-  command.argv = {"/bin/sh", "-c", R"("$@"; exit $?)", "sh"};
+  command.argv = {"/bin/sh", "-c", kShell, "sh"};
   command.patience = launcher.patience;
   for (const std::string& word : launcher.words) {
     command.argv.push_back(absl::StrReplaceAll(word, {{"{}", stage->shown()}}));

@@ -35,6 +35,9 @@ std::string VerdictWord(Verdict::Kind kind);
 // process of the attack behind. Reaps every child that the caller has.
 absl::StatusOr<Verdict> TryAttack(const std::string& program, const Launcher& launcher, const Attack& attack);
 
+// A launcher that does nothing but to start a process. An attack that wants to outlast its time gets little.
+Launcher PlainLauncher(const Attack& attack);
+
 // An attack on nothing, to see whether the launcher runs the program at all.
 Attack Control();
 

@@ -52,14 +52,6 @@ probe::Launcher BroodRun(const std::string& policy, const std::vector<std::strin
   return launcher;
 }
 
-// A launcher that does nothing but to start a process.
-probe::Launcher Plain(const Attack& attack) {
-  const bool waits = attack.witness == Attack::Witness::kTime;
-  return {.words = {"/bin/sh", "-c", R"("$@"; exit $?)", "sh"},
-          .patience = waits ? absl::Milliseconds(700) : absl::Seconds(20),
-          .grace = absl::ZeroDuration()};
-}
-
 bool Grants(const Attack& attack, const std::string& policy) {
   const auto& granted = attack.granted;
   return std::find(granted.begin(), granted.end(), policy) != granted.end() ||
@@ -91,7 +83,7 @@ class EscapeTest : public testing::TestWithParam<Attack> {};
 
 TEST_P(EscapeTest, IsStoppedByEachPolicyThatDoesNotGrantIt) {
   const Attack& attack = GetParam();
-  const Verdict plain = Try(Plain(attack), attack);
+  const Verdict plain = Try(probe::PlainLauncher(attack), attack);
   const bool proved = plain.kind == Verdict::Kind::kSucceeded;
   EXPECT_TRUE(proved || !MustWork(attack)) << "without a sandbox: " << VerdictWord(plain.kind) << ": " << plain.why;
   for (const std::string policy : {"strict", "default", "networked"}) {
@@ -119,7 +111,7 @@ TEST(AttackTableTest, NoTwoAttacksHaveOneName) {
 TEST(ProbeTest, SaysUntriedOfALauncherThatRunsNothing) {
   EXPECT_EQ(Try({.words = {"false"}}, probe::Control()).kind, Verdict::Kind::kUntried);
   EXPECT_EQ(Try({.words = {"echo"}}, probe::Control()).kind, Verdict::Kind::kUntried);
-  EXPECT_EQ(Try(Plain({}), probe::Control()).kind, Verdict::Kind::kSucceeded);
+  EXPECT_EQ(Try(probe::PlainLauncher({}), probe::Control()).kind, Verdict::Kind::kSucceeded);
 }
 
 }  // namespace

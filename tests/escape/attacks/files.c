@@ -112,7 +112,7 @@ static void ProcRoot(void) {
 static void CurrentDirectory(void) {
   // The launcher may have been somewhere that is not inside. CVE-2024-21626.
   char up[PATH_MAX] = ".";
-  for (int i = 0; i < 12; ++i) {
+  for (int i = 0; i < 64; ++i) {
     char path[PATH_MAX];
     if (snprintf(path, sizeof path, "%s%s", up, Fact("secret")) >= (int)sizeof path) return;
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
