@@ -1,0 +1,123 @@
+#include "launcher/plan_flatbuffer.h"
+
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+#include "sandbox/mounts_child.h"
+#include "serialization/verify.h"
+
+namespace brood::internal {
+namespace {
+
+using Builder = flatbuffers::FlatBufferBuilder;
+using flatbuffers::Offset;
+
+constexpr size_t kMaxFilter = 4096;  // BPF_MAXINSNS
+
+Offset<flatbuffers::String> Text(Builder& builder, const char* text) {
+  return text != nullptr ? builder.CreateString(text) : Offset<flatbuffers::String>();
+}
+
+Offset<fbs::Mount> WriteMount(Builder& builder, const MountStep& step) {
+  const auto& [kind, source_text, target_text, text_text, attributes, optional, lent, idmapped, idmap_required] = step;
+  const auto source = Text(builder, source_text);
+  const auto target = Text(builder, target_text);
+  const auto text = Text(builder, text_text);
+  return fbs::CreateMount(builder, static_cast<uint8_t>(kind), source, target, text, attributes, optional, lent, idmapped,
+                          idmap_required);
+}
+
+const char* Pointer(const flatbuffers::String* text) { return text != nullptr ? text->c_str() : nullptr; }
+
+absl::Status Damaged(std::string_view what) { return absl::DataLossError(absl::StrCat("plan: ", what)); }
+
+}  // namespace
+
+// Every record is taken apart by a structured binding, so that a new field does not compile until it travels.
+Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
+  const auto& [namespaces, ids, caller_uid, caller_gid, ownerless_base, ownerless_count, switch_ids, drop_groups,
+               drop_privileges, hostname_text, loopback, mount_steps, mount_count, instructions, filter_length,
+               filter_notifies, rlimit_steps, rlimit_count, new_session] = plan;
+  const auto hostname = Text(builder, hostname_text);
+  std::vector<Offset<fbs::Mount>> steps;
+  for (size_t i = 0; i < mount_count; ++i) steps.push_back(WriteMount(builder, mount_steps[i]));
+  const auto mounts = builder.CreateVector(steps);
+  std::vector<fbs::Instruction> written_instructions;
+  for (size_t i = 0; i < filter_length; ++i) {
+    const auto& [code, jt, jf, k] = instructions[i];
+    written_instructions.emplace_back(code, jt, jf, k);
+  }
+  const auto filter = builder.CreateVectorOfStructs(written_instructions);
+  std::vector<fbs::Rlimit> limits;
+  for (size_t i = 0; i < rlimit_count; ++i) {
+    const auto& [resource, limit] = rlimit_steps[i];
+    limits.emplace_back(static_cast<uint64_t>(resource), limit.rlim_cur, limit.rlim_max);
+  }
+  const auto rlimits = builder.CreateVectorOfStructs(limits);
+  return fbs::CreatePlan(builder, namespaces, static_cast<uint8_t>(ids), caller_uid, caller_gid,
+                         ownerless_base, ownerless_count, switch_ids, drop_groups, drop_privileges,
+                         hostname, loopback, mounts, filter, filter_notifies, rlimits, new_session);
+}
+
+absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
+  ChildPlan& plan = out.plan;
+  plan.namespaces = from.namespaces();
+  if (from.ids() > static_cast<uint8_t>(IdMapping::kOwnerless)) return Damaged("unknown mapping of ids");
+  plan.ids = static_cast<IdMapping>(from.ids());
+  plan.caller_uid = from.caller_uid();
+  plan.caller_gid = from.caller_gid();
+  plan.ownerless_base = from.ownerless_base();
+  plan.ownerless_count = from.ownerless_count();
+  plan.switch_ids = from.switch_ids();
+  if ((plan.switch_ids || plan.ids == IdMapping::kOwnerless) && plan.ownerless_count == 0) return Damaged("no ids to switch to");
+  plan.drop_groups = from.drop_groups();
+  plan.drop_privileges = from.drop_privileges();
+  plan.hostname = Pointer(from.hostname());
+  plan.loopback = from.loopback();
+  plan.filter_notifies = from.filter_notifies();
+  plan.new_session = from.new_session();
+  if (from.mounts() != nullptr) {
+    for (const fbs::Mount* mount : *from.mounts()) {
+      if (mount->kind() > static_cast<uint8_t>(MountStep::Kind::kDirectory) || mount->target() == nullptr) {
+        return Damaged("unknown kind of mount");
+      }
+      const auto kind = static_cast<MountStep::Kind>(mount->kind());
+      if ((kind == MountStep::Kind::kBind && mount->source() == nullptr) ||
+          ((kind == MountStep::Kind::kSymlink || kind == MountStep::Kind::kFile) && mount->text() == nullptr)) {
+        return Damaged("a mount that lacks its text");
+      }
+      out.mounts.push_back({.kind = kind,
+                             .source = Pointer(mount->source()),
+                             .target = Pointer(mount->target()),
+                             .text = Pointer(mount->text()),
+                             .attributes = mount->attributes(),
+                             .optional = mount->optional(),
+                             .lent = mount->lent(),
+                             .idmapped = mount->idmapped(),
+                             .idmap_required = mount->idmap_required()});
+    }
+  }
+  if (out.mounts.size() > child::kMaxMountSteps) return Damaged("too many mounts");
+  plan.mounts = out.mounts.data();
+  plan.mount_count = out.mounts.size();
+  if (from.filter() != nullptr) {
+    if (from.filter()->size() > kMaxFilter) return Damaged("too long a filter");
+    for (const fbs::Instruction* instruction : *from.filter()) {
+      out.filter.push_back({instruction->code(), instruction->jt(), instruction->jf(), instruction->k()});
+    }
+  }
+  plan.filter = out.filter.data();
+  plan.filter_length = static_cast<uint16_t>(out.filter.size());
+  if (!IsAligned(from.rlimits())) return Damaged("misaligned limits");
+  if (from.rlimits() != nullptr) {
+    for (const fbs::Rlimit* limit : *from.rlimits()) {
+      out.rlimits.push_back({.resource = static_cast<int>(limit->resource()),
+                              .limit = {.rlim_cur = limit->soft(), .rlim_max = limit->hard()}});
+    }
+  }
+  plan.rlimits = out.rlimits.data();
+  plan.rlimit_count = out.rlimits.size();
+  return absl::OkStatus();
+}
+
+}  // namespace brood::internal
