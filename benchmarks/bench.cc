@@ -26,6 +26,8 @@ std::vector<Goal> Goals() {
       {"spawn", "start and join", "spawn", kFaster, "CPython, spawn", 15},
       {"forkserver", "start and join", "forkserver", kFaster, "CPython, forkserver", 5},
       {"server", "call on a server", "server", kAtMost, "clone+wait", 1.25},
+      {"slot", "call on a server", "server, strict", kAtMost, "clone+wait", 1.35},
+      {"slot-bwrap", "call on a server", "server, strict", kFaster, "bwrap --unshare-all", 35},
       {"task", "run a task", "Executor", kAtMost, "ping-pong", 3},
       {"task-cpython", "run a task", "Executor", kFaster, "ProcessPoolExecutor", 5},
       {"arena-1g", "fork with 1 GiB", "preload arena", kAtMost, "nothing", 1.1},

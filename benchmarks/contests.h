@@ -8,6 +8,9 @@
 namespace brood {
 
 // Floor: vfork+exec+wait. Errors: NotFound (what Bazel should have built).
+// bubblewrap, where it is installed, with a program that does nothing.
+absl::Status AddBubblewrap(Contest& contest);
+
 absl::StatusOr<Contest> StartPrograms(int rounds);
 
 // Floor: fork+wait. For a process with one thread, as start method fork wants it.

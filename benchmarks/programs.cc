@@ -72,6 +72,14 @@ absl::StatusOr<LaunchOptions> LibraryLaunch(const std::string& policy_name, cons
 
 }  // namespace
 
+absl::Status AddBubblewrap(Contest& contest) {
+  if (access("/usr/bin/bwrap", X_OK) != 0) return ErrnoStatus(errno, "bwrap");
+  BROOD_ASSIGN_OR_RETURN(const std::string programs, RunfilesDirectory("tests/programs/bin"));
+  const std::string program = std::filesystem::canonical(programs + "/does_nothing").string();
+  contest.Add("bwrap --unshare-all", [argv = Bubblewrap(program)] { return SpawnAndWait(argv); });
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Contest> StartPrograms(int rounds) {
   BROOD_ASSIGN_OR_RETURN(const std::string programs, RunfilesDirectory("tests/programs/bin"));
   BROOD_ASSIGN_OR_RETURN(const std::string cli, RunfilesDirectory("cli"));
@@ -91,11 +99,7 @@ absl::StatusOr<Contest> StartPrograms(int rounds) {
       return SpawnAndWait({brood, "run", "--policy", policy, "--ro", program + ":/program", "--", "/program"});
     });
   }
-  if (access("/usr/bin/bwrap", X_OK) == 0) {
-    contest.Add("bwrap --unshare-all", [argv = Bubblewrap(program)] { return SpawnAndWait(argv); });
-  } else {
-    contest.Skip("bwrap --unshare-all", "bubblewrap is not installed");
-  }
+  if (!AddBubblewrap(contest).ok()) contest.Skip("bwrap --unshare-all", "bubblewrap is not installed");
   contest.Run(rounds);
   return contest;
 }

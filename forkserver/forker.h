@@ -49,7 +49,7 @@ class Forker {
 
   // Asks for a keeper; gives the end of its socket at once. Errors: Unavailable (it has ended), those of socketpair(2),
   // DeadlineExceeded (it is behind).
-  absl::StatusOr<UniqueFd> AskForKeeper(uint32_t number) const;
+  absl::StatusOr<UniqueFd> AskForKeeper(uint32_t number, bool for_slot) const;
 
   void Kill() const;
   // waitpid(2) of anybody has given its status.

@@ -45,12 +45,12 @@ absl::Status Forker::Start() {
   return SendRequest(socket_.get(), preparation_, {self.get()}, {.tag = ServerTag{.open_files = open_files_}.Encode()});
 }
 
-absl::StatusOr<UniqueFd> Forker::AskForKeeper(uint32_t number) const {
+absl::StatusOr<UniqueFd> Forker::AskForKeeper(uint32_t number, bool for_slot) const {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
   UniqueFd ours(pair[0]);
   const UniqueFd theirs(pair[1]);
-  const child::OrderTag tag = {.kind = child::OrderTag::Kind::kKeeper, .flags = number};
+  const child::OrderTag tag = {.kind = child::OrderTag::Kind::kKeeper, .flags = number | (for_slot ? child::OrderTag::kShield : 0)};
   BROOD_RETURN_IF_ERROR(
       SendRequest(socket_.get(), "", {theirs.get()}, {.patience = absl::ZeroDuration(), .tag = tag.Encode()}));
   return ours;

@@ -26,6 +26,7 @@ namespace {
 
 constexpr size_t kBelowServer = 64 * 1024;  // Of the main stack, for the server's own calls.
 constexpr int kTreePatienceMs = 10'000;
+constexpr size_t kShieldStack = 4096;  // The upper end of a keeper's.
 
 // What a keeper is given; at the low end of its stack.
 struct Keeper {
@@ -33,12 +34,13 @@ struct Keeper {
   uint32_t number = 0;
   int socket = -1;
   int supervisor = -1;  // The server's, to be closed.
+  KeptSlot slot;
 };
 
 long Retry(long result) { return result == -EINTR ? 1 : 0; }
 
 // As ReceiveWithFds, but raw. 0 at the end.
-long Receive(int socket, brood::internal::RawRequest* order, bool* lost) {
+long Receive(int socket, uint64_t secret, brood::internal::RawRequest* order, bool* lost) {
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(order->fds))];
   iovec part = {order->data, sizeof(order->data)};
   msghdr header = {};
@@ -48,7 +50,7 @@ long Receive(int socket, brood::internal::RawRequest* order, bool* lost) {
     header.msg_iovlen = 1;
     header.msg_control = control;
     header.msg_controllen = sizeof(control);
-    bytes = RawSyscall(SYS_recvmsg, socket, &header, MSG_CMSG_CLOEXEC);
+    bytes = RawSyscall(SYS_recvmsg, socket, &header, MSG_CMSG_CLOEXEC, 0, 0, secret);
   } while (Retry(bytes) != 0);
   order->fd_count = 0;
   order->size = bytes > 0 ? static_cast<size_t>(bytes) : 0;
@@ -62,7 +64,7 @@ long Receive(int socket, brood::internal::RawRequest* order, bool* lost) {
   return bytes;
 }
 
-void Send(int socket, const KeeperNote& note, int fd) {
+void Send(const Keeper& keeper, const KeeperNote& note, int fd) {
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   iovec part = {const_cast<KeeperNote*>(&note), sizeof(note)};
   msghdr header = {};
@@ -78,7 +80,7 @@ void Send(int socket, const KeeperNote& note, int fd) {
     memcpy(CMSG_DATA(rights), &fd, sizeof(int));
   }
   // Waits if the supervisor is behind: there is one order at a time, so it is not for long.
-  while (Retry(RawSyscall(SYS_sendmsg, socket, &header, MSG_NOSIGNAL)) != 0) {
+  while (Retry(RawSyscall(SYS_sendmsg, keeper.socket, &header, MSG_NOSIGNAL, 0, 0, keeper.slot.secret())) != 0) {
   }
 }
 
@@ -134,11 +136,37 @@ bool EndOrphans() {
   return false;
 }
 
+// Of a wait that began at `begin`; null: for ever.
+const timespec* Left(uint64_t begin, uint64_t limit, timespec* out) {
+  if (limit == 0) return nullptr;
+  const uint64_t passed = MonotonicNanoseconds() - begin;
+  const uint64_t left = passed < limit ? limit - passed : 0;
+  out->tv_sec = static_cast<time_t>(left / 1'000'000'000u);
+  out->tv_nsec = static_cast<long>(left % 1'000'000'000u);
+  return out;
+}
+
+// Ends the child, and in a slot all that it has there, at once: the rest may be what keeps it.
+void Kill(const Keeper& keeper, long child) {
+  RawSyscall(SYS_kill, child, SIGKILL);  // The number is its until we reap it.
+  if (keeper.slot.entered()) keeper.slot.EndAll();
+}
+
 // Waits until the child has ended. Without the supervisor nobody is left to want it; but a guardian sees its own owner's end.
 void Await(const Keeper& keeper, int signals, long child, bool is_guardian, KeeperNote* note) {
+  const uint64_t begin = keeper.slot.entered() ? MonotonicNanoseconds() : 0;
+  const auto end = [&](KeeperNote::Cause cause) {
+    if (note->cause == KeeperNote::Cause::kNone) note->cause = cause;
+    Kill(keeper, child);
+  };
   for (;;) {
-    pollfd polls[] = {{signals, POLLIN, 0}, {keeper.socket, POLLIN, 0}};
-    if (RawSyscall(SYS_ppoll, polls, 2, nullptr, nullptr, 0) < 0) continue;
+    pollfd polls[] = {{signals, POLLIN, 0}, {keeper.socket, POLLIN, 0}, {keeper.slot.listener(), POLLIN, 0}};
+    timespec left;
+    const bool ending = note->cause != KeeperNote::Cause::kNone;
+    const long ready = RawSyscall(SYS_ppoll, polls, 3, Left(begin, ending ? 0 : keeper.slot.wall_ns(), &left), nullptr, 0);
+    if (ready < 0) continue;
+    // First: it is told by nothing else, and its process is dead once this is over.
+    if (polls[2].revents != 0 && keeper.slot.Receive(&note->violation)) end(KeeperNote::Cause::kViolation);
     if (polls[0].revents != 0) {
       signalfd_siginfo ignored[2];
       RawSyscall(SYS_read, signals, ignored, sizeof(ignored));
@@ -149,23 +177,35 @@ void Await(const Keeper& keeper, int signals, long child, bool is_guardian, Keep
         if (pid != child) continue;
         note->status = status;
         note->usage = usage;
+        if (begin != 0) note->wall_ns = MonotonicNanoseconds() - begin;
         return;
       }
     }
+    if (ready == 0) end(KeeperNote::Cause::kWallTime);
     if (polls[1].revents == 0) continue;
-    // An order would be an error of the supervisor's; whatever this is, it ends the child. The number is its until we reap it.
+    // An order would be an error of the supervisor's; whatever this is, it ends the child.
     char command[256];
-    const long n = RawSyscall(SYS_recvfrom, keeper.socket, command, sizeof(command), MSG_DONTWAIT, nullptr, nullptr);
+    const long n = RawSyscall(SYS_read, keeper.socket, command, sizeof(command));
     if (n == -EAGAIN || n == -EINTR) continue;
     if (is_guardian) RawSyscall(SYS_exit_group, 0);
-    RawSyscall(SYS_kill, child, SIGKILL);
+    Kill(keeper, child);
     if (n > 0) continue;
-    EndOrphans();
+    if (!keeper.slot.entered()) EndOrphans();
     RawSyscall(SYS_exit_group, 0);
   }
 }
 
-KeeperNote Fork(const Keeper& keeper, int signals, bool lost) {
+// Ends what the child has left. Nothing has become ours in nearly all cases.
+bool EndRest(const Keeper& keeper) {
+  if (!keeper.slot.entered()) return RawSyscall(SYS_wait4, -1, nullptr, WNOHANG | __WALL, nullptr) == -ECHILD || EndOrphans();
+  // What was a child of the child may become the init's after that has looked.
+  for (int i = 0; keeper.slot.HasProcesses(); ++i) {
+    if (i == 100 || !keeper.slot.EndAll()) return false;
+  }
+  return true;
+}
+
+KeeperNote Fork(Keeper& keeper, int signals, bool lost) {
   const KeeperHouse& house = *keeper.house;
   const brood::internal::RawRequest& order = house.mailboxes[keeper.number].order;
   const OrderTag tag = OrderTag::Decode(brood::internal::TagOf(order));
@@ -183,7 +223,7 @@ KeeperNote Fork(const Keeper& keeper, int signals, bool lost) {
   int pidfd = -1;
   // The C library's own writes two words above the child's stack, at a place of this keeper's. Its error is in errno, which
   // another keeper may write to at the same time; who reads it reads another reason at worst.
-  const int pid = clone(BeginChild, house.child_stack - keeper.number * 16,
+  const int pid = clone(brood_begin_child, house.child_stack - keeper.number * 16,
                         CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | (tells ? CLONE_PIDFD : 0) | SIGCHLD,
                         &house.mailboxes[keeper.number], &pidfd, nullptr, house.thread_id);
   note.error = pid < 0 ? errno : 0;
@@ -192,19 +232,37 @@ KeeperNote Fork(const Keeper& keeper, int signals, bool lost) {
   note.pid = pid;
   if (tells) {
     note.kind = KeeperNote::Kind::kBorn;
-    Send(keeper.socket, note, pidfd);
+    Send(keeper, note, pidfd);
     RawSyscall(SYS_close, pidfd);
   }
   Await(keeper, signals, pid, (tag.flags & OrderTag::kGuard) != 0, &note);
   note.kind = KeeperNote::Kind::kEnded;
-  // Nothing has become ours in nearly all cases.
-  const bool none = RawSyscall(SYS_wait4, -1, nullptr, WNOHANG | __WALL, nullptr) == -ECHILD;
-  note.tree_left = !none && !EndOrphans() ? 1 : 0;
+  note.tree_left = EndRest(keeper) ? 0 : 1;
+  if (!keeper.slot.entered()) return note;
+  note.slot_usage = keeper.slot.TakeUsage();
+  note.retires = note.tree_left != 0 || !keeper.slot.IsClean() ? 1 : 0;
   return note;
 }
 
+bool EnterSlot(Keeper& keeper, KeeperHouse::Mailbox& mailbox, bool lost) {
+  KeeperNote note;
+  note.kind = KeeperNote::Kind::kRefused;
+  if (lost || !keeper.slot.Enter(mailbox.order, &note.setup)) {
+    // The secret may be what lets us say it, and is unknown without the filter.
+    Send(keeper, note, -1);
+    return false;
+  }
+  const auto& entry = *reinterpret_cast<const SlotEntry*>(mailbox.order.data + brood::internal::kRawHeaderBytes);
+  mailbox.keeper = 0;  // We are outside of its pid namespace. pid_namespaces(7)
+  mailbox.slot = entry.birth;
+  mailbox.slot.present = 1;
+  note.kind = KeeperNote::Kind::kEntered;
+  Send(keeper, note, -1);
+  return true;
+}
+
 int RunKeeper(void* arg) {
-  const Keeper keeper = *static_cast<const Keeper*>(arg);
+  Keeper& keeper = *static_cast<Keeper*>(arg);
   RawSyscall(SYS_prctl, PR_SET_NAME, "brood-keeper", 0, 0, 0);
   RawSyscall(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   RawSyscall(SYS_close, keeper.supervisor);
@@ -214,22 +272,40 @@ int RunKeeper(void* arg) {
   if (signals < 0) RawSyscall(SYS_exit_group, 1);
   KeeperNote hello;
   hello.pid = static_cast<int32_t>(RawSyscall(SYS_getpid));
-  Send(keeper.socket, hello, -1);
-  keeper.house->mailboxes[keeper.number].house = keeper.house;
-  keeper.house->mailboxes[keeper.number].keeper = hello.pid;
-  brood::internal::RawRequest& order = keeper.house->mailboxes[keeper.number].order;
+  hello.shield = static_cast<int32_t>(RawSyscall(SYS_getppid));
+  Send(keeper, hello, -1);
+  KeeperHouse::Mailbox& mailbox = keeper.house->mailboxes[keeper.number];
+  mailbox.house = keeper.house;
+  mailbox.keeper = hello.pid;
+  mailbox.slot.present = 0;  // The last keeper of this number may have had one.
+  brood::internal::RawRequest& order = mailbox.order;
   for (;;) {
     bool lost = false;
-    if (Receive(keeper.socket, &order, &lost) <= 0) break;
-    if (OrderTag::Decode(brood::internal::TagOf(order)).kind != OrderTag::Kind::kFork) {
+    if (Receive(keeper.socket, keeper.slot.secret(), &order, &lost) <= 0) break;
+    const OrderTag::Kind kind = OrderTag::Decode(brood::internal::TagOf(order)).kind;
+    if (kind == OrderTag::Kind::kEnter && !keeper.slot.entered()) {
+      if (!EnterSlot(keeper, mailbox, lost)) break;
+      continue;
+    }
+    if (kind != OrderTag::Kind::kFork) {
       CloseFds(order);  // It was to kill a child that has ended before.
       continue;
     }
     const KeeperNote note = Fork(keeper, signals, lost);
     // The next child is not to find it, environment and all.
     explicit_bzero(order.data, order.size);
-    Send(keeper.socket, note, -1);
+    Send(keeper, note, -1);
+    if (note.retires != 0) break;
   }
+  RawSyscall(SYS_exit_group, 0);
+  __builtin_unreachable();
+}
+
+// Sleeps as long as the keeper lives, which makes it one that the OOM killer spares: slot_child.h. It shares its descriptors,
+// so that it keeps none open that the keeper has closed.
+int RunShield(void* arg) {
+  RawSyscall(SYS_prctl, PR_SET_NAME, "brood-shield", 0, 0, 0);
+  clone(RunKeeper, static_cast<char*>(arg) + kKeeperStack - kShieldStack, CLONE_VM | CLONE_VFORK | CLONE_FILES, arg);
   RawSyscall(SYS_exit_group, 0);
   __builtin_unreachable();
 }
@@ -239,14 +315,19 @@ int RunKeeper(void* arg) {
 int BeginChild(void* arg) {
   const auto* const mailbox = static_cast<const KeeperHouse::Mailbox*>(arg);
   AdoptThread(*mailbox->house);
+  // A keeper that has entered a slot makes all undumpable that share its memory. fork(2) passes that on.
+  if (mailbox->house->dumpable == 1) RawSyscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
   mailbox->house->run(*mailbox);
   RawSyscall(SYS_exit_group, 125);
   __builtin_unreachable();
 }
 
+extern "C" int brood_child_begins(void* mailbox) { return BeginChild(mailbox); }
+
 const char* OpenKeeperHouse(KeeperHouse* house) {
   if (prctl(PR_GET_TID_ADDRESS, &house->thread_id, 0, 0, 0) != 0) return "find the C library's record of the thread (CONFIG_CHECKPOINT_RESTORE)";
   if (syscall(SYS_get_robust_list, 0, &house->robust_list, &house->robust_list_size) != 0) house->robust_list = nullptr;
+  house->dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
   constexpr int kReserve = MAP_ANONYMOUS | MAP_NORESERVE;
   constexpr size_t kStacks = kMaxKeepers * kKeeperStack;
   void* const stacks = mmap(nullptr, kStacks, PROT_READ | PROT_WRITE, MAP_PRIVATE | kReserve, -1, 0);
@@ -271,13 +352,14 @@ void RunKeeperHouse(const KeeperHouse& opened, int supervisor) {
   brood::internal::RawRequest order;
   for (;;) {
     bool lost = false;
-    if (Receive(supervisor, &order, &lost) <= 0) _exit(0);
+    if (Receive(supervisor, 0, &order, &lost) <= 0) _exit(0);
     const OrderTag tag = OrderTag::Decode(brood::internal::TagOf(order));
-    if (tag.kind == OrderTag::Kind::kKeeper && tag.flags < kMaxKeepers && order.fd_count == 1) {
-      char* const stack = house.stacks + tag.flags * kKeeperStack;
-      Keeper* const keeper = new (stack) Keeper{.house = &house, .number = tag.flags, .socket = order.fds[0], .supervisor = supervisor};
+    const uint32_t number = tag.flags & ~OrderTag::kShield;
+    if (tag.kind == OrderTag::Kind::kKeeper && number < kMaxKeepers && order.fd_count == 1) {
+      char* const stack = house.stacks + number * kKeeperStack;
+      Keeper* const keeper = new (stack) Keeper{.house = &house, .number = number, .socket = order.fds[0], .supervisor = supervisor};
       // Its parent is ours, the supervisor; so is its exit signal. clone(2), CLONE_PARENT
-      const int32_t error = clone(RunKeeper, stack + kKeeperStack, CLONE_VM | CLONE_PARENT, keeper) < 0 ? errno : 0;
+      const int32_t error = clone((tag.flags & OrderTag::kShield) != 0 ? RunShield : RunKeeper, stack + kKeeperStack, CLONE_VM | CLONE_PARENT, keeper) < 0 ? errno : 0;
       if (error != 0) send(supervisor, &error, sizeof(error), MSG_NOSIGNAL);
     }
     for (size_t i = 0; i < order.fd_count; ++i) close(order.fds[i]);

@@ -10,6 +10,8 @@
 // the server's thread pointer: to the C library it is a fork of the server's only thread. A keeper's own stack is in no
 // child. madvise(2), MADV_DONTFORK
 //
+// A keeper may enter a slot, a sandbox in which its children are born then: slot_child.h.
+//
 // Child-safe: see base/child_safe.h.
 #ifndef BROOD_FORKSERVER_KEEPER_CHILD_H_
 #define BROOD_FORKSERVER_KEEPER_CHILD_H_
@@ -19,7 +21,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/setup_message.h"
 #include "forkserver/request.h"
+#include "forkserver/slot_child.h"
 
 namespace brood::child {
 
@@ -27,9 +31,15 @@ inline constexpr uint32_t kMaxKeepers = 8192;
 
 // In the tag of what the supervisor sends to a keeper.
 struct OrderTag {
-  enum class Kind : uint32_t { kFork = 1, kKill = 2, kKeeper = 3 };  // The last one is for the server.
+  enum class Kind : uint32_t {
+    kFork = 1,
+    kKill = 2,
+    kKeeper = 3,  // For the server.
+    kEnter = 4,   // The slot that the bytes describe (slot_child.h). The first order of a keeper, or never.
+  };
   Kind kind = Kind::kFork;
-  uint32_t flags = 0;                    // kKeeper: its number, below kMaxKeepers.
+  uint32_t flags = 0;                    // kKeeper: its number, below kMaxKeepers, and perhaps kShield.
+  static constexpr uint32_t kShield = uint32_t{1} << 31;  // It is to enter a slot.
   static constexpr uint32_t kTell = 1;   // The supervisor is to be told of the birth, and gets a pidfd.
   static constexpr uint32_t kGuard = 2;  // The child is to be a guardian.
 
@@ -46,14 +56,25 @@ struct KeeperNote {
     kBorn = 2,     // With a pidfd of the child.
     kRefused = 3,  // There is no child, because of `error`.
     kEnded = 4,
+    kEntered = 5,  // Its slot; else kRefused, with `setup`.
   };
+  // Why a keeper itself has ended the child.
+  enum class Cause : uint32_t { kNone, kWallTime, kViolation };
   static constexpr int32_t kHasThreads = -1;  // As an error: a preload has started threads since.
   Kind kind = Kind::kHello;
   int32_t pid = 0;
+  int32_t shield = 0;      // kHello: the parent of a keeper that is shielded, or the supervisor.
   int32_t error = 0;
   int32_t status = 0;      // As of waitpid(2).
   uint32_t tree_left = 0;  // Something that the child has left could not be ended.
   rusage usage = {};
+  // Of slots only.
+  Cause cause = Cause::kNone;
+  uint32_t retires = 0;  // The keeper has ended: the next child would find what this one has left.
+  uint64_t wall_ns = 0;
+  SlotViolation violation;
+  SlotUsage slot_usage;
+  SetupMessage setup;
 };
 
 // Of the server, for all of its keepers. Must live as long as they do.
@@ -62,7 +83,8 @@ struct KeeperHouse {
   struct Mailbox {
     brood::internal::RawRequest order;
     const KeeperHouse* house = nullptr;
-    int keeper = 0;  // Its pid.
+    int keeper = 0;  // Its pid, as its children see it.
+    SlotBirth slot;
   };
   Mailbox* mailboxes = nullptr;               // Where orders arrive, shared with children until they have read theirs.
   char* child_stack = nullptr;                // Where a child's begins, going down; 16 bytes for each keeper are used above.
@@ -70,11 +92,12 @@ struct KeeperHouse {
   int* thread_id = nullptr;                   // PR_GET_TID_ADDRESS
   void* robust_list = nullptr;
   size_t robust_list_size = 0;
+  int dumpable = 1;                           // What the server was before it had slots. prctl(2), PR_SET_DUMPABLE
   // In the child, all signals blocked. Must not return. The mailboxes must not be used after it has read the order.
   void (*run)(const Mailbox& mailbox) = nullptr;
 };
 
-inline constexpr size_t kKeeperStack = 16384;
+inline constexpr size_t kKeeperStack = 32768;
 
 // Makes what keepers need, in a process that has one thread. Null, or what could not be made, with errno.
 const char* OpenKeeperHouse(KeeperHouse* house);
@@ -84,6 +107,9 @@ const char* OpenKeeperHouse(KeeperHouse* house);
 
 // What a child does first of all: it becomes a fork of the server, and runs. `mailbox` is a KeeperHouse::Mailbox.
 int BeginChild(void* mailbox);
+
+// BeginChild with nothing in any register but its argument: what its keeper had there is not the child's to find.
+extern "C" int brood_begin_child(void* mailbox);
 
 // In a child, once it has its order.
 void LeaveKeeperHouse(const KeeperHouse& house);

@@ -26,7 +26,7 @@ inline constexpr size_t kMaxRequestFds = 8192;
 
 struct Request {
   uint64_t tag = 0;
-  int sender = 0;  // In a child of a keeper: that keeper, whose child it is unless that has ended.
+  int sender = 0;  // In a child of a keeper: that keeper, whose child it is unless that has ended. 0 in a slot.
   std::string bytes;
   std::vector<UniqueFd> fds;
 };
@@ -47,6 +47,7 @@ absl::Status ReceiveRequest(int socket, Request& request);
 
 // A record as it came, for a receiver that must not allocate: of at most kRecordInlineBytes, see SendOptions.
 inline constexpr size_t kRecordInlineBytes = 3072;
+inline constexpr size_t kRawHeaderBytes = 32;  // In front of the sender's bytes.
 struct RawRequest {
   size_t size = 0;
   size_t fd_count = 0;

@@ -33,6 +33,7 @@ struct Header {
   uint8_t has_more = 0;   // The next one is a socket with the descriptors that did not fit.
   uint8_t unused[2] = {};
 };
+static_assert(sizeof(Header) == kRawHeaderBytes);
 
 absl::Status Send(int socket, const iovec* parts, size_t part_count, const int* fds, size_t fd_count,
                   const Deadline& deadline) {

@@ -32,6 +32,7 @@ struct ForkHandler {
   std::string (*rehearse)() = nullptr;
   // In the supervisor.
   Supervisor::Admit admit = nullptr;
+  SlotMaker make_slot = nullptr;
 };
 
 // Makes Bootstrap() able to be a server, for requests that `handler` carries out. Once, from a static initialiser.
@@ -42,6 +43,9 @@ bool ServeForks(const ForkHandler& handler);
 
 // In a fork of the server: the limits that it was born with, of which it has raised some.
 void RestoreLimitsAtBirth();
+
+// In a fork of the server that was born in a slot, what it does not have from its keeper; else null.
+const child::SlotBirth* SlotOfThisChild();
 
 // How a server that starts tells its client of it: records on the socket.
 struct ServerNote {

@@ -54,6 +54,8 @@ uint64_t PreloadedBytes() {
   return (child::NumberAfter(text, "RssAnon:", 0) + child::NumberAfter(text, "RssShmem:", 0)) << 10;
 }
 
+child::SlotBirth g_slot;  // In a child of one.
+
 class Server {
  public:
   // `request` was the first one on `socket`, the supervisor's.
@@ -213,6 +215,7 @@ class Server {
     Request request;
     const absl::Status unpacked = UnpackRequest(mailbox.order, request);
     request.sender = mailbox.keeper;
+    if (mailbox.slot.present != 0) g_slot = mailbox.slot;
     child::LeaveKeeperHouse(*mailbox.house);
     if (unpacked.ok() && IsTemplate(request.bytes)) RunTemplate(request);
     if (!unpacked.ok()) {
@@ -240,13 +243,13 @@ class Server {
   if (ServerTag::Is(request.tag)) Server(socket, std::move(request)).Run();
   if (AdoptTag::Is(request.tag)) {
     if (request.fds.size() != 4) _exit(1);
-    Supervisor supervisor(request.fds[1].release(), g_handler.admit, std::move(request.bytes), std::move(request.fds[0]));
+    Supervisor supervisor(request.fds[1].release(), g_handler.admit, g_handler.make_slot, std::move(request.bytes), std::move(request.fds[0]));
     supervisor.Adopt(std::move(request.fds[2]), std::move(request.fds[3]), AdoptTag::Decode(request.tag).pid);
     close(socket);
     supervisor.Run();
   }
   if (request.fds.size() != 1) _exit(1);
-  Supervisor(socket, g_handler.admit, std::move(request.bytes), std::move(request.fds[0])).Run();
+  Supervisor(socket, g_handler.admit, g_handler.make_slot, std::move(request.bytes), std::move(request.fds[0])).Run();
 }
 
 }  // namespace
@@ -257,6 +260,8 @@ void RestoreLimitsAtBirth() {
   setrlimit(RLIMIT_NOFILE, &g_limits_at_birth.open_files);
   setrlimit(RLIMIT_STACK, &g_limits_at_birth.stack);
 }
+
+const child::SlotBirth* SlotOfThisChild() { return g_slot.present != 0 ? &g_slot : nullptr; }
 
 bool ServeForks(const ForkHandler& handler) {
   g_handler = handler;

@@ -30,6 +30,7 @@
 #include "forkserver/forker.h"
 #include "forkserver/keeper_child.h"
 #include "forkserver/request.h"
+#include "forkserver/slot.h"
 
 namespace brood::internal {
 
@@ -52,8 +53,7 @@ class Charge {
   // The owner of the forkserver is gone: it has to be killed.
   virtual void OnOwnerGone() {}
 
-  // `tree_left`: something that it has left running could not be ended.
-  virtual void OnEnded(pid_t pid, int status, const rusage& usage, bool tree_left) = 0;
+  virtual void OnEnded(const child::KeeperNote& note) = 0;
   virtual void OnRefused(int error, std::string_view why) = 0;  // `error` is an errno value or 0.
   virtual void OnLost() = 0;                                    // Its keeper was killed.
 };
@@ -65,15 +65,19 @@ struct Order {
   std::string bytes;
   std::vector<UniqueFd> fds;
   bool tell_birth = false;
+  std::string slot;  // The plan of the sandbox that it is to be born in (slot.h); empty: of none.
   absl::Duration patience = absl::InfiniteDuration();  // Until the birth. Needs tell_birth.
 };
 
-// Of a request for a keeper. The answer is a ServerNote with a descriptor: of kLease, or of kFailed, with the reason.
+// Of a request for a keeper, in a slot if it has bytes: the plan. The answer is a ServerNote with a descriptor: of kLease, or of kFailed, with the reason.
 inline constexpr uint64_t kLeaseTag = 2;
 // Of one to continue leased keepers, should their children have stopped them. There is no answer.
 inline constexpr uint64_t kContinueTag = 3;
 // Of one for a template: template.h.
 inline constexpr uint64_t kTemplateTag = 4;
+
+// Tells a client that it gets no keeper.
+void NoteFailure(int connection, std::string_view why);
 
 class Supervisor {
  public:
@@ -82,7 +86,7 @@ class Supervisor {
   using Admit = void (*)(Supervisor& supervisor, int connection, Request request, const absl::Status& received);
 
   // `preparation` and `owner` came with the first request on `socket`.
-  Supervisor(int socket, Admit admit, std::string preparation, UniqueFd owner);
+  Supervisor(int socket, Admit admit, SlotMaker make_slot, std::string preparation, UniqueFd owner);
 
   // Before Run: of a server that runs, a child of this process.
   void Adopt(UniqueFd server, UniqueFd pidfd, int pid) { forker_.Adopt(std::move(server), std::move(pidfd), pid); }
@@ -101,6 +105,7 @@ class Supervisor {
   struct Child {
     State state = State::kFree;
     bool is_guardian = false;
+    uint32_t kind = 0;
     uint32_t keeper = 0;  // From kSent on.
     UniqueFd pidfd;
     int64_t deadline_ns = INT64_MAX;  // For its birth.
@@ -110,9 +115,21 @@ class Supervisor {
   struct Keeper {
     UniqueFd socket;  // Invalid: there is no such keeper.
     pid_t pid = 0;    // Known once it is there.
+    pid_t shield = 0; // Of one in a slot: its parent, which is our child and ends with it.
     bool old = false; // Of a server that has ended.
     bool leased = false;  // The client has its socket.
     std::optional<uint32_t> place;
+    uint32_t kind = 0;
+    std::unique_ptr<Slot> slot;
+    bool entering = false;  // It is there, and its slot, or its place in it, is not.
+  };
+  // Keepers that bear the same children: those without a sandbox, which are the first kind, and those in slots of one plan.
+  struct Kind {
+    std::string plan;
+    std::vector<uint32_t> idle;
+    std::deque<uint32_t> queued;
+    size_t coming = 0;  // Asked for, and not there yet.
+    size_t leases_wanted = 0;
   };
 
   absl::Status Start();
@@ -125,16 +142,28 @@ class Supervisor {
   bool OnServerNote();  // Whether there was one.
   void OnServerEnd();
 
-  void AskForKeepers();
+  void AskForKeepers(uint32_t kind);
   void OnKeeper(uint32_t number);
   void OnKeeperEnd(uint32_t number);
   void Release(uint32_t number);
   void Lease(uint32_t number);
+  void RefuseLeases(uint32_t kind, std::string_view why);
   void ContinueKeepers() const;
   void Retire(uint32_t number);
   void EndStrays();
 
+  std::optional<uint32_t> FindKind(std::string_view plan);
+  void BeginSlot(uint32_t number);
+  void OnSlot(uint32_t number);
+  void EnterNext();
+  void OnEntered(uint32_t number, const child::KeeperNote& note);
+  void FailSlot(uint32_t number, const absl::Status& why);
+  void LeaveSlot(uint32_t number);
+  void Reaped(pid_t pid);
+  void EndSlots();
+
   void Dispatch();
+  void DispatchKind(uint32_t kind);
   bool Send(uint32_t place, uint32_t number);
   void Refuse(uint32_t place, int error, std::string_view why);
   std::unique_ptr<Charge> Free(uint32_t place);
@@ -146,6 +175,7 @@ class Supervisor {
 
   const int socket_;
   const Admit admit_;
+  const SlotMaker make_slot_;
   const UniqueFd owner_;
   EventLoop loop_;
   Forker forker_;
@@ -159,16 +189,21 @@ class Supervisor {
 
   std::deque<Child> children_;  // Which stay where they are. By place.
   std::vector<uint32_t> free_places_;
-  std::deque<uint32_t> queued_;
   size_t live_ = 0;
   size_t live_guardians_ = 0;
   int64_t next_check_ns_ = INT64_MAX;  // When patience may be at an end.
 
   std::deque<Keeper> keepers_;  // By number.
   std::vector<uint32_t> free_numbers_;
-  std::vector<uint32_t> idle_;
-  size_t coming_ = 0;             // Asked for, and not there yet.
-  size_t leases_wanted_ = 0;
+  std::deque<Kind> kinds_ = std::deque<Kind>(1);  // Which stay where they are.
+  struct EndingSlot {
+    std::unique_ptr<Slot> slot;
+    pid_t keeper = 0;  // 0: it is gone.
+    bool init_is_gone = false;
+  };
+  std::vector<EndingSlot> ending_slots_;
+  std::deque<uint32_t> to_enter_;  // Keepers whose slots are ready; the first one is entering.
+  size_t coming_ = 0;              // Of all kinds, and those that have not said yet that they are there.
   bool strays_ = false;           // There may be some that EndStrays has left for later.
   bool guardians_strayed_ = false;  // The keeper of a guardian was killed, which went on.
 

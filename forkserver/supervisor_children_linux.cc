@@ -27,12 +27,13 @@ int64_t Now() { return static_cast<int64_t>(child::MonotonicNanoseconds()); }
 
 // --- keepers ---
 
-void Supervisor::AskForKeepers() {
-  while (coming_ < queued_.size() + leases_wanted_) {
+void Supervisor::AskForKeepers(uint32_t kind_number) {
+  Kind& kind = kinds_[kind_number];
+  while (kind.coming < kind.queued.size() + kind.leases_wanted) {
     if (free_numbers_.empty() && keepers_.size() == child::kMaxKeepers) return;  // The next that is idle will do.
     uint32_t number = static_cast<uint32_t>(keepers_.size());
     if (!free_numbers_.empty()) number = free_numbers_.back();
-    absl::StatusOr<UniqueFd> socket = forker_.AskForKeeper(number);
+    absl::StatusOr<UniqueFd> socket = forker_.AskForKeeper(number, kind_number != 0);
     if (absl::IsDeadlineExceeded(socket.status())) {
       loop_.Change(forker_.socket(), EPOLLIN | EPOLLOUT);
       return;
@@ -46,18 +47,20 @@ void Supervisor::AskForKeepers() {
       }
       keepers_[number] = Keeper();
       keepers_[number].socket = *std::move(socket);
+      keepers_[number].kind = kind_number;
       const absl::Status watched =
           loop_.Watch(keepers_[number].socket.get(), EPOLLIN, [this, number](uint32_t) { OnKeeper(number); });
       if (watched.ok()) {
+        ++kind.coming;
         ++coming_;
         continue;
       }
       Retire(number);
     }
     // Those that are there serve it, if there are any.
-    if (coming_ + live_ > queued_.size() || queued_.empty()) return;
-    const uint32_t place = queued_.front();
-    queued_.pop_front();
+    if (kind.coming + live_ > kind.queued.size() || kind.queued.empty()) return;
+    const uint32_t place = kind.queued.front();
+    kind.queued.pop_front();
     Refuse(place, 0, absl::StrCat("a keeper for the child could not be had: ", socket.status().message()));
   }
   loop_.Change(forker_.socket(), EPOLLIN);
@@ -74,9 +77,13 @@ void Supervisor::OnKeeper(uint32_t number) {
   if (message.bytes != static_cast<ssize_t>(sizeof(note))) return OnKeeperEnd(number);
   if (note.kind == child::KeeperNote::Kind::kHello) {
     keeper.pid = note.pid;
+    keeper.shield = note.shield;
     if (--coming_ == 0 && strays_) EndStrays();
+    if (keeper.kind != 0) return BeginSlot(number);
+    --kinds_[0].coming;
     return Release(number);
   }
+  if (keeper.slot != nullptr && !to_enter_.empty() && to_enter_.front() == number) return OnEntered(number, note);
   if (!keeper.place.has_value()) return;
   const uint32_t place = *keeper.place;
   Child& child = children_[place];
@@ -88,7 +95,8 @@ void Supervisor::OnKeeper(uint32_t number) {
   }
   keeper.place.reset();
   if (note.kind == child::KeeperNote::Kind::kEnded) {
-    Free(place)->OnEnded(note.pid, note.status, note.usage, note.tree_left != 0);
+    Free(place)->OnEnded(note);
+    if (note.retires != 0) return;  // It ends now.
   } else if (note.error == child::KeeperNote::kHasThreads) {
     Refuse(place, 0,
            "a preload has left threads running, and a lock that one of them holds at a fork would be held for ever in the "
@@ -100,15 +108,16 @@ void Supervisor::OnKeeper(uint32_t number) {
 }
 
 void Supervisor::Release(uint32_t number) {
-  if (!keepers_[number].old && leases_wanted_ > 0) return Lease(number);
-  if (keepers_[number].old || (idle_.size() >= kMaxIdleKeepers && queued_.empty())) return Retire(number);
-  idle_.push_back(number);
-  Dispatch();
+  Kind& kind = kinds_[keepers_[number].kind];
+  if (!keepers_[number].old && kind.leases_wanted > 0) return Lease(number);
+  if (keepers_[number].old || (kind.idle.size() >= kMaxIdleKeepers && kind.queued.empty())) return Retire(number);
+  kind.idle.push_back(number);
+  DispatchKind(keepers_[number].kind);
 }
 
 void Supervisor::Lease(uint32_t number) {
-  --leases_wanted_;
   Keeper& keeper = keepers_[number];
+  --kinds_[keeper.kind].leases_wanted;
   ServerNote note;
   note.kind = ServerNote::Kind::kLease;
   const iovec part = {&note, sizeof(note)};
@@ -121,8 +130,13 @@ void Supervisor::Lease(uint32_t number) {
   if (!sent) Retire(number);
 }
 
+void Supervisor::RefuseLeases(uint32_t kind, std::string_view why) {
+  for (; kinds_[kind].leases_wanted > 0; --kinds_[kind].leases_wanted) NoteFailure(socket_, why);
+}
+
 // It ends when it sees the end of its socket.
 void Supervisor::Retire(uint32_t number) {
+  LeaveSlot(number);
   if (keepers_[number].socket.valid()) loop_.Forget(keepers_[number].socket.get());
   keepers_[number] = Keeper();
   free_numbers_.push_back(number);
@@ -131,14 +145,19 @@ void Supervisor::Retire(uint32_t number) {
 void Supervisor::OnKeeperEnd(uint32_t number) {
   const std::optional<uint32_t> place = keepers_[number].place;
   const bool came = keepers_[number].pid != 0;
-  std::erase(idle_, number);
+  const uint32_t kind = keepers_[number].kind;
+  std::erase(kinds_[kind].idle, number);
+  if (came && keepers_[number].entering) {
+    return FailSlot(number, absl::UnavailableError("the keeper has ended while it entered the sandbox"));
+  }
   Retire(number);
   if (!came) {
     // The server could not fork it, and says why, or has ended, which will be seen.
     --coming_;
-    return Dispatch();
+    --kinds_[kind].coming;
+    return DispatchKind(kind);
   }
-  if (!place.has_value()) return;
+  if (!place.has_value()) return DispatchKind(kind);
   if (children_[*place].is_guardian) guardians_strayed_ = true;
   Free(*place)->OnLost();
 }
@@ -156,15 +175,26 @@ void Supervisor::EndStrays() {
     if (next == nullptr) break;
     at = next + 1;
     const bool known = pid == forker_.pid() ||
-                       std::any_of(keepers_.begin(), keepers_.end(), [pid](const Keeper& keeper) { return keeper.pid == pid; });
+                       std::any_of(keepers_.begin(), keepers_.end(), [pid](const Keeper& keeper) {
+                         return keeper.pid == pid || keeper.shield == pid || (keeper.slot != nullptr && keeper.slot->pid() == pid);
+                       });
+    const bool ends = std::any_of(ending_slots_.begin(), ending_slots_.end(), [pid](const EndingSlot& ending) {
+      return ending.keeper == pid || ending.slot->pid() == pid;
+    });
     // Ours, and reaped by nobody else: the number is its.
-    if (!known) kill(pid, SIGKILL);
+    if (!known && !ends) kill(pid, SIGKILL);
   }
 }
 
 // --- the children ---
 
 void Supervisor::Place(Order order) {
+  const std::optional<uint32_t> kind = FindKind(order.slot);
+  if (!kind.has_value()) {
+    order.charge->OnSent(std::move(order.fds));
+    order.charge->OnRefused(EAGAIN, "it has as many different sandboxes as it can");
+    return;
+  }
   uint32_t place;
   if (!free_places_.empty()) {
     place = free_places_.back();
@@ -180,6 +210,7 @@ void Supervisor::Place(Order order) {
   Child& mine = children_[place];
   mine.state = State::kQueued;
   mine.is_guardian = order.is_guardian;
+  mine.kind = *kind;
   mine.charge = std::move(order.charge);
   mine.charge->place = place;
   if (mine.is_guardian) ++live_guardians_;
@@ -192,29 +223,34 @@ void Supervisor::Place(Order order) {
     }
   }
   mine.order = std::move(order);
-  queued_.push_back(place);
+  kinds_[*kind].queued.push_back(place);
   if (forker_.pidfd() < 0) return Restart();
-  Dispatch();
+  DispatchKind(*kind);
 }
 
 void Supervisor::Dispatch() {
+  for (uint32_t kind = 0; kind < kinds_.size(); ++kind) DispatchKind(kind);
+}
+
+void Supervisor::DispatchKind(uint32_t number) {
   if (!ready_) return;
-  while (leases_wanted_ > 0 && !idle_.empty()) {
-    const uint32_t number = idle_.back();
-    idle_.pop_back();
-    Lease(number);
+  Kind& kind = kinds_[number];
+  while (kind.leases_wanted > 0 && !kind.idle.empty()) {
+    const uint32_t keeper = kind.idle.back();
+    kind.idle.pop_back();
+    Lease(keeper);
   }
-  while (!queued_.empty() && !idle_.empty()) {
+  while (!kind.queued.empty() && !kind.idle.empty()) {
     // The last one to become idle: its memory is in the caches.
-    const uint32_t number = idle_.back();
-    const uint32_t place = queued_.front();
-    idle_.pop_back();
-    queued_.pop_front();
-    if (Send(place, number)) continue;
-    queued_.push_front(place);
-    OnKeeperEnd(number);
+    const uint32_t keeper = kind.idle.back();
+    const uint32_t place = kind.queued.front();
+    kind.idle.pop_back();
+    kind.queued.pop_front();
+    if (Send(place, keeper)) continue;
+    kind.queued.push_front(place);
+    OnKeeperEnd(keeper);
   }
-  AskForKeepers();
+  AskForKeepers(number);
 }
 
 // False if the keeper has ended.
@@ -232,7 +268,7 @@ bool Supervisor::Send(uint32_t place, uint32_t number) {
   if (absl::IsUnavailable(sent)) return false;
   if (!sent.ok()) {
     Refuse(place, 0, sent.message());
-    idle_.push_back(number);
+    kinds_[keepers_[number].kind].idle.push_back(number);
     return true;
   }
   std::vector<UniqueFd> given = std::move(child.order.fds);
@@ -248,7 +284,7 @@ void Supervisor::Kill(uint32_t place) {
   Child& child = children_[place];
   if (child.state == State::kFree) return;  // It was refused.
   if (child.state == State::kQueued) {
-    std::erase(queued_, place);
+    std::erase(kinds_[child.kind].queued, place);
     return Free(place)->OnLost();
   }
   const child::OrderTag tag = {.kind = child::OrderTag::Kind::kKill};
@@ -286,7 +322,7 @@ void Supervisor::CheckPatience() {
     }
     if (child.state == State::kQueued) {
       stuck = true;
-      std::erase(queued_, place);
+      std::erase(kinds_[child.kind].queued, place);
     } else {
       Keeper& keeper = keepers_[child.keeper];
       if (keeper.pid > 0) kill(keeper.pid, SIGKILL);

@@ -46,8 +46,8 @@ void LeaveStreams() {
 
 }  // namespace
 
-Supervisor::Supervisor(int socket, Admit admit, std::string preparation, UniqueFd owner)
-    : socket_(socket), admit_(admit), owner_(std::move(owner)), forker_(std::move(preparation), RaiseFileLimit()) {}
+Supervisor::Supervisor(int socket, Admit admit, SlotMaker make_slot, std::string preparation, UniqueFd owner)
+    : socket_(socket), admit_(admit), make_slot_(make_slot), owner_(std::move(owner)), forker_(std::move(preparation), RaiseFileLimit()) {}
 
 void Supervisor::Run() {
   prctl(PR_SET_NAME, "brood-supervise", 0, 0, 0);
@@ -93,9 +93,11 @@ void Supervisor::OnConnection() {
   if (received.ok() && request.tag == kContinueTag) return ContinueKeepers();
   if (received.ok() && request.tag == kTemplateTag) return PlaceTemplate(*this, std::move(request));
   if (!received.ok() || request.tag != kLeaseTag) return admit_(*this, socket_, std::move(request), received);
-  ++leases_wanted_;
+  const std::optional<uint32_t> kind = FindKind(request.bytes);
+  if (!kind.has_value()) return NoteFailure(socket_, "it has as many different sandboxes as it can");
+  ++kinds_[*kind].leases_wanted;
   if (forker_.pidfd() < 0) return Restart();
-  Dispatch();
+  DispatchKind(*kind);
 }
 
 void Supervisor::OnSignal() {
@@ -120,6 +122,7 @@ void Supervisor::OnSignal() {
       if (keeper.place.has_value() && children_[*keeper.place].is_guardian) guardians_strayed_ = true;
       if (keeper.leased) Retire(number);
     }
+    Reaped(pid);
   }
   // What a process leaves becomes ours when it ends, and so, one after the other, all that a killed keeper had below it.
   if (reaped) EndStrays();
@@ -161,9 +164,10 @@ bool Supervisor::OnServerNote() {
   if (ready_) {
     int32_t error = 0;
     while (recv(forker_.socket(), &error, sizeof(error), MSG_DONTWAIT) == static_cast<ssize_t>(sizeof(error))) {
-      if (queued_.empty()) continue;
-      const uint32_t place = queued_.front();
-      queued_.pop_front();
+      const auto waits = std::find_if(kinds_.begin(), kinds_.end(), [](const Kind& kind) { return !kind.queued.empty(); });
+      if (waits == kinds_.end()) continue;
+      const uint32_t place = waits->queued.front();
+      waits->queued.pop_front();
       Refuse(place, error, "fork a keeper for the child; see the limits of processes and memory");
     }
     Dispatch();  // It may have room for more.
@@ -198,21 +202,26 @@ void Supervisor::OnServerEnd() {
   ready_ = false;
   // What they have is as good as the next server's, but somebody may have wanted another one.
   for (uint32_t number = 0; number < keepers_.size(); ++number) keepers_[number].old = true;
-  while (!idle_.empty()) {
-    const uint32_t number = idle_.back();
-    idle_.pop_back();
-    Retire(number);
-  }
-  if (failed) {
-    for (; leases_wanted_ > 0; --leases_wanted_) TellFailure();
+  bool wanted = false;
+  for (uint32_t number = 0; number < kinds_.size(); ++number) {
+    Kind& kind = kinds_[number];
+    while (!kind.idle.empty()) {
+      const uint32_t keeper = kind.idle.back();
+      kind.idle.pop_back();
+      Retire(keeper);
+    }
+    if (!failed) {
+      wanted |= !kind.queued.empty() || kind.leases_wanted > 0;
+      continue;
+    }
+    RefuseLeases(number, failure_);
     std::deque<uint32_t> queued;
-    queued.swap(queued_);
+    queued.swap(kind.queued);
     for (const uint32_t place : queued) {
       Refuse(place, 0, absl::StrCat("the server had to be started again, which failed: ", failure_));
     }
-  } else if (!queued_.empty() || leases_wanted_ > 0) {
-    Restart();
   }
+  if (wanted) Restart();
 }
 
 // --- the end ---
@@ -255,8 +264,10 @@ void Supervisor::EndAll() {
 }
 
 void Supervisor::MaybeLeave() {
-  if (ending_ && live_ == live_guardians_) _exit(0);
-  if (!open_ && live_ == 0) _exit(0);
+  const bool leaves = (ending_ && live_ == live_guardians_) || (!open_ && live_ == 0);
+  if (!leaves) return;
+  EndSlots();
+  _exit(0);
 }
 
 }  // namespace brood::internal

@@ -50,7 +50,7 @@ class TemplateCharge : public Charge {
   // Or its end would not be seen.
   void OnBorn(pid_t /*pid*/, int /*pidfd*/) override { socket_.reset(); }
   void OnOwnerGone() override { supervisor_.Kill(place); }
-  void OnEnded(pid_t /*pid*/, int /*status*/, const rusage& /*usage*/, bool /*tree_left*/) override {}
+  void OnEnded(const child::KeeperNote& /*note*/) override {}
   void OnRefused(int error, std::string_view why) override {
     const std::string text = error != 0 ? std::string(ErrnoStatus(error, why).message()) : std::string(why);
     if (socket_.valid()) Send(socket_.get(), ServerNote::Kind::kFailed, absl::StrCat("template: ", text));

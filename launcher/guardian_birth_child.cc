@@ -109,11 +109,11 @@ bool BecomeGuardian(LaunchRecord* record, SetupMessage* failure) {
   return error == 0 || Fail(failure, "descriptors", error, "move or close descriptors (see the limit of open files)");
 }
 
-bool StartInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
+bool BearInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
   const ChildPlan& plan = record->plan;
-  init->outside_id = plan.ownerless_count > 0
-                         ? plan.ownerless_base + static_cast<uint32_t>(getpid()) % plan.ownerless_count
-                         : plan.caller_uid;
+  // Another one for each, as far as they go round.
+  const uint32_t number = record->slot_number != 0 ? record->slot_number : static_cast<uint32_t>(getpid());
+  init->outside_id = plan.ownerless_count > 0 ? plan.ownerless_base + number % plan.ownerless_count : plan.caller_uid;
   // The cgroup namespace comes later, when init is in its cgroup.
   const unsigned long namespaces = plan.namespaces & ~static_cast<uint64_t>(CLONE_NEWCGROUP);
   bool in_cgroup = false;
@@ -144,9 +144,11 @@ bool StartInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
 
   // Nothing of the child's runs yet. Should we be killed when it does, also before it is ready, the owner can wait until
   // the init has ended the tree.
-  GuardianReport note;
-  note.kind = ReportKind::kInitBorn;
-  SendRecord(record->control, &note, sizeof(note), &init->pidfd, 1, MSG_DONTWAIT);
+  if (record->control >= 0) {
+    GuardianReport note;
+    note.kind = ReportKind::kInitBorn;
+    SendRecord(record->control, &note, sizeof(note), &init->pidfd, 1, MSG_DONTWAIT);
+  }
 
   int lent[kMaxPassedFds];
   const int count = OpenLentMounts(*record, init->outside_id, lent, failure);
@@ -156,6 +158,11 @@ bool StartInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
   for (int i = 0; i < count; ++i) close(lent[i]);
   if (!sent) return Fail(failure, "init", EPIPE, "the init ended before it was set up");
 
+  return true;
+}
+
+bool StartInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
+  if (!BearInit(record, init, failure)) return false;
   if (!LeaveCaller(record, failure)) return false;
   // After the maps are written: an undumpable process's files in /proc belong to root. proc(5).
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

@@ -23,7 +23,11 @@ bool BecomeGuardian(LaunchRecord* record, SetupMessage* failure);
 // Makes the target itself, for a launch that needs no init: there is nothing to set up that only the inside can.
 bool StartLightTarget(LaunchRecord* record, const LightBirth& birth, InitProcess* target, SetupMessage* failure);
 
-// Clones the init into its namespaces, maps its ids, puts it into its cgroups and sends it on its way.
+// Clones the init into its namespaces, maps its ids, puts it into its cgroups and sends it on its way. The caller may be any
+// process with one thread, all signals blocked.
+bool BearInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure);
+
+// As BearInit, for a guardian, which keeps nothing of the child then.
 bool StartInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure);
 
 }  // namespace brood::child

@@ -16,6 +16,7 @@
 #include "launcher/descriptors_child.h"
 #include "launcher/messages_child.h"
 #include "launcher/read_only_files_child.h"
+#include "launcher/slot_init_child.h"
 #include "launcher/target_child.h"
 #include "launcher/tree_child.h"
 #include "sandbox/mounts_child.h"
@@ -157,6 +158,7 @@ void RunInit(const LaunchRecord& record) {
   Birth birth;
   const bool ready = (kept == 0 || Fail(&message.setup, "descriptors", kept, "close the guardian's descriptors")) &&
                      SetUp(record, sources, &message.setup);
+  if (ready && record.slot_number != 0) RunSlotInit(record);
   message.time_ns = MonotonicNanoseconds();
   if (!ready || !StartTarget(record, &birth, &message.setup)) {
     message.kind = InitMessage::Kind::kFailed;

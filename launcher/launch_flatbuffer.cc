@@ -17,7 +17,6 @@ using Builder = flatbuffers::FlatBufferBuilder;
 using flatbuffers::Offset;
 
 constexpr int kHighestChildFd = 4096;  // As LaunchInternal.
-constexpr size_t kMaxFilter = 4096;    // BPF_MAXINSNS
 constexpr size_t kMaxProcessorWords = 128;
 
 class Encoder {
@@ -25,15 +24,15 @@ class Encoder {
   // Every record is taken apart by a structured binding, so that a new field does not compile until it travels, or says
   // here why it does not.
   EncodedLaunch Encode(const LaunchRecord& record, const Birth& birth, absl::Duration patience) {
-    // Not sent: what only a program has, `served` and `stays`, which are the receiver's to say, what lies in the caller's
+    // Not sent: what only a program or a slot has, `served` and `stays`, which are the receiver's to say, what lies in the caller's
     // memory, and the wiping of the caller's arguments, which the server has not got.
-    const auto& [plan, target, candidates, argv, envp, cwd_text, cwd_required, wait_for_tree, served, stays, let_go,
+    const auto& [plan, target, candidates, argv, envp, cwd_text, cwd_required, wait_for_tree, served, slot_number, stays, let_go,
                  wipe_begin, wipe_end, child_fds, child_fd_count, lowest_free, control, report_pipe, owner,
                  guardian_socket, init_socket, setup_socket, stream_records, wall_ns, cpu_ns, output_bytes,
                  output_limited, sampled_memory_bytes, sample_usage, counted_processes, cgroup] = record;
     const int report = Place(report_pipe);  // First, so that the server finds it in whatever it cannot read.
     const auto written_birth = WriteBirth(birth);
-    const auto written_plan = WritePlan(plan);
+    const auto written_plan = WritePlan(builder_, plan);
     std::vector<Offset<flatbuffers::String>> variables;
     for (const char* const* entry = envp; *entry != nullptr; ++entry) variables.push_back(builder_.CreateString(*entry));
     const auto environment = builder_.CreateVector(variables);
@@ -119,40 +118,6 @@ class Encoder {
                             io_priority, oom_score_adj, process_group);
   }
 
-  Offset<fbs::Mount> WriteMount(const MountStep& step) {
-    const auto& [kind, source_text, target_text, text_text, attributes, optional, lent, idmapped, idmap_required] = step;
-    const auto source = Text(source_text);
-    const auto target = Text(target_text);
-    const auto text = Text(text_text);
-    return fbs::CreateMount(builder_, static_cast<uint8_t>(kind), source, target, text, attributes, optional, lent, idmapped,
-                            idmap_required);
-  }
-
-  Offset<fbs::Plan> WritePlan(const ChildPlan& plan) {
-    const auto& [namespaces, ids, caller_uid, caller_gid, ownerless_base, ownerless_count, switch_ids, drop_groups,
-                 drop_privileges, hostname_text, loopback, mount_steps, mount_count, instructions, filter_length,
-                 filter_notifies, rlimit_steps, rlimit_count, new_session] = plan;
-    const auto hostname = Text(hostname_text);
-    std::vector<Offset<fbs::Mount>> steps;
-    for (size_t i = 0; i < mount_count; ++i) steps.push_back(WriteMount(mount_steps[i]));
-    const auto mounts = builder_.CreateVector(steps);
-    std::vector<fbs::Instruction> written_instructions;
-    for (size_t i = 0; i < filter_length; ++i) {
-      const auto& [code, jt, jf, k] = instructions[i];
-      written_instructions.emplace_back(code, jt, jf, k);
-    }
-    const auto filter = builder_.CreateVectorOfStructs(written_instructions);
-    std::vector<fbs::Rlimit> limits;
-    for (size_t i = 0; i < rlimit_count; ++i) {
-      const auto& [resource, limit] = rlimit_steps[i];
-      limits.emplace_back(static_cast<uint64_t>(resource), limit.rlim_cur, limit.rlim_max);
-    }
-    const auto rlimits = builder_.CreateVectorOfStructs(limits);
-    return fbs::CreatePlan(builder_, namespaces, static_cast<uint8_t>(ids), caller_uid, caller_gid,
-                           ownerless_base, ownerless_count, switch_ids, drop_groups, drop_privileges,
-                           hostname, loopback, mounts, filter, filter_notifies, rlimits, new_session);
-  }
-
   Builder builder_;
   EncodedLaunch result_;
   std::map<int, int> places_;
@@ -170,7 +135,8 @@ class Decoder {
   absl::Status Decode() {
     BROOD_ASSIGN_OR_RETURN(const auto* const from, Verified<fbs::Launch>(out_.bytes, fbs::LaunchIdentifier(), "launch"));
     BROOD_RETURN_IF_ERROR(ReadBirth(*from->birth()));
-    BROOD_RETURN_IF_ERROR(ReadPlan(*from->plan()));
+    BROOD_RETURN_IF_ERROR(ReadPlan(*from->plan(), out_.plan));
+    record_.plan = out_.plan.plan;
     out_.pointers.emplace_back();
     if (from->environment() != nullptr) {
       for (const flatbuffers::String* entry : *from->environment()) out_.pointers.back().push_back(entry->c_str());
@@ -227,67 +193,6 @@ class Decoder {
     birth.io_priority = from.io_priority();
     birth.oom_score_adj = from.oom_score_adj();
     birth.process_group = from.process_group();
-    return absl::OkStatus();
-  }
-
-  absl::Status ReadPlan(const fbs::Plan& from) {
-    ChildPlan& plan = record_.plan;
-    plan.namespaces = from.namespaces();
-    if (from.ids() > static_cast<uint8_t>(IdMapping::kOwnerless)) return Damaged("unknown mapping of ids");
-    plan.ids = static_cast<IdMapping>(from.ids());
-    plan.caller_uid = from.caller_uid();
-    plan.caller_gid = from.caller_gid();
-    plan.ownerless_base = from.ownerless_base();
-    plan.ownerless_count = from.ownerless_count();
-    plan.switch_ids = from.switch_ids();
-    if ((plan.switch_ids || plan.ids == IdMapping::kOwnerless) && plan.ownerless_count == 0) return Damaged("no ids to switch to");
-    plan.drop_groups = from.drop_groups();
-    plan.drop_privileges = from.drop_privileges();
-    plan.hostname = Pointer(from.hostname());
-    plan.loopback = from.loopback();
-    plan.filter_notifies = from.filter_notifies();
-    plan.new_session = from.new_session();
-    if (from.mounts() != nullptr) {
-      for (const fbs::Mount* mount : *from.mounts()) {
-        if (mount->kind() > static_cast<uint8_t>(MountStep::Kind::kDirectory) || mount->target() == nullptr) {
-          return Damaged("unknown kind of mount");
-        }
-        const auto kind = static_cast<MountStep::Kind>(mount->kind());
-        if ((kind == MountStep::Kind::kBind && mount->source() == nullptr) ||
-            ((kind == MountStep::Kind::kSymlink || kind == MountStep::Kind::kFile) && mount->text() == nullptr)) {
-          return Damaged("a mount that lacks its text");
-        }
-        out_.mounts.push_back({.kind = kind,
-                               .source = Pointer(mount->source()),
-                               .target = Pointer(mount->target()),
-                               .text = Pointer(mount->text()),
-                               .attributes = mount->attributes(),
-                               .optional = mount->optional(),
-                               .lent = mount->lent(),
-                               .idmapped = mount->idmapped(),
-                               .idmap_required = mount->idmap_required()});
-      }
-    }
-    if (out_.mounts.size() > child::kMaxMountSteps) return Damaged("too many mounts");
-    plan.mounts = out_.mounts.data();
-    plan.mount_count = out_.mounts.size();
-    if (from.filter() != nullptr) {
-      if (from.filter()->size() > kMaxFilter) return Damaged("too long a filter");
-      for (const fbs::Instruction* instruction : *from.filter()) {
-        out_.filter.push_back({instruction->code(), instruction->jt(), instruction->jf(), instruction->k()});
-      }
-    }
-    plan.filter = out_.filter.data();
-    plan.filter_length = static_cast<uint16_t>(out_.filter.size());
-    if (!IsAligned(from.rlimits())) return Damaged("misaligned limits");
-    if (from.rlimits() != nullptr) {
-      for (const fbs::Rlimit* limit : *from.rlimits()) {
-        out_.rlimits.push_back({.resource = static_cast<int>(limit->resource()),
-                                .limit = {.rlim_cur = limit->soft(), .rlim_max = limit->hard()}});
-      }
-    }
-    plan.rlimits = out_.rlimits.data();
-    plan.rlimit_count = out_.rlimits.size();
     return absl::OkStatus();
   }
 

@@ -14,6 +14,7 @@
 #include "base/unique_fd.h"
 #include "forkserver/birth.h"
 #include "launcher/launch_record.h"
+#include "launcher/plan_flatbuffer.h"
 
 namespace brood::internal {
 
@@ -33,9 +34,7 @@ struct ReceivedLaunch {
   std::string bytes;  // Texts of the record are in here.
   std::deque<std::vector<const char*>> pointers;
   std::vector<FdMove> moves;
-  std::vector<MountStep> mounts;
-  std::vector<sock_filter> filter;
-  std::vector<RlimitStep> rlimits;
+  ReceivedPlan plan;
 };
 
 // `fds` are the descriptors that came with the bytes. Errors: DataLoss (not well formed, or it names what did not come).

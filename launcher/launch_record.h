@@ -38,6 +38,7 @@ struct LaunchRecord {
   bool cwd_required = false;
   bool wait_for_tree = false;
   bool served = false;         // The guardian is not the caller's child, and sends it a pidfd of itself.
+  uint32_t slot_number = 0;    // Not 0: there is no target, and the init keeps the sandbox for others, see slot_init_child.h.
   bool stays = false;          // The guardian outlives its report, see guardian_end_child.h.
   // Not 0: the caller will reap the guardian as soon as it has reported. Null: it says so with kLetGo.
   const std::atomic<uint32_t>* let_go = nullptr;

@@ -3,8 +3,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <climits>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <utility>
 
 #include "base/status.h"
@@ -57,6 +60,27 @@ std::string RehearseCall() {
   return EncodeCall(preparation, process);
 }
 
+namespace {
+
+// What the child does not have from the keeper of its slot.
+void ApplySlot(const child::SlotBirth& slot) {
+  // Or kill(0, ...) would reach the keeper, whose group it is: groups know no pid namespaces. kill(2)
+  setsid();
+  for (uint32_t i = 0; i < slot.rlimit_count; ++i) {
+    if (syscall(SYS_prlimit64, 0, slot.rlimits[i].resource, &slot.rlimits[i].limit, nullptr) != 0) {
+      FailBootstrap(-1, ErrnoStatus(errno, "limits: prlimit", "of the sandbox"));
+    }
+  }
+  if (slot.own_environment == 0) return;
+  clearenv();
+  // The texts stay where they are as long as the child lives.
+  for (uint32_t at = 0; at < slot.environment_size; at += static_cast<uint32_t>(strlen(slot.environment + at)) + 1) {
+    putenv(const_cast<char*>(slot.environment + at));
+  }
+}
+
+}  // namespace
+
 void RunCall(Request& request) {
   const absl::StatusOr<const fbs::Call*> call = Verified<fbs::Call>(request.bytes, fbs::CallIdentifier(), "call");
   if (!call.ok()) FailBootstrap(-1, call.status());
@@ -65,6 +89,7 @@ void RunCall(Request& request) {
   absl::StatusOr<ProcessData> process = DecodeProcessData(Nested((*call)->process()));
   if (!process.ok()) FailBootstrap(-1, process.status());
   RestoreLimitsAtBirth();
+  if (const child::SlotBirth* const slot = SlotOfThisChild(); slot != nullptr) ApplySlot(*slot);
   syscall(SYS_close_range, 3, UINT_MAX, 0);  // The keeper's. The streams are /dev/null.
   sigset_t none;
   sigemptyset(&none);

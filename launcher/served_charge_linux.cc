@@ -16,6 +16,7 @@
 #include "launcher/launch_flatbuffer.h"
 #include "launcher/messages_child.h"
 #include "launcher/served_charge.h"
+#include "launcher/slot.h"
 #include "launcher/served_call.h"
 #include "launcher/served_child.h"
 #include "launcher/target_signals_child.h"
@@ -36,7 +37,7 @@ class GuardianCharge : public Charge {
   void OnSent(std::vector<UniqueFd> fds) override { report_ = std::move(fds[0]); }
   // Or the end of the guardian would not be the end of its pipe.
   void OnBorn(pid_t /*pid*/, int /*pidfd*/) override { report_.reset(); }
-  void OnEnded(pid_t /*pid*/, int /*status*/, const rusage& /*usage*/, bool /*tree_left*/) override {}
+  void OnEnded(const child::KeeperNote& /*note*/) override {}
   void OnRefused(int error, std::string_view why) override {
     if (report_.valid()) ReportSetup(report_.get(), kServerStep, error, why);
   }
@@ -94,18 +95,18 @@ class TargetCharge : public Charge {
 
   void OnOwnerGone() override { End(EndCause::kOwnerGone); }
 
-  void OnEnded(pid_t pid, int status, const rusage& usage, bool tree_left) override {
+  void OnEnded(const child::KeeperNote& note) override {
     const int64_t end = Now();
     if (!setup_heard_) OnSetup();  // Its last words.
-    report_.pid = pid;
-    report_.status = status;
+    report_.pid = note.pid;
+    report_.status = note.status;
     report_.has_status = 1;
-    report_.tree_survived = tree_left ? 1 : 0;
+    report_.tree_survived = note.tree_left;
     if (ready_) report_.started = 1;
     report_.wall_ns = static_cast<uint64_t>(end - begin_);
-    AddUsage(usage, report_);
+    AddUsage(note.usage, report_);
     // A child that was killed before it was ready did not fail to set up: the signal, or the limit, is the truth.
-    const bool killed = WIFSIGNALED(status) && report_.setup.kind != SetupKind::kFailed;
+    const bool killed = WIFSIGNALED(note.status) && report_.setup.kind != SetupKind::kFailed;
     if (!ready_ && !killed) Fail();
     Report();
   }
@@ -217,7 +218,7 @@ class TargetCharge : public Charge {
 }  // namespace
 
 bool ServeLaunches() {
-  return ServeForks({.run = RunServedChild, .fail = FailServedChild, .rehearse = RehearseCall, .admit = AdmitLaunch});
+  return ServeForks({.run = RunServedChild, .fail = FailServedChild, .rehearse = RehearseCall, .admit = AdmitLaunch, .make_slot = MakeSlot});
 }
 
 void AdmitLaunch(Supervisor& supervisor, int /*connection*/, Request request, const absl::Status& received) {

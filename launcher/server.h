@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -24,6 +25,7 @@
 #include "forkserver/server_report.h"
 #include "launcher/context_options.h"
 #include "launcher/outcome.h"
+#include "sandbox/plan.h"
 #include "serialization/messages.h"
 #include "serialization/value.h"
 
@@ -34,7 +36,11 @@ class Server {
   // Starts one of its own, which has preloaded when this returns. Of `options`, those for a forkserver count.
   //
   // Errors: those of Context::StartServer.
-  static absl::StatusOr<Server> Start(const ContextOptions& options = {});
+  // With a `policy` each call is a child of its own in a sandbox that was finished before (docs/slots.md): it
+  // costs little more than one without. Not every policy can be kept for the next call.
+  //
+  // Errors besides: FailedPrecondition (the policy cannot, and why; use a Context).
+  static absl::StatusOr<Server> Start(const ContextOptions& options = {}, std::shared_ptr<const CompiledPolicy> policy = nullptr);
 
   // A template of this server, as a server of its own: what is preloaded here is there, and `added` besides. Errors: as Start.
   absl::StatusOr<Server> StartTemplate(Template added) const;
@@ -69,7 +75,7 @@ class Server {
     uint64_t call = 0;  // 0: none.
   };
 
-  Server(ContextOptions options, std::shared_ptr<internal::ForkServer> server);
+  Server(ContextOptions options, std::shared_ptr<internal::ForkServer> server, std::shared_ptr<const CompiledPolicy> policy);
   internal::ForkServerPatience Patience() const;
   void Rotate();
   absl::StatusOr<Keeper*> Idle();
@@ -78,6 +84,8 @@ class Server {
   ContextOptions options_;
   std::shared_ptr<internal::ForkServer> server_;
   std::shared_ptr<internal::ForkServer::Instance> instance_;  // Which is to have the next call. Null: a new one.
+  std::shared_ptr<const CompiledPolicy> policy_;  // Or null.
+  std::string slot_;                              // What it makes of the supervisor's slots.
   std::vector<Keeper> keepers_;
   uint64_t last_ = 0;
 };

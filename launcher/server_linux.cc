@@ -23,6 +23,7 @@
 #include "launcher/served_charge.h"
 #include "launcher/served_child.h"
 #include "launcher/server.h"
+#include "launcher/slot_request.h"
 #include "launcher/usage.h"
 
 namespace brood {
@@ -51,19 +52,25 @@ GuardianReport ReportOf(const KeeperNote& note) {
   report.status = note.status;
   report.tree_survived = note.tree_left;
   internal::AddUsage(note.usage, report);
+  internal::AddSlot(note, report);
   return report;
 }
 
 }  // namespace
 
-Server::Server(ContextOptions options, std::shared_ptr<internal::ForkServer> server)
-    : options_(std::move(options)), server_(std::move(server)) {}
+Server::Server(ContextOptions options, std::shared_ptr<internal::ForkServer> server, std::shared_ptr<const CompiledPolicy> policy)
+    : options_(std::move(options)), server_(std::move(server)), policy_(std::move(policy)) {}
 
-absl::StatusOr<Server> Server::Start(const ContextOptions& options) {
-  Server server(options, internal::MakeForkServer({.executable = options.executable,
-                                                   .preload = options.preload,
-                                                   .freeze = options.freeze,
-                                                   .templates = options.templates}));
+absl::StatusOr<Server> Server::Start(const ContextOptions& options, std::shared_ptr<const CompiledPolicy> policy) {
+  Server server(options,
+                internal::MakeForkServer({.executable = options.executable,
+                                          .preload = options.preload,
+                                          .freeze = options.freeze,
+                                          .templates = options.templates}),
+                std::move(policy));
+  if (server.policy_ != nullptr) {
+    BROOD_ASSIGN_OR_RETURN(server.slot_, internal::EncodeSlot(*server.policy_));
+  }
   BROOD_RETURN_IF_ERROR(server.server_->Start(server.Patience()));
   return server;
 }
@@ -71,7 +78,8 @@ absl::StatusOr<Server> Server::Start(const ContextOptions& options) {
 absl::StatusOr<Server> Server::StartTemplate(Template added) const {
   ContextOptions options = options_;
   options.templates.push_back(added);
-  Server server(std::move(options), internal::MakeForkServer(server_, std::move(added)));
+  Server server(std::move(options), internal::MakeForkServer(server_, std::move(added)), policy_);
+  server.slot_ = slot_;
   BROOD_RETURN_IF_ERROR(server.server_->Start(server.Patience()));
   return server;
 }
@@ -94,7 +102,7 @@ size_t Server::pending() const {
 }
 
 absl::StatusOr<UniqueFd> Server::LeaseKeeper() {
-  BROOD_ASSIGN_OR_RETURN(instance_, server_->Send("", {}, Patience(), internal::kLeaseTag));
+  BROOD_ASSIGN_OR_RETURN(instance_, server_->Send(slot_, {}, Patience(), internal::kLeaseTag));
   pollfd polled = {instance_->socket.get(), POLLIN, 0};
   const internal::Deadline deadline(options_.server_timeout);
   int ready;
@@ -177,8 +185,8 @@ absl::StatusOr<std::pair<uint64_t, Outcome>> Server::Next() {
       KeeperNote note;
       const ssize_t n = recv(polls[i].fd, &note, sizeof(note), 0);
       const bool told = n == static_cast<ssize_t>(sizeof(note));
-      if (!told || keepers_[i].instance != instance_) keepers_.erase(keepers_.begin() + static_cast<std::ptrdiff_t>(i));
-      if (told) return std::make_pair(call, OutcomeOf(ReportOf(note), nullptr));
+      if (!told || note.retires != 0 || keepers_[i].instance != instance_) keepers_.erase(keepers_.begin() + static_cast<std::ptrdiff_t>(i));
+      if (told) return std::make_pair(call, OutcomeOf(ReportOf(note), policy_.get()));
       Outcome lost;
       lost.ending = Lost{"its keeper was killed, and the child with it"};
       return std::make_pair(call, std::move(lost));

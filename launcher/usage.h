@@ -4,8 +4,11 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 
+#include "forkserver/keeper_child.h"
 #include "launcher/launch_record.h"
 
 namespace brood::internal {
@@ -17,6 +20,25 @@ inline void AddUsage(const rusage& usage, GuardianReport& report) {
   };
   report.cpu_ns = nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime);
   report.max_rss_bytes = static_cast<uint64_t>(usage.ru_maxrss) * 1024u;
+}
+
+// What only the keeper of a slot knows.
+inline void AddSlot(const child::KeeperNote& note, GuardianReport& report) {
+  using Cause = child::KeeperNote::Cause;
+  report.wall_ns = note.wall_ns;
+  if (note.cause == Cause::kWallTime) report.cause = EndCause::kWallTime;
+  if (note.cause == Cause::kViolation) {
+    report.cause = EndCause::kViolation;
+    report.violation_number = note.violation.number;
+    report.violation_arch = note.violation.arch;
+    report.violation_tid = note.violation.tid;
+    report.violation_ip = note.violation.ip;
+    std::copy(std::begin(note.violation.args), std::end(note.violation.args), report.violation_args);
+  }
+  report.memory_peak_bytes = note.slot_usage.memory_peak_bytes;
+  report.oom_kills = note.slot_usage.oom_kills;
+  report.process_refusals = note.slot_usage.process_refusals;
+  report.cpu_ns = std::max(report.cpu_ns, note.slot_usage.cpu_ns);
 }
 
 }  // namespace brood::internal

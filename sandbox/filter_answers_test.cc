@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "gtest/gtest.h"
+#include "sandbox/linux_plan.h"
 #include "sandbox/plan.h"
 #include "sandbox/policy.h"
 
@@ -25,10 +26,10 @@ class FilterAnswersTest : public testing::Test {
   }
 
   FilterAnswers Of(long number) const {
-    return AnswersOf(plan_->child_plan().filter, plan_->child_plan().filter_length, static_cast<uint32_t>(number));
+    return AnswersOf(plan_->platform().child.filter, plan_->platform().child.filter_length, static_cast<uint32_t>(number));
   }
   uint32_t To(long number, const uint64_t (&args)[6]) const {
-    return AnswerTo(plan_->child_plan().filter, plan_->child_plan().filter_length, static_cast<uint32_t>(number), args);
+    return AnswerTo(plan_->platform().child.filter, plan_->platform().child.filter_length, static_cast<uint32_t>(number), args);
   }
 
   std::shared_ptr<const CompiledPolicy> plan_;

@@ -1,0 +1,219 @@
+#include "forkserver/slot_child.h"
+
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/child_safe.h"
+#include "forkserver/raw_syscall_child.h"
+#include "sandbox/mounts_child.h"
+#include "sandbox/privileges_child.h"
+
+namespace brood::child {
+namespace {
+
+constexpr int kTreePatienceMs = 10'000;
+constexpr size_t kSecretLow = 6;   // Where in the prelude.
+constexpr size_t kSecretHigh = 8;
+
+uint32_t Argument(int index, bool high) {
+  return static_cast<uint32_t>(offsetof(seccomp_data, args) + static_cast<size_t>(index) * 8 + (high ? 4 : 0));
+}
+
+// In its own memory, which no child gets: the secret is to be written there.
+bool Load(int file, const SlotEntry& entry, uint64_t secret, int* listener, SetupMessage* failure) {
+  const size_t size = entry.filter_length * sizeof(sock_filter);
+  const long mapped = RawSyscall(SYS_mmap, 0, static_cast<long>(size), PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+  if (mapped < 0) return Fail(failure, "seccomp", static_cast<int>(-mapped), "map the filter");
+  const long kept = RawSyscall(SYS_madvise, mapped, static_cast<long>(size), MADV_DONTFORK);
+  bool loaded = kept == 0 || Fail(failure, "seccomp", static_cast<int>(-kept), "keep the filter from children");
+  if (loaded) {
+    auto* const filter = reinterpret_cast<sock_filter*>(mapped);
+    filter[kSecretLow].k = static_cast<uint32_t>(secret);
+    filter[kSecretHigh].k = static_cast<uint32_t>(secret >> 32);
+    ChildPlan plan;
+    plan.filter = filter;
+    plan.filter_length = static_cast<uint16_t>(entry.filter_length);
+    plan.filter_notifies = entry.notifies != 0;
+    loaded = LoadFilter(plan, listener, failure);
+  }
+  RawSyscall(SYS_munmap, mapped, static_cast<long>(size));
+  return loaded;
+}
+
+}  // namespace
+
+void WriteFilterPrelude(sock_filter* out) {
+#if defined(__x86_64__)
+  constexpr uint32_t kNative = AUDIT_ARCH_X86_64;
+#else
+  constexpr uint32_t kNative = 0;  // Slots are for x86-64: raw_syscall_child_other.cc has no sixth argument.
+#endif
+  const sock_filter prelude[kFilterPreludeLength] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kNative, 0, 8),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendmsg, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_recvmsg, 0, 5),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, Argument(5, false)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, Argument(5, true)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  memcpy(out, prelude, sizeof(prelude));
+}
+
+bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* failure) {
+  const auto& entry = *reinterpret_cast<const SlotEntry*>(order.data + brood::internal::kRawHeaderBytes);
+  uint32_t counters = 0;
+  for (uint32_t bits = entry.counters; bits != 0; bits &= bits - 1) ++counters;
+  if (order.size != brood::internal::kRawHeaderBytes + sizeof(SlotEntry) || entry.magic != SlotEntry::kMagic ||
+      entry.folders > SlotEntry::kMaxFolders || entry.counters >> kSlotCounters != 0 || entry.filter_length > BPF_MAXINSNS ||
+      entry.birth.rlimit_count > SlotBirth::kMaxRlimits || entry.birth.environment_size > SlotBirth::kMaxEnvironment ||
+      order.fd_count != uint64_t{SlotEntry::kFixed} + entry.namespaces + entry.tasks + entry.folders + counters) {
+    return Fail(failure, "slot", EINVAL, "read the order to enter it");
+  }
+  const int* next = order.fds;
+  const int filter = *next++;
+  init_ = *next++;
+  processes_ = *next++;
+  const int* const namespaces = next;
+  const int* const tasks = namespaces + entry.namespaces;
+  next = tasks + entry.tasks;
+  for (uint32_t i = 0; i < entry.folders; ++i) folders_[folder_count_++].fd = *next++;
+  for (size_t i = 0; i < kSlotCounters; ++i) {
+    if ((entry.counters >> i & 1) != 0) counters_[i] = *next++;
+  }
+  wall_ns_ = entry.wall_ns;
+
+  // While we have the rights of the server. A thread moves itself: see EnterOwnCgroups.
+  for (uint32_t i = 0; i < entry.tasks; ++i) {
+    const long written = RawSyscall(SYS_write, tasks[i], "0", 1);
+    if (written != 1) return Fail(failure, "cgroup", static_cast<int>(-written), "enter the slot's cgroup");
+    RawSyscall(SYS_close, tasks[i]);
+  }
+  // The user namespace gives the rights that the others ask for; the mount namespace takes the root away. setns(2)
+  for (uint32_t i = 0; i < entry.namespaces; ++i) {
+    const long entered = RawSyscall(SYS_setns, namespaces[i], 0);
+    if (entered != 0) return Fail(failure, "namespaces", static_cast<int>(-entered), "enter a namespace of the slot");
+    RawSyscall(SYS_close, namespaces[i]);
+  }
+  // Of the server's session a child could reach every process by kill(0, ...), which goes by the group and not by what it sees.
+  // kill(2)
+  RawSyscall(SYS_setsid);
+  if (!SwitchIds(entry.id, entry.id, entry.drop_groups != 0, failure)) return false;
+  if (!LockPrivileges(failure) || !DropPrivileges(failure)) return false;
+  // With the shield goes the keeper. A change of ids takes this away. prctl(2)
+  RawSyscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  for (uint32_t i = 0; i < folder_count_; ++i) {
+    if (!Look(&folders_[i])) return Fail(failure, "slot", errno, "look at a folder of the slot");
+  }
+  if (RawSyscall(SYS_getrandom, &secret_, sizeof(secret_), 0) != static_cast<long>(sizeof(secret_))) {
+    return Fail(failure, "seccomp", EIO, "getrandom");
+  }
+  if (!Load(filter, entry, secret_, &listener_, failure)) return false;
+  RawSyscall(SYS_close, filter);
+  entered_ = true;
+  TakeUsage();  // What was used until now is nobody's.
+  return true;
+}
+
+bool KeptSlot::Receive(SlotViolation* violation) const {
+  alignas(8) char buffer[1024] = {};  // The kernel's record may grow. seccomp_unotify(2)
+  if (RawSyscall(SYS_ioctl, listener_, static_cast<uint64_t>(SECCOMP_IOCTL_NOTIF_RECV), buffer) != 0) return false;
+  const auto& received = *reinterpret_cast<const seccomp_notif*>(buffer);
+  violation->number = received.data.nr;
+  violation->arch = received.data.arch;
+  violation->ip = received.data.instruction_pointer;
+  violation->tid = received.pid;
+  memcpy(violation->args, received.data.args, sizeof(violation->args));
+  return true;
+}
+
+bool KeptSlot::EndAll() const {
+  char byte = 0;
+  if (RawSyscall(SYS_write, init_, &byte, 1) != 1) return false;
+  pollfd answer = {init_, POLLIN, 0};
+  const timespec patience = {.tv_sec = kTreePatienceMs / 1000, .tv_nsec = 0};
+  timespec left = patience;  // The kernel counts it down. ppoll(2), "C library/kernel differences"
+  long ready;
+  while ((ready = RawSyscall(SYS_ppoll, &answer, 1, &left, nullptr, 0)) == -EINTR) {
+  }
+  return ready == 1 && RawSyscall(SYS_read, init_, &byte, 1) == 1;
+}
+
+// What had a parent in the slot is a child of the init's, or below one.
+bool KeptSlot::HasProcesses() const {
+  char text[16];
+  return RawSyscall(SYS_pread64, processes_, text, static_cast<long>(sizeof(text)), 0) != 0;
+}
+
+uint64_t KeptSlot::Read(SlotCounter counter, const char* key) const {
+  const int file = counters_[static_cast<size_t>(counter)];
+  if (file < 0) return 0;
+  char text[1024];
+  const long length = RawSyscall(SYS_pread64, file, text, static_cast<long>(sizeof(text) - 1), 0);
+  if (length <= 0) return 0;
+  text[length] = '\0';
+  return key != nullptr ? NumberAfter(text, key, 0) : ParseNumber(text);
+}
+
+SlotUsage KeptSlot::TakeUsage() {
+  SlotUsage usage;
+  // Those that only grow are told as what they grew by.
+  const auto since = [](uint64_t now, uint64_t* before) {
+    const uint64_t grown = now > *before ? now - *before : 0;
+    *before += grown;
+    return grown;
+  };
+  usage.memory_peak_bytes = Read(SlotCounter::kMemoryPeak, nullptr);
+  usage.oom_kills = since(Read(SlotCounter::kMemoryEvents, "oom_kill"), &oom_kills_);
+  usage.process_refusals = since(Read(SlotCounter::kProcessEvents, "max"), &process_refusals_);
+  usage.cpu_ns = since(Read(SlotCounter::kCpu, nullptr), &cpu_ns_);
+  // Any number begins it anew, at what is used now. Documentation/admin-guide/cgroup-v1/memory.rst, 5.
+  const int peak = counters_[static_cast<size_t>(SlotCounter::kMemoryPeak)];
+  if (peak >= 0) RawSyscall(SYS_pwrite64, peak, "0", 1, 0);
+  return usage;
+}
+
+bool KeptSlot::Look(Folder* folder) const {
+  long error = RawSyscall(SYS_fstatfs, folder->fd, &folder->space);
+  if (error == 0) error = RawSyscall(SYS_fstat, folder->fd, &folder->about);
+  if (error == 0) return true;
+  errno = static_cast<int>(-error);
+  return false;
+}
+
+// A file system of the slot's own has nothing in it, and its root is as it was. Where the times are the same as before they
+// tell nothing, and what they could have told of is looked at: what is there, whose it is, and what is written beside it.
+bool KeptSlot::IsClean() const {
+  for (uint32_t i = 0; i < folder_count_; ++i) {
+    const Folder& before = folders_[i];
+    Folder now;
+    now.fd = before.fd;
+    char name[8];
+    if (!Look(&now)) return false;
+    const struct stat& a = before.about;
+    const struct stat& b = now.about;
+    if (now.space.f_bfree != before.space.f_bfree || now.space.f_ffree != before.space.f_ffree || b.st_mode != a.st_mode ||
+        b.st_uid != a.st_uid || b.st_gid != a.st_gid || b.st_nlink != a.st_nlink || b.st_size != a.st_size ||
+        b.st_mtim.tv_sec != a.st_mtim.tv_sec || b.st_mtim.tv_nsec != a.st_mtim.tv_nsec ||
+        b.st_ctim.tv_sec != a.st_ctim.tv_sec || b.st_ctim.tv_nsec != a.st_ctim.tv_nsec ||
+        b.st_atim.tv_sec != a.st_atim.tv_sec || b.st_atim.tv_nsec != a.st_atim.tv_nsec ||
+        RawSyscall(SYS_flistxattr, now.fd, name, 0) > 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace brood::child

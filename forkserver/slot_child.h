@@ -1,0 +1,147 @@
+// The keeper's side of a slot: a sandbox that is finished. The keeper enters it once, and its children are born in it, one at
+// a time, with all that it has: namespaces, root, ids, no capabilities, no_new_privs, filter, cgroups.
+//
+// The keeper stays outside of the slot's pid namespace, whose init is another process (launcher/slot_init_child.h): no child
+// has a number for it, so that none can signal or trace it. pid_namespaces(7), setns(2)
+//
+// It is in the slot's cgroups, so that its children are. Where those limit memory it must not be what the kernel kills: it
+// shares the server's memory, which would count as its own, and with it would end all that share it. The kernel spares the
+// child of a vfork(2) that shares its parent's memory, because killing it would free nothing; so the keeper of a slot is one,
+// of a process that does nothing else (RunShield). mm/oom_kill.c, oom_badness(), in_vfork(), __oom_kill_process()
+//
+// It lives under the filter of its children. That has one more rule than the policy: sendmsg(2) and recvmsg(2) are allowed
+// if their unused sixth argument is a secret number, which is in no memory that a child has (madvise(2), MADV_DONTFORK), nor
+// in a register at its birth. A child that guessed it could do with it what the policy may forbid: send and receive on
+// sockets, of which it has none that were not given to it. All else a keeper does must be allowed by the policy itself; see
+// launcher/slot_fitness.h.
+//
+// Child-safe: see base/child_safe.h. Of several keepers one enters at a time, because they share errno.
+#ifndef BROOD_FORKSERVER_SLOT_CHILD_H_
+#define BROOD_FORKSERVER_SLOT_CHILD_H_
+
+#include <linux/filter.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/setup_message.h"
+#include "forkserver/request.h"
+#include "sandbox/child_plan.h"
+
+namespace brood::child {
+
+// What a child of a slot does not have from its keeper.
+struct SlotBirth {
+  static constexpr uint32_t kMaxRlimits = 16;
+  static constexpr size_t kMaxEnvironment = 1536;
+
+  uint32_t present = 0;  // 0: there is no slot.
+  uint32_t rlimit_count = 0;
+  RlimitStep rlimits[kMaxRlimits] = {};
+  uint32_t own_environment = 0;  // 0: the server's.
+  uint32_t environment_size = 0;
+  char environment[kMaxEnvironment] = {};  // "K=V" entries, each zero-terminated.
+};
+
+// The numbers in files of a cgroup that tell of one child.
+enum class SlotCounter : uint32_t { kMemoryPeak, kMemoryEvents, kProcessEvents, kCpu, kCount };
+inline constexpr size_t kSlotCounters = static_cast<size_t>(SlotCounter::kCount);
+
+// The bytes of a keeper's first order. Its descriptors are, in this order: the filter (bytes of a file), the socket of the
+// init, the list of the init's children (proc(5), /proc/pid/task/tid/children), `namespaces` of these (the user namespace
+// first, the mount namespace last), `tasks` files of cgroups to write 0 to, `folders` that a child may have changed, and of
+// each counter that has its bit set in `counters` its file.
+struct SlotEntry {
+  static constexpr uint32_t kMagic = 0x4c535242;  // "BRSL"
+  static constexpr uint32_t kFixed = 3;
+  static constexpr uint32_t kMaxFolders = 8;
+
+  uint32_t magic = kMagic;
+  uint32_t id = 0;  // Inside: of user and group.
+  uint32_t drop_groups = 0;
+  uint32_t filter_length = 0;  // Instructions, those of kFilterPreludeLength included.
+  uint32_t notifies = 0;
+  uint32_t namespaces = 0;
+  uint32_t tasks = 0;
+  uint32_t folders = 0;
+  uint32_t counters = 0;
+  uint64_t wall_ns = 0;  // Of each child. 0: no limit.
+  SlotBirth birth;
+};
+static_assert(sizeof(SlotEntry) <= brood::internal::kRecordInlineBytes);
+
+// Written before a policy's own filter: the rule for the secret, which a keeper fills in.
+inline constexpr size_t kFilterPreludeLength = 10;
+void WriteFilterPrelude(sock_filter* out);
+
+// A child's system call that the filter forbids.
+struct SlotViolation {
+  int32_t number = -1;
+  uint32_t arch = 0;
+  int64_t tid = 0;
+  uint64_t ip = 0;
+  uint64_t args[6] = {};
+};
+
+struct SlotUsage {
+  uint64_t memory_peak_bytes = 0;
+  uint64_t oom_kills = 0;
+  uint64_t process_refusals = 0;
+  uint64_t cpu_ns = 0;
+};
+
+// A slot as its keeper has it. Must be in memory that no child inherits.
+class KeptSlot {
+ public:
+  // False with `failure` filled: then the keeper is of no use any more. Takes the order's descriptors.
+  bool Enter(const brood::internal::RawRequest& order, SetupMessage* failure);
+
+  bool entered() const { return entered_; }
+  uint64_t secret() const { return secret_; }  // 0 before.
+  uint64_t wall_ns() const { return wall_ns_; }
+  int listener() const { return listener_; }  // Of violations; -1: none.
+
+  // The listener has something. True if `violation` was filled.
+  bool Receive(SlotViolation* violation) const;
+
+  // Kills all that is in the slot, and waits for the end of what is not the keeper's child. False: something is left.
+  bool EndAll() const;
+
+  // Whether a child that has ended left something running.
+  bool HasProcesses() const;
+
+  // What the child used that has just ended, and a new beginning for the next.
+  SlotUsage TakeUsage();
+
+  // Whether the next child finds what the last one found.
+  bool IsClean() const;
+
+ private:
+  struct Folder {
+    int fd = -1;
+    struct statfs space;
+    struct stat about;
+  };
+
+  bool Look(Folder* folder) const;
+  uint64_t Read(SlotCounter counter, const char* key) const;
+
+  bool entered_ = false;
+  uint64_t secret_ = 0;
+  uint64_t wall_ns_ = 0;
+  int init_ = -1;
+  int processes_ = -1;
+  int listener_ = -1;
+  int counters_[kSlotCounters] = {-1, -1, -1, -1};
+  uint64_t oom_kills_ = 0;
+  uint64_t process_refusals_ = 0;
+  uint64_t cpu_ns_ = 0;
+  uint32_t folder_count_ = 0;
+  Folder folders_[SlotEntry::kMaxFolders];
+};
+
+}  // namespace brood::child
+
+#endif  // BROOD_FORKSERVER_SLOT_CHILD_H_

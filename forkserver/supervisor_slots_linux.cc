@@ -1,0 +1,160 @@
+// Slots, and how keepers come into them; the rest of the class is in supervisor_linux.cc.
+#include <poll.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/child_safe.h"
+#include "base/status.h"
+#include "forkserver/server.h"
+#include "forkserver/supervisor.h"
+
+namespace brood::internal {
+namespace {
+
+constexpr size_t kMaxKinds = 64;
+constexpr int64_t kEndPatienceNs = 2'000'000'000;
+
+}  // namespace
+
+void NoteFailure(int connection, std::string_view why) {
+  ServerNote note;
+  note.kind = ServerNote::Kind::kFailed;
+  note.SetText(why);
+  // A client that does not read its answers does not miss it.
+  (void)send(connection, &note, sizeof(note), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+// One that nobody has any more is used again. None if there are too many.
+std::optional<uint32_t> Supervisor::FindKind(std::string_view plan) {
+  const auto known = std::find_if(kinds_.begin(), kinds_.end(), [plan](const Kind& kind) { return kind.plan == plan; });
+  if (known != kinds_.end()) return static_cast<uint32_t>(known - kinds_.begin());
+  const auto is_used = [this](uint32_t number) {
+    const Kind& kind = kinds_[number];
+    return !kind.queued.empty() || kind.leases_wanted > 0 ||
+           std::any_of(keepers_.begin(), keepers_.end(), [number](const Keeper& keeper) {
+             return keeper.kind == number && (keeper.socket.valid() || keeper.leased);
+           });
+  };
+  uint32_t number = static_cast<uint32_t>(kinds_.size());
+  if (kinds_.size() < kMaxKinds) {
+    kinds_.emplace_back();
+  } else {
+    for (number = 1; number < kinds_.size() && is_used(number); ++number) {
+    }
+    if (number == kinds_.size()) return std::nullopt;
+  }
+  kinds_[number].plan = plan;
+  return number;
+}
+
+void Supervisor::BeginSlot(uint32_t number) {
+  Keeper& keeper = keepers_[number];
+  keeper.entering = true;
+  absl::StatusOr<std::unique_ptr<Slot>> slot = make_slot_(kinds_[keeper.kind].plan, number + 1);
+  if (!slot.ok()) return FailSlot(number, slot.status());
+  keeper.slot = *std::move(slot);
+  const absl::Status watched = loop_.Watch(keeper.slot->ready_fd(), EPOLLIN, [this, number](uint32_t) { OnSlot(number); });
+  if (!watched.ok()) FailSlot(number, watched);
+}
+
+void Supervisor::OnSlot(uint32_t number) {
+  loop_.Forget(keepers_[number].slot->ready_fd());
+  to_enter_.push_back(number);
+  if (to_enter_.size() == 1) EnterNext();
+}
+
+// One at a time, because keepers share errno while they enter.
+void Supervisor::EnterNext() {
+  if (to_enter_.empty()) return;
+  const uint32_t number = to_enter_.front();
+  Keeper& keeper = keepers_[number];
+  const absl::StatusOr<SlotOrder> order = keeper.slot->Finish(keeper.pid);
+  if (!order.ok()) return FailSlot(number, order.status());
+  const child::OrderTag tag = {.kind = child::OrderTag::Kind::kEnter};
+  const absl::Status sent =
+      SendRequest(keeper.socket.get(), order->bytes, order->fds,
+                  {.patience = absl::ZeroDuration(), .tag = tag.Encode(), .inline_bytes = kRecordInlineBytes});
+  if (!sent.ok()) FailSlot(number, sent);
+}
+
+void Supervisor::OnEntered(uint32_t number, const child::KeeperNote& note) {
+  if (note.kind != child::KeeperNote::Kind::kEntered) {
+    const SetupMessage& setup = note.setup;
+    const std::string text = absl::StrCat(std::string_view(setup.step, strnlen(setup.step, sizeof(setup.step))), ": ",
+                                          std::string_view(setup.detail, strnlen(setup.detail, sizeof(setup.detail))));
+    return FailSlot(number, setup.error_number != 0 ? ErrnoStatus(setup.error_number, text) : absl::InternalError(text));
+  }
+  to_enter_.pop_front();
+  keepers_[number].entering = false;
+  keepers_[number].slot->Entered();
+  --kinds_[keepers_[number].kind].coming;
+  EnterNext();
+  Release(number);
+}
+
+// Whoever waits first is told; another may have more luck.
+void Supervisor::FailSlot(uint32_t number, const absl::Status& why) {
+  const uint32_t kind_number = keepers_[number].kind;
+  Kind& kind = kinds_[kind_number];
+  --kind.coming;
+  Retire(number);
+  if (!kind.queued.empty()) {
+    const uint32_t place = kind.queued.front();
+    kind.queued.pop_front();
+    Refuse(place, 0, why.message());
+  } else if (kind.leases_wanted > 0) {
+    --kind.leases_wanted;
+    NoteFailure(socket_, why.message());
+  }
+  DispatchKind(kind_number);
+}
+
+void Supervisor::LeaveSlot(uint32_t number) {
+  Keeper& keeper = keepers_[number];
+  if (keeper.slot == nullptr) return;
+  loop_.Forget(keeper.slot->ready_fd());
+  const bool was_entering = !to_enter_.empty() && to_enter_.front() == number;
+  std::erase(to_enter_, number);
+  keeper.slot->End();
+  ending_slots_.push_back({.slot = std::move(keeper.slot), .keeper = std::max(keeper.pid, 0)});
+  Reaped(0);
+  if (was_entering) EnterNext();
+}
+
+// Until both its processes are gone, what they were in is not.
+void Supervisor::Reaped(pid_t pid) {
+  for (EndingSlot& ending : ending_slots_) {
+    if (pid != 0 && ending.keeper == pid) ending.keeper = 0;
+    if (pid != 0 && ending.slot->pid() == pid) ending.init_is_gone = true;
+  }
+  std::erase_if(ending_slots_, [](const EndingSlot& ending) {
+    return ending.keeper == 0 && (ending.init_is_gone || ending.slot->pid() <= 0);
+  });
+}
+
+// Before the supervisor ends.
+void Supervisor::EndSlots() {
+  for (uint32_t number = 0; number < keepers_.size(); ++number) {
+    if (keepers_[number].slot == nullptr) continue;
+    if (keepers_[number].pid > 0) kill(keepers_[number].pid, SIGKILL);
+    to_enter_.clear();
+    LeaveSlot(number);
+  }
+  const int64_t begin = static_cast<int64_t>(child::MonotonicNanoseconds());
+  while (!ending_slots_.empty() && static_cast<int64_t>(child::MonotonicNanoseconds()) - begin < kEndPatienceNs) {
+    const pid_t pid = waitpid(-1, nullptr, WNOHANG | __WALL);
+    if (pid < 0 && errno == ECHILD) break;
+    if (pid > 0) Reaped(pid);
+    if (pid == 0) poll(nullptr, 0, 1);
+  }
+}
+
+}  // namespace brood::internal

@@ -1,0 +1,113 @@
+#include "launcher/slot_fitness.h"
+
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "forkserver/slot_child.h"
+#include "sandbox/filter_answers.h"
+#include "sandbox/linux_plan.h"
+#include "sandbox/machine.h"
+
+namespace brood::internal {
+namespace {
+
+struct Call {
+  long number;
+  std::string_view name;
+};
+
+// What a keeper does in a slot besides what its secret allows it, and a child before its target.
+constexpr Call kNeeded[] = {
+    {SYS_read, "read"},           {SYS_write, "write"},
+    {SYS_close, "close"},         {SYS_ppoll, "ppoll"},
+    {SYS_wait4, "wait4"},         {SYS_kill, "kill"},
+    {SYS_pread64, "pread64"},     {SYS_pwrite64, "pwrite64"},
+    {SYS_fstat, "fstat"},         {SYS_fstatfs, "fstatfs"},
+    {SYS_flistxattr, "flistxattr"}, {SYS_exit_group, "exit_group"},
+    {SYS_prctl, "prctl"},         {SYS_set_robust_list, "set_robust_list"},
+    {SYS_rseq, "rseq"},           {SYS_munmap, "munmap"},
+    {SYS_mmap, "mmap"},           {SYS_brk, "brk"},
+    {SYS_setsid, "setsid"},       {SYS_prlimit64, "prlimit64"},
+    {SYS_getppid, "getppid"},     {SYS_rt_sigprocmask, "rt_sigprocmask"},
+    {SYS_close_range, "close_range"}, {SYS_getrandom, "getrandom"},
+    {SYS_clock_gettime, "clock_gettime"}, {SYS_futex, "futex"}};
+
+// By each of these a child could leave, in a namespace or in the kernel, what no look at the slot finds.
+constexpr Call kLeaving[] = {
+    {SYS_shmget, "shmget"},           {SYS_semget, "semget"},
+    {SYS_msgget, "msgget"},           {SYS_mq_open, "mq_open"},
+    {SYS_keyctl, "keyctl"},           {SYS_add_key, "add_key"},
+    {SYS_request_key, "request_key"}, {SYS_mount, "mount"},
+    {SYS_umount2, "umount2"},         {SYS_pivot_root, "pivot_root"},
+    {SYS_move_mount, "move_mount"},   {SYS_mount_setattr, "mount_setattr"},
+    {SYS_unshare, "unshare"},         {SYS_setns, "setns"},
+    {SYS_ptrace, "ptrace"},           {SYS_process_vm_writev, "process_vm_writev"},
+    {SYS_bpf, "bpf"},                 {SYS_io_uring_setup, "io_uring_setup"},
+    {SYS_clone3, "clone3"},           {SYS_sethostname, "sethostname"},
+    {SYS_pidfd_getfd, "pidfd_getfd"}};
+
+absl::Status Unfit(std::string_view why) {
+  return absl::FailedPreconditionError(absl::StrCat("a sandbox that is kept for the next child: ", why));
+}
+
+absl::Status FilterFits(const ChildPlan& plan) {
+  const auto answers = [&plan](long number) { return AnswersOf(plan.filter, plan.filter_length, static_cast<uint32_t>(number)); };
+  const auto allows = [&plan](long number, const uint64_t(&args)[6]) {
+    return AnswerTo(plan.filter, plan.filter_length, static_cast<uint32_t>(number), args) == SECCOMP_RET_ALLOW;
+  };
+  for (const Call& call : kNeeded) {
+    if (!answers(call.number).always_allows()) return Unfit(absl::StrCat("the policy must allow ", call.name));
+  }
+  for (const Call& call : kLeaving) {
+    if (answers(call.number).may_allow) {
+      return Unfit(absl::StrCat("the policy allows ", call.name, ", by which a child can leave what the next one finds"));
+    }
+  }
+  // A keeper's fork, and the thread of a target's.
+  if (!allows(SYS_clone, {CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD}) ||
+      !allows(SYS_clone, {CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLONE_PIDFD | SIGCHLD})) {
+    return Unfit("the policy must allow to fork");
+  }
+  for (const uint64_t flag : {CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC}) {
+    if (allows(SYS_clone, {flag | SIGCHLD})) return Unfit("the policy allows new namespaces");
+  }
+  // A socket that carried something leaves counters, addresses that are not free yet, and more.
+  if (answers(SYS_socket).may_allow) return Unfit("the policy allows sockets, whose traces the next child could find");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status FitsSlot(const CompiledPolicy& policy) {
+  const ChildPlan& plan = policy.platform().child;
+#if !defined(__x86_64__)
+  return Unfit("it is there for x86-64 only");
+#endif
+  constexpr uint64_t kAll = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+  if ((plan.namespaces & kAll) != kAll || plan.mount_count == 0 || !plan.drop_privileges) {
+    return Unfit("the policy must have the user, pid, mount, net, ipc and uts namespaces, and drop privileges");
+  }
+  if (!policy.policy().minimal_system) return Unfit("the policy must have minimal_system, for its /proc");
+  if (plan.filter_length == 0) return Unfit("the policy must filter system calls");
+  if (plan.filter_length + child::kFilterPreludeLength > BPF_MAXINSNS) return Unfit("its filter is too long");
+  if (plan.loopback) return Unfit("the policy has a network interface, whose counters the next child could read");
+  BROOD_RETURN_IF_ERROR(FilterFits(plan));
+  size_t folders = 0;
+  for (size_t i = 0; i < plan.mount_count; ++i) {
+    folders += plan.mounts[i].kind == MountStep::Kind::kTmpfs && plan.mounts[i].target[0] != '\0' ? 1 : 0;
+  }
+  if (folders > child::SlotEntry::kMaxFolders) return Unfit(absl::StrCat("more than ", child::SlotEntry::kMaxFolders, " tmpfs"));
+  if (plan.rlimit_count > child::SlotBirth::kMaxRlimits) return Unfit("too many resource limits");
+  if (policy.limits().cpu_time.has_value() || policy.platform().sample_memory || policy.platform().count_processes) {
+    return Unfit("a limit of the tree that is kept by looking at it now and then");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace brood::internal

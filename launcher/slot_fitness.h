@@ -1,0 +1,16 @@
+// Which policies a slot can keep from one child to the next.
+#ifndef BROOD_LAUNCHER_SLOT_FITNESS_H_
+#define BROOD_LAUNCHER_SLOT_FITNESS_H_
+
+#include "absl/status/status.h"
+#include "sandbox/plan.h"
+
+namespace brood::internal {
+
+// Errors: FailedPrecondition, naming what a child under `policy` could leave that a slot does not see, or what it needs that
+// a slot does not give. docs/slots.md.
+absl::Status FitsSlot(const CompiledPolicy& policy);
+
+}  // namespace brood::internal
+
+#endif  // BROOD_LAUNCHER_SLOT_FITNESS_H_

@@ -1,0 +1,221 @@
+#include "launcher/slot.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/child_safe.h"
+#include "base/status.h"
+#include "base/unique_fd.h"
+#include "forkserver/slot_child.h"
+#include "launcher/guardian_birth_child.h"
+#include "launcher/launch_record.h"
+#include "launcher/messages_child.h"
+#include "launcher/report_outcome.h"
+#include "launcher/slot_init_child.h"
+#include "launcher/slot_request.h"
+
+namespace brood::internal {
+namespace {
+
+using child::SlotCounter;
+using child::SlotEntry;
+
+absl::Status FailureOf(SetupMessage setup) {
+  setup.step[sizeof(setup.step) - 1] = '\0';
+  setup.detail[sizeof(setup.detail) - 1] = '\0';
+  return SetupStatus({setup.step, setup.error_number, setup.detail});
+}
+
+// Where a counter of a controller of version 1 stands. Version 2 gives a child a group of its own instead.
+struct CounterFile {
+  CgroupRecord::Role role;
+  SlotCounter counter;
+  const char* name;
+  int flags;
+};
+constexpr CounterFile kCounterFiles[] = {
+    {CgroupRecord::Role::kMemory, SlotCounter::kMemoryPeak, "memory.max_usage_in_bytes", O_RDWR},
+    {CgroupRecord::Role::kMemory, SlotCounter::kMemoryEvents, "memory.oom_control", O_RDONLY},
+    {CgroupRecord::Role::kProcesses, SlotCounter::kProcessEvents, "pids.events", O_RDONLY},
+    {CgroupRecord::Role::kCpu, SlotCounter::kCpu, "cpuacct.usage", O_RDONLY}};
+
+class LaunchedSlot : public Slot {
+ public:
+  static absl::StatusOr<std::unique_ptr<Slot>> Make(std::string_view plan, uint32_t number) {
+    auto slot = std::make_unique<LaunchedSlot>();
+    BROOD_RETURN_IF_ERROR(slot->Begin(plan, number));
+    return slot;
+  }
+
+  ~LaunchedSlot() override {
+    if (cgroups_.Record().count > 0) child::RemoveCgroups(cgroups_.Record(), kRemovePatienceMs);
+  }
+
+  // Its init is pid 1 of all that runs inside. pid_namespaces(7)
+  void End() override {
+    if (pidfd_.valid()) syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  }
+
+  void Entered() override {
+    received_.clear();
+    filter_.reset();
+    for (UniqueFd& counter : counters_) counter.reset();
+  }
+
+  int ready_fd() const override { return socket_.get(); }
+  pid_t pid() const override { return pid_; }
+
+  absl::StatusOr<SlotOrder> Finish(pid_t keeper) override {
+    InitMessage message;
+    int fds[child::kMaxPassedFds];
+    int count = 0;
+    if (!child::ReceiveMessage(socket_.get(), &message, fds, child::kMaxPassedFds, &count)) {
+      return absl::UnavailableError("the sandbox's init was killed while it set the sandbox up");
+    }
+    std::vector<UniqueFd> received;
+    for (int i = 0; i < count; ++i) received.emplace_back(fds[i]);
+    if (message.kind != InitMessage::Kind::kStarted) return FailureOf(message.setup);
+    BROOD_RETURN_IF_ERROR(WriteFilter());
+    BROOD_RETURN_IF_ERROR(OpenCounters());
+    const ChildPlan& plan = request_->plan.plan;
+    SlotEntry entry;
+    entry.id = kInsideId;
+    entry.drop_groups = plan.drop_groups ? 1 : 0;
+    entry.filter_length = static_cast<uint32_t>(plan.filter_length + child::kFilterPreludeLength);
+    entry.notifies = plan.filter_notifies ? 1 : 0;
+    entry.namespaces = static_cast<uint32_t>(child::SlotNamespaces(plan));
+    entry.wall_ns = request_->wall_ns;
+    BROOD_RETURN_IF_ERROR(WriteBirth(&entry.birth));
+
+    SlotOrder order;
+    order.fds = {filter_.get(), socket_.get(), received.at(child::kSlotListPlace).get()};
+    for (size_t i = 0; i < entry.namespaces; ++i) order.fds.push_back(received.at(child::kSlotNamespacesPlace + i).get());
+    const CgroupRecord cgroups = cgroups_.Record();
+    for (size_t i = 0; i < cgroups.count; ++i) {
+      if (cgroups.directories[i].tasks_fd < 0) continue;
+      order.fds.push_back(cgroups.directories[i].tasks_fd);
+      ++entry.tasks;
+    }
+    for (size_t i = child::kSlotNamespacesPlace + entry.namespaces; i < received.size(); ++i) {
+      order.fds.push_back(received[i].get());
+      ++entry.folders;
+    }
+    for (size_t i = 0; i < child::kSlotCounters; ++i) {
+      if (!counters_[i].valid()) continue;
+      order.fds.push_back(counters_[i].get());
+      entry.counters |= 1u << i;
+    }
+    order.bytes.assign(reinterpret_cast<const char*>(&entry), sizeof(entry));
+    if (const int error = child::EnterCgroups(cgroups, keeper); error != 0) return ErrnoStatus(error, "cgroup: enter the keeper");
+    received_ = std::move(received);
+    return order;
+  }
+
+ private:
+  static constexpr int kRemovePatienceMs = 100;  // A process that was reaped leaves its group a moment later.
+
+  absl::Status Begin(std::string_view plan, uint32_t number) {
+    BROOD_ASSIGN_OR_RETURN(request_, DecodeSlot(plan));
+    LaunchRecord record;
+    record.plan = request_->plan.plan;
+    record.slot_number = number;
+    if (request_->cgroups.has_value()) {
+      CgroupRequest cgroups = *request_->cgroups;
+      if (cgroups.processes.has_value()) ++*cgroups.processes;  // The keeper, besides the init.
+      BROOD_ASSIGN_OR_RETURN(cgroups_, Cgroups::Create(cgroups));
+      record.cgroup = cgroups_.Record();
+      if (cgroups.memory_bytes.has_value()) BROOD_RETURN_IF_ERROR(CheckMemory(record.cgroup));
+    }
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
+    socket_.reset(pair[0]);
+    record.guardian_socket = pair[0];
+    record.init_socket = pair[1];  // Closed once the init has it.
+    child::ResetSignalActions();   // It inherits them. sigaction(2)
+    child::InitProcess init;
+    SetupMessage failure;
+    const bool born = child::BearInit(&record, &init, &failure);
+    pid_ = init.pid;
+    pidfd_.reset(init.pidfd);
+    if (record.init_socket >= 0) close(record.init_socket);
+    return born ? absl::OkStatus() : FailureOf(failure);
+  }
+
+  // The accounts of version 2 are of the group's whole life; those of a child would need a group of its own.
+  static absl::Status CheckMemory(const CgroupRecord& cgroups) {
+    if (child::BirthCgroup(cgroups) < 0) return absl::OkStatus();
+    return absl::FailedPreconditionError(
+        "a sandbox that is kept for the next child: a limit of memory needs cgroups of version 1 here; use a Context");
+  }
+
+  absl::Status WriteFilter() {
+    const ChildPlan& plan = request_->plan.plan;
+    std::vector<sock_filter> filter(child::kFilterPreludeLength);
+    child::WriteFilterPrelude(filter.data());
+    filter.insert(filter.end(), plan.filter, plan.filter + plan.filter_length);
+    filter_.reset(memfd_create("brood-filter", MFD_CLOEXEC));
+    const size_t size = filter.size() * sizeof(sock_filter);
+    if (!filter_.valid() || write(filter_.get(), filter.data(), size) != static_cast<ssize_t>(size)) {
+      return ErrnoStatus(errno, "memfd", "for the filter");
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status OpenCounters() {
+    const CgroupRecord cgroups = cgroups_.Record();
+    for (size_t i = 0; i < cgroups.count; ++i) {
+      for (const CounterFile& file : kCounterFiles) {
+        if (file.role != cgroups.directories[i].role) continue;
+        const int fd = openat(cgroups.directories[i].fd, file.name, file.flags | O_CLOEXEC);
+        if (fd < 0) return ErrnoStatus(errno, "open", file.name, "of the sandbox's cgroup");
+        counters_[static_cast<size_t>(file.counter)].reset(fd);
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status WriteBirth(child::SlotBirth* birth) const {
+    const ChildPlan& plan = request_->plan.plan;
+    for (size_t i = 0; i < plan.rlimit_count; ++i) {
+      RlimitStep limit = plan.rlimits[i];
+      birth->rlimits[birth->rlimit_count++] = limit;
+    }
+    if (!request_->environment.has_value()) return absl::OkStatus();
+    birth->own_environment = 1;
+    for (const std::string& entry : *request_->environment) {
+      if (birth->environment_size + entry.size() + 1 > child::SlotBirth::kMaxEnvironment) {
+        return absl::ResourceExhaustedError("the environment of the policy is too large for a sandbox that is kept");
+      }
+      memcpy(birth->environment + birth->environment_size, entry.c_str(), entry.size() + 1);
+      birth->environment_size += static_cast<uint32_t>(entry.size() + 1);
+    }
+    return absl::OkStatus();
+  }
+
+  std::unique_ptr<SlotRequest> request_;
+  Cgroups cgroups_;
+  UniqueFd socket_;
+  UniqueFd pidfd_;
+  UniqueFd filter_;
+  UniqueFd counters_[child::kSlotCounters];
+  std::vector<UniqueFd> received_;
+  pid_t pid_ = -1;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Slot>> MakeSlot(std::string_view plan, uint32_t number) { return LaunchedSlot::Make(plan, number); }
+
+}  // namespace brood::internal

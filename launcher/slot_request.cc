@@ -1,0 +1,66 @@
+#include "launcher/slot_request.h"
+
+#include <linux/mount.h>
+
+#include <algorithm>
+
+#include "base/status.h"
+#include "launcher/environment.h"
+#include "launcher/slot_fitness.h"
+#include "sandbox/linux_plan.h"
+#include "serialization/slot_generated.h"
+#include "serialization/verify.h"
+
+namespace brood::internal {
+
+absl::StatusOr<std::string> EncodeSlot(const CompiledPolicy& policy) {
+  BROOD_RETURN_IF_ERROR(FitsSlot(policy));
+  flatbuffers::FlatBufferBuilder builder(16384);
+  ChildPlan child = policy.platform().child;
+  // A look at what a folder holds is not to be seen by the next child.
+  std::vector<MountStep> mounts(child.mounts, child.mounts + child.mount_count);
+  for (MountStep& step : mounts) {
+    if (step.kind == MountStep::Kind::kTmpfs) step.attributes |= MOUNT_ATTR_NOATIME;
+  }
+  child.mounts = mounts.data();
+  const auto plan = WritePlan(builder, child);
+  flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>> environment;
+  if (policy.policy().environment != EnvironmentBase::kInherit) {
+    BROOD_ASSIGN_OR_RETURN(const std::vector<std::string> entries, MakeEnvironment(policy.policy().environment, {}));
+    environment = builder.CreateVectorOfStrings(entries);
+  }
+  fbs::SlotBuilder slot(builder);
+  slot.add_plan(plan);
+  if (policy.limits().wall_time.has_value()) {
+    slot.add_wall_ns(static_cast<uint64_t>(std::max<int64_t>(absl::ToInt64Nanoseconds(*policy.limits().wall_time), 1)));
+  }
+  if (policy.platform().needs_cgroups) {
+    slot.add_memory_bytes(policy.platform().cgroups.memory_bytes.value_or(0));
+    slot.add_processes(policy.platform().cgroups.processes.value_or(0));
+    slot.add_count_cpu(policy.platform().cgroups.count_cpu);
+  }
+  if (!environment.IsNull()) slot.add_environment(environment);
+  fbs::FinishSlotBuffer(builder, slot.Finish());
+  return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
+}
+
+absl::StatusOr<std::unique_ptr<SlotRequest>> DecodeSlot(std::string_view bytes) {
+  auto request = std::make_unique<SlotRequest>();
+  request->bytes = bytes;
+  BROOD_ASSIGN_OR_RETURN(const auto* const from, Verified<fbs::Slot>(request->bytes, fbs::SlotIdentifier(), "slot"));
+  BROOD_RETURN_IF_ERROR(ReadPlan(*from->plan(), request->plan));
+  request->wall_ns = from->wall_ns();
+  if (from->memory_bytes() > 0 || from->processes() > 0 || from->count_cpu()) {
+    CgroupRequest& cgroups = request->cgroups.emplace();
+    if (from->memory_bytes() > 0) cgroups.memory_bytes = from->memory_bytes();
+    if (from->processes() > 0) cgroups.processes = from->processes();
+    cgroups.count_cpu = from->count_cpu();
+  }
+  if (from->environment() != nullptr) {
+    std::vector<std::string>& environment = request->environment.emplace();
+    for (const flatbuffers::String* entry : *from->environment()) environment.push_back(entry->str());
+  }
+  return request;
+}
+
+}  // namespace brood::internal

@@ -1,0 +1,37 @@
+// What a slot is made of, as bytes (serialization/slot.fbs): from a caller to the supervisor of a forkserver.
+//
+// Two callers with the same bytes share slots, one after the other.
+#ifndef BROOD_LAUNCHER_SLOT_REQUEST_H_
+#define BROOD_LAUNCHER_SLOT_REQUEST_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "launcher/plan_flatbuffer.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/plan.h"
+
+namespace brood::internal {
+
+struct SlotRequest {
+  std::string bytes;  // Texts of the plan are in here.
+  ReceivedPlan plan;
+  uint64_t wall_ns = 0;
+  std::optional<CgroupRequest> cgroups;
+  std::optional<std::vector<std::string>> environment;  // None: the server's.
+};
+
+// Errors: those of FitsSlot (slot_fitness.h).
+absl::StatusOr<std::string> EncodeSlot(const CompiledPolicy& policy);
+
+// Errors: DataLoss (not well formed).
+absl::StatusOr<std::unique_ptr<SlotRequest>> DecodeSlot(std::string_view bytes);
+
+}  // namespace brood::internal
+
+#endif  // BROOD_LAUNCHER_SLOT_REQUEST_H_

@@ -1,0 +1,227 @@
+// Calls in a sandbox that is kept for the next one.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/unique_fd.h"
+#include "bootstrap/exit.h"
+#include "bootstrap/target.h"
+#include "gtest/gtest.h"
+#include "launcher/server.h"
+#include "sandbox/machine.h"
+#include "sandbox/plan.h"
+#include "sandbox/policy.h"
+
+namespace brood {
+namespace {
+
+std::string Status(const std::string& field) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (absl::StartsWith(line, absl::StrCat(field, ":"))) return line.substr(field.size() + 2);
+  }
+  return "";
+}
+
+// --- targets: one claim each; 0 if it is true ---
+
+ExitCode Answer() { return {42}; }
+BROOD_TARGET(Answer);
+
+ExitCode IsConfined() {
+  if (getppid() != 0 || getpid() == 1) return {1};
+  if (Status("CapPrm") != "0000000000000000" || Status("CapBnd") != "0000000000000000") return {2};
+  if (Status("NoNewPrivs") != "1" || Status("Seccomp") != "2") return {3};
+  if (getuid() != 1000 || getgid() != 1000) return {4};
+  if (access("/root", F_OK) == 0 || access("/usr/bin", F_OK) != 0) return {5};
+  if (getenv("HOME") == nullptr || std::string(getenv("HOME")) != "/tmp" || getenv("BROOD_TEST_SECRET") != nullptr) return {6};
+  if (getpgrp() != getpid()) return {7};
+  return {0};
+}
+BROOD_TARGET(IsConfined);
+
+void Mount() { mount("none", "/tmp", "tmpfs", 0, nullptr); }
+BROOD_TARGET(Mount);
+
+// By raw numbers, with whatever is left in the registers of a secret.
+void Receive() { syscall(SYS_recvmsg, 0, nullptr, 0, 0, 0, 0); }
+BROOD_TARGET(Receive);
+
+void Segfault() { raise(SIGSEGV); }
+BROOD_TARGET(Segfault);
+
+void Spin() {
+  while (true) pause();
+}
+BROOD_TARGET(Spin);
+
+void WriteTmp() { std::ofstream("/tmp/left") << "a secret"; }
+BROOD_TARGET(WriteTmp);
+
+ExitCode TmpIsEmpty() { return {access("/tmp/left", F_OK) != 0 && errno == ENOENT ? 0 : 1}; }
+BROOD_TARGET(TmpIsEmpty);
+
+void LeaveDaemons() {
+  for (int i = 0; i < 3; ++i) {
+    if (fork() == 0) {
+      setsid();
+      for (int j = 0; j < 2 && fork() == 0; ++j) {
+      }
+      while (true) pause();
+    }
+  }
+}
+BROOD_TARGET(LeaveDaemons);
+
+// Processes besides ours and the init.
+ExitCode OthersAreThere() {
+  int others = 0;
+  for (int pid = 2; pid < 4096; ++pid) {
+    if (pid != getpid() && (kill(pid, 0) == 0 || errno == EPERM)) ++others;
+  }
+  return {others};
+}
+BROOD_TARGET(OthersAreThere);
+
+void SignalGroup() { kill(0, SIGKILL); }
+BROOD_TARGET(SignalGroup);
+void SignalAll() { kill(-1, SIGKILL); }
+BROOD_TARGET(SignalAll);
+
+void EatMemory() {
+  for (int i = 0; i < 1024; ++i) {
+    auto* const block = static_cast<volatile char*>(malloc(1 << 20));
+    for (size_t at = 0; at < 1 << 20; at += 4096) block[at] = 1;
+  }
+}
+BROOD_TARGET(EatMemory);
+
+class SlotTest : public testing::Test {
+ protected:
+  void SetUp() override { setenv("BROOD_TEST_SECRET", "1", 1); }
+
+  void Start(const Policy& policy) {
+    const auto plan = CompilePolicy(policy);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    absl::StatusOr<Server> server = Server::Start({}, *plan);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = std::make_unique<Server>(*std::move(server));
+  }
+  void StartStrict() {
+    const absl::StatusOr<Policy> policy = BuiltinPolicy("strict");
+    ASSERT_TRUE(policy.ok());
+    Start(*policy);
+  }
+
+  Outcome Call(std::string_view target) {
+    const absl::StatusOr<Outcome> outcome = server_->Call(target);
+    EXPECT_TRUE(outcome.ok()) << target << ": " << outcome.status();
+    return outcome.value_or(Outcome());
+  }
+
+  std::unique_ptr<Server> server_;
+};
+
+TEST_F(SlotTest, ACallRunsInIt) {
+  StartStrict();
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(Call("Answer").ToString(), "exited with code 42");
+}
+
+TEST_F(SlotTest, AChildIsConfinedAsByThePolicy) {
+  StartStrict();
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(Call("IsConfined").exit_code(), 0);
+}
+
+TEST_F(SlotTest, AForbiddenCallIsAViolationAndTheNextChildRuns) {
+  StartStrict();
+  const Outcome outcome = Call("Mount");
+  const auto* const violation = std::get_if<Violation>(&outcome.ending);
+  ASSERT_NE(violation, nullptr) << outcome.ToString();
+  EXPECT_EQ(violation->syscall, "mount");
+  EXPECT_EQ(Call("Answer").exit_code(), 42);
+}
+
+TEST_F(SlotTest, WhatItsKeeperMayCallAChildMayNot) {
+  StartStrict();
+  const Outcome outcome = Call("Receive");
+  ASSERT_TRUE(std::holds_alternative<Violation>(outcome.ending)) << outcome.ToString();
+}
+
+TEST_F(SlotTest, ASignalIsTheChildsOwn) {
+  StartStrict();
+  EXPECT_EQ(Call("Segfault").exit_code(), -SIGSEGV);
+}
+
+TEST_F(SlotTest, AFileThatAChildLeavesIsNotThereForTheNext) {
+  StartStrict();
+  EXPECT_EQ(Call("WriteTmp").exit_code(), 0);
+  EXPECT_EQ(Call("TmpIsEmpty").exit_code(), 0);
+}
+
+TEST_F(SlotTest, DaemonsThatAChildLeavesAreDeadBeforeItsOutcome) {
+  StartStrict();
+  EXPECT_EQ(Call("LeaveDaemons").exit_code(), 0);
+  EXPECT_EQ(Call("OthersAreThere").exit_code(), 0);
+}
+
+TEST_F(SlotTest, ASignalToItsGroupReachesNobodyElse) {
+  StartStrict();
+  EXPECT_EQ(Call("SignalGroup").exit_code(), -SIGKILL);
+  EXPECT_EQ(Call("SignalAll").exit_code(), 0);
+  EXPECT_EQ(Call("Answer").exit_code(), 42);
+}
+
+TEST_F(SlotTest, TheWallTimeIsEachChilds) {
+  absl::StatusOr<Policy> policy = BuiltinPolicy("strict");
+  ASSERT_TRUE(policy.ok());
+  policy->limits.wall_time = absl::Milliseconds(100);
+  Start(*policy);
+  EXPECT_EQ(Call("Spin").StatusWord(), "timeout");
+  EXPECT_EQ(Call("Answer").exit_code(), 42);
+}
+
+TEST_F(SlotTest, AChildThatReachesItsMemoryLimitEndsAloneAndTheNextHasAllOfIt) {
+  absl::StatusOr<Policy> policy = BuiltinPolicy("strict");
+  ASSERT_TRUE(policy.ok());
+  policy->limits.memory_bytes = uint64_t{64} << 20;
+  const auto plan = CompilePolicy(*policy);
+  if (!plan.ok()) GTEST_SKIP() << plan.status();
+  if (ThisMachine().cgroups.memory.empty()) GTEST_SKIP() << "a limit of memory needs cgroups of version 1 here";
+  Start(*policy);
+  for (int i = 0; i < 3; ++i) {
+    const Outcome outcome = Call("EatMemory");
+    EXPECT_EQ(outcome.StatusWord(), "memory") << outcome.ToString();
+    EXPECT_GT(outcome.usage.memory_peak_bytes, uint64_t{60} << 20);
+    const Outcome next = Call("Answer");
+    EXPECT_EQ(next.exit_code(), 42);
+    EXPECT_LT(next.usage.memory_peak_bytes, uint64_t{16} << 20);
+  }
+}
+
+TEST_F(SlotTest, APolicyThatCannotBeKeptIsRefusedWithTheReason) {
+  const absl::StatusOr<Policy> policy = BuiltinPolicy("default");
+  ASSERT_TRUE(policy.ok());
+  const auto plan = CompilePolicy(*policy);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  const absl::StatusOr<Server> server = Server::Start({}, *plan);
+  ASSERT_FALSE(server.ok());
+  EXPECT_EQ(server.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(absl::StrContains(server.status().message(), "the next child")) << server.status();
+}
+
+}  // namespace
+}  // namespace brood
