@@ -27,6 +27,9 @@ void HoldClosedStreams() {
   }
 }
 
+// Everything here trusts its caller: environment, descriptors, paths. Whoever lent us rights would lend them to all.
+bool RunsSetId() { return getuid() != geteuid() || getgid() != getegid(); }
+
 int HelpMain(const std::vector<std::string>& args) {
   const bool plain = args.empty() || args[0] == "--help" || args[0] == "-h";
   const std::string topic = plain ? "brood" : args[0];
@@ -73,6 +76,10 @@ int Main(const std::vector<std::string>& words) {
 
 int main(int argc, char** argv) {
   brood::HoldClosedStreams();
+  if (brood::RunsSetId()) {
+    brood::PrintError("", "refuses to run set-user-id or set-group-id: remove the bit from the program (chmod ug-s)");
+    return brood::kExitBroodFailed;
+  }
   brood::Bootstrap(argc, argv);  // As the child of a `brood call` it does not return.
   return brood::Main(std::vector<std::string>(argv + 1, argv + argc));
 }

@@ -1,14 +1,10 @@
 // Every attack of the table succeeds without a sandbox, as far as this machine lets it, and is stopped by each built-in
 // policy that does not grant it.
-//
-// With the argument --as-nobody the same as a user who owns nothing.
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <set>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -117,16 +113,4 @@ TEST(ProbeTest, SaysUntriedOfALauncherThatRunsNothing) {
 }  // namespace
 }  // namespace brood
 
-int main(int argc, char** argv) {
-  bool as_nobody = false;
-  for (int i = 1; i < argc; ++i) as_nobody |= std::string_view(argv[i]) == "--as-nobody";
-  // Within, since the attacks are asked for their names when the tests are made.
-  return brood::InPlayground(as_nobody, [&] {
-    // gtest has looked at it before the playground changed it.
-    if (const char* report = getenv("XML_OUTPUT_FILE"); report != nullptr) {
-      GTEST_FLAG_SET(output, absl::StrCat("xml:", report));
-    }
-    testing::InitGoogleTest(&argc, argv);
-    return RUN_ALL_TESTS();
-  });
-}
+int main(int argc, char** argv) { return brood::TestsInPlayground(argc, argv); }

@@ -19,8 +19,11 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <string_view>
 
+#include "absl/strings/str_cat.h"
 #include "cli/runfiles.h"
+#include "gtest/gtest.h"
 
 namespace brood {
 namespace {
@@ -66,7 +69,7 @@ bool FreshDirectories() {
   const int brood = open(g_brood.c_str(), O_RDONLY | O_CLOEXEC);
   if (attack < 0 || brood < 0) return Failed("open the programs");
   for (const char* directory : {"/tmp", "/var/tmp", "/dev/shm"}) {
-    if (mount("tmpfs", directory, "tmpfs", MS_NOSUID, "mode=1777") != 0) return Failed(directory);
+    if (mount("tmpfs", directory, "tmpfs", 0, "mode=1777") != 0) return Failed(directory);
   }
   g_attack = "/tmp/programs/attack";
   g_brood = "/tmp/programs/brood";
@@ -151,6 +154,20 @@ int InPlayground(bool as_nobody, const std::function<int()>& body) {
     _exit(code);
   }
   return init < 0 ? 1 : WaitFor(init);
+}
+
+int TestsInPlayground(int argc, char** argv) {
+  bool as_nobody = false;
+  for (int i = 1; i < argc; ++i) as_nobody |= std::string_view(argv[i]) == "--as-nobody";
+  return InPlayground(as_nobody, [&] {
+    // gtest has looked at it before the playground changed it.
+    if (const char* report = getenv("XML_OUTPUT_FILE"); report != nullptr) {
+      GTEST_FLAG_SET(output, absl::StrCat("xml:", report));
+    }
+    // Within, since the attacks are asked for their names when the tests are made.
+    testing::InitGoogleTest(&argc, argv);
+    return RUN_ALL_TESTS();
+  });
 }
 
 std::string AttackProgram() { return g_attack; }

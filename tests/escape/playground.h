@@ -12,6 +12,9 @@ namespace brood {
 // is, since the machine is protected from users. `as_nobody`: root gives up all it has, after that.
 int InPlayground(bool as_nobody, const std::function<int()>& body);
 
+// The main function of a test: all its cases there, as nobody with the argument --as-nobody.
+int TestsInPlayground(int argc, char** argv);
+
 // The programs, where everybody can read them. Valid within `body`.
 std::string AttackProgram();
 std::string BroodProgram();

@@ -74,7 +74,7 @@ const struct Attack kDevices[] = {
     {"dev-userfaultfd", FaultDevice, kClaim, kMachine, "opens userfaultfd as a device", "minimal /dev", NULL, NULL},
     {"dev-vhost-vsock", Vhost, kClaim, kMachine, "opens a device of virtual machines", "minimal /dev", NULL, NULL},
     {"dev-rtc", Clock, kClaim, kMachine, "opens the machine's clock", "minimal /dev", NULL, NULL},
-    {"dev-ptmx", Terminals, kClaim, kMachine, "makes a terminal of the host", "minimal /dev", NULL, NULL},
+    {"dev-ptmx", Terminals, kClaim, kMachine, "makes a terminal", "minimal /dev", NULL, NULL},
     {"makes-device", MakesDevice, kClaim, kRoot, "makes a device file and opens it", "no capabilities, nodev", NULL, NULL},
     {0}};
 
