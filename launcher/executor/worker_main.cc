@@ -1,6 +1,5 @@
 #include "launcher/executor/worker_main.h"
 
-#include <cxxabi.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,10 +16,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "bootstrap/error_report.h"
-#include "bootstrap/exit.h"
 #include "bootstrap/registry.h"
 #include "bootstrap/target.h"
-#include "bootstrap/throw_site.h"
+#include "launcher/executor/call_target.h"
 #include "launcher/executor/protocol.h"
 #include "serialization/messages.h"
 #include "serialization/wire.h"
@@ -83,37 +81,6 @@ void WriteAll(int fd, std::string_view bytes) {
 
 std::string ErrorBytes(ResultError error) { return EncodeResult({.value = std::nullopt, .error = std::move(error)}); }
 
-// Errors: NotFound, FailedPrecondition (two of that name), InvalidArgument (other types).
-absl::StatusOr<const TargetEntry*> Find(std::string_view name, std::string_view signature) {
-  BROOD_ASSIGN_OR_RETURN(const TargetEntry* const entry, FindTarget(name));
-  const std::string own = entry->signature();
-  if (own == signature) return entry;
-  return absl::InvalidArgumentError(absl::StrCat("target ", name, " is ", own, ", and was called as ", signature));
-}
-
-// Calls the target with the arguments that `arguments` begins with. The value is written to `value`, unless there is an
-// error. The runtime gives a handler of a forced unwind a reference to nothing, which UndefinedBehaviorSanitizer minds.
-__attribute__((no_sanitize("null", "alignment"))) std::optional<ResultError> Call(const TargetEntry& entry,
-                                                                                  WireReader arguments,
-                                                                                  WireWriter& value) {
-  ThrowSite site;
-  try {
-    CallEnd end;
-    bool called = false;
-    Watch([&] { called = entry.call(arguments, value, end); }, &site);
-    if (!called) return StatusError(Annotate(arguments.status(), "an argument"));
-    if (!end.status.ok()) return StatusError(end.status);
-    if (end.exit_code == 0) return std::nullopt;
-    return StatusError(absl::AbortedError(absl::StrCat("returned exit code ", end.exit_code)));
-  } catch (const ExitRequest&) {
-    throw;  // Ends the worker in order; its executor sees the exit code.
-  } catch (const abi::__forced_unwind&) {
-    throw;  // pthread_exit: likewise.
-  } catch (...) {
-    return CurrentException(site);
-  }
-}
-
 // The worker's end: what it has of the chunk that it works on.
 class Worker {
  public:
@@ -151,7 +118,7 @@ class Worker {
     auto [at, is_new] = targets_.try_emplace(names_, nullptr);
     if (is_new) {
       const std::string_view names = names_;
-      at->second = Find(names.substr(0, request_.name_bytes), names.substr(request_.name_bytes));
+      at->second = FindTargetAs(names.substr(0, request_.name_bytes), names.substr(request_.name_bytes));
     }
     return at->second;
   }
@@ -190,7 +157,7 @@ class Worker {
     const size_t begin = reply_.size();
     reply_.Number(uint32_t{0});
     std::optional<ResultError> error =
-        target.ok() ? Call(**target, WireReader(arguments), reply_) : StatusError(target.status());
+        target.ok() ? CallTarget(**target, WireReader(arguments), reply_) : StatusError(target.status());
     if (!error.has_value() && !reply_.TakeHandles().empty()) {
       error = StatusError(absl::InvalidArgumentError("a result cannot carry descriptors; send them over a connection"));
     }
@@ -255,12 +222,12 @@ class Worker {
 
 std::optional<ResultError> RunInitializer(std::string_view name, std::string_view signature, std::string_view arguments,
                                           std::vector<UniqueFd> handles) {
-  const absl::StatusOr<const TargetEntry*> target = Find(name, signature);
+  const absl::StatusOr<const TargetEntry*> target = FindTargetAs(name, signature);
   if (!target.ok()) return StatusError(target.status());
   WireHandles shared;
   for (UniqueFd& handle : handles) shared.push_back(std::make_shared<const UniqueFd>(std::move(handle)));
   WireWriter value;
-  return Call(**target, WireReader(arguments, &shared), value);
+  return CallTarget(**target, WireReader(arguments, &shared), value);
 }
 
 }  // namespace

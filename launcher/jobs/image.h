@@ -1,0 +1,34 @@
+// The frozen memory of this process, which can be given back its content at any time: what was written since is forgotten. See
+// forkserver/freeze.h.
+#ifndef BROOD_LAUNCHER_JOBS_IMAGE_H_
+#define BROOD_LAUNCHER_JOBS_IMAGE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+
+namespace brood::internal {
+
+// In memory that is not part of it.
+struct Image {
+  static constexpr size_t kMaxRanges = 512;
+  struct Range {
+    uintptr_t start = 0;
+    size_t size = 0;
+  };
+  Range ranges[kMaxRanges];
+  size_t range_count = 0;
+  int* thread_id = nullptr;  // The C library's record of it.
+
+  // Of a process with one thread. Errors: FailedPrecondition (nothing is frozen, or something that can be written to is not, which).
+  absl::Status Find();
+
+  // Whatever is on the heap, in static memory, or thread-local, is as it was when the server was frozen: of the caller's, only
+  // what is on its stack is left. Nothing may be used after it that was made before, but that.
+  void Rewind() const;
+};
+
+}  // namespace brood::internal
+
+#endif  // BROOD_LAUNCHER_JOBS_IMAGE_H_

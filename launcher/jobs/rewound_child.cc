@@ -1,0 +1,117 @@
+// The worker of a RewoundWorker.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <iostream>
+#include <new>
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "base/status.h"
+#include "base/unique_fd.h"
+#include "bootstrap/after_fork.h"
+#include "bootstrap/exit.h"
+#include "bootstrap/reseed.h"
+#include "bootstrap/run_child.h"
+#include "bootstrap/target.h"
+#include "launcher/jobs/image.h"
+#include "launcher/jobs/job_child.h"
+#include "launcher/jobs/kernel_state.h"
+
+namespace brood::internal {
+namespace {
+
+// What outlasts a job: shared memory is not rewound.
+struct Kept {
+  Image image;
+  KernelStateFiles files;
+  KernelState before;
+  KernelState after;
+};
+
+// Only what is on the stack may be used here before and after a rewind, and nothing of what is below: all that was allocated
+// before the first one, the callers' objects among it, is gone.
+[[gnu::noinline]] void RunOne(int socket) {
+  std::string job;
+  if (!ReadJob(socket, job)) _exit(0);
+  SeedRandom(RandomSeed());
+  ReseedGenerators();
+  RunAfterFork();
+  std::string reply;
+  try {
+    const ExitScope scope;
+    reply = RunJob(job, kMaxJobBytes);
+  } catch (const ExitRequest& request) {
+    const int code = ReportExit(request);
+    std::fflush(nullptr);
+    _exit(code);
+  }
+  // What it has printed would be gone.
+  std::cout.flush();
+  std::fflush(nullptr);
+  WriteAll(socket, reply);
+}
+
+[[gnu::noinline]] void Say(int socket, JobReplyKind kind, const char* what) { WriteAll(socket, JobReplyBytes(kind, what)); }
+
+// The C library has handlers for signals of its own from its first thread on.
+[[gnu::noinline]] void HaveHadAThread() { std::thread([] {}).join(); }
+
+const char* TakeBefore(Kept* kept) {
+  kept->image.Rewind();
+  if (const char* failed = kept->before.Take(kept->files); failed != nullptr) return failed;
+  HaveHadAThread();
+  kept->image.Rewind();
+  if (const char* failed = kept->after.Take(kept->files); failed != nullptr) return failed;
+  kept->after.UnmapNew(kept->before);
+  return kept->before.Take(kept->files);
+}
+
+[[noreturn]] void Serve(Kept* kept, int socket) {
+  const char* failed = TakeBefore(kept);
+  if (failed != nullptr) {
+    Say(socket, JobReplyKind::kRetired, failed);
+    _exit(0);
+  }
+  for (;;) {
+    Say(socket, JobReplyKind::kReady, "");
+    RunOne(socket);
+    kept->image.Rewind();
+    const char* differs = kept->after.Take(kept->files);
+    if (differs == nullptr) differs = kept->before.Difference(kept->after);
+    if (differs == nullptr) continue;
+    // Large blocks and stacks of threads that the job has left: what knew of them is gone.
+    kept->after.UnmapNew(kept->before);
+    kept->after.CloseNewCode(kept->before);
+    differs = kept->after.Take(kept->files);
+    if (differs == nullptr) differs = kept->before.Difference(kept->after);
+    if (differs == nullptr) continue;
+    Say(socket, JobReplyKind::kRetired, differs);
+    _exit(0);
+  }
+}
+
+absl::Status Prepare(Kept*& kept) {
+  void* const memory = mmap(nullptr, sizeof(Kept), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return ErrnoStatus(errno, "mmap", "for what outlasts a job");
+  kept = new (memory) Kept;
+  if (const char* failed = kept->files.Open(); failed != nullptr) return ErrnoStatus(errno, "rewound worker: open", failed);
+  return kept->image.Find();
+}
+
+void RunRewoundWorker(const UniqueFd& socket) {
+  Kept* kept = nullptr;
+  if (const absl::Status prepared = Prepare(kept); !prepared.ok()) {
+    WriteAll(socket.get(), JobReplyBytes(JobReplyKind::kRetired, prepared.message()));
+    return;
+  }
+  Serve(kept, socket.get());
+}
+BROOD_TARGET_AS("brood.rewound_worker", RunRewoundWorker);
+
+}  // namespace
+}  // namespace brood::internal
