@@ -74,10 +74,11 @@ std::string Describe(const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Stage>> Stage::Create(const std::string& program, bool with_terminal) {
+absl::StatusOr<std::unique_ptr<Stage>> Stage::Create(const std::string& program, const Attack& attack) {
   std::unique_ptr<Stage> stage(new Stage);
+  if (attack.name == "kill-all") stage->urgent_ = Victim::Urgent::kTold;
   BROOD_RETURN_IF_ERROR(stage->Fill(program));
-  if (with_terminal) BROOD_RETURN_IF_ERROR(stage->MakeTerminal());
+  if (attack.family == "terminal") BROOD_RETURN_IF_ERROR(stage->MakeTerminal());
   return stage;
 }
 
@@ -111,7 +112,7 @@ absl::Status Stage::Fill(const std::string& program) {
   victim_ = std::make_unique<Victim>(std::move(victim));
   BROOD_ASSIGN_OR_RETURN(Listeners listeners, Listeners::Create(hidden_, nonce_));
   listeners_ = std::make_unique<Listeners>(std::move(listeners));
-  victim_before_ = victim_->State();
+  victim_before_ = victim_->State(urgent_);
   files_before_ = Files();
   return absl::OkStatus();
 }
@@ -230,7 +231,7 @@ std::string Stage::SharedObjects() {
 std::string Stage::Harm() {
   std::vector<std::string> harms;
   if (const std::string shared = SharedObjects(); !shared.empty()) harms.push_back(shared);
-  if (const std::string victim = victim_->State(); victim != victim_before_) {
+  if (const std::string victim = victim_->State(urgent_); victim != victim_before_) {
     harms.push_back(absl::StrCat("the process outside: ", victim));
   }
   if (const std::string reached = listeners_->Reached(); !reached.empty()) {

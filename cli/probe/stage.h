@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
+#include "cli/probe/attack_table.h"
 #include "cli/probe/listeners.h"
 #include "cli/probe/victim.h"
 
@@ -17,8 +18,8 @@ namespace brood::probe {
 
 class Stage {
  public:
-  // `program` is the path of the hostile program. `with_terminal`: see terminal().
-  static absl::StatusOr<std::unique_ptr<Stage>> Create(const std::string& program, bool with_terminal);
+  // For one attack. `program` is the path of the hostile program.
+  static absl::StatusOr<std::unique_ptr<Stage>> Create(const std::string& program, const Attack& attack);
   Stage(const Stage&) = delete;
   Stage& operator=(const Stage&) = delete;
   ~Stage();
@@ -32,7 +33,7 @@ class Stage {
   // NAME=VALUE for the attack.
   std::vector<std::string> Facts() const;
 
-  // A terminal for the launcher, which shows what is typed into it; -1 if none was asked for.
+  // A terminal for the launcher, which shows what is typed into it; -1 if the attack is not on one.
   int terminal() const { return terminal_.get(); }
 
   // In the launcher's process, before its exec: gives it what should not get through to the program: descriptors, a
@@ -52,6 +53,7 @@ class Stage {
 
   std::string nonce_;
   std::string secret_;
+  Victim::Urgent urgent_ = Victim::Urgent::kIgnored;
   std::string base_;
   std::string shown_;
   std::string hidden_;

@@ -25,10 +25,9 @@ constexpr uint64_t kTooMuchOutput = 32u << 20;
 // What the attack said: lines that begin with the nonce.
 struct Said {
   bool begun = false;
-  bool leaked = false;       // The secret.
-  std::string succeeded;     // The first.
-  std::string stopped;       // The last.
-  std::string untried;
+  bool leaked = false;    // The secret.
+  std::string succeeded;  // The first.
+  std::string stopped;    // The last.
 };
 
 Said Understand(const std::string& out, const Stage& stage) {
@@ -40,7 +39,6 @@ Said Understand(const std::string& out, const Stage& stage) {
     if (absl::ConsumePrefix(&line, "leaked ")) said.leaked |= absl::StrContains(line, stage.secret());
     if (absl::ConsumePrefix(&line, "succeeded ") && said.succeeded.empty()) said.succeeded = std::string(line);
     if (absl::ConsumePrefix(&line, "stopped ")) said.stopped = std::string(line);
-    if (absl::ConsumePrefix(&line, "untried ")) said.untried = std::string(line);
   }
   return said;
 }
@@ -109,8 +107,6 @@ Verdict Judge(const Attack& attack, const Launcher& launcher, const CommandEnd& 
   } else if (!said.begun) {
     verdict.why = absl::StrCat("the launcher did not start it: ", end.timed_out ? "no end within the time" : CodeText(end));
     if (const std::string line = LastLine(end.err); !line.empty()) absl::StrAppend(&verdict.why, ", ", line);
-  } else if (!said.untried.empty()) {
-    verdict.why = said.untried;
   } else {
     verdict.kind = Verdict::Kind::kStopped;
     const bool ended = absl::StrContains(end.out, absl::StrCat(stage.nonce(), " ends "));
@@ -141,7 +137,7 @@ Launcher PlainLauncher(const Attack& attack) {
   const bool waits = attack.witness == Attack::Witness::kTime;
   return {.words = {"/bin/sh", "-c", kShell, "sh"},
           .inside = "",
-          .patience = waits ? absl::Milliseconds(700) : absl::Seconds(20),
+          .patience = waits ? absl::Milliseconds(300) : absl::Seconds(20),
           .grace = absl::ZeroDuration()};
 }
 
@@ -153,7 +149,7 @@ Attack Control() {
 }
 
 absl::StatusOr<Verdict> TryAttack(const std::string& program, const Launcher& launcher, const Attack& attack) {
-  BROOD_ASSIGN_OR_RETURN(const std::unique_ptr<Stage> stage, Stage::Create(program, attack.family == "terminal"));
+  BROOD_ASSIGN_OR_RETURN(const std::unique_ptr<Stage> stage, Stage::Create(program, attack));
   Command command;
   // Some attacks aim at the process above them, which must not be us: a launcher may turn into its program by an exec.
   command.argv = {"/bin/sh", "-c", kShell, "sh"};

@@ -94,9 +94,10 @@ void Victim::Listen(const std::string& last) {
   }
 }
 
-std::string Victim::State() {
+std::string Victim::State(Urgent urgent) {
   syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGRTMAX, nullptr, 0);
   Listen("pong");
+  if (urgent == Urgent::kIgnored) said_ = absl::StrReplaceAll(said_, {{absl::StrCat("signal ", SIGURG, "\n"), ""}});
   const char letter = StateLetter(pid_);
   const bool runs = letter == 'S' || letter == 'R' || letter == 'D';
   std::string text = absl::StrCat(runs ? "runs" : absl::StrCat("in state ", std::string(1, letter)), ", says ",

@@ -25,8 +25,10 @@ class Victim {
   uint64_t word_address() const { return word_address_; }
 
   // Everything about it that an attack could change, as one text: what signals it got, whether it lives, its limits, its
-  // scheduling, a word of its memory. The same text twice: nothing happened between.
-  std::string State();
+  // scheduling, a word of its memory. The same text twice: nothing happened between. SIGURG is told only if asked for:
+  // an attack on all processes may be on its way elsewhere on this machine.
+  enum class Urgent { kTold, kIgnored };
+  std::string State(Urgent urgent);
 
  private:
   Victim(pid_t pid, UniqueFd pidfd, UniqueFd says) : pid_(pid), pidfd_(std::move(pidfd)), says_(std::move(says)) {}

@@ -60,7 +60,6 @@ const char* Nonce(void);
 // Lines for the stage. Each may be called more than once; one success is enough.
 void Succeeded(const char* what);
 void Stopped(const char* what, int error);  // `error` as errno, 0 for none.
-void Untried(const char* why);              // The machine lacks what it takes: not a success of the launcher.
 
 // Succeeded if `result`, of a system call, is not negative, else Stopped with errno. Returns whether it succeeded.
 bool Report(const char* what, long result);

@@ -51,8 +51,6 @@ void Stopped(const char* what, int error) {
   Say("stopped", text);
 }
 
-void Untried(const char* why) { Say("untried", why); }
-
 bool Report(const char* what, long result) {
   const int error = errno;
   if (result >= 0) {

@@ -70,7 +70,7 @@ static void SetIdProgram(void) {
     if (stat(kPrograms[i], &status) == 0 && (status.st_mode & S_ISUID) != 0) program = kPrograms[i];
   }
   if (program == NULL) {
-    Untried("no set-user-id program here");
+    Stopped("no set-user-id program is visible", 0);
     return;
   }
   // It blocks when it prints its help into a pipe that is full, so that its ids can be looked at.
