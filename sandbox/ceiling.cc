@@ -1,0 +1,173 @@
+#include "sandbox/ceiling.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <string_view>
+#include <tuple>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/status.h"
+#include "sandbox/ceiling_syscalls.h"
+
+namespace brood {
+namespace {
+
+constexpr uint64_t kDefaultTmpfs = uint64_t{64} << 20;
+
+absl::Status More(std::string_view field, std::string_view asked) {
+  return absl::PermissionDeniedError(absl::StrCat("policy: ", field, ": ", asked, ", which is more than the server allows"));
+}
+
+// The child is what the server is, so that nothing can be more.
+bool IsUnconfined(const Policy& policy) {
+  return policy.namespaces.empty() && !policy.drop_privileges && !policy.filter_syscalls;
+}
+
+absl::Status CheckLayers(const Policy& ceiling, const Policy& asked) {
+  for (const Layer layer : ceiling.namespaces) {
+    if (!asked.namespaces.contains(layer)) return More("namespaces", absl::StrCat("without \"", LayerName(layer), "\""));
+  }
+  for (const Layer layer : asked.namespaces) {
+    if (ceiling.namespaces.contains(layer) || IsUnconfined(ceiling)) continue;
+    // With ids of its own, files that belong to the server are lent to the child as its own; with a root of its own it is
+    // shown what the server can read.
+    if (layer == Layer::kUser || layer == Layer::kMount || !asked.drop_privileges) {
+      return More("namespaces", absl::StrCat("with \"", LayerName(layer), "\""));
+    }
+  }
+  if (ceiling.drop_privileges && !asked.drop_privileges) return More("drop_privileges", "false");
+  if (asked.minimal_system && !ceiling.minimal_system && !IsUnconfined(ceiling)) return More("minimal_system", "true");
+  for (const Layer layer : asked.allow_weaker) {
+    if (!ceiling.allow_weaker.contains(layer)) return More("allow_weaker", absl::StrCat("\"", LayerName(layer), "\""));
+  }
+  return absl::OkStatus();
+}
+
+// --- files ---
+
+using Places = std::map<std::string, const FileRule*>;  // By destination; the last rule for one counts.
+
+Places PlacesOf(const Policy& policy) {
+  Places places;
+  for (const FileRule& rule : policy.files) places[rule.destination] = &rule;
+  return places;
+}
+
+bool IsBelow(std::string_view path, std::string_view folder) {
+  if (folder == "/") return path != "/";
+  return path.size() > folder.size() && absl::StartsWith(path, folder) && path[folder.size()] == '/';
+}
+
+bool IsWritable(const FileRule& rule) { return rule.access == FileRule::Access::kReadWrite; }
+
+// What is at the place of a rule that was left out: what the nearest one above it shows there, which must not be more.
+absl::Status CheckLeftOut(const FileRule& left_out, const Places& asked) {
+  const FileRule* above = nullptr;
+  for (const auto& [destination, rule] : asked) {
+    if (!IsBelow(left_out.destination, destination)) continue;
+    if (above == nullptr || destination.size() > above->destination.size()) above = rule;
+  }
+  if (above == nullptr || above->kind == FileRule::Kind::kTmpfs) return absl::OkStatus();
+  const std::string_view rest = std::string_view(left_out.destination).substr(above->destination == "/" ? 0 : above->destination.size());
+  const std::string shown = absl::StrCat(above->source == "/" ? "" : above->source, rest);
+  const bool same = left_out.kind == FileRule::Kind::kBind && left_out.source == shown && (!IsWritable(*above) || IsWritable(left_out));
+  return same ? absl::OkStatus() : More("files", absl::StrCat("without the rule for ", left_out.destination, " inside of ", above->destination));
+}
+
+absl::Status CheckFiles(const Policy& ceiling, const Policy& asked) {
+  if (IsUnconfined(ceiling) || !ceiling.namespaces.contains(Layer::kMount)) return absl::OkStatus();
+  const Places allowed = PlacesOf(ceiling);
+  const Places wanted = PlacesOf(asked);
+  for (const auto& [destination, rule] : wanted) {
+    const auto found = allowed.find(destination);
+    const bool tmpfs = rule->kind == FileRule::Kind::kTmpfs;
+    if (found == allowed.end() || found->second->kind != rule->kind || found->second->source != rule->source) {
+      return More("files", tmpfs ? absl::StrCat("tmpfs ", destination) : absl::StrCat(rule->source, " at ", destination));
+    }
+    if (IsWritable(*rule) && !IsWritable(*found->second)) return More("files", absl::StrCat(destination, " to write"));
+    const auto size = [](const FileRule& one) { return one.size_bytes > 0 ? one.size_bytes : kDefaultTmpfs; };
+    if (tmpfs && size(*rule) > size(*found->second)) return More("files", absl::StrCat(destination, " of ", size(*rule), " bytes"));
+  }
+  for (const auto& [destination, rule] : allowed) {
+    if (!wanted.contains(destination)) BROOD_RETURN_IF_ERROR(CheckLeftOut(*rule, wanted));
+  }
+  return absl::OkStatus();
+}
+
+// --- network ---
+
+bool IsWithin(const Network& asked, const Network& ceiling) {
+  switch (ceiling.mode) {
+    case NetworkMode::kHost:
+      return true;
+    case NetworkMode::kLoopback:
+      return asked.mode == NetworkMode::kNone || asked.mode == NetworkMode::kLoopback;
+    case NetworkMode::kNone:
+      return asked.mode == NetworkMode::kNone;
+    case NetworkMode::kAllow:
+      return asked.mode == NetworkMode::kNone ||
+             (asked.mode == NetworkMode::kAllow && std::all_of(asked.to.begin(), asked.to.end(), [&](const std::string& to) {
+                return std::find(ceiling.to.begin(), ceiling.to.end(), to) != ceiling.to.end();
+              }));
+  }
+  return false;
+}
+
+constexpr std::string_view kModes[] = {"none", "loopback", "host", "allow"};
+
+// --- limits ---
+
+std::string TextOf(uint64_t number) { return absl::StrCat(number); }
+std::string TextOf(absl::Duration time) { return absl::FormatDuration(time); }
+
+// One that is asked for and higher is refused; one that nobody asked for becomes the ceiling's.
+template <typename T>
+absl::Status TightenLimit(std::string_view field, std::optional<T> Limits::*limit, const Policy& ceiling, Policy& asked) {
+  const std::optional<T>& required = ceiling.limits.*limit;
+  const std::optional<T>& by_default = ceiling.default_limits.*limit;
+  const std::optional<T>& most = required.has_value() ? required : by_default;
+  if (!most.has_value()) return absl::OkStatus();
+  std::optional<T>& own = asked.limits.*limit;
+  std::optional<T>& own_default = asked.default_limits.*limit;
+  if (own.has_value()) return *own <= *most ? absl::OkStatus() : More(absl::StrCat("limits.", field), TextOf(*own));
+  const T lower = own_default.has_value() ? std::min(*own_default, *most) : *most;
+  (required.has_value() ? own : own_default) = lower;
+  return absl::OkStatus();
+}
+
+absl::Status TightenLimits(const Policy& ceiling, Policy& asked) {
+  // Taken apart, so that a new limit does not compile until it is compared.
+  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core] = asked.limits;
+  (void)std::tie(memory, processes, cpu_time, wall_time, output, file_size, open_files, core);
+  BROOD_RETURN_IF_ERROR(TightenLimit("memory", &Limits::memory_bytes, ceiling, asked));
+  BROOD_RETURN_IF_ERROR(TightenLimit("processes", &Limits::processes, ceiling, asked));
+  BROOD_RETURN_IF_ERROR(TightenLimit("cpu_time", &Limits::cpu_time, ceiling, asked));
+  BROOD_RETURN_IF_ERROR(TightenLimit("wall_time", &Limits::wall_time, ceiling, asked));
+  BROOD_RETURN_IF_ERROR(TightenLimit("output", &Limits::output_bytes, ceiling, asked));
+  BROOD_RETURN_IF_ERROR(TightenLimit("file_size", &Limits::file_size_bytes, ceiling, asked));
+  BROOD_RETURN_IF_ERROR(TightenLimit("open_files", &Limits::open_files, ceiling, asked));
+  return TightenLimit("core", &Limits::core_bytes, ceiling, asked);
+}
+
+}  // namespace
+
+absl::StatusOr<Policy> Tighten(const Policy& ceiling, const Policy& asked) {
+  Policy policy = asked;
+  // Taken apart, so that a new field does not compile until it is compared. The name is for people; the environment and the
+  // host name give no right to anything.
+  const auto& [name, namespaces, drop_privileges, files, minimal_system, network, filter_syscalls, syscalls, unlisted,
+               unlisted_errno, environment, hostname, limits, default_limits, allow_weaker] = policy;
+  (void)std::tie(name, namespaces, drop_privileges, files, minimal_system, filter_syscalls, syscalls, unlisted,
+                 unlisted_errno, environment, hostname, limits, default_limits, allow_weaker);
+  BROOD_RETURN_IF_ERROR(CheckLayers(ceiling, policy));
+  BROOD_RETURN_IF_ERROR(CheckFiles(ceiling, policy));
+  if (!IsWithin(network, ceiling.network)) return More("network", kModes[static_cast<int>(network.mode)]);
+  BROOD_RETURN_IF_ERROR(internal::CheckSyscalls(ceiling, policy));
+  BROOD_RETURN_IF_ERROR(TightenLimits(ceiling, policy));
+  return policy;
+}
+
+}  // namespace brood

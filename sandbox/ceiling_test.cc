@@ -1,0 +1,266 @@
+#include "sandbox/ceiling.h"
+
+#include <cerrno>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "gtest/gtest.h"
+#include "sandbox/policy_flatbuffer.h"
+#include "serialization/field_coverage.h"
+
+// A field of the schema is called `errno`; the C library has a macro of that name.
+#undef errno
+#include "serialization/policy_generated.h"
+
+namespace brood {
+namespace {
+
+// One that leaves something to ask for in every field.
+Policy Ceiling() {
+  Policy policy = BuiltinPolicy("default").value();
+  policy.files.push_back({.source = "/data", .destination = "/data", .access = FileRule::Access::kReadWrite});
+  policy.files.push_back({.source = "/data/fixed", .destination = "/data/fixed"});
+  policy.files.push_back({.kind = FileRule::Kind::kTmpfs, .destination = "/data/hidden", .access = FileRule::Access::kReadWrite});
+  policy.files.push_back({.source = "/in", .destination = "/in"});
+  policy.limits = {.memory_bytes = 100 << 20,
+                   .processes = 10,
+                   .cpu_time = absl::Seconds(10),
+                   .wall_time = absl::Seconds(20),
+                   .output_bytes = 1 << 20,
+                   .file_size_bytes = 1 << 20,
+                   .open_files = 100,
+                   .core_bytes = 0};
+  policy.allow_weaker = {Layer::kMemory};
+  return policy;
+}
+
+using Change = std::function<void(Policy&)>;
+
+FileRule& RuleFor(Policy& policy, const std::string& destination) {
+  for (FileRule& rule : policy.files) {
+    if (rule.destination == destination) return rule;
+  }
+  policy.files.push_back({.source = destination, .destination = destination});
+  return policy.files.back();
+}
+
+void Drop(Policy& policy, const std::string& destination) {
+  std::erase_if(policy.files, [&](const FileRule& rule) { return rule.destination == destination; });
+}
+
+void AddRule(Policy& policy, SyscallRule rule) {
+  rule.layer = 9;
+  policy.syscalls.push_back(std::move(rule));
+}
+
+struct Attempt {
+  const char* what;
+  Change change;
+  const char* refused;  // What the message names.
+};
+
+// For every field of the schema what would be more, or why nothing of it can be.
+const std::map<std::string, std::vector<Attempt>>& Attempts() {
+  static const auto* const all = new std::map<std::string, std::vector<Attempt>>{
+      {"extends", {}},      // Not in the wire form: what a client extends is in what it sends.
+      {"name", {}},         // For people.
+      {"environment", {}},  // The client sends all variables; the server adds none of its own.
+      {"hostname", {}},     // Inside of a namespace of its own.
+      {"namespaces",
+       {{"without pid", [](Policy& p) { p.namespaces.erase(Layer::kPid); }, "namespaces"},
+        {"without user", [](Policy& p) { p.namespaces.erase(Layer::kUser); }, "namespaces"},
+        {"none", [](Policy& p) { p.namespaces.clear(); }, "namespaces"}}},
+      {"drop_privileges", {{"kept", [](Policy& p) { p.drop_privileges = false; }, "drop_privileges"}}},
+      {"minimal_system", {}},  // The ceiling has it; see ASystemThatTheCeilingHasNot.
+      {"files.path",
+       {{"another", [](Policy& p) { RuleFor(p, "/root"); }, "files: /root"},
+        {"below one that is shown", [](Policy& p) { RuleFor(p, "/data/link"); }, "files: /data/link"},
+        {"another source", [](Policy& p) { RuleFor(p, "/in").source = "/root"; }, "files: /root at /in"},
+        {"what a directory in memory hides", [](Policy& p) { Drop(p, "/data/hidden"); }, "/data/hidden"},
+        {"what a rule keeps from being written", [](Policy& p) { Drop(p, "/data/fixed"); }, "/data/fixed"}}},
+      {"files.paths", {}},  // The same, as people write it.
+      {"files.at", {{"elsewhere", [](Policy& p) { RuleFor(p, "/in").destination = "/etc"; }, "files: /in at /etc"}}},
+      {"files.tmpfs",
+       {{"over another's place", [](Policy& p) { RuleFor(p, "/in").kind = FileRule::Kind::kTmpfs; }, "files: tmpfs /in"},
+        {"a new one",
+         [](Policy& p) { p.files.push_back({.kind = FileRule::Kind::kTmpfs, .destination = "/more"}); }, "files: tmpfs /more"}}},
+      {"files.size", {{"larger", [](Policy& p) { RuleFor(p, "/data/hidden").size_bytes = 65 << 20; }, "files: /data/hidden"}}},
+      {"files.access", {{"to write", [](Policy& p) { RuleFor(p, "/in").access = FileRule::Access::kReadWrite; }, "files: /in"}}},
+      {"files.optional", {}},  // Whether it is an error that there is nothing to show.
+      {"network.mode", {{"the host's", [](Policy& p) { p.network.mode = NetworkMode::kHost; }, "network: host"},
+                        {"a list", [](Policy& p) { p.network.mode = NetworkMode::kAllow; }, "network: allow"}}},
+      {"network.to", {{"an address", [](Policy& p) { p.network = {NetworkMode::kAllow, {"10.0.0.1:1"}}; }, "network"}}},
+      {"filter_syscalls",
+       {{"off", [](Policy& p) { p.filter_syscalls = false; p.syscalls.clear(); }, "filter_syscalls"}}},
+      {"syscalls.names",
+       {{"one that is killed", [](Policy& p) { AddRule(p, {.names = {"mount"}}); }, "syscalls: mount"},
+        {"one that is unlisted", [](Policy& p) { AddRule(p, {.names = {"acct"}}); }, "syscalls: acct"},
+        {"one that the ceiling does not know of", [](Policy& p) { AddRule(p, {.names = {"clone3"}}); }, "syscalls: clone3"},
+        {"a group", [](Policy& p) { AddRule(p, {.names = {"@kernel-surface"}}); }, "syscalls: "}}},
+      {"syscalls.args.index",
+       {{"another argument",
+         [](Policy& p) { AddRule(p, {.names = {"socket"}, .args = {{.index = 1, .value = 1}}}); }, "syscalls: socket"}}},
+      {"syscalls.args.op",
+       {{"all but one",
+         [](Policy& p) { AddRule(p, {.names = {"socket"}, .args = {{.index = 0, .op = ArgumentRule::Op::kNotEqual, .value = 1}}}); },
+         "syscalls: socket"}}},
+      {"syscalls.args.value",
+       {{"another value",
+         [](Policy& p) { AddRule(p, {.names = {"socket"}, .args = {{.index = 0, .value = 16}}}); }, "syscalls: socket"}}},
+      {"syscalls.args.mask",
+       {{"less of it",
+         [](Policy& p) {
+           AddRule(p, {.names = {"clone"}, .args = {{.index = 0, .op = ArgumentRule::Op::kMaskedEqual, .value = 0, .mask = 1}}});
+         },
+         "syscalls: clone"},
+        {"an exception that is forgotten", [](Policy& p) { AddRule(p, {.names = {"chmod"}}); }, "syscalls: chmod"}}},
+      {"syscalls.action",
+       {{"logged", [](Policy& p) { AddRule(p, {.names = {"mount"}, .action = SyscallAction::kLog}); }, "syscalls: mount"},
+        {"reported instead of refused", [](Policy& p) { AddRule(p, {.names = {"mount"}, .action = SyscallAction::kNotify}); }, "syscalls: mount"},
+        {"unseen", [](Policy& p) { AddRule(p, {.names = {"mount"}, .action = SyscallAction::kErrno, .errno_value = 1}); }, "syscalls: mount"}}},
+      {"syscalls.args.width",
+       {{"the low half of another",
+         [](Policy& p) { AddRule(p, {.names = {"personality"}, .args = {{.index = 0, .value = 0, .width = 32}}}); }, "syscalls: personality"}}},
+      {"syscalls.errno", {}},  // What a refused call is told.
+      {"syscalls.layer",
+       {{"a near allowance", [](Policy& p) { p.syscalls.push_back({.names = {"@kernel-surface"}, .layer = 100}); }, "syscalls: "}}},
+      {"unlisted", {{"let through", [](Policy& p) { p.unlisted = SyscallAction::kAllow; }, "unlisted"},
+                    {"logged", [](Policy& p) { p.unlisted = SyscallAction::kLog; }, "unlisted"}}},
+      {"unlisted_errno", {}},
+      {"limits.memory", {{"more", [](Policy& p) { p.limits.memory_bytes = 200 << 20; }, "limits.memory"}}},
+      {"limits.processes", {{"more", [](Policy& p) { p.limits.processes = 11; }, "limits.processes"}}},
+      {"limits.cpu_time", {{"more", [](Policy& p) { p.limits.cpu_time = absl::Seconds(11); }, "limits.cpu_time"}}},
+      {"limits.wall_time",
+       {{"more", [](Policy& p) { p.limits.wall_time = absl::Seconds(21); }, "limits.wall_time"},
+        {"for ever", [](Policy& p) { p.limits.wall_time = absl::InfiniteDuration(); }, "limits.wall_time"}}},
+      {"limits.output", {{"more", [](Policy& p) { p.limits.output_bytes = 2 << 20; }, "limits.output"}}},
+      {"limits.file_size", {{"more", [](Policy& p) { p.limits.file_size_bytes = 2 << 20; }, "limits.file_size"}}},
+      {"limits.open_files", {{"more", [](Policy& p) { p.limits.open_files = 101; }, "limits.open_files"}}},
+      {"limits.core", {{"more", [](Policy& p) { p.limits.core_bytes = 1; }, "limits.core"}}},
+      // Those that nobody asked for are lowered: AHigherDefaultBecomesTheCeilings.
+      {"default_limits.memory", {}},
+      {"default_limits.processes", {}},
+      {"default_limits.cpu_time", {}},
+      {"default_limits.wall_time", {}},
+      {"default_limits.output", {}},
+      {"default_limits.file_size", {}},
+      {"default_limits.open_files", {}},
+      {"default_limits.core", {}},
+      {"allow_weaker", {{"another", [](Policy& p) { p.allow_weaker.insert(Layer::kProcesses); }, "allow_weaker"}}},
+  };
+  return *all;
+}
+
+TEST(CeilingTest, EveryFieldOfThePolicySchemaIsTried) {
+  std::set<std::string> tried;
+  for (const auto& [field, attempts] : Attempts()) tried.insert(field);
+  std::set<std::string> fields = FieldsOf(fbs::PolicyTypeTable());
+  for (const char* table : {"files", "network", "syscalls", "syscalls.args", "limits", "default_limits"}) fields.erase(table);
+  EXPECT_EQ(tried, fields);
+}
+
+TEST(CeilingTest, MoreOfAnyFieldIsRefusedByName) {
+  for (const auto& [field, attempts] : Attempts()) {
+    for (const Attempt& attempt : attempts) {
+      Policy asked = Ceiling();
+      attempt.change(asked);
+      const absl::StatusOr<Policy> got = Tighten(Ceiling(), asked);
+      EXPECT_TRUE(absl::IsPermissionDenied(got.status())) << field << ", " << attempt.what << ": " << got.status();
+      EXPECT_TRUE(absl::StrContains(got.status().message(), attempt.refused)) << attempt.what << ": " << got.status();
+    }
+  }
+}
+
+TEST(CeilingTest, WhatIsTheSameOrLessIsGiven) {
+  const Attempt less[] = {
+      {"the same", [](Policy&) {}, ""},
+      {"no network", [](Policy& p) { p.network.mode = NetworkMode::kNone; }, ""},
+      {"less to see", [](Policy& p) { Drop(p, "/in"); Drop(p, "/usr"); }, ""},
+      {"nothing of a folder, with what hides parts of it",
+       [](Policy& p) { Drop(p, "/data"); Drop(p, "/data/hidden"); Drop(p, "/data/fixed"); }, ""},
+      {"not to write", [](Policy& p) { RuleFor(p, "/data").access = FileRule::Access::kReadOnly; }, ""},
+      {"a smaller one", [](Policy& p) { RuleFor(p, "/data/hidden").size_bytes = 1 << 20; }, ""},
+      {"lower limits", [](Policy& p) { p.limits.memory_bytes = 1 << 20; p.limits.wall_time = absl::Seconds(1); }, ""},
+      {"no weaker layers", [](Policy& p) { p.allow_weaker.clear(); }, ""},
+      {"no sockets", [](Policy& p) { AddRule(p, {.names = {"socket"}, .action = SyscallAction::kKill}); }, ""},
+      {"one family of sockets", [](Policy& p) { AddRule(p, {.names = {"socket"}, .args = {{.index = 0, .value = 1}}}); }, ""},
+      {"one family, of one type",
+       [](Policy& p) { AddRule(p, {.names = {"socket"}, .args = {{.index = 0, .value = 1}, {.index = 1, .value = 1}}}); }, ""},
+      {"more unlisted is killed", [](Policy& p) { p.unlisted = SyscallAction::kKill; }, ""},
+      {"another environment", [](Policy& p) { p.environment = EnvironmentBase::kInherit; }, ""},
+  };
+  for (const Attempt& attempt : less) {
+    Policy asked = Ceiling();
+    attempt.change(asked);
+    EXPECT_TRUE(Tighten(Ceiling(), asked).ok()) << attempt.what << ": " << Tighten(Ceiling(), asked).status();
+  }
+}
+
+TEST(CeilingTest, BuiltinPoliciesThatAreTighterAreGiven) {
+  const std::vector<std::string_view> names = BuiltinPolicyNames();
+  for (const std::string_view name : names) {
+    EXPECT_TRUE(Tighten(BuiltinPolicy("none").value(), BuiltinPolicy(name).value()).ok()) << name;
+    EXPECT_EQ(Tighten(BuiltinPolicy("strict").value(), BuiltinPolicy(name).value()).ok(), name == "strict") << name;
+  }
+  const absl::StatusOr<Policy> strict = Tighten(BuiltinPolicy("default").value(), BuiltinPolicy("strict").value());
+  EXPECT_TRUE(strict.ok()) << strict.status();
+  EXPECT_FALSE(Tighten(BuiltinPolicy("default").value(), BuiltinPolicy("networked").value()).ok());
+  EXPECT_FALSE(Tighten(BuiltinPolicy("default").value(), BuiltinPolicy("none").value()).ok());
+}
+
+TEST(CeilingTest, ALimitThatNobodyAsksForIsTheCeilings) {
+  Policy asked = Ceiling();
+  asked.limits = Limits();
+  const absl::StatusOr<Policy> got = Tighten(Ceiling(), asked);
+  ASSERT_TRUE(got.ok()) << got.status();
+  // Taken apart, so that a new limit does not compile until it is looked at.
+  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core] = got->limits;
+  EXPECT_EQ(memory, 100u << 20);
+  EXPECT_EQ(processes, 10u);
+  EXPECT_EQ(cpu_time, absl::Seconds(10));
+  EXPECT_EQ(wall_time, absl::Seconds(20));
+  EXPECT_EQ(output, 1u << 20);
+  EXPECT_EQ(file_size, 1u << 20);
+  EXPECT_EQ(open_files, 100u);
+  EXPECT_EQ(core, 0u);
+}
+
+TEST(CeilingTest, AHigherDefaultBecomesTheCeilings) {
+  Policy ceiling = Ceiling();
+  ceiling.default_limits = Limits{.memory_bytes = 1 << 20, .processes = 5};
+  ceiling.limits.memory_bytes.reset();
+  Policy asked = ceiling;
+  asked.limits = Limits();
+  asked.default_limits = Limits{.memory_bytes = 2 << 20, .processes = 50};
+  const absl::StatusOr<Policy> got = Tighten(ceiling, asked);
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_EQ(got->default_limits.memory_bytes, 1u << 20);
+  EXPECT_EQ(got->limits.processes, 10u);  // Required, as in the ceiling.
+}
+
+TEST(CeilingTest, WhereAllIsShownButRightsAreDroppedNoRootOfItsOwnCanBeAskedFor) {
+  Policy ceiling = BuiltinPolicy("none").value();
+  ceiling.drop_privileges = true;
+  Policy asked = ceiling;
+  asked.namespaces = {Layer::kMount};
+  asked.files = {{.source = "/root", .destination = "/root"}};
+  EXPECT_TRUE(absl::IsPermissionDenied(Tighten(ceiling, asked).status()));
+  asked.namespaces = {Layer::kUser};
+  asked.files.clear();
+  EXPECT_TRUE(absl::IsPermissionDenied(Tighten(ceiling, asked).status()));
+}
+
+TEST(CeilingTest, ASystemThatTheCeilingHasNotCannotBeAskedFor) {
+  Policy ceiling = Ceiling();
+  ceiling.minimal_system = false;
+  Policy asked = ceiling;
+  asked.minimal_system = true;
+  EXPECT_TRUE(absl::IsPermissionDenied(Tighten(ceiling, asked).status()));
+}
+
+}  // namespace
+}  // namespace brood
