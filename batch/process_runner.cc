@@ -14,6 +14,7 @@
 #include "batch/function_job.h"
 #include "batch/policy_json.h"
 #include "launcher/process.h"
+#include "launcher/remote_launch.h"
 #include "sandbox/policy_flatbuffer.h"
 
 namespace brood {
@@ -93,7 +94,15 @@ absl::StatusOr<std::unique_ptr<ProcessRunner>> ProcessRunner::Create(const JobDe
   if (!defaults.output_dir.empty()) {
     BROOD_ASSIGN_OR_RETURN(runner->output_dir_, OpenOrMakeDirectory(defaults.output_dir));
   }
-  BROOD_RETURN_IF_ERROR(runner->PolicyOf(Job{}).status());
+  if (defaults.server.empty()) {
+    BROOD_RETURN_IF_ERROR(runner->PolicyOf(Job{}).status());
+    return runner;
+  }
+  if (defaults.policy.empty()) {
+    BROOD_ASSIGN_OR_RETURN(Policy own, PolicyOfServer(defaults.server, defaults.server_uid));
+    runner->policies_.emplace("", std::move(own));
+  }
+  BROOD_RETURN_IF_ERROR(runner->CheckPolicyOf(Job{}));
   return runner;
 }
 
@@ -107,6 +116,17 @@ absl::StatusOr<Policy> ProcessRunner::FindPolicy(const Job& job) {
   BROOD_ASSIGN_OR_RETURN(const std::string target, ResolveTarget(job.target));
   ShowPlugin(target, policy);
   return policy;
+}
+
+absl::Status ProcessRunner::SetPolicyOf(const Job& job, LaunchOptions& options) {
+  if (defaults_.server.empty()) {
+    BROOD_ASSIGN_OR_RETURN(options.policy, PolicyOf(job));
+    return absl::OkStatus();
+  }
+  options.server = defaults_.server;
+  options.server_uid = defaults_.server_uid;
+  BROOD_ASSIGN_OR_RETURN(options.server_policy, FindPolicy(job));
+  return absl::OkStatus();
 }
 
 absl::Status ProcessRunner::CheckPolicyOf(const Job& job) { return FindPolicy(job).status(); }
@@ -146,10 +166,8 @@ absl::StatusOr<Process> ProcessRunner::Launch(const Job& job, LaunchOptions opti
 
 absl::StatusOr<std::unique_ptr<RunningJob>> ProcessRunner::Start(const Job& job) {
   LaunchOptions options;
-  absl::StatusOr<std::shared_ptr<const CompiledPolicy>> policy = PolicyOf(job);
   // Whatever its code: the same job will have the same policy the next time.
-  if (!policy.ok()) return absl::InvalidArgumentError(policy.status().message());
-  options.policy = *std::move(policy);
+  if (const absl::Status policy = SetPolicyOf(job, options); !policy.ok()) return absl::InvalidArgumentError(policy.message());
   options.argv = job.argv;
   options.env = defaults_.env;
   options.env.insert(options.env.end(), job.env.begin(), job.env.end());

@@ -5,8 +5,10 @@
 #ifndef BROOD_BATCH_PROCESS_RUNNER_H_
 #define BROOD_BATCH_PROCESS_RUNNER_H_
 
+#include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +36,9 @@ struct JobDefaults {
   // For functions: how they are started, and what their forkserver loads before (ContextOptions::preload).
   StartMethod start_method = StartMethod::kSpawn;
   std::vector<std::string> preload;
+  // The socket of a `brood serve` that starts the jobs. An empty `policy` is its own then.
+  std::string server;
+  std::optional<uint32_t> server_uid;
 };
 
 class ProcessRunner : public JobRunner {
@@ -47,6 +52,9 @@ class ProcessRunner : public JobRunner {
   // Whether the job's policy can be read and takes the job's options, without making it ready for this machine: for
   // looking at all jobs before the first one runs. Errors: those of LoadPolicy and ApplyPolicyOptions.
   absl::Status CheckPolicyOf(const Job& job);
+
+  // Says in `options` with what policy the job runs, and by whom it is started. Errors: those of PolicyOf.
+  absl::Status SetPolicyOf(const Job& job, LaunchOptions& options);
 
   // The policy that the job runs with, made ready. Equal policies are compiled once.
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> PolicyOf(const Job& job);

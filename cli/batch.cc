@@ -92,12 +92,13 @@ class Reporter : public BatchListener {
 
 // Before anything runs: a policy that cannot be read, or a target that is nowhere, is a fault of the job file, as a field
 // that is misspelt.
-absl::Status CheckPoliciesAndTargets(const std::vector<Job>& jobs, const std::string& job_file, ProcessRunner& runner) {
+absl::Status CheckPoliciesAndTargets(const std::vector<Job>& jobs, const std::string& job_file, bool on_server,
+                                     ProcessRunner& runner) {
   constexpr size_t kMaxShownErrors = 20;
   std::vector<std::string> errors;
   size_t bad = 0;
   for (const Job& job : jobs) {
-    const absl::Status target = job.target.empty() ? absl::OkStatus() : CheckTarget(job.target);
+    const absl::Status target = job.target.empty() || on_server ? absl::OkStatus() : CheckTarget(job.target);
     const absl::Status status = target.ok() ? runner.CheckPolicyOf(job) : target;
     if (status.ok() || ++bad > kMaxShownErrors) continue;
     errors.push_back(absl::StrCat(job_file, ":", job.line, ": field \"", target.ok() ? "policy" : "target", "\": ",
@@ -123,8 +124,9 @@ absl::StatusOr<int> DryRun(const std::vector<Job>& jobs, const BatchSettings& se
     if (!PrintOut(absl::StrCat(Printable(job.id), "\t", Printable(policy), "\t", CommandOf(job), "\n"))) {
       return kExitBroodFailed;
     }
-    if (const auto compiled = runner.PolicyOf(job); !compiled.ok()) {
-      PrintError("batch", absl::StrCat("job ", Printable(job.id), ": ", compiled.status().message()));
+    LaunchOptions unused;
+    if (const absl::Status ready = runner.SetPolicyOf(job, unused); !ready.ok()) {
+      PrintError("batch", absl::StrCat("job ", Printable(job.id), ": ", ready.message()));
       exit_code = kExitNegative;
     }
   }
@@ -167,7 +169,7 @@ absl::StatusOr<int> RunBatch(std::vector<Job> jobs, const std::string& job_file,
       earlier_ok = earlier_ok && finished->second;
     }
   }
-  if (const absl::Status status = CheckPoliciesAndTargets(to_run, job_file, *runner); !status.ok()) return ReportBadJobs(status);
+  if (const absl::Status status = CheckPoliciesAndTargets(to_run, job_file, !settings.defaults.server.empty(), *runner); !status.ok()) return ReportBadJobs(status);
   if (settings.dry_run) return DryRun(to_run, settings, *runner);
   BROOD_ASSIGN_OR_RETURN(Reports reports, Reports::Create(settings.reports, jobs, settings.results));
   if (settings.resume && settings.reports.any()) {

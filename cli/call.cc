@@ -36,7 +36,8 @@ absl::StatusOr<int> Call(const ParsedOptions& options, const JobDefaults& defaul
   Job job;
   job.target = options.operands()[0];
   const std::vector<std::string> arguments(options.operands().begin() + 1, options.operands().end());
-  BROOD_RETURN_IF_ERROR(CheckTarget(job.target));
+  // A server may have others than this program.
+  if (defaults.server.empty()) BROOD_RETURN_IF_ERROR(CheckTarget(job.target));
   BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create({SIGTSTP, SIGWINCH}));
   BROOD_ASSIGN_OR_RETURN(const ResultFile result, ResultFile::Open(options));
   BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessRunner> policies, ProcessRunner::Create(defaults));
@@ -44,7 +45,7 @@ absl::StatusOr<int> Call(const ParsedOptions& options, const JobDefaults& defaul
   launch.env = defaults.env;
   launch.cwd = defaults.cwd;
   launch.tree_end = defaults.tree_end;
-  BROOD_ASSIGN_OR_RETURN(launch.policy, policies->PolicyOf(job));
+  BROOD_RETURN_IF_ERROR(policies->SetPolicyOf(job, launch));
   BROOD_ASSIGN_OR_RETURN(const std::string target, ResolveTarget(job.target));
   const Context context(defaults.start_method, {.preload = defaults.preload});
   BROOD_ASSIGN_OR_RETURN(Process process, context.LaunchByName(launch, target, JsonArguments(arguments)));

@@ -19,6 +19,7 @@ inline constexpr int kExitInterrupted = 130;
 int RunMain(const std::vector<std::string>& args);
 int CallMain(const std::vector<std::string>& args);
 int BatchMain(const std::vector<std::string>& args);
+int ServeMain(const std::vector<std::string>& args);
 int StatusMain(const std::vector<std::string>& args);
 int PolicyMain(const std::vector<std::string>& args);
 int DoctorMain(const std::vector<std::string>& args);

@@ -23,6 +23,7 @@ Starts sandboxed processes and tells the truth about how they ended.
   run     one program
   call    one function of this program or of a plugin
   batch   many programs, from a file of job lines; results as JSON Lines
+  serve   a server that does this for many clients: run, call, batch --server
   status  a running or finished batch, read from its journal
   policy  check a policy file, or print a built-in policy
   doctor  what this machine can enforce, and what to change
@@ -31,8 +32,8 @@ Starts sandboxed processes and tells the truth about how they ended.
   help    help on a command or topic
 
 brood COMMAND --help tells more.
-brood help TOPIC: files, limits, environment, jobs, results, exit, batch-more,
-call-more.
+brood help TOPIC: files, limits, environment, jobs, results, exit, server,
+batch-more, call-more.
 brood --version prints version, commit and build.
 )"},
     {"run", R"(usage: brood run [options] [--] PROGRAM [ARG...]
@@ -85,6 +86,29 @@ more: brood help batch-more | jobs | results | files | limits | environment
 )",
      "batch", Topic::kBatch, R"(
 see also: brood batch --help
+)"},
+    {"serve", R"(usage: brood serve [options] --socket PATH
+       brood serve --status PATH [--json | --prometheus]
+
+Starts children for clients, each under the policy of this server, which a
+request can only tighten. As run: --policy, --net, --ro, --rw, --tmpfs,
+--hostname, --allow-weaker and limits.
+
+)",
+     "serve", Topic::kServe, R"(
+Prints a line when it listens. TERM ends it, and all its children. The file has
+mode 0600 and is removed at the end.
+see also: brood help server
+exit status: 0 ended by a signal, 1 no status, 2 usage, 125 it could not serve
+)"},
+    {"server", R"(Children of a server that runs: brood serve --socket PATH. They have its limits,
+umask and priority, its preloaded functions, and this caller's streams,
+environment and directory. Without --policy they have the server's policy; what
+is asked for beyond that is refused. They end with the caller.
+
+)",
+     "run", Topic::kServer, R"(
+see also: brood serve --help
 )"},
     {"status", R"(usage: brood status RESULTS.jsonl
 
@@ -261,6 +285,8 @@ std::vector<std::string> HelpTopics() {
   return names;
 }
 
-std::vector<std::string> CommandNames() { return {"run", "call", "batch", "status", "policy", "doctor", "probe", "demo", "help"}; }
+std::vector<std::string> CommandNames() {
+  return {"run", "call", "batch", "serve", "status", "policy", "doctor", "probe", "demo", "help"};
+}
 
 }  // namespace brood

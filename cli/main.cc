@@ -55,6 +55,7 @@ int Main(const std::vector<std::string>& words) {
   if (command == "run") return Launching(RunMain, args);
   if (command == "call") return Launching(CallMain, args);
   if (command == "batch") return Launching(BatchMain, args);
+  if (command == "serve") return Launching(ServeMain, args);
   if (command == "status") return StatusMain(args);
   if (command == "policy") return PolicyMain(args);
   if (command == "doctor") return Launching(DoctorMain, args);  // It tells what the others would find.

@@ -62,7 +62,7 @@ absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& default
   launch.env = defaults.env;
   launch.cwd = defaults.cwd;
   launch.tree_end = defaults.tree_end;
-  BROOD_ASSIGN_OR_RETURN(launch.policy, policies->PolicyOf(Job{}));
+  BROOD_RETURN_IF_ERROR(policies->SetPolicyOf(Job{}, launch));
   BROOD_ASSIGN_OR_RETURN(Process process, Process::Launch(launch));
   JobEnd end;
   BROOD_ASSIGN_OR_RETURN(end.outcome, Supervise(process, signals));

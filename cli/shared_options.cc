@@ -80,7 +80,7 @@ absl::StatusOr<StartMethod> ParseStartMethod(std::string_view text) {
 // The server has the caller's files, and resolves nothing.
 absl::Status ReadPreload(const ParsedOptions& options, JobDefaults& defaults) {
   for (const std::string& value : options.Values("--preload")) {
-    if (defaults.start_method != StartMethod::kForkServer) {
+    if (defaults.start_method != StartMethod::kForkServer && !options.Has("--socket")) {
       return absl::InvalidArgumentError("--preload: only a server loads before its children are born; use --start-method forkserver");
     }
     if (!SplitPluginTarget(value).has_value()) {
@@ -90,6 +90,22 @@ absl::Status ReadPreload(const ParsedOptions& options, JobDefaults& defaults) {
     if (!target.ok()) return Annotate(target.status(), "--preload");
     defaults.preload.push_back(*std::move(target));
   }
+  return absl::OkStatus();
+}
+
+absl::Status ReadServer(const ParsedOptions& options, JobDefaults& defaults) {
+  defaults.server = options.Value("--server");
+  if (defaults.server.empty()) return absl::InvalidArgumentError("--server: expected a path");
+  for (const std::string_view name : {"--start-method", "--preload"}) {
+    if (options.Has(name)) return absl::InvalidArgumentError(absl::StrCat(name, ": the server has its own; see brood serve"));
+  }
+  if (!options.Has("--policy")) defaults.policy.clear();
+  if (!options.Has("--server-uid")) return absl::OkStatus();
+  uint32_t uid = 0;
+  if (!absl::SimpleAtoi(options.Value("--server-uid"), &uid)) {
+    return absl::InvalidArgumentError(absl::StrCat("--server-uid: expected the number of a user, got \"", options.Value("--server-uid"), "\""));
+  }
+  defaults.server_uid = uid;
   return absl::OkStatus();
 }
 
@@ -123,6 +139,7 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
     policy.hostname = options.Value("--hostname");
     BROOD_RETURN_IF_ERROR(Annotate(CheckHostname(*policy.hostname), "--hostname"));
   }
+  if (options.Has("--server")) BROOD_RETURN_IF_ERROR(ReadServer(options, defaults));
   if (options.Has("--wait-tree")) defaults.tree_end = TreeEnd::kWait;
   BROOD_RETURN_IF_ERROR(Read(options, "--start-method", ParseStartMethod, defaults.start_method));
   BROOD_RETURN_IF_ERROR(ReadPreload(options, defaults));

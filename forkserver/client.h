@@ -83,6 +83,9 @@ class ForkServer {
   // How it is at the moment; nothing is started.
   ServerState State();
 
+  // Null: none does.
+  std::shared_ptr<Instance> Running();
+
   // Continues it, should it be stopped. signal(7), SIGCONT
   void Continue(const std::shared_ptr<Instance>& instance) const;
 

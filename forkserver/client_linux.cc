@@ -313,6 +313,11 @@ ServerState ForkServer::State() {
   return state;
 }
 
+std::shared_ptr<ForkServer::Instance> ForkServer::Running() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return running_;
+}
+
 void ForkServer::Continue(const std::shared_ptr<Instance>& instance) const {
   syscall(SYS_pidfd_send_signal, instance->pidfd.get(), SIGCONT, nullptr, 0);
 }

@@ -32,6 +32,10 @@ Context::Context(StartMethod method, ContextOptions options) : method_(method), 
 Process Context::Make(LaunchOptions options, internal::FunctionStart start) const {
   start.method = method_;
   start.context = options_;
+  if (options.server.empty()) {
+    options.server = options_.server;
+    options.server_uid = options_.server_uid;
+  }
   start.number = internal::NextChildNumber();
   if (options.name.empty()) options.name = DefaultName(method_, start.number);
   if (!options.daemon.has_value()) options.daemon = CurrentProcess().daemon;

@@ -3,6 +3,7 @@
 #define BROOD_LAUNCHER_CONTEXT_OPTIONS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,11 @@ struct ContextOptions {
   // started as `ld.so PROGRAM` then. With another one, targets are started by name, and are looked up in the child only.
   std::string executable;
   ForkWithThreads fork_with_threads = ForkWithThreads::kRefuse;
+  // Forkserver: the socket of a `brood serve` (LaunchOptions::server), which starts the children, with what it has preloaded,
+  // from its own program: targets are started by name, and what follows here of preloads does not count. One thread, many
+  // clients: a child is ready when the outcome or Process::pid says so.
+  std::string server;
+  std::optional<uint32_t> server_uid;  // LaunchOptions::server_uid.
   uint64_t max_argument_bytes = uint64_t{64} << 20;  // All arguments of a call. More is InvalidArgument.
   uint64_t max_result_bytes = uint64_t{64} << 20;    // More is an error of the child's. At most 64 MiB.
   int log_level = 0;  // A LogLevel (bootstrap/log.h) for the children. 0: that of this process at the start.

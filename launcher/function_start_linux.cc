@@ -28,6 +28,7 @@
 #include "launcher/child_message.h"
 #include "launcher/function_start.h"
 #include "launcher/launch_internal.h"
+#include "launcher/remote_launch.h"
 #include "launcher/served_start.h"
 #include "serialization/framing.h"
 
@@ -168,7 +169,7 @@ absl::Status Check(const FunctionStart& start, const LaunchOptions& options) {
   }
   BROOD_RETURN_IF_ERROR(CheckInherited(options));
   // A plugin is not for us to load: it may not be here, and its initialisers would run outside of the sandbox.
-  if ((start.method == StartMethod::kFork || start.context.executable.empty()) &&
+  if (options.server.empty() && (start.method == StartMethod::kFork || start.context.executable.empty()) &&
       !SplitPluginTarget(start.target).has_value()) {
     BROOD_RETURN_IF_ERROR(FindTarget(start.target).status());
   }
@@ -211,6 +212,18 @@ absl::Status PassHandles(const WireHandles& handles, LaunchOptions& options, Pro
   return absl::OkStatus();
 }
 
+// A server of this machine's, which has the program and the targets.
+absl::StatusOr<Process> StartOnServer(const FunctionStart& start, LaunchOptions options, const PreparationData& preparation,
+                                      const ProcessData& process, UniqueFd result) {
+  BROOD_ASSIGN_OR_RETURN(const UniqueFd message, ChildMessage(preparation, process));
+  std::erase_if(options.inherited, [&](const InheritedFd& one) { return one.child_fd == kResultFd; });
+  const RemoteFunction function = {.message = message.get(), .result = result.get()};
+  BROOD_ASSIGN_OR_RETURN(Process child, LaunchFunctionOnServer(options, function));
+  ExpectResult(child, std::move(result), start.context.max_result_bytes);
+  if (start.setup_failures == SetupFailures::kStatus) BROOD_RETURN_IF_ERROR(AwaitFunction(child));
+  return child;
+}
+
 absl::StatusOr<Process> StartOnce(const FunctionStart& start, const LaunchOptions& options) {
   const auto& [method, context, target, arguments, number, setup_failures] = start;
   BROOD_RETURN_IF_ERROR(Check(start, options));
@@ -240,6 +253,7 @@ absl::StatusOr<Process> StartOnce(const FunctionStart& start, const LaunchOption
   for (const InheritedFd& inherited : launch.inherited) process.handles.emplace_back(inherited.child_fd, "inherited");
 
   absl::StatusOr<Process> child = absl::InternalError("unknown start method");
+  if (!options.server.empty()) return StartOnServer(start, std::move(launch), preparation, process, std::move(result));
   if (method == StartMethod::kSpawn) child = Spawn(context, std::move(launch), preparation, process);
   if (method == StartMethod::kFork) child = Fork(context, launch, preparation, process);
   std::optional<ServedStart> served;

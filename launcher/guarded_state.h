@@ -4,11 +4,13 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/unique_fd.h"
 #include "launcher/light_guardian.h"
+#include "launcher/outcome.h"
 #include "launcher/process_state.h"
 
 namespace brood::internal {
@@ -17,6 +19,8 @@ namespace brood::internal {
 struct GuardedState : ProcessState {
   pid_t guardian = -1;      // -1 once it is reaped; 0 where that is the forkserver's task.
   bool served = false;
+  // Of a child that `brood serve` has started: takes its outcome from the sentinel.
+  std::function<Outcome(int sentinel)> read_outcome;
   bool let_go = false;      // The guardian knows that it will be reaped.
   UniqueFd guardian_fd;     // Its pidfd.
   LightMemory light_memory; // What it runs on, if it has no memory of its own.
@@ -26,6 +30,9 @@ struct GuardedState : ProcessState {
 
   ~GuardedState() override;
 };
+
+// Should it be stopped. signal(7), SIGCONT
+void ContinueGuardian(const GuardedState& state);
 
 }  // namespace brood::internal
 

@@ -24,6 +24,11 @@ absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const inter
 
 namespace internal {
 
+struct RemoteFunction;
+
+// As LaunchInternal, of a function, by LaunchOptions::server.
+absl::StatusOr<Process> LaunchFunctionOnServer(const LaunchOptions& options, const RemoteFunction& function);
+
 // Waits until `process`, whose guardian somebody else forks, has one, or has ended; false if `timeout` has passed first.
 bool AwaitGuardian(Process& process, absl::Duration timeout);
 

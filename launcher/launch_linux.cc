@@ -26,6 +26,7 @@
 #include "launcher/light_guardian.h"
 #include "launcher/process.h"
 #include "launcher/read_only_files.h"
+#include "launcher/remote_launch.h"
 #include "launcher/stdio_linux.h"
 #include "launcher/tree_child.h"
 #include "sandbox/cgroup.h"
@@ -135,7 +136,7 @@ class Preparation {
     record_.envp = envp_pointers_.data();
     record_.candidates = candidate_pointers_.data();
 
-    record_.cwd_required = !options_.cwd.empty();
+    record_.cwd_required = !options_.cwd.empty() && options_.cwd_missing == CwdMissing::kError;
     cwd_ = options_.cwd;
     const bool own_root = options_.policy != nullptr && options_.policy->platform().child.mount_count > 0;
     if (own_root) {
@@ -287,6 +288,11 @@ class Preparation {
 
 }  // namespace
 
+absl::StatusOr<Process> internal::LaunchFunctionOnServer(const LaunchOptions& options, const RemoteFunction& function) {
+  BROOD_ASSIGN_OR_RETURN(std::shared_ptr<GuardedState> state, LaunchRemote(options, &function));
+  return ProcessOf(std::move(state));
+}
+
 absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const internal::LaunchTarget& target,
                                        const ForkElsewhere& fork) {
   Preparation preparation(options, target, fork);
@@ -295,6 +301,7 @@ absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const inter
 }
 
 absl::StatusOr<std::shared_ptr<internal::ProcessState>> internal::LaunchProgram(const LaunchOptions& options) {
+  if (!options.server.empty()) return LaunchRemote(options, nullptr);
   const LaunchTarget target;
   Preparation preparation(options, target, nullptr);
   return preparation.Launch();

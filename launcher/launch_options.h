@@ -20,7 +20,7 @@ struct Stdio {
     kNull,     // /dev/null.
     kFd,       // `fd`, borrowed until Start returns.
     kPath,     // `path`: opened for reading (stdin), or created and truncated (stdout, stderr), by the caller. No FIFO.
-    kCapture,  // stdout and stderr only: kept in memory, see Process::TakeStdout.
+    kCapture,  // stdout and stderr only: kept in memory, see Process::TakeStdout; or in `fd`, if that is given.
     kMerge,    // stderr only: the same place as stdout.
   };
   Kind kind = Kind::kInherit;
@@ -48,6 +48,12 @@ enum class TreeEnd {
   kWait,  // Waited for, within the limits.
 };
 
+// What becomes of a child whose own root has no such `cwd`.
+enum class CwdMissing {
+  kError,
+  kRoot,  // It starts in "/".
+};
+
 struct LaunchOptions {
   std::vector<std::string> argv;  // argv[0] is the program, looked up by the child's PATH if it has no slash.
 
@@ -58,6 +64,7 @@ struct LaunchOptions {
 
   // Inside; a relative path starts from the caller's. Empty: the caller's if it is visible inside, else "/".
   std::string cwd;
+  CwdMissing cwd_missing = CwdMissing::kError;
 
   Stdio stdin_spec;
   Stdio stdout_spec;
@@ -67,6 +74,14 @@ struct LaunchOptions {
   std::shared_ptr<const CompiledPolicy> policy;  // Null: the built-in `none`.
   TreeEnd tree_end = TreeEnd::kKill;
   std::string name;  // For people; empty: argv[0].
+
+  // The socket of a `brood serve` that starts the child in our place, with the limits, umask and priority of its own; empty:
+  // nobody does. `server_policy` is what it is asked for, and may only be tighter than the server's own, which is what the
+  // child has if nothing is said here (then `policy` is, if that is set). The child ends with this process, and with the server.
+  std::string server;
+  std::optional<Policy> server_policy;
+  // The server's user, where that is neither ours nor root: it gets all that a request says.
+  std::optional<uint32_t> server_uid;
 
   // A process that ends in order waits for its children that are still running, and terminates those that are daemons. A
   // function that is a daemon may not start functions. Nothing: as the process that starts it.

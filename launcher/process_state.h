@@ -80,6 +80,9 @@ absl::Status KillTree(ProcessState& state);
 
 int PidOf(ProcessState& state);
 
+// Should it be stopped. signal(7), SIGCONT
+void ContinueGuardian(const ProcessState& state);
+
 // Waits until a served child has a guardian, or has ended, or `timeout` has passed: false then. As AwaitStarted otherwise.
 bool AwaitGuardian(ProcessState& state, absl::Duration timeout);
 

@@ -27,6 +27,7 @@ namespace {
 
 constexpr absl::Duration kTreePatience = absl::Seconds(10);
 constexpr absl::Duration kCgroupPatience = absl::Seconds(2);
+constexpr absl::Duration kServerPatience = absl::Seconds(15);
 constexpr absl::Duration kContinueAgain = absl::Milliseconds(100);
 
 GuardedState& Guarded(ProcessState& state) { return static_cast<GuardedState&>(state); }
@@ -138,9 +139,20 @@ std::string EndWithoutGuardian(GuardedState& state) {
   return left;
 }
 
+void TakeResult(GuardedState& state) {
+  if (!state.result_memory.valid()) return;
+  state.result = ReadResult(state.result_memory.get(), state.max_result_bytes);
+  state.result_memory.reset();
+}
+
 // Called with the lock, when the sentinel is readable.
 void ReadOutcome(GuardedState& state) {
   ReadNotes(state);
+  if (state.read_outcome != nullptr) {
+    state.outcome = state.read_outcome(state.sentinel.get());
+    state.control.reset();
+    return TakeResult(state);
+  }
   GuardianReport report;
   ssize_t n;
   do {
@@ -158,18 +170,11 @@ void ReadOutcome(GuardedState& state) {
     state.outcome = lost;
   }
   state.outcome->start = state.start;
-  if (state.result_memory.valid()) {
-    state.result = ReadResult(state.result_memory.get(), state.max_result_bytes);
-    state.result_memory.reset();
-  }
+  TakeResult(state);
   ReapGuardian(state);
   state.control.reset();
   state.guardian_fd.reset();
   state.init_fd.reset();
-}
-
-void ContinueGuardian(const GuardedState& state) {
-  if (state.guardian_fd.valid()) syscall(SYS_pidfd_send_signal, state.guardian_fd.get(), SIGCONT, nullptr, 0);
 }
 
 // Of a child that was killed: until its guardian has done that the child may stop it, also after we have continued it.
@@ -184,6 +189,10 @@ bool AwaitKilled(GuardedState& state, absl::Duration timeout) {
 }
 
 }  // namespace
+
+void ContinueGuardian(const GuardedState& state) {
+  if (state.guardian_fd.valid()) syscall(SYS_pidfd_send_signal, state.guardian_fd.get(), SIGCONT, nullptr, 0);
+}
 
 bool HasEnded(ProcessState& base, absl::Duration timeout) {
   GuardedState& state = Guarded(base);
@@ -319,7 +328,8 @@ GuardedState::~GuardedState() {
   // see ReapGuardian.
   if (control.valid()) shutdown(control.get(), SHUT_RDWR);
   ContinueGuardian(*this);
-  AwaitKilled(*this, absl::InfiniteDuration());
+  // The end of our sockets is enough for a server, of whom we do not know that it is not stopped.
+  if (!AwaitKilled(*this, read_outcome != nullptr ? kServerPatience : absl::InfiniteDuration())) return;
   ReadOutcome(*this);
 }
 

@@ -25,6 +25,9 @@ class ServedStart {
 
   absl::StatusOr<ServerReport> Report() const { return server_->Report(patience_); }
 
+  // The supervisor, if one runs.
+  std::shared_ptr<ForkServer::Instance> Running() const { return server_->Running(); }
+
   // The next start has a server that is started then.
   void ReplaceServer() const { server_->Replace(); }
 

@@ -68,6 +68,7 @@ absl::StatusOr<int> Sink(const Stdio& spec, int number, PreparedStdio* out) {
       return OpenPath(out, spec.path, number);
     case Stdio::Kind::kCapture: {
       if (number == 0) return absl::InvalidArgumentError("stdin: cannot be captured");
+      if (spec.fd >= 0) return spec.fd;
       UniqueFd& memory = out->captured[number - 1];
       memory.reset(memfd_create("brood-capture", MFD_CLOEXEC));
       if (!memory.valid()) return ErrnoStatus(errno, "memfd_create");

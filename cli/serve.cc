@@ -1,0 +1,122 @@
+// brood serve: a server that starts children for many clients.
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "batch/function_job.h"
+#include "batch/policy_json.h"
+#include "batch/policy_options.h"
+#include "bootstrap/plugin.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/shared_options.h"
+#include "cli/signals.h"
+#include "serve/server.h"
+#include "serve/status.h"
+#include "tools/version/version.h"
+
+namespace brood {
+namespace {
+
+absl::StatusOr<std::vector<uid_t>> ReadUsers(const ParsedOptions& options) {
+  std::vector<uid_t> users;
+  for (const std::string& value : options.Values("--allow-uid")) {
+    uid_t uid = 0;
+    if (!absl::SimpleAtoi(value, &uid) || uid == static_cast<uid_t>(-1)) {
+      return absl::InvalidArgumentError(absl::StrCat("--allow-uid: expected the number of a user, got \"", value, "\""));
+    }
+    users.push_back(uid);
+  }
+  return users;
+}
+
+absl::StatusOr<Freeze> ReadFreeze(const ParsedOptions& options) {
+  const std::string value = options.Value("--freeze", "off");
+  if (value == "off") return Freeze::kOff;
+  if (value == "auto") return Freeze::kAuto;
+  if (value == "on") return Freeze::kOn;
+  return absl::InvalidArgumentError(absl::StrCat("--freeze: expected off, auto or on, got \"", value, "\""));
+}
+
+absl::StatusOr<ServeOptions> ReadServeOptions(const ParsedOptions& options) {
+  ServeOptions serve;
+  serve.socket = options.Value("--socket");
+  if (serve.socket.empty()) return absl::InvalidArgumentError("--socket PATH is missing");
+  if (!options.operands().empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("unexpected word \"", options.operands()[0], "\""));
+  }
+  BROOD_ASSIGN_OR_RETURN(JobDefaults defaults, ReadSharedOptions(options));
+  BROOD_ASSIGN_OR_RETURN(serve.other_users, ReadUsers(options));
+  BROOD_ASSIGN_OR_RETURN(serve.freeze, ReadFreeze(options));
+  serve.version = VersionString();
+  serve.preload = defaults.preload;
+  BROOD_ASSIGN_OR_RETURN(serve.policy, LoadPolicy(defaults.policy));
+  BROOD_RETURN_IF_ERROR(ApplyPolicyOptions(defaults.options, serve.policy));
+  // Whose code the children have, they may read.
+  for (const std::string& target : serve.preload) ShowPlugin(target, serve.policy);
+  return serve;
+}
+
+absl::Status Serve(ServeOptions options) {
+  BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create());
+  const std::string socket = options.socket;
+  BROOD_ASSIGN_OR_RETURN(const std::unique_ptr<ServeServer> server, ServeServer::Create(std::move(options)));
+  if (!PrintOut(absl::StrCat("listening on ", socket, "\n"))) return absl::UnavailableError("standard output is closed");
+  return server->Run(signals.fd());
+}
+
+absl::StatusOr<ServeStatus> AskStatus(const ParsedOptions& options) {
+  std::optional<uint32_t> server_uid;
+  if (options.Has("--server-uid")) {
+    uint32_t uid = 0;
+    if (!absl::SimpleAtoi(options.Value("--server-uid"), &uid)) {
+      return absl::InvalidArgumentError("--server-uid: expected the number of a user");
+    }
+    server_uid = uid;
+  }
+  return StatusOfServer(options.Value("--status"), server_uid);
+}
+
+int PrintStatus(const ParsedOptions& options) {
+  for (const std::string_view name : {"--socket", "--policy", "--preload"}) {
+    if (options.Has(name)) return ReportUsage("serve", absl::InvalidArgumentError(absl::StrCat("--status asks a server that runs; it takes no ", name)), kExitUsage);
+  }
+  if (options.Has("--json") && options.Has("--prometheus")) {
+    return ReportUsage("serve", absl::InvalidArgumentError("--json and --prometheus are two forms; choose one"), kExitUsage);
+  }
+  const absl::StatusOr<ServeStatus> status = AskStatus(options);
+  if (!status.ok()) {
+    PrintError("serve", status.status().message());
+    return absl::IsInvalidArgument(status.status()) ? kExitUsage : kExitNegative;
+  }
+  const std::string text = options.Has("--json")         ? StatusJson(*status)
+                           : options.Has("--prometheus") ? StatusPrometheus(*status)
+                                                         : StatusText(*status);
+  return PrintOut(text) ? kExitOk : kExitBroodFailed;
+}
+
+}  // namespace
+
+int ServeMain(const std::vector<std::string>& args) {
+  const absl::StatusOr<ParsedOptions> options = ParseOptions("serve", args);
+  if (!options.ok()) return ReportUsage("serve", options.status(), kExitUsage);
+  if (options->Has("--status")) return PrintStatus(*options);
+  for (const std::string_view name : {"--json", "--prometheus", "--server-uid"}) {
+    if (options->Has(name)) return ReportUsage("serve", absl::InvalidArgumentError(absl::StrCat(name, " goes with --status")), kExitUsage);
+  }
+  absl::StatusOr<ServeOptions> serve = ReadServeOptions(*options);
+  if (!serve.ok()) return ReportUsage("serve", serve.status(), kExitUsage);
+  std::signal(SIGPIPE, SIG_IGN);
+  const absl::Status served = Serve(*std::move(serve));
+  if (served.ok()) return kExitOk;
+  PrintError("serve", served.message());
+  return kExitBroodFailed;
+}
+
+}  // namespace brood

@@ -1,0 +1,202 @@
+// `brood serve`, end to end: the real server, and `run`, `call` and `batch` as its clients.
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "cli/testdata/brood_under_test.h"
+#include "gtest/gtest.h"
+
+namespace brood {
+namespace {
+
+std::string Plugin(std::string_view name) { return Resolved(absl::StrCat("tests/plugins/lib", name, ".so")); }
+
+class ServeTest : public testing::Test {
+ protected:
+  // A short path: 107 bytes are possible. unix(7)
+  ServeTest() {
+    char folder[] = "/tmp/serve_test.XXXXXX";
+    EXPECT_NE(mkdtemp(folder), nullptr);
+    folder_ = folder;
+    socket_ = absl::StrCat(folder_, "/s");
+  }
+  ~ServeTest() override {
+    server_.reset();
+    unlink(socket_.c_str());
+    rmdir(folder_.c_str());
+  }
+
+  void Serve(std::vector<std::string> words) {
+    std::vector<std::string> args = {"serve", "--socket", socket_};
+    args.insert(args.end(), words.begin(), words.end());
+    server_ = std::make_unique<StartedBrood>(args);
+    ASSERT_EQ(server_->ReadLine(), absl::StrCat("listening on ", socket_, "\n"));
+  }
+
+  Finished Client(const std::string& command, const std::vector<std::string>& words, std::string_view input = "") const {
+    std::vector<std::string> args = {command, "--server", socket_};
+    args.insert(args.end(), words.begin(), words.end());
+    return RunBrood(args, input);
+  }
+
+  std::string folder_, socket_;
+  std::unique_ptr<StartedBrood> server_;
+};
+
+TEST_F(ServeTest, RunsProgramsWithTheClientsStreamsEnvironmentAndExitStatus) {
+  Serve({});
+  const Finished run = Client("run", {"--env", "A=b c", "--", "sh", "-c", "cat; echo \"$A\"; echo e >&2; exit 7"}, "in\n");
+  EXPECT_EQ(run.out, "in\nb c\n");
+  EXPECT_EQ(run.err, "e\n");
+  EXPECT_EQ(run.exit_code, 7);
+  EXPECT_EQ(Client("run", {"/no/such/program"}).exit_code, 127);
+  EXPECT_EQ(Client("run", {"--wall-time", "100ms", "--", "sleep", "1000"}).exit_code, 124);
+  EXPECT_EQ(Client("run", {"--", "sh", "-c", "kill -SEGV $$"}).exit_code, 128 + SIGSEGV);
+}
+
+TEST_F(ServeTest, CallsFunctionsOfPreloadedPluginsUnderEachPolicyThatIsTighter) {
+  Serve({"--preload", Plugin("values")});
+  for (const std::vector<std::string>& policy : std::vector<std::vector<std::string>>{{}, {"--policy", "strict"}, {"--policy", "default"}}) {
+    std::vector<std::string> words = policy;
+    words.insert(words.end(), {absl::StrCat(Plugin("values"), ":both"), "true", R"({"b":2,"a":1})"});
+    const Finished call = Client("call", words);
+    EXPECT_EQ(call.out, "[true,{\"a\":1,\"b\":2}]\n");
+    EXPECT_EQ(call.err, "");
+    EXPECT_EQ(call.exit_code, 0);
+  }
+}
+
+TEST_F(ServeTest, RunsBatchesWithTheirResults) {
+  Serve({"--preload", Plugin("values")});
+  const std::string jobs = absl::StrCat(R"({"argv":["echo","a"]})", "\n", R"({"id":"f","target":")", Plugin("values"),
+                                        R"(:double","args":[2.5]})", "\n", R"({"argv":["sh","-c","exit 3"],"policy":"strict"})", "\n");
+  const Finished batch = Client("batch", {"-"}, jobs);
+  EXPECT_EQ(batch.exit_code, 1);
+  EXPECT_TRUE(absl::StrContains(batch.out, R"("stdout":{"text":"a\n","bytes":2,"truncated":false})")) << batch.out;
+  EXPECT_TRUE(absl::StrContains(batch.out, R"("value":2.5)")) << batch.out;
+  EXPECT_TRUE(absl::StrContains(batch.out, R"("exit_code":3)")) << batch.out;
+}
+
+TEST_F(ServeTest, MoreThanThePolicyOfTheServerIsRefusedByName) {
+  Serve({"--policy", "strict", "--memory", "128M"});
+  const struct {
+    std::vector<std::string> words;
+    const char* says;
+  } cases[] = {
+      {{"--policy", "none", "--", "id"}, "policy: namespaces: without \"user\""},
+      {{"--policy", "default", "--", "id"}, "policy: files: "},
+      {{"--memory", "129M", "--", "id"}, "policy: limits.memory: "},
+      {{"--net", "host", "--", "id"}, "policy: "},
+      {{"--rw", "/tmp", "--", "id"}, "policy: files: "},
+      {{"--ro", "/root", "--", "id"}, "policy: files: /root at /root"},
+      {{"--allow-weaker", "memory", "--", "id"}, "policy: allow_weaker: \"memory\""},
+  };
+  for (const auto& one : cases) {
+    const Finished run = Client("run", one.words);
+    EXPECT_EQ(run.exit_code, 125);
+    EXPECT_EQ(run.out, "");
+    EXPECT_TRUE(absl::StrContains(run.err, absl::StrCat("brood run: server ", socket_, ": ", one.says))) << run.err;
+  }
+  EXPECT_EQ(Client("run", {"--memory", "127M", "--", "true"}).exit_code, 0);
+}
+
+TEST_F(ServeTest, NothingOfTheServersEnvironmentReachesAClient) {
+  setenv("OF_THE_SERVER", "secret", 1);
+  Serve({"--policy", "none"});
+  unsetenv("OF_THE_SERVER");
+  setenv("OF_THE_CLIENT", "mine", 1);
+  const Finished run = Client("run", {"--env", "OF_THE_SERVER", "--", "env"});
+  unsetenv("OF_THE_CLIENT");
+  EXPECT_FALSE(absl::StrContains(run.out, "OF_THE_SERVER")) << run.out;
+  EXPECT_TRUE(absl::StrContains(run.out, "OF_THE_CLIENT=mine\n")) << run.out;
+}
+
+TEST_F(ServeTest, TheSocketIsItsUsersAloneAndGoneAtTheEnd) {
+  Serve({});
+  struct stat about = {};
+  ASSERT_EQ(stat(socket_.c_str(), &about), 0);
+  EXPECT_EQ(about.st_mode & 0777, 0600u);
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait().exit_code, 0);
+  EXPECT_NE(access(socket_.c_str(), F_OK), 0);
+  EXPECT_EQ(Client("run", {"true"}).exit_code, 125);
+}
+
+TEST_F(ServeTest, RefusesToReplaceAServerThatLivesAndReplacesOneThatIsDead) {
+  Serve({});
+  const Finished second = RunBrood({"serve", "--socket", socket_});
+  EXPECT_EQ(second.exit_code, 125);
+  EXPECT_TRUE(absl::StrContains(second.err, "somebody listens there")) << second.err;
+  EXPECT_EQ(Client("run", {"true"}).exit_code, 0);
+  server_->Signal(SIGKILL);
+  server_->Wait();
+  EXPECT_EQ(access(socket_.c_str(), F_OK), 0);
+  const Finished late = Client("run", {"true"});
+  EXPECT_TRUE(absl::StrContains(late.err, "its server has ended; start it: brood serve --socket")) << late.err;
+  Serve({});
+  EXPECT_EQ(Client("run", {"true"}).exit_code, 0);
+}
+
+TEST_F(ServeTest, TermEndsTheTreesOfAllChildrenAndTellsTheClients) {
+  Serve({});
+  StartedBrood client({"run", "--server", socket_, "--", "sh", "-c", "sleep 1000 & echo ready; wait"});
+  ASSERT_EQ(client.ReadLine(), "ready\n");
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait().exit_code, 0);
+  const Finished ended = client.Wait();
+  EXPECT_EQ(ended.exit_code, 128 + SIGKILL) << ended.err;
+}
+
+TEST_F(ServeTest, AKilledClientTakesItsChildrensTreesWithIt) {
+  Serve({});
+  StartedBrood client({"run", "--server", socket_, "--", "sh", "-c", "sleep 1000 & echo ready; wait"});
+  ASSERT_EQ(client.ReadLine(), "ready\n");
+  client.Signal(SIGKILL);
+  // The sleeping grandchild holds standard output, which ends with it.
+  EXPECT_EQ(client.ReadLine(), "");
+  EXPECT_EQ(Client("run", {"true"}).exit_code, 0);
+}
+
+TEST_F(ServeTest, SignalsOfTheClientReachTheChild) {
+  Serve({});
+  StartedBrood client({"run", "--server", socket_, "--", "sh", "-c", "trap 'exit 9' TERM; echo ready; sleep 1000 & wait"});
+  ASSERT_EQ(client.ReadLine(), "ready\n");
+  client.Signal(SIGTERM);
+  EXPECT_EQ(client.Wait().exit_code, 9);
+}
+
+TEST_F(ServeTest, ItsStatusIsTextJsonAndPrometheus) {
+  Serve({});
+  EXPECT_EQ(Client("run", {"--", "sh", "-c", "exit 4"}).exit_code, 4);
+  const Finished text = RunBrood({"serve", "--status", socket_});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_TRUE(absl::StrContains(text.out, "children     0 live, 1 born, 0 connections refused\nended        failed 1\n")) << text.out;
+  const Finished json = RunBrood({"serve", "--status", socket_, "--json"});
+  EXPECT_TRUE(absl::StrContains(json.out, "\"ended\":{\"failed\":1}")) << json.out;
+  const Finished metrics = RunBrood({"serve", "--prometheus", "--status", socket_});
+  EXPECT_TRUE(absl::StrContains(metrics.out, "\nbrood_serve_children_ended_total{status=\"failed\"} 1\n")) << metrics.out;
+  server_->Signal(SIGTERM);
+  server_->Wait();
+  EXPECT_EQ(RunBrood({"serve", "--status", socket_}).exit_code, 1);
+}
+
+TEST_F(ServeTest, WrongUsageIsSaidAtOnce) {
+  EXPECT_EQ(RunBrood({"serve", "--status", socket_, "--json", "--prometheus"}).exit_code, 2);
+  EXPECT_EQ(RunBrood({"serve", "--status", socket_, "--socket", socket_}).exit_code, 2);
+  EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "--json"}).exit_code, 2);
+  EXPECT_EQ(RunBrood({"serve"}).exit_code, 2);
+  EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "word"}).exit_code, 2);
+  EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "--allow-uid", "me"}).exit_code, 2);
+  EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "--freeze", "maybe"}).exit_code, 2);
+  EXPECT_EQ(RunBrood({"call", "--server", socket_, "--start-method", "fork", "x"}).exit_code, 125);
+}
+
+}  // namespace
+}  // namespace brood

@@ -1,0 +1,39 @@
+// What `brood serve` does with a child of a client's, besides what any Process can: nothing here waits, so that one thread can
+// have many.
+#ifndef BROOD_LAUNCHER_CLIENT_CHILD_H_
+#define BROOD_LAUNCHER_CLIENT_CHILD_H_
+
+#include <sys/types.h>
+
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "launcher/context_options.h"
+#include "launcher/launch_options.h"
+#include "launcher/launch_record.h"
+#include "launcher/process.h"
+#include "launcher/remote_launch.h"
+
+namespace brood::internal {
+
+// As Process::Launch; with `function`, one that the forkserver of `context` forks. Errors: as that; what the child could not
+// begin with is an outcome.
+absl::StatusOr<Process> LaunchForClient(const ContextOptions& context, LaunchOptions options,
+                                        const std::optional<RemoteFunction>& function);
+
+// Readable when there is news of the child before its end; -1 when there will be none.
+int NewsOf(Process& process);
+
+// Takes the news. Whether its target runs, or has.
+bool TakeNews(Process& process);
+
+// Passes a client's command on. One that the guardian has no room for is dropped, and a kill is then the end of its socket,
+// which has the same effect.
+void PassOn(Process& process, const GuardianCommand& command);
+
+// Whether to take its outcome may take seconds, because its guardian was killed.
+bool EndsSlowly(Process& process);
+
+}  // namespace brood::internal
+
+#endif  // BROOD_LAUNCHER_CLIENT_CHILD_H_

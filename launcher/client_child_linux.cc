@@ -1,0 +1,68 @@
+#include "launcher/client_child.h"
+
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/status.h"
+#include "bootstrap/bootstrap.h"
+#include "launcher/launch_internal.h"
+#include "launcher/guarded_state.h"
+#include "launcher/served_start.h"
+
+namespace brood::internal {
+
+namespace {
+
+GuardedState& Guarded(Process& process) { return static_cast<GuardedState&>(*StateOf(process)); }
+
+}  // namespace
+
+absl::StatusOr<Process> LaunchForClient(const ContextOptions& context, LaunchOptions options,
+                                        const std::optional<RemoteFunction>& function) {
+  if (!function.has_value()) return LaunchInternal(options, {});
+  options.inherited.push_back({.fd = function->message, .child_fd = kMessageFd});
+  options.inherited.push_back({.fd = function->result, .child_fd = kResultFd});
+  BROOD_ASSIGN_OR_RETURN(ServedStart served, ServedStart::Prepare(context));
+  LaunchTarget target;
+  target.kind = LaunchTarget::Kind::kFunction;
+  target.setup_child_fd = kSetupFd;
+  return LaunchInternal(options, target, [&](const LaunchRecord& record) { return served.Launch(record); });
+}
+
+int NewsOf(Process& process) {
+  GuardedState& state = Guarded(process);
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  return state.control.get();
+}
+
+bool TakeNews(Process& process) {
+  PidOf(Guarded(process));
+  GuardedState& state = Guarded(process);
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  return state.started;
+}
+
+void PassOn(Process& process, const GuardianCommand& command) {
+  GuardedState& state = Guarded(process);
+  {
+    const std::lock_guard<std::mutex> lock(state.mutex);
+    if (!state.control.valid()) return;
+    const bool sent = send(state.control.get(), &command, sizeof(command), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+    if (command.kind == GuardianCommand::Kind::kKill) {
+      state.killed = true;
+      if (!sent) shutdown(state.control.get(), SHUT_RDWR);
+    }
+  }
+  ContinueGuardian(state);
+}
+
+bool EndsSlowly(Process& process) {
+  int bytes = 0;
+  return ioctl(process.sentinel(), FIONREAD, &bytes) == 0 && bytes == 0;
+}
+
+}  // namespace brood::internal

@@ -1,0 +1,87 @@
+// One connection to `brood serve`, and its child.
+//
+//   asking ──kLaunch──▶ running ──its end──▶ told ──▶ (removed)
+//      │                   └──the client's end──▶ ending ──its end──▶ (removed)
+//      └──deadline, garbage, refusal──▶ (removed)
+#ifndef BROOD_SERVE_CLIENT_H_
+#define BROOD_SERVE_CLIENT_H_
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/unique_fd.h"
+#include "forkserver/event_loop.h"
+#include "forkserver/request.h"
+#include "launcher/process.h"
+#include "launcher/serve_protocol.h"
+
+namespace brood {
+
+class ServeServer;
+
+namespace internal {
+
+class ServeClient {
+ public:
+  ServeClient(ServeServer& server, uint64_t number, UniqueFd connection, const ucred& peer);
+  ~ServeClient();
+
+  // Watches the connection. Errors: those of EventLoop::Watch.
+  absl::Status Begin();
+
+  // Says why, and ends the connection.
+  void Refuse(const absl::Status& why);
+
+  // The outcome of a child that ServeServer::JoinElsewhere took.
+  void OnJoined(const Outcome& outcome);
+
+  // The server ends: its child has to.
+  void Stop();
+
+  // It has a child that has not ended.
+  bool busy() const { return state_ == State::kRunning || state_ == State::kEnding; }
+
+ private:
+  enum class State { kAsking, kRunning, kEnding, kTold };
+
+  EventLoop& loop();
+  void OnConnection();
+  absl::Status OnRequest(Request request);
+  absl::Status Launch(Request request);
+  absl::Status Watch();
+  void OnCommand();
+  void OnNews();
+  void OnEnd();
+  void OnGone();
+  void Kill();
+  void Tell(const Outcome& outcome);
+  bool Send(ServeTag::Kind kind, std::string_view bytes);
+  void SendNote(bool started);
+  absl::Duration SinceRequest() const;
+  void SetDeadline();
+  void Close(UniqueFd& fd);
+  void Remove();
+
+  ServeServer& server_;
+  const uint64_t number_;
+  const ucred peer_;
+  State state_ = State::kAsking;
+  UniqueFd connection_;
+  UniqueFd control_;
+  UniqueFd peer_process_;  // A fork of the client may hold its end of the connection.
+  int news_ = -1;          // Watched; the process's.
+  int sentinel_ = -1;      // Likewise.
+  bool started_ = false;
+  int64_t asked_ns_ = 0;  // When the request came.
+  std::optional<Process> process_;
+  std::optional<EventLoop::Timer> deadline_;
+};
+
+}  // namespace internal
+}  // namespace brood
+
+#endif  // BROOD_SERVE_CLIENT_H_

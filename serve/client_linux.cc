@@ -1,0 +1,275 @@
+#include "serve/client.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/child_safe.h"
+#include "base/status.h"
+#include "launcher/client_child.h"
+#include "launcher/outcome_flatbuffer.h"
+#include "sandbox/linux_plan.h"
+#include "serve/descriptors.h"
+#include "serve/server.h"
+
+namespace brood::internal {
+namespace {
+
+// The process that connected. Invalid if it has ended.
+UniqueFd PeerProcess(int connection, pid_t pid) {
+  constexpr int kPeerPidfd = 77;  // SO_PEERPIDFD, from Linux 6.5 on. socket(7)
+  int fd = -1;
+  socklen_t size = sizeof(fd);
+  if (getsockopt(connection, SOL_SOCKET, kPeerPidfd, &fd, &size) == 0) return UniqueFd(fd);
+  if (errno != ENOPROTOOPT || pid <= 0) return UniqueFd();
+  return UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+}
+
+// Records there and back, as the launcher's own ends have them.
+bool IsRecordSocket(int fd) {
+  int domain = 0, type = 0;
+  socklen_t size = sizeof(domain);
+  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0) return false;
+  size = sizeof(type);
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && domain == AF_UNIX && type == SOCK_SEQPACKET;
+}
+
+Stdio StreamOf(const RemoteStream& stream) {
+  if (stream.merged) return Stdio::Merge();
+  if (!stream.keeps) return Stdio::Fd(stream.fd);
+  return {.kind = Stdio::Kind::kCapture, .fd = stream.fd, .capture_bytes = stream.keep_bytes};
+}
+
+}  // namespace
+
+ServeClient::ServeClient(ServeServer& server, uint64_t number, UniqueFd connection, const ucred& peer)
+    : server_(server), number_(number), peer_(peer), connection_(std::move(connection)) {}
+
+ServeClient::~ServeClient() {
+  if (deadline_.has_value()) loop().Cancel(*deadline_);
+  for (const int fd : {news_, sentinel_}) loop().Forget(fd);
+  for (UniqueFd* fd : {&connection_, &control_, &peer_process_}) Close(*fd);
+}
+
+EventLoop& ServeClient::loop() { return server_.loop(); }
+
+void ServeClient::Close(UniqueFd& fd) {
+  if (!fd.valid()) return;
+  loop().Forget(fd.get());
+  fd.reset();
+}
+
+void ServeClient::Remove() { server_.Remove(number_); }
+
+absl::Duration ServeClient::SinceRequest() const {
+  return absl::Nanoseconds(static_cast<int64_t>(child::MonotonicNanoseconds()) - asked_ns_);
+}
+
+absl::Status ServeClient::Begin() {
+  SetDeadline();
+  return loop().Watch(connection_.get(), EPOLLIN, [this](uint32_t) { OnConnection(); });
+}
+
+void ServeClient::SetDeadline() {
+  const int64_t at = static_cast<int64_t>(child::MonotonicNanoseconds()) + absl::ToInt64Nanoseconds(server_.options().patience);
+  deadline_ = loop().Schedule(at, [this] {
+    deadline_.reset();
+    if (state_ != State::kAsking) return Remove();
+    Refuse(absl::DeadlineExceededError(
+        absl::StrCat("nothing was asked for within ", absl::FormatDuration(server_.options().patience))));
+  });
+}
+
+bool ServeClient::Send(ServeTag::Kind kind, std::string_view bytes) {
+  const ServeTag tag = {.kind = kind};
+  return SendRequest(connection_.get(), bytes, {},
+                     {.patience = absl::ZeroDuration(), .tag = tag.Encode(), .inline_bytes = kRecordInlineBytes})
+      .ok();
+}
+
+void ServeClient::Refuse(const absl::Status& why) {
+  if (connection_.valid()) Send(ServeTag::Kind::kRefused, EncodeRefusal(why));
+  if (state_ == State::kAsking) server_.NoteRefused();
+  OnGone();
+}
+
+// --- what it asks for ---
+
+void ServeClient::OnConnection() {
+  Request request;
+  const absl::Status received = ReceiveRequest(connection_.get(), request);
+  if (absl::IsOutOfRange(received) || absl::IsUnavailable(received)) return OnGone();
+  const absl::Status done = received.ok() ? OnRequest(std::move(request)) : received;
+  if (!done.ok()) Refuse(done);
+}
+
+absl::Status ServeClient::OnRequest(Request request) {
+  const std::optional<ServeTag> tag = ServeTag::Decode(request.tag);
+  if (!tag.has_value()) return absl::InvalidArgumentError("request: not one for brood serve");
+  if (tag->version != ServeTag::kVersion) {
+    return absl::FailedPreconditionError(absl::StrCat("request: of version ", tag->version, ", version ", ServeTag::kVersion,
+                                                      " is spoken here; use the brood that the server is of"));
+  }
+  // Also one that comes twice.
+  if (state_ != State::kAsking) return absl::FailedPreconditionError("request: this connection has had its child");
+  if (tag->kind == ServeTag::Kind::kLaunch) return Launch(std::move(request));
+  if (!request.bytes.empty() || !request.fds.empty()) return absl::InvalidArgumentError("request: it carries what nobody asked for");
+  // One that reads no answers has no use for them.
+  bool sent = false;
+  if (tag->kind == ServeTag::Kind::kAskPolicy) {
+    sent = Send(ServeTag::Kind::kPolicy, server_.policy_bytes());
+  } else if (tag->kind == ServeTag::Kind::kAskStatus) {
+    sent = Send(ServeTag::Kind::kStatus, EncodeServeStatus(server_.Status()));
+  } else {
+    return absl::InvalidArgumentError("request: of an unknown kind");
+  }
+  if (!sent) OnGone();
+  return absl::OkStatus();
+}
+
+absl::Status ServeClient::Launch(Request request) {
+  asked_ns_ = static_cast<int64_t>(child::MonotonicNanoseconds());
+  BROOD_ASSIGN_OR_RETURN(RemoteLaunch launch, DecodeRemoteLaunch(request.bytes, request.fds));
+  if (!IsRecordSocket(launch.control)) return absl::InvalidArgumentError("request: control: expected a SOCK_SEQPACKET socket");
+  BROOD_ASSIGN_OR_RETURN(const std::shared_ptr<const CompiledPolicy> policy, server_.PolicyFor(launch.policy));
+  BROOD_RETURN_IF_ERROR(CheckDescriptors(
+      launch, {.same_user = peer_.uid == geteuid(), .own_root = policy->platform().child.mount_count > 0}));
+  peer_process_ = PeerProcess(connection_.get(), peer_.pid);
+  if (!peer_process_.valid()) return absl::FailedPreconditionError("request: the process that connected has ended, and nobody owns the child");
+  LaunchOptions options;
+  options.name = launch.name;
+  options.argv = launch.argv;
+  options.policy = policy;
+  options.environment_base = EnvironmentBase::kEmpty;
+  options.env = launch.environment;
+  options.cwd = launch.cwd;
+  options.cwd_missing = launch.cwd_optional ? CwdMissing::kRoot : CwdMissing::kError;
+  options.tree_end = launch.wait_for_tree ? TreeEnd::kWait : TreeEnd::kKill;
+  options.stdin_spec = StreamOf(launch.streams[0]);
+  options.stdout_spec = StreamOf(launch.streams[1]);
+  options.stderr_spec = StreamOf(launch.streams[2]);
+  options.inherited = launch.inherited;
+  std::optional<RemoteFunction> function;
+  if (launch.is_function()) function = {.message = launch.message, .result = launch.result};
+  absl::StatusOr<Process> process = LaunchForClient(server_.context(), std::move(options), function);
+  if (!process.ok()) return process.status();
+  process_.emplace(*std::move(process));
+  for (UniqueFd& fd : request.fds) {
+    if (fd.get() == launch.control) control_ = std::move(fd);
+  }
+  state_ = State::kRunning;
+  server_.NoteBorn(number_);
+  if (deadline_.has_value()) loop().Cancel(*std::exchange(deadline_, std::nullopt));
+  SendNote(false);
+  return Watch();
+}
+
+absl::Status ServeClient::Watch() {
+  const int news = NewsOf(*process_);
+  BROOD_RETURN_IF_ERROR(loop().Watch(process_->sentinel(), EPOLLIN, [this](uint32_t) { OnEnd(); }));
+  sentinel_ = process_->sentinel();
+  BROOD_RETURN_IF_ERROR(loop().Watch(control_.get(), EPOLLIN, [this](uint32_t) { OnCommand(); }));
+  BROOD_RETURN_IF_ERROR(loop().Watch(peer_process_.get(), EPOLLIN, [this](uint32_t) { OnGone(); }));
+  BROOD_RETURN_IF_ERROR(loop().Watch(news, EPOLLIN, [this](uint32_t) { OnNews(); }));
+  news_ = news;
+  return absl::OkStatus();
+}
+
+// --- the child ---
+
+// As its guardian would tell it, but for descriptors.
+void ServeClient::SendNote(bool started) {
+  GuardianReport note;
+  note.kind = started ? ReportKind::kStarted : ReportKind::kInitBorn;
+  note.started = started ? 1 : 0;
+  note.pid = started ? process_->pid() : 0;
+  (void)send(control_.get(), &note, sizeof(note), MSG_NOSIGNAL | MSG_DONTWAIT);  // It may not care.
+}
+
+void ServeClient::OnNews() {
+  const bool started = TakeNews(*process_);
+  if (started && !started_) {
+    started_ = true;
+    server_.NoteStarted(SinceRequest());
+    if (control_.valid()) SendNote(true);
+  }
+  char byte;
+  // Its end is seen by the sentinel.
+  if (recv(news_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) loop().Forget(std::exchange(news_, -1));
+}
+
+void ServeClient::OnCommand() {
+  GuardianCommand command;
+  const ssize_t n = recv(control_.get(), &command, sizeof(command), MSG_DONTWAIT);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  const bool known = command.kind == GuardianCommand::Kind::kSignal || command.kind == GuardianCommand::Kind::kKill ||
+                     command.kind == GuardianCommand::Kind::kSignalGroup;
+  if (n != static_cast<ssize_t>(sizeof(command)) || command.magic != kReportMagic || !known) {
+    // Its outcome can still be told.
+    Close(control_);
+    return Kill();
+  }
+  PassOn(*process_, command);
+}
+
+void ServeClient::Kill() {
+  if (!process_.has_value()) return;  // Somebody else waits for it to end.
+  GuardianCommand command;
+  command.kind = GuardianCommand::Kind::kKill;
+  PassOn(*process_, command);
+}
+
+void ServeClient::OnEnd() {
+  if (!started_) OnNews();  // Its last.
+  loop().Forget(std::exchange(sentinel_, -1));
+  if (news_ >= 0) loop().Forget(std::exchange(news_, -1));
+  if (EndsSlowly(*process_)) {
+    Process process = *std::move(process_);
+    process_.reset();
+    return server_.JoinElsewhere(number_, std::move(process));
+  }
+  absl::StatusOr<Outcome> outcome = process_->Join(absl::ZeroDuration());
+  process_.reset();
+  if (!outcome.ok()) {
+    outcome.emplace();
+    outcome->ending = Lost{std::string(outcome.status().message())};
+  }
+  Tell(*outcome);
+}
+
+void ServeClient::OnJoined(const Outcome& outcome) { Tell(outcome); }
+
+void ServeClient::Tell(const Outcome& outcome) {
+  server_.NoteEnded(outcome, SinceRequest());
+  if (state_ == State::kEnding) return Remove();
+  Close(control_);
+  Close(peer_process_);
+  if (!Send(ServeTag::Kind::kOutcome, EncodeOutcome(outcome))) return Remove();
+  // The client reads it, and is the one who closes: else what it has sent us meanwhile would be an error to it.
+  state_ = State::kTold;
+  SetDeadline();
+}
+
+void ServeClient::OnGone() {
+  Close(connection_);
+  Close(control_);
+  Close(peer_process_);
+  if (!busy()) return Remove();
+  state_ = State::kEnding;
+  Kill();
+}
+
+void ServeClient::Stop() {
+  if (!busy()) return Remove();
+  Kill();
+}
+
+}  // namespace brood::internal

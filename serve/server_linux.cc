@@ -1,0 +1,246 @@
+#include "serve/server.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "base/child_safe.h"
+#include "base/status.h"
+#include "ipc/address.h"
+#include "ipc/socket_address.h"
+#include "launcher/context.h"
+#include "launcher/served_start.h"
+#include "sandbox/ceiling.h"
+#include "sandbox/policy_flatbuffer.h"
+#include "serve/client.h"
+#include "serve/own_processes.h"
+
+namespace brood {
+namespace {
+
+constexpr int kBacklog = 4096;
+constexpr int kAcceptAtOnce = 64;       // Then those that are there have their turn.
+constexpr size_t kMaxTighter = 64;      // Policies that are kept ready.
+constexpr size_t kMaxPolicyRequestBytes = size_t{256} << 10;
+constexpr int64_t kTryAgainNs = 50'000'000;
+constexpr absl::Duration kStopPatience = absl::Seconds(20);
+constexpr absl::Duration kServerPatience = absl::Seconds(2);
+
+int64_t Now() { return static_cast<int64_t>(child::MonotonicNanoseconds()); }
+
+}  // namespace
+
+ServeServer::ServeServer(ServeOptions options) : options_(std::move(options)) {
+  context_.preload = options_.preload;
+  context_.freeze = options_.freeze;
+  // Its queue is full only if it is stopped. Nobody else waits for that longer than this.
+  context_.server_timeout = kServerPatience;
+}
+
+ServeServer::~ServeServer() {
+  for (std::thread& thread : threads_) thread.join();
+  clients_.clear();
+  removed_.clear();
+}
+
+absl::StatusOr<std::unique_ptr<ServeServer>> ServeServer::Create(ServeOptions options) {
+  std::unique_ptr<ServeServer> server(new ServeServer(std::move(options)));
+  BROOD_ASSIGN_OR_RETURN(server->policy_, CompilePolicy(server->options_.policy));
+  server->policy_bytes_ = EncodePolicy(server->options_.policy);
+  BROOD_RETURN_IF_ERROR(server->loop_.Open());
+  server->joined_event_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!server->joined_event_.valid()) return ErrnoStatus(errno, "eventfd");
+  BROOD_RETURN_IF_ERROR(Context(StartMethod::kForkServer, server->context_).StartServer());
+  BROOD_RETURN_IF_ERROR(server->Listen());
+  server->start_ns_ = Now();
+  return server;
+}
+
+absl::Status ServeServer::Listen() {
+  const Address address = Address::UnixPath(options_.socket);
+  BROOD_ASSIGN_OR_RETURN(const internal::SocketAddress to, internal::ToSocketAddress(address, TcpReach::kLoopback));
+  socket_.reset(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket_.valid()) return ErrnoStatus(errno, "socket");
+  absl::StatusOr<internal::SocketFile> file =
+      internal::SocketFile::Listen(socket_.get(), address, to, kBacklog, StaleSocketFile::kReplace);
+  if (!file.ok()) return file.status();
+  file_.emplace(*std::move(file));
+  // Who may be served is decided by who it is: OnConnect. unix(7): to connect one needs to write.
+  if (!options_.other_users.empty() && chmod(options_.socket.c_str(), 0666) != 0) {
+    return ErrnoStatus(errno, "let other users connect to", options_.socket);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ServeServer::Run(int stop) {
+  BROOD_RETURN_IF_ERROR(loop_.Watch(stop, EPOLLIN, [this, stop](uint32_t) {
+    loop_.Forget(stop);
+    Stop();
+  }));
+  BROOD_RETURN_IF_ERROR(loop_.Watch(joined_event_.get(), EPOLLIN, [this](uint32_t) { OnJoined(); }));
+  BROOD_RETURN_IF_ERROR(loop_.Watch(socket_.get(), EPOLLIN, [this](uint32_t) { Accept(); }));
+  bool over = false;
+  while (!over) {
+    loop_.Step();
+    removed_.clear();
+    if (!stopping_) continue;
+    over = std::none_of(clients_.begin(), clients_.end(), [](const auto& one) { return one.second->busy(); });
+    if (Now() > stop_deadline_ns_) over = true;
+  }
+  return absl::OkStatus();
+}
+
+void ServeServer::Stop() {
+  stopping_ = true;
+  stop_deadline_ns_ = Now() + absl::ToInt64Nanoseconds(kStopPatience);
+  loop_.Schedule(stop_deadline_ns_, [] {});
+  loop_.Forget(socket_.get());
+  file_.reset();
+  socket_.reset();
+  std::vector<internal::ServeClient*> all;
+  for (const auto& [number, client] : clients_) all.push_back(client.get());
+  for (internal::ServeClient* client : all) client->Stop();
+}
+
+// --- connections ---
+
+void ServeServer::Accept() {
+  for (int i = 0; i < kAcceptAtOnce; ++i) {
+    UniqueFd connection(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!connection.valid()) {
+      if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS) return;
+      // It stays in the queue, and the queue readable.
+      if (MakeRoom()) continue;
+      loop_.Change(socket_.get(), 0);
+      loop_.Schedule(Now() + kTryAgainNs, [this] {
+        if (socket_.valid()) loop_.Change(socket_.get(), EPOLLIN);
+      });
+      return;
+    }
+    ucred peer = {};
+    socklen_t size = sizeof(peer);
+    if (getsockopt(connection.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) continue;
+    const uint64_t number = next_client_++;
+    auto client = std::make_unique<internal::ServeClient>(*this, number, std::move(connection), peer);
+    internal::ServeClient* const mine = client.get();
+    clients_.emplace(number, std::move(client));
+    waiting_.emplace(number, mine);
+    const bool served = peer.uid == geteuid() || std::find(options_.other_users.begin(), options_.other_users.end(),
+                                                           peer.uid) != options_.other_users.end();
+    if (!served) {
+      mine->Refuse(absl::PermissionDeniedError(absl::StrCat("user ", peer.uid, " is not served here; see brood serve --allow-uid")));
+    } else if (const absl::Status begun = mine->Begin(); !begun.ok()) {
+      mine->Refuse(begun);
+    } else if (waiting_.size() > options_.max_waiting) {
+      MakeRoom();
+    }
+    removed_.clear();
+  }
+}
+
+// The one goes that has said nothing for longest.
+bool ServeServer::MakeRoom() {
+  if (waiting_.empty()) return false;
+  waiting_.begin()->second->Refuse(absl::ResourceExhaustedError("too many connections ask for nothing"));
+  removed_.clear();
+  return true;
+}
+
+void ServeServer::Remove(uint64_t client) {
+  waiting_.erase(client);
+  const auto found = clients_.find(client);
+  if (found == clients_.end()) return;
+  removed_.push_back(std::move(found->second));
+  clients_.erase(found);
+}
+
+// --- what is told of all that ---
+
+void ServeServer::NoteBorn(uint64_t client) {
+  waiting_.erase(client);
+  ++status_.live;
+  ++status_.born;
+}
+
+void ServeServer::NoteEnded(const Outcome& outcome, absl::Duration since_request) {
+  --status_.live;
+  ++status_.ended[std::string(outcome.StatusWord())];
+  status_.run.Add(since_request);
+}
+
+ServeStatus ServeServer::Status() const {
+  ServeStatus status = status_;
+  status.version = options_.version;
+  status.uptime = absl::Nanoseconds(Now() - start_ns_);
+  status.connections = clients_.size();
+  status.waiting = waiting_.size();
+  const absl::StatusOr<internal::ServedStart> served = internal::ServedStart::Prepare(context_);
+  const std::shared_ptr<internal::ForkServer::Instance> supervisor = served.ok() ? served->Running() : nullptr;
+  const internal::OwnProcesses own = internal::CountOwnProcesses(supervisor != nullptr ? supervisor->pidfd.get() : -1);
+  status.serve_bytes = own.own_bytes;
+  status.forkserver_bytes = own.forkserver_bytes;
+  status.servers = own.servers;
+  status.keepers = own.keepers;
+  return status;
+}
+
+// --- policies ---
+
+absl::StatusOr<std::shared_ptr<const CompiledPolicy>> ServeServer::PolicyFor(const std::optional<std::string>& asked) {
+  if (!asked.has_value() || *asked == policy_bytes_) return policy_;
+  if (const auto found = tighter_.find(*asked); found != tighter_.end()) return found->second;
+  if (asked->size() > kMaxPolicyRequestBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("policy: ", asked->size(), " bytes; at most ", kMaxPolicyRequestBytes));
+  }
+  BROOD_ASSIGN_OR_RETURN(const Policy wanted, DecodePolicy(*asked));
+  BROOD_ASSIGN_OR_RETURN(const Policy policy, Tighten(options_.policy, wanted));
+  BROOD_ASSIGN_OR_RETURN(std::shared_ptr<const CompiledPolicy> compiled, CompilePolicy(policy));
+  if (tighter_.size() >= kMaxTighter) tighter_.clear();
+  return tighter_[*asked] = std::move(compiled);
+}
+
+// --- those that end slowly ---
+
+void ServeServer::JoinElsewhere(uint64_t client, Process process) {
+  ++joining_;
+  auto shared = std::make_shared<Process>(std::move(process));
+  threads_.emplace_back([this, client, shared] {
+    Outcome outcome;
+    absl::StatusOr<Outcome> joined = shared->Join();
+    if (joined.ok()) {
+      outcome = *std::move(joined);
+    } else {
+      outcome.ending = Lost{std::string(joined.status().message())};
+    }
+    const std::lock_guard<std::mutex> lock(mutex_);
+    joined_.emplace_back(client, std::move(outcome));
+    const uint64_t one = 1;
+    (void)!write(joined_event_.get(), &one, sizeof(one));
+  });
+}
+
+void ServeServer::OnJoined() {
+  uint64_t count = 0;
+  (void)!read(joined_event_.get(), &count, sizeof(count));
+  std::vector<std::pair<uint64_t, Outcome>> joined;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    joined.swap(joined_);
+  }
+  for (const auto& [client, outcome] : joined) {
+    --joining_;
+    const auto found = clients_.find(client);
+    if (found != clients_.end()) found->second->OnJoined(outcome);
+  }
+  if (joining_ > 0) return;
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+}  // namespace brood

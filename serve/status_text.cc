@@ -1,0 +1,134 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "serve/status.h"
+
+namespace brood {
+namespace {
+
+double Seconds(absl::Duration time) { return absl::ToDoubleSeconds(time); }
+
+std::string Bytes(uint64_t bytes) { return absl::StrFormat("%.1f MiB", static_cast<double>(bytes) / (1 << 20)); }
+
+std::string Times(const Histogram& histogram) {
+  if (histogram.count() == 0) return "none yet";
+  std::vector<std::string> parts;
+  for (const auto& [name, share] : {std::pair("half", 0.5), std::pair("90%", 0.9), std::pair("99%", 0.99)}) {
+    const absl::Duration at_most = histogram.Quantile(share);
+    parts.push_back(at_most == absl::InfiniteDuration() ? absl::StrCat(name, " longer than ", Histogram::kBoundsInSeconds.back(), "s")
+                                                        : absl::StrCat(name, " within ", absl::FormatDuration(at_most)));
+  }
+  return absl::StrJoin(parts, ", ");
+}
+
+std::string JsonOf(const Histogram& histogram) {
+  std::vector<std::string> buckets;
+  for (size_t i = 0; i < histogram.counts.size(); ++i) {
+    const bool last = i == Histogram::kBoundsInSeconds.size();
+    buckets.push_back(absl::StrCat("{\"le\":", last ? "null" : absl::StrCat(Histogram::kBoundsInSeconds[i]), ",\"count\":",
+                                   histogram.counts[i], "}"));
+  }
+  return absl::StrFormat("{\"buckets\":[%s],\"sum_s\":%.9f,\"count\":%u}", absl::StrJoin(buckets, ","), Seconds(histogram.sum),
+                         histogram.count());
+}
+
+// --- Prometheus ---
+
+void Head(std::string& out, std::string_view name, std::string_view type, std::string_view help) {
+  absl::StrAppend(&out, "# HELP ", name, " ", help, "\n# TYPE ", name, " ", type, "\n");
+}
+
+void Number(std::string& out, std::string_view name, std::string_view type, std::string_view help, uint64_t value) {
+  Head(out, name, type, help);
+  absl::StrAppend(&out, name, " ", value, "\n");
+}
+
+void Times(std::string& out, std::string_view name, std::string_view help, const Histogram& histogram) {
+  Head(out, name, "histogram", help);
+  uint64_t so_far = 0;
+  for (size_t i = 0; i < histogram.counts.size(); ++i) {
+    so_far += histogram.counts[i];
+    const bool last = i == Histogram::kBoundsInSeconds.size();
+    absl::StrAppend(&out, name, "_bucket{le=\"", last ? "+Inf" : absl::StrCat(Histogram::kBoundsInSeconds[i]), "\"} ", so_far, "\n");
+  }
+  absl::StrAppendFormat(&out, "%s_sum %.9f\n%s_count %u\n", name, Seconds(histogram.sum), name, so_far);
+}
+
+}  // namespace
+
+void Histogram::Add(absl::Duration time) {
+  const auto bound = std::lower_bound(kBoundsInSeconds.begin(), kBoundsInSeconds.end(), Seconds(time));
+  ++counts[static_cast<size_t>(bound - kBoundsInSeconds.begin())];
+  sum += time;
+}
+
+uint64_t Histogram::count() const {
+  uint64_t all = 0;
+  for (const uint64_t one : counts) all += one;
+  return all;
+}
+
+absl::Duration Histogram::Quantile(double share) const {
+  const auto wanted = static_cast<uint64_t>(std::ceil(share * static_cast<double>(count())));
+  uint64_t so_far = 0;
+  for (size_t i = 0; i < kBoundsInSeconds.size(); ++i) {
+    so_far += counts[i];
+    if (so_far >= wanted) return wanted == 0 ? absl::ZeroDuration() : absl::Seconds(kBoundsInSeconds[i]);
+  }
+  return absl::InfiniteDuration();
+}
+
+std::string StatusText(const ServeStatus& status) {
+  std::vector<std::string> ended;
+  for (const auto& [word, count] : status.ended) ended.push_back(absl::StrCat(word, " ", count));
+  return absl::StrCat(                                                                                           //
+      "children     ", status.live, " live, ", status.born, " born, ", status.refused, " connections refused\n",  //
+      "ended        ", ended.empty() ? "none yet" : absl::StrJoin(ended, ", "), "\n",                             //
+      "start        ", Times(status.start), "\n",                                                                 //
+      "run          ", Times(status.run), "\n",                                                                   //
+      "connections  ", status.connections, ", of which ", status.waiting, " have asked for nothing yet\n",        //
+      "forkserver   ", status.servers, " preloaded, ", status.keepers, " keepers\n",                              //
+      "memory       ", Bytes(status.serve_bytes), " server, ", Bytes(status.forkserver_bytes), " forkserver\n",   //
+      "up           ", absl::FormatDuration(absl::Trunc(status.uptime, absl::Seconds(1))), ", ", status.version, "\n");
+}
+
+std::string StatusJson(const ServeStatus& status) {
+  std::vector<std::string> ended;
+  for (const auto& [word, count] : status.ended) ended.push_back(absl::StrCat("\"", word, "\":", count));
+  return absl::StrCat("{\"v\":1,\"version\":\"", status.version, "\",", absl::StrFormat("\"uptime_s\":%.3f", Seconds(status.uptime)),
+                      ",\"connections\":", status.connections, ",\"waiting\":", status.waiting, ",\"live\":", status.live,
+                      ",\"born\":", status.born, ",\"refused\":", status.refused, ",\"ended\":{", absl::StrJoin(ended, ","),
+                      "},\"start\":", JsonOf(status.start), ",\"run\":", JsonOf(status.run), ",\"serve_bytes\":", status.serve_bytes,
+                      ",\"forkserver_bytes\":", status.forkserver_bytes, ",\"servers\":", status.servers,
+                      ",\"keepers\":", status.keepers, "}\n");
+}
+
+std::string StatusPrometheus(const ServeStatus& status) {
+  std::string out;
+  Head(out, "brood_serve_info", "gauge", "The version of the server.");
+  absl::StrAppend(&out, "brood_serve_info{version=\"", status.version, "\"} 1\n");
+  Head(out, "brood_serve_uptime_seconds", "gauge", "Since the server listens.");
+  absl::StrAppendFormat(&out, "brood_serve_uptime_seconds %.3f\n", Seconds(status.uptime));
+  Number(out, "brood_serve_connections", "gauge", "Connections that are open.", status.connections);
+  Number(out, "brood_serve_connections_waiting", "gauge", "Of those, which have asked for nothing yet.", status.waiting);
+  Number(out, "brood_serve_refused_total", "counter", "Connections that got nothing.", status.refused);
+  Number(out, "brood_serve_children_live", "gauge", "Children that live.", status.live);
+  Number(out, "brood_serve_children_born_total", "counter", "Children that were started.", status.born);
+  Head(out, "brood_serve_children_ended_total", "counter", "Children that have ended, by how.");
+  for (const auto& [word, count] : status.ended) {
+    absl::StrAppend(&out, "brood_serve_children_ended_total{status=\"", word, "\"} ", count, "\n");
+  }
+  Times(out, "brood_serve_start_seconds", "From the request until the target ran.", status.start);
+  Times(out, "brood_serve_run_seconds", "From the request until the end.", status.run);
+  Number(out, "brood_serve_resident_bytes", "gauge", "Resident memory of the server.", status.serve_bytes);
+  Number(out, "brood_serve_forkserver_resident_bytes", "gauge", "Resident memory of the forkserver's processes.", status.forkserver_bytes);
+  Number(out, "brood_serve_forkserver_servers", "gauge", "Processes that have preloaded.", status.servers);
+  Number(out, "brood_serve_forkserver_keepers", "gauge", "Processes that have one child at a time.", status.keepers);
+  return out;
+}
+
+}  // namespace brood
