@@ -78,6 +78,15 @@ TEST(ProbeTest, ALauncherThatCannotRunTheProgramIsAnErrorAndNoSuccess) {
   EXPECT_TRUE(Contains(hidden.err, "\"{}\" in its words")) << hidden.err;
 }
 
+TEST(ProbeTest, AnAttackOnItsParentDoesNotHitTheProbeThatAdoptedIt) {
+  for (const char* attack : {"kills-launcher", "stops-launcher"}) {
+    // The parent of the program leaves at once, so that it comes to the probe; cat ends when it does.
+    const Finished run =
+        Probe({"--only", attack, "--patience", "1s", "--", "sh", "-c", "setsid --fork \"$@\" | cat", "sh"});
+    EXPECT_GE(run.exit_code, 0) << attack << run.out << run.err;
+  }
+}
+
 TEST(ProbeTest, TheListNamesEachAttackOnce) {
   const Finished list = Probe({"--list", "--only", "abi"});
   EXPECT_EQ(list.exit_code, 0);

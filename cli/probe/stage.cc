@@ -171,6 +171,7 @@ std::vector<std::string> Stage::Facts() const {
   };
   std::vector<std::string> facts = {
       absl::StrCat("shown=", shown_),
+      absl::StrCat("probe=", getpid()),
       absl::StrCat("secret=", hidden_, "/secret"),
       absl::StrCat("drop=", hidden_, "/drop"),
       absl::StrCat("var_tmp=", var_tmp_),
