@@ -48,8 +48,9 @@ struct Birth {
 absl::StatusOr<Birth> CaptureBirth(std::string_view status_text);
 
 // Gives it to the calling process, which must have one thread. What it has already is not touched, so that nothing fails
-// that need not be done. Null, or what could not be done, with errno.
-const char* ApplyBirth(const Birth& birth);
+// that need not be done. Where `own` is given, it is what the process was born
+// with, and the process is in a slot: it has a session of its own, and may not be allowed to ask what it has. Null, or what could not be done, with errno.
+const char* ApplyBirth(const Birth& birth, const Birth* own = nullptr);
 
 }  // namespace brood::internal
 

@@ -29,6 +29,18 @@ int OomScoreAdj() {
 // Of the calling thread.
 long Processors(uint64_t* words) { return syscall(SYS_sched_getaffinity, 0, kProcessorWords * 8, words); }
 
+// Of the calling process, what can change without another server. False with errno.
+bool Ask(Birth& birth) {
+  if (syscall(SYS_sched_getattr, 0, &birth.scheduling, sizeof(birth.scheduling), 0) != 0) return false;
+  birth.processors.resize(kProcessorWords);
+  const long bytes = Processors(birth.processors.data());
+  if (bytes < 0) return false;
+  birth.processors.resize(static_cast<size_t>(bytes) / 8);
+  birth.io_priority = static_cast<int>(syscall(SYS_ioprio_get, kIoprioWhoProcess, 0));
+  birth.oom_score_adj = OomScoreAdj();
+  return true;
+}
+
 }  // namespace
 
 absl::StatusOr<Birth> CaptureBirth(std::string_view status_text) {
@@ -42,41 +54,31 @@ absl::StatusOr<Birth> CaptureBirth(std::string_view status_text) {
       return ErrnoStatus(errno, "getrlimit");
     }
   }
-  if (syscall(SYS_sched_getattr, 0, &birth.scheduling, sizeof(birth.scheduling), 0) != 0) {
-    return ErrnoStatus(errno, "sched_getattr");
-  }
-  birth.processors.resize(kProcessorWords);
-  const long bytes = Processors(birth.processors.data());
-  if (bytes < 0) return ErrnoStatus(errno, "sched_getaffinity");
-  birth.processors.resize(static_cast<size_t>(bytes) / 8);
-  birth.io_priority = static_cast<int>(syscall(SYS_ioprio_get, kIoprioWhoProcess, 0));
-  birth.oom_score_adj = OomScoreAdj();
+  if (!Ask(birth)) return ErrnoStatus(errno, "sched_getattr", "and sched_getaffinity");
   birth.process_group = getpgrp();
   return birth;
 }
 
-const char* ApplyBirth(const Birth& birth) {
+const char* ApplyBirth(const Birth& birth, const Birth* own) {
   if (birth.cwd >= 0 && fchdir(birth.cwd) != 0) return "change to the caller's working directory";
   umask(birth.file_mask);
-  if (getpgrp() != birth.process_group && setpgid(0, birth.process_group) != 0) return "enter the caller's process group";
-  uint64_t processors[kProcessorWords] = {};
-  const long bytes = Processors(processors);
-  const size_t words = bytes > 0 ? static_cast<size_t>(bytes) / 8 : 0;
-  if ((words != birth.processors.size() || !std::equal(birth.processors.begin(), birth.processors.end(), processors)) &&
+  if (own == nullptr && getpgrp() != birth.process_group && setpgid(0, birth.process_group) != 0) return "enter the caller's process group";
+  Birth now;
+  if (own == nullptr && !Ask(now)) return "read the scheduling policy";
+  const Birth& has = own != nullptr ? *own : now;
+  if (has.processors != birth.processors &&
       syscall(SYS_sched_setaffinity, 0, birth.processors.size() * 8, birth.processors.data()) != 0) {
     return "have the caller's set of processors";
   }
-  Scheduling now;
-  if (syscall(SYS_sched_getattr, 0, &now, sizeof(now), 0) != 0) return "read the scheduling policy";
   // The kernel takes the flag off in a fork, and what it stands for. sched(7), "Resetting scheduling policy".
   constexpr uint64_t kResetOnFork = 1;
-  const bool same = now == birth.scheduling || (birth.scheduling.flags & kResetOnFork) != 0;
+  const bool same = has.scheduling == birth.scheduling || (birth.scheduling.flags & kResetOnFork) != 0;
   if (!same && syscall(SYS_sched_setattr, 0, &birth.scheduling, 0) != 0) return "have the caller's scheduling and nice value";
-  if (birth.io_priority >= 0 && syscall(SYS_ioprio_get, kIoprioWhoProcess, 0) != birth.io_priority &&
+  if (birth.io_priority >= 0 && has.io_priority != birth.io_priority &&
       syscall(SYS_ioprio_set, kIoprioWhoProcess, 0, birth.io_priority) != 0) {
     return "have the caller's I/O priority";
   }
-  if (OomScoreAdj() != birth.oom_score_adj) {
+  if (has.oom_score_adj != birth.oom_score_adj) {
     child::Text<16> text;
     if (birth.oom_score_adj < 0) text.Add("-");
     text.AddNumber(static_cast<uint64_t>(std::abs(birth.oom_score_adj)));

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "forkserver/birth.h"
 #include "forkserver/request.h"
 #include "forkserver/supervisor.h"
 
@@ -46,6 +47,9 @@ void RestoreLimitsAtBirth();
 
 // In a fork of the server that was born in a slot, what it does not have from its keeper; else null.
 const child::SlotBirth* SlotOfThisChild();
+
+// In a fork of the server: what that was when it had preloaded, and so its keepers are.
+const Birth& BirthOfServer();
 
 // How a server that starts tells its client of it: records on the socket.
 struct ServerNote {

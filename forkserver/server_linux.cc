@@ -32,6 +32,7 @@
 #include "forkserver/owner_watch.h"
 #include "forkserver/preload.h"
 #include "forkserver/settle.h"
+#include "forkserver/status_text.h"
 #include "forkserver/template.h"
 #include "forkserver/warm.h"
 #include "serialization/messages.h"
@@ -55,6 +56,7 @@ uint64_t PreloadedBytes() {
 }
 
 child::SlotBirth g_slot;  // In a child of one.
+Birth g_own_birth;
 
 class Server {
  public:
@@ -120,6 +122,8 @@ class Server {
     BROOD_RETURN_IF_ERROR(CheckThreads());
     FindGenerators();
     BROOD_RETURN_IF_ERROR(LeaveStreams());
+    BROOD_ASSIGN_OR_RETURN(const std::string status_text, ReadStatusText());
+    BROOD_ASSIGN_OR_RETURN(g_own_birth, CaptureBirth(status_text));
     Note(ServerNote::Kind::kPreloading, "settle what was preloaded");
     BROOD_ASSIGN_OR_RETURN(settled_, SettlePreload(preparation.freeze));
     BlockSignals();
@@ -260,6 +264,8 @@ void RestoreLimitsAtBirth() {
   setrlimit(RLIMIT_NOFILE, &g_limits_at_birth.open_files);
   setrlimit(RLIMIT_STACK, &g_limits_at_birth.stack);
 }
+
+const Birth& BirthOfServer() { return g_own_birth; }
 
 const child::SlotBirth* SlotOfThisChild() { return g_slot.present != 0 ? &g_slot : nullptr; }
 

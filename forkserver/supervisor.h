@@ -53,7 +53,8 @@ class Charge {
   // The owner of the forkserver is gone: it has to be killed.
   virtual void OnOwnerGone() {}
 
-  virtual void OnEnded(const child::KeeperNote& note) = 0;
+  // `self` is this object: it may stay as long as it likes.
+  virtual void OnEnded(std::unique_ptr<Charge> self, const child::KeeperNote& note) = 0;
   virtual void OnRefused(int error, std::string_view why) = 0;  // `error` is an errno value or 0.
   virtual void OnLost() = 0;                                    // Its keeper was killed.
 };

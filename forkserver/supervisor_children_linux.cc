@@ -95,7 +95,9 @@ void Supervisor::OnKeeper(uint32_t number) {
   }
   keeper.place.reset();
   if (note.kind == child::KeeperNote::Kind::kEnded) {
-    Free(place)->OnEnded(note);
+    std::unique_ptr<Charge> charge = Free(place);
+    Charge& ended = *charge;
+    ended.OnEnded(std::move(charge), note);
     if (note.retires != 0) return;  // It ends now.
   } else if (note.error == child::KeeperNote::kHasThreads) {
     Refuse(place, 0,

@@ -50,7 +50,7 @@ class TemplateCharge : public Charge {
   // Or its end would not be seen.
   void OnBorn(pid_t /*pid*/, int /*pidfd*/) override { socket_.reset(); }
   void OnOwnerGone() override { supervisor_.Kill(place); }
-  void OnEnded(const child::KeeperNote& /*note*/) override {}
+  void OnEnded(std::unique_ptr<Charge> /*self*/, const child::KeeperNote& /*note*/) override {}
   void OnRefused(int error, std::string_view why) override {
     const std::string text = error != 0 ? std::string(ErrnoStatus(error, why).message()) : std::string(why);
     if (socket_.valid()) Send(socket_.get(), ServerNote::Kind::kFailed, absl::StrCat("template: ", text));
@@ -74,7 +74,7 @@ void CloseAllBut(std::vector<int> kept) {
 }
 
 // What the birth of a template needs, in the keeper's child.
-struct Birth {
+struct TemplateBirth {
   UniqueFd client, owner;
   UniqueFd streams[3];
   UniqueFd self;                // A descriptor of this process.
@@ -82,7 +82,7 @@ struct Birth {
   UniqueFd executable;
 };
 
-absl::Status BecomeSupervisor(Birth& birth, const std::string& preparation, int server) {
+absl::Status BecomeSupervisor(TemplateBirth& birth, const std::string& preparation, int server) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
   const UniqueFd reader(pair[0]), writer(pair[1]);
@@ -103,7 +103,7 @@ absl::Status BecomeSupervisor(Birth& birth, const std::string& preparation, int 
   return ErrnoStatus(errno, "execute", "the program as a supervisor");
 }
 
-absl::Status Bear(Birth& birth, const PreparationData& all, size_t done) {
+absl::Status Bear(TemplateBirth& birth, const PreparationData& all, size_t done) {
   birth.self.reset(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
   birth.executable.reset(open("/proc/self/exe", O_PATH | O_CLOEXEC));
   int pair[2];
@@ -163,7 +163,7 @@ void RunTemplate(Request& request) {
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (getppid() != request.sender || request.fds.size() != kTemplateFds) _exit(1);
   ForgetFinalizers();
-  Birth birth;
+  TemplateBirth birth;
   birth.client = std::move(request.fds[0]);
   birth.owner = std::move(request.fds[1]);
   for (size_t i = 0; i < 3; ++i) birth.streams[i] = std::move(request.fds[2 + i]);

@@ -26,7 +26,7 @@ class Encoder {
   EncodedLaunch Encode(const LaunchRecord& record, const Birth& birth, absl::Duration patience) {
     // Not sent: what only a program or a slot has, `served` and `stays`, which are the receiver's to say, what lies in the caller's
     // memory, and the wiping of the caller's arguments, which the server has not got.
-    const auto& [plan, target, candidates, argv, envp, cwd_text, cwd_required, wait_for_tree, served, slot_number, stays, let_go,
+    const auto& [plan, target, candidates, argv, envp, cwd_text, cwd_required, wait_for_tree, served, slot_number, slot, slot_size, stays, let_go,
                  wipe_begin, wipe_end, child_fds, child_fd_count, lowest_free, control, report_pipe, owner,
                  guardian_socket, init_socket, setup_socket, stream_records, wall_ns, cpu_ns, output_bytes,
                  output_limited, sampled_memory_bytes, sample_usage, counted_processes, cgroup] = record;
@@ -59,6 +59,9 @@ class Encoder {
     }
     const auto written_cgroups = builder_.CreateVector(cgroups);
 
+    flatbuffers::Offset<flatbuffers::Vector<uint8_t>> written_slot;
+    if (slot != nullptr) written_slot = builder_.CreateVector(reinterpret_cast<const uint8_t*>(slot), slot_size);
+
     fbs::LaunchBuilder launch(builder_);
     launch.add_birth(written_birth);
     launch.add_plan(written_plan);
@@ -86,6 +89,7 @@ class Encoder {
     launch.add_cgroup_limits_memory(limits_memory);
     launch.add_cgroup_limits_processes(limits_processes);
     launch.add_cgroup_counts_cpu(counts_cpu);
+    if (!written_slot.IsNull()) launch.add_slot(written_slot);
     if (patience != absl::InfiniteDuration()) {
       launch.add_patience_ns(static_cast<uint64_t>(std::max<int64_t>(absl::ToInt64Nanoseconds(patience), 1)));
     }
@@ -157,10 +161,14 @@ class Decoder {
     record_.sampled_memory_bytes = from->sampled_memory_bytes();
     record_.sample_usage = from->sample_usage();
     record_.counted_processes = from->counted_processes();
+    if (from->slot() != nullptr) {
+      record_.slot = reinterpret_cast<const char*>(from->slot()->data());
+      record_.slot_size = from->slot()->size();
+    }
     if (from->patience_ns() > 0) {
       out_.patience = absl::Nanoseconds(static_cast<int64_t>(std::min<uint64_t>(from->patience_ns(), INT64_MAX)));
     }
-    if (!NeedsNoInit(record_) && (record_.guardian_socket < 0 || record_.init_socket < 0)) found_ = false;
+    if (record_.slot == nullptr && !NeedsNoInit(record_) && (record_.guardian_socket < 0 || record_.init_socket < 0)) found_ = false;
     if (!found_) return Damaged("a descriptor that did not come");
     return absl::OkStatus();
   }

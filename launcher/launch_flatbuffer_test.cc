@@ -51,6 +51,8 @@ struct Sample {
     record.setup_socket = 5;
     record.streams[0] = {.pipe = 8, .sink = 9, .keep_bytes = 10};
     record.streams[1] = {.pipe = 10, .sink = 11, .keep_bytes = 12};
+    record.slot = "slot";
+    record.slot_size = 4;
     record.wall_ns = 201;
     record.cpu_ns = 202;
     record.output_bytes = 203;

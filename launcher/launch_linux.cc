@@ -27,6 +27,7 @@
 #include "launcher/process.h"
 #include "launcher/read_only_files.h"
 #include "launcher/remote_launch.h"
+#include "launcher/slot_request.h"
 #include "launcher/stdio_linux.h"
 #include "launcher/tree_child.h"
 #include "sandbox/cgroup.h"
@@ -68,6 +69,7 @@ class Preparation {
     BROOD_RETURN_IF_ERROR(PrepareStdio(options_, record_.output_limited, &stdio_));
     record_.streams[0] = stdio_.streams[0];
     record_.streams[1] = stdio_.streams[1];
+    if (!ChooseSlot()) BROOD_RETURN_IF_ERROR(PrepareCgroups());
     light_ = fork_elsewhere_ == nullptr && internal::LightGuardiansWork() && NeedsNoInit(record_);
     BROOD_RETURN_IF_ERROR(PrepareChannels());
     BROOD_RETURN_IF_ERROR(PrepareDescriptors());
@@ -165,11 +167,32 @@ class Preparation {
     if (plan.platform().count_processes && *plan.limits().processes < child::kMaxSampled) {
       record_.counted_processes = *plan.limits().processes + 1;
     }
-    if (plan.platform().needs_cgroups) {
-      BROOD_ASSIGN_OR_RETURN(cgroups_, Cgroups::Create(plan.platform().cgroups));
-      record_.cgroup = cgroups_.Record();
-    }
     return absl::OkStatus();
+  }
+
+  absl::Status PrepareCgroups() {
+    if (options_.policy == nullptr || !options_.policy->platform().needs_cgroups) return absl::OkStatus();
+    BROOD_ASSIGN_OR_RETURN(cgroups_, Cgroups::Create(options_.policy->platform().cgroups));
+    record_.cgroup = cgroups_.Record();
+    return absl::OkStatus();
+  }
+
+  // A sandbox that is kept for the next child does the same for less, where this one asks for nothing that must be done while
+  // a sandbox is made.
+  bool ChooseSlot() {
+    if (fork_elsewhere_ == nullptr || options_.policy == nullptr || record_.wait_for_tree) return false;
+    slot_ = internal::SlotOf(options_.policy);
+    if (slot_ == nullptr) return false;
+    std::vector<int> sources(std::begin(stdio_.child), std::end(stdio_.child));
+    for (const InheritedFd& inherited : options_.inherited) sources.push_back(inherited.fd);
+    for (const int source : sources) {
+      const absl::StatusOr<std::string> path = PathToOpenReadOnly(source, record_.plan, "");
+      if (!path.ok() || !path->empty()) return false;
+    }
+    record_.plan = ChildPlan();
+    record_.slot = slot_->data();
+    record_.slot_size = slot_->size();
+    return true;
   }
 
   absl::Status PrepareChannels() {
@@ -179,7 +202,7 @@ class Preparation {
     record_.control = Own(pair[1]);
     if (light_) {
       BROOD_ASSIGN_OR_RETURN(light_memory_, internal::LightMemory::Create());
-    } else if (fork_elsewhere_ == nullptr || !NeedsNoInit(record_)) {
+    } else if (fork_elsewhere_ == nullptr || (slot_ == nullptr && !NeedsNoInit(record_))) {
       if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
       record_.guardian_socket = Own(pair[0]);
       record_.init_socket = Own(pair[1]);
@@ -275,6 +298,7 @@ class Preparation {
   std::shared_ptr<GuardedState> state_;
   LaunchRecord record_;
   bool light_ = false;  // See light_guardian.h.
+  std::shared_ptr<const std::string> slot_;
   internal::LightMemory light_memory_;
   std::vector<std::string> environment_, argv_, candidates_;
   std::vector<const char*> argv_pointers_, envp_pointers_, candidate_pointers_;

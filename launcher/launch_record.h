@@ -39,6 +39,8 @@ struct LaunchRecord {
   bool wait_for_tree = false;
   bool served = false;         // The guardian is not the caller's child, and sends it a pidfd of itself.
   uint32_t slot_number = 0;    // Not 0: there is no target, and the init keeps the sandbox for others, see slot_init_child.h.
+  const char* slot = nullptr;  // Not null: the bytes of a SlotRequest, in which the child is born; the plan is empty.
+  size_t slot_size = 0;
   bool stays = false;          // The guardian outlives its report, see guardian_end_child.h.
   // Not 0: the caller will reap the guardian as soon as it has reported. Null: it says so with kLetGo.
   const std::atomic<uint32_t>* let_go = nullptr;

@@ -10,15 +10,14 @@
 namespace brood::child {
 namespace {
 
-constexpr size_t kBufferSize = 64 * 1024;  // What a pipe holds. pipe(7).
-char g_buffers[2][kBufferSize];            // A guardian has one child; untouched pages cost nothing.
+char g_buffers[2 * Pump::kBufferSize];  // A guardian has one child; untouched pages cost nothing.
 
 }  // namespace
 
-Pump::Pump(StreamRecord* streams, bool limited, uint64_t limit_bytes) : limited_(limited), left_(limit_bytes) {
+Pump::Pump(StreamRecord* streams, bool limited, uint64_t limit_bytes, char* buffers) : limited_(limited), left_(limit_bytes) {
   for (int i = 0; i < 2; ++i) {
     state_[i].record = &streams[i];
-    state_[i].buffer = g_buffers[i];
+    state_[i].buffer = (buffers != nullptr ? buffers : g_buffers) + static_cast<size_t>(i) * kBufferSize;
     state_[i].open = streams[i].pipe >= 0;
     struct stat status;
     state_[i].direct = streams[i].sink >= 0 && fstat(streams[i].sink, &status) == 0 && S_ISREG(status.st_mode);

@@ -14,7 +14,10 @@ namespace brood::child {
 // The two streams of one child, and the bytes that both may have together.
 class Pump {
  public:
-  Pump(StreamRecord* streams, bool limited, uint64_t limit_bytes);
+  static constexpr size_t kBufferSize = 64 * 1024;  // What a pipe holds. pipe(7)
+
+  // `buffers`: two of kBufferSize, borrowed. Null: those of this process, of which one pump can have them.
+  Pump(StreamRecord* streams, bool limited, uint64_t limit_bytes, char* buffers = nullptr);
 
   // Adds what to wait for to `polls`; returns how many entries were added (at most two).
   size_t AddPolls(pollfd* polls);

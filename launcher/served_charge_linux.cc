@@ -19,6 +19,7 @@
 #include "launcher/slot.h"
 #include "launcher/served_call.h"
 #include "launcher/served_child.h"
+#include "launcher/served_streams.h"
 #include "launcher/target_signals_child.h"
 #include "launcher/usage.h"
 #include "sandbox/mounts_child.h"
@@ -27,6 +28,7 @@ namespace brood::internal {
 namespace {
 
 constexpr int64_t kSetupPatienceNs = 30'000'000'000;
+constexpr int64_t kDrainPatienceNs = 1'000'000'000;
 constexpr int64_t kNoteAfterNs = 20'000'000;
 
 int64_t Now() { return static_cast<int64_t>(child::MonotonicNanoseconds()); }
@@ -37,7 +39,7 @@ class GuardianCharge : public Charge {
   void OnSent(std::vector<UniqueFd> fds) override { report_ = std::move(fds[0]); }
   // Or the end of the guardian would not be the end of its pipe.
   void OnBorn(pid_t /*pid*/, int /*pidfd*/) override { report_.reset(); }
-  void OnEnded(const child::KeeperNote& /*note*/) override {}
+  void OnEnded(std::unique_ptr<Charge> /*self*/, const child::KeeperNote& /*note*/) override {}
   void OnRefused(int error, std::string_view why) override {
     if (report_.valid()) ReportSetup(report_.get(), kServerStep, error, why);
   }
@@ -55,7 +57,8 @@ class TargetCharge : public Charge {
         control_number_(record.control),
         report_number_(record.report),
         setup_number_(record.setup_socket),
-        wall_ns_(static_cast<int64_t>(record.wall_ns)) {
+        wall_ns_(static_cast<int64_t>(record.wall_ns)),
+        streams_(supervisor.loop(), record, [this] { End(EndCause::kOutput); }) {
     report_.outside_id = record.plan.caller_uid;
   }
 
@@ -72,8 +75,11 @@ class TargetCharge : public Charge {
       if (fd.get() == control_number_) control_ = std::move(fd);
       else if (fd.get() == report_number_) pipe_ = std::move(fd);
       else if (fd.get() == setup_number_) setup_ = std::move(fd);
+      else streams_.Take(fd);
     }
+    fds.clear();  // Or the pipes of the streams would have no end.
     begin_ = Now();
+    streams_.Begin();
     const bool watched = loop().Watch(control_.get(), EPOLLIN, [this](uint32_t) { OnCommand(); }).ok() &&
                          loop().Watch(setup_.get(), EPOLLIN, [this](uint32_t) { OnSetup(); }).ok();
     if (!watched) return End(EndCause::kOwnerGone);
@@ -95,7 +101,7 @@ class TargetCharge : public Charge {
 
   void OnOwnerGone() override { End(EndCause::kOwnerGone); }
 
-  void OnEnded(const child::KeeperNote& note) override {
+  void OnEnded(std::unique_ptr<Charge> self, const child::KeeperNote& note) override {
     const int64_t end = Now();
     if (!setup_heard_) OnSetup();  // Its last words.
     report_.pid = note.pid;
@@ -103,12 +109,23 @@ class TargetCharge : public Charge {
     report_.has_status = 1;
     report_.tree_survived = note.tree_left;
     if (ready_) report_.started = 1;
-    report_.wall_ns = static_cast<uint64_t>(end - begin_);
     AddUsage(note.usage, report_);
+    AddSlot(note, report_);
+    report_.wall_ns = static_cast<uint64_t>(end - begin_);
     // A child that was killed before it was ready did not fail to set up: the signal, or the limit, is the truth.
-    const bool killed = WIFSIGNALED(note.status) && report_.setup.kind != SetupKind::kFailed;
+    const bool killed = (WIFSIGNALED(note.status) || report_.cause != EndCause::kNone) && report_.setup.kind != SetupKind::kFailed;
     if (!ready_ && !killed) Fail();
-    Report();
+    // What the child wrote before its end is passed on, as long as somebody takes it and the owner lives; but a sink that
+    // takes nothing holds back no outcome beyond the wall limit, nor for long that of a child which we had to end.
+    int64_t deadline = wall_ns_ > 0 ? begin_ + wall_ns_ : 0;
+    if (report_.cause != EndCause::kNone) deadline = end + kDrainPatienceNs;
+    self_ = std::move(self);
+    pidfd_ = -1;
+    streams_.Drain(report_.cause == EndCause::kOwnerGone ? end : deadline, [this] {
+      Report();
+      // With us, the closure ends that runs.
+      supervisor_.loop().Schedule(0, [self = std::shared_ptr<Charge>(std::move(self_))]() mutable { self.reset(); });
+    });
   }
 
   void OnRefused(int error, std::string_view why) override {
@@ -125,6 +142,10 @@ class TargetCharge : public Charge {
   EventLoop& loop() { return supervisor_.loop(); }
 
   void End(EndCause cause) {
+    if (self_ != nullptr) {  // It has ended, and what it has written is wanted by nobody.
+      loop().Forget(control_.get());
+      return streams_.GiveUp();
+    }
     if (report_.cause != EndCause::kNone) return;
     report_.cause = cause;
     // What the child sees of its parent's end: before its own.
@@ -194,6 +215,7 @@ class TargetCharge : public Charge {
   // One write below PIPE_BUF into an empty pipe of the client's own. If that is anything else, its sender is not one of ours.
   void Report() {
     report_.kind = ReportKind::kEnded;
+    streams_.Report(report_);
     fcntl(pipe_.get(), F_SETFL, O_NONBLOCK);
     (void)!write(pipe_.get(), &report_, sizeof(report_));
   }
@@ -203,6 +225,8 @@ class TargetCharge : public Charge {
   const int report_number_;
   const int setup_number_;
   const int64_t wall_ns_;
+  ServedStreams streams_;
+  std::unique_ptr<Charge> self_;  // Once the child has ended: until its output is passed on.
   UniqueFd control_;
   UniqueFd pipe_;
   UniqueFd setup_;
@@ -230,7 +254,8 @@ void AdmitLaunch(Supervisor& supervisor, int /*connection*/, Request request, co
   order.bytes = std::move(request.bytes);
   order.fds = std::move(request.fds);
   order.tell_birth = true;
-  if (!NeedsNoInit((*launch)->record)) {
+  if ((*launch)->record.slot != nullptr) order.slot.assign((*launch)->record.slot, (*launch)->record.slot_size);
+  if (order.slot.empty() && !NeedsNoInit((*launch)->record)) {
     order.is_guardian = true;
     order.charge = std::make_unique<GuardianCharge>();
   } else {

@@ -16,6 +16,7 @@
 #include "bootstrap/finalizer.h"
 #include "bootstrap/reseed.h"
 #include "forkserver/keeper_child.h"
+#include "forkserver/server.h"
 #include "launcher/descriptors_child.h"
 #include "launcher/guardian_child.h"
 #include "launcher/launch_flatbuffer.h"
@@ -92,7 +93,14 @@ void RunServedChild(Request& request) {
   record.served = true;
   record.target.run = RunServed;
   if (is_guardian) prctl(PR_SET_NAME, "brood-guardian", 0, 0, 0);  // Before the target can look who its parent is.
-  if (const char* failed = ApplyBirth(mine->birth); failed != nullptr) {
+  const child::SlotBirth* const slot = SlotOfThisChild();
+  if (slot != nullptr) {
+    // Or kill(0, ...) would reach the keeper, whose group it is: groups know no pid namespaces. kill(2)
+    setsid();
+    record.plan.rlimits = slot->rlimits;
+    record.plan.rlimit_count = slot->rlimit_count;
+  }
+  if (const char* failed = ApplyBirth(mine->birth, slot != nullptr ? &BirthOfServer() : nullptr); failed != nullptr) {
     if (!is_guardian) FailTarget(record, kBirthStep, errno, failed);
     return ReportSetup(record.report, kBirthStep, errno, failed);
   }

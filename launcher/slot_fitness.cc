@@ -97,6 +97,9 @@ absl::Status FitsSlot(const CompiledPolicy& policy) {
   if (plan.filter_length == 0) return Unfit("the policy must filter system calls");
   if (plan.filter_length + child::kFilterPreludeLength > BPF_MAXINSNS) return Unfit("its filter is too long");
   if (plan.loopback) return Unfit("the policy has a network interface, whose counters the next child could read");
+  for (const SyscallRule& rule : policy.policy().syscalls) {
+    if (rule.action == SyscallAction::kNotify) return Unfit("the policy has calls counted, which only a guardian does");
+  }
   BROOD_RETURN_IF_ERROR(FilterFits(plan));
   size_t folders = 0;
   for (size_t i = 0; i < plan.mount_count; ++i) {

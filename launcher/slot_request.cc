@@ -3,7 +3,9 @@
 #include <linux/mount.h>
 
 #include <algorithm>
+#include <mutex>
 
+#include "base/per_process.h"
 #include "base/status.h"
 #include "launcher/environment.h"
 #include "launcher/slot_fitness.h"
@@ -42,6 +44,28 @@ absl::StatusOr<std::string> EncodeSlot(const CompiledPolicy& policy) {
   if (!environment.IsNull()) slot.add_environment(environment);
   fbs::FinishSlotBuffer(builder, slot.Finish());
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
+}
+
+std::shared_ptr<const std::string> SlotOf(const std::shared_ptr<const CompiledPolicy>& policy) {
+  struct Kept {
+    std::weak_ptr<const CompiledPolicy> policy;
+    std::shared_ptr<const std::string> slot;
+  };
+  struct Cache {
+    std::mutex mutex;
+    std::vector<Kept> kept;
+  };
+  // Of this process: a fork may have been made while the lock was held.
+  static PerProcess<Cache> caches;
+  Cache& cache = caches.Get();
+  const std::lock_guard<std::mutex> lock(cache.mutex);
+  std::erase_if(cache.kept, [](const Kept& kept) { return kept.policy.expired(); });
+  for (const Kept& kept : cache.kept) {
+    if (kept.policy.lock() == policy) return kept.slot;
+  }
+  absl::StatusOr<std::string> bytes = EncodeSlot(*policy);
+  cache.kept.push_back({policy, bytes.ok() ? std::make_shared<const std::string>(*std::move(bytes)) : nullptr});
+  return cache.kept.back().slot;
 }
 
 absl::StatusOr<std::unique_ptr<SlotRequest>> DecodeSlot(std::string_view bytes) {

@@ -213,7 +213,12 @@ bool StartFunction(const LaunchRecord& record, Birth* birth, SetupMessage* failu
 
 // What an init does before it starts a target, where there is none.
 bool Enter(const LaunchRecord& record, SetupMessage* failure) {
-  if (record.cwd != nullptr && chdir(record.cwd) != 0) return Fail(failure, "cwd", errno, record.cwd);
+  if (record.cwd != nullptr && chdir(record.cwd) != 0) {
+    // The caller's own is not to be seen in every sandbox.
+    const bool own_root = record.slot != nullptr;
+    if (record.cwd_required || !own_root) return Fail(failure, "cwd", errno, record.cwd);
+    if (chdir("/") != 0) return Fail(failure, "cwd", errno, "/");
+  }
   const int error = PlaceChildDescriptors(record);
   return error == 0 || Fail(failure, "descriptors", error, "place the child's descriptors");
 }

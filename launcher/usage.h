@@ -25,8 +25,8 @@ inline void AddUsage(const rusage& usage, GuardianReport& report) {
 // What only the keeper of a slot knows.
 inline void AddSlot(const child::KeeperNote& note, GuardianReport& report) {
   using Cause = child::KeeperNote::Cause;
-  report.wall_ns = note.wall_ns;
-  if (note.cause == Cause::kWallTime) report.cause = EndCause::kWallTime;
+  if (note.wall_ns != 0) report.wall_ns = note.wall_ns;
+  if (note.cause == Cause::kWallTime && report.cause == EndCause::kNone) report.cause = EndCause::kWallTime;
   if (note.cause == Cause::kViolation) {
     report.cause = EndCause::kViolation;
     report.violation_number = note.violation.number;
