@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -79,7 +80,8 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
   if (order.size != brood::internal::kRawHeaderBytes + sizeof(SlotEntry) || entry.magic != SlotEntry::kMagic ||
       entry.folders > SlotEntry::kMaxFolders || entry.counters >> kSlotCounters != 0 || entry.filter_length > BPF_MAXINSNS ||
       entry.birth.rlimit_count > SlotBirth::kMaxRlimits || entry.birth.environment_size > SlotBirth::kMaxEnvironment ||
-      order.fd_count != uint64_t{SlotEntry::kFixed} + entry.namespaces + entry.tasks + entry.folders + counters) {
+      entry.watches_net > 1 ||
+      order.fd_count != uint64_t{SlotEntry::kFixed} + entry.namespaces + entry.tasks + entry.folders + counters + entry.watches_net) {
     return Fail(failure, "slot", EINVAL, "read the order to enter it");
   }
   const int* next = order.fds;
@@ -93,6 +95,8 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
   for (size_t i = 0; i < kSlotCounters; ++i) {
     if ((entry.counters >> i & 1) != 0) counters_[i] = *next++;
   }
+  if (entry.watches_net != 0) net_ = *next++;
+  watches_ipc_ = entry.watches_ipc != 0;
   wall_ns_ = entry.wall_ns;
 
   // While we have the rights of the server. A thread moves itself: see EnterOwnCgroups.
@@ -124,6 +128,8 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
   RawSyscall(SYS_close, filter);
   entered_ = true;
   TakeUsage();  // What was used until now is nobody's.
+  NetIsUnchanged();
+  if (watches_ipc_) ipc_.Unchanged();
   return true;
 }
 
@@ -193,9 +199,41 @@ bool KeptSlot::Look(Folder* folder) const {
   return false;
 }
 
+// What is sent over an interface leaves more than these counters (connections that are not forgotten yet, routes, fragments),
+// but nothing without them. proc(5), /proc/net/dev
+bool KeptSlot::NetIsUnchanged() {
+  if (net_ < 0) return true;
+  char text[kNetSize] = {};
+  const long length = RawSyscall(SYS_pread64, net_, text, static_cast<long>(sizeof(text)), 0);
+  const bool same = length > 0 && memcmp(text, net_text_, sizeof(text)) == 0;
+  memcpy(net_text_, text, sizeof(text));
+  return same;
+}
+
+// A number is a place, which goes round, and how often it has: ipc/util.c, ipc_idr_alloc(), with no object there.
+bool IpcWatch::Unchanged() {
+  constexpr int kPlaces = 64;           // ipc_min_cycle
+  constexpr int kRound = 1 << 15;       // IPCMNI_SHIFT
+  constexpr int kRounds = 1 << 16;      // The sign bit is none of it.
+  const long made[3] = {RawSyscall(SYS_semget, IPC_PRIVATE, 1, 0600), RawSyscall(SYS_msgget, IPC_PRIVATE, 0600),
+                        RawSyscall(SYS_shmget, IPC_PRIVATE, 1, 0600)};
+  if (made[0] >= 0) RawSyscall(SYS_semctl, made[0], 0, IPC_RMID);
+  if (made[1] >= 0) RawSyscall(SYS_msgctl, made[1], IPC_RMID, nullptr);
+  if (made[2] >= 0) RawSyscall(SYS_shmctl, made[2], IPC_RMID, nullptr);
+  bool same = true;
+  for (int kind = 0; kind < 3; ++kind) {
+    same = same && made[kind] >= 0 && made[kind] == next_[kind];
+    const long place = made[kind] % kRound;
+    const long round = made[kind] / kRound;
+    next_[kind] = static_cast<int>(place + 1 < kPlaces ? made[kind] + 1 : ((round + 1) % kRounds) * kRound);
+  }
+  return same;
+}
+
 // A file system of the slot's own has nothing in it, and its root is as it was. Where the times are the same as before they
 // tell nothing, and what they could have told of is looked at: what is there, whose it is, and what is written beside it.
-bool KeptSlot::IsClean() const {
+bool KeptSlot::IsClean() {
+  if (!NetIsUnchanged() || (watches_ipc_ && !ipc_.Unchanged())) return false;
   for (uint32_t i = 0; i < folder_count_; ++i) {
     const Folder& before = folders_[i];
     Folder now;

@@ -52,7 +52,8 @@ inline constexpr size_t kSlotCounters = static_cast<size_t>(SlotCounter::kCount)
 // The bytes of a keeper's first order. Its descriptors are, in this order: the filter (bytes of a file), the socket of the
 // init, the list of the init's children (proc(5), /proc/pid/task/tid/children), `namespaces` of these (the user namespace
 // first, the mount namespace last), `tasks` files of cgroups to write 0 to, `folders` that a child may have changed, and of
-// each counter that has its bit set in `counters` its file.
+// each counter that has its bit set in `counters` its file, and with `watches_net` the counters of its network interfaces
+// (/proc/pid/net/dev).
 struct SlotEntry {
   static constexpr uint32_t kMagic = 0x4c535242;  // "BRSL"
   static constexpr uint32_t kFixed = 3;
@@ -67,7 +68,9 @@ struct SlotEntry {
   uint32_t tasks = 0;
   uint32_t folders = 0;
   uint32_t counters = 0;
-  uint64_t wall_ns = 0;  // Of each child. 0: no limit.
+  uint32_t watches_net = 0;
+  uint32_t watches_ipc = 0;  // Children may make objects of System V. Those of POSIX are files of one of the folders.
+  uint64_t wall_ns = 0;      // Of each child. 0: no limit.
   SlotBirth birth;
 };
 static_assert(sizeof(SlotEntry) <= brood::internal::kRecordInlineBytes);
@@ -90,6 +93,17 @@ struct SlotUsage {
   uint64_t oom_kills = 0;
   uint64_t process_refusals = 0;
   uint64_t cpu_ns = 0;
+};
+
+// Whether anything was made in an ipc namespace of System V: the kernel numbers what it makes one after the other, and tells
+// the number that it would give next to who makes something.
+class IpcWatch {
+ public:
+  // Makes and removes one object of each kind. True if nobody has made one since the last call; false the first time.
+  bool Unchanged();
+
+ private:
+  int next_[3] = {-1, -1, -1};
 };
 
 // A slot as its keeper has it. Must be in memory that no child inherits.
@@ -116,7 +130,7 @@ class KeptSlot {
   SlotUsage TakeUsage();
 
   // Whether the next child finds what the last one found.
-  bool IsClean() const;
+  bool IsClean();
 
  private:
   struct Folder {
@@ -125,7 +139,10 @@ class KeptSlot {
     struct stat about;
   };
 
+  static constexpr size_t kNetSize = 1024;
+
   bool Look(Folder* folder) const;
+  bool NetIsUnchanged();
   uint64_t Read(SlotCounter counter, const char* key) const;
 
   bool entered_ = false;
@@ -138,6 +155,10 @@ class KeptSlot {
   uint64_t oom_kills_ = 0;
   uint64_t process_refusals_ = 0;
   uint64_t cpu_ns_ = 0;
+  int net_ = -1;
+  char net_text_[kNetSize] = {};
+  bool watches_ipc_ = false;
+  IpcWatch ipc_;
   uint32_t folder_count_ = 0;
   Folder folders_[SlotEntry::kMaxFolders];
 };

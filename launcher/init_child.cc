@@ -56,7 +56,7 @@ bool AwaitGo(const LaunchRecord& record, int* sources) {
   return true;
 }
 
-bool SetUp(const LaunchRecord& record, int* sources, SetupMessage* failure) {
+bool SetUp(const LaunchRecord& record, int* sources, int* queues, SetupMessage* failure) {
   const ChildPlan& plan = record.plan;
   if (!OwnPidNamespace(record) && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
     return Fail(failure, "tree", errno, "PR_SET_CHILD_SUBREAPER");
@@ -81,6 +81,7 @@ bool SetUp(const LaunchRecord& record, int* sources, SetupMessage* failure) {
   if (own_mounts && !(OpenMountSources(plan, sources, failure) && OpenFilesReadOnly(record, failure))) return false;
   if (mapped && !SwitchIds(kInsideId, kInsideId, plan.drop_groups, failure)) return false;
   if (own_mounts && !BuildRoot(plan, sources, failure)) return false;
+  if (record.slot_watches_ipc && (*queues = OpenQueues(failure)) < 0) return false;
   if (plan.drop_privileges && !LockPrivileges(failure)) return false;
   if (!mapped && plan.switch_ids) {
     const uint32_t id = plan.ownerless_base + static_cast<uint32_t>(getppid()) % plan.ownerless_count;
@@ -97,7 +98,8 @@ bool SetUp(const LaunchRecord& record, int* sources, SetupMessage* failure) {
     if (record.cwd_required) return Fail(failure, "cwd", errno, record.cwd);
     if (chdir("/") != 0) return Fail(failure, "cwd", errno, "/");
   }
-  const int error = PlaceChildDescriptors(record);
+  const int kept[] = {record.init_socket, *queues};
+  const int error = record.slot_number != 0 ? CloseAllBut(kept, 2) : PlaceChildDescriptors(record);
   return error == 0 || Fail(failure, "descriptors", error, "place or close the child's descriptors");
 }
 
@@ -156,9 +158,10 @@ void RunInit(const LaunchRecord& record) {
 
   InitMessage message;
   Birth birth;
+  int queues = -1;
   const bool ready = (kept == 0 || Fail(&message.setup, "descriptors", kept, "close the guardian's descriptors")) &&
-                     SetUp(record, sources, &message.setup);
-  if (ready && record.slot_number != 0) RunSlotInit(record);
+                     SetUp(record, sources, &queues, &message.setup);
+  if (ready && record.slot_number != 0) RunSlotInit(record, queues);
   message.time_ns = MonotonicNanoseconds();
   if (!ready || !StartTarget(record, &birth, &message.setup)) {
     message.kind = InitMessage::Kind::kFailed;

@@ -26,7 +26,8 @@ class Encoder {
   EncodedLaunch Encode(const LaunchRecord& record, const Birth& birth, absl::Duration patience) {
     // Not sent: what only a program or a slot has, `served` and `stays`, which are the receiver's to say, what lies in the caller's
     // memory, and the wiping of the caller's arguments, which the server has not got.
-    const auto& [plan, target, candidates, argv, envp, cwd_text, cwd_required, wait_for_tree, served, slot_number, slot, slot_size, stays, let_go,
+    const auto& [plan, target, candidates, argv, envp, cwd_text, cwd_required, wait_for_tree, served, slot_number, slot_watches_ipc,
+                 slot_watches_net, slot, slot_size, stays, let_go,
                  wipe_begin, wipe_end, child_fds, child_fd_count, lowest_free, control, report_pipe, owner,
                  guardian_socket, init_socket, setup_socket, stream_records, wall_ns, cpu_ns, output_bytes,
                  output_limited, sampled_memory_bytes, sample_usage, counted_processes, cgroup] = record;

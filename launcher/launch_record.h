@@ -39,6 +39,8 @@ struct LaunchRecord {
   bool wait_for_tree = false;
   bool served = false;         // The guardian is not the caller's child, and sends it a pidfd of itself.
   uint32_t slot_number = 0;    // Not 0: there is no target, and the init keeps the sandbox for others, see slot_init_child.h.
+  bool slot_watches_ipc = false;  // What is to be looked at after each child, besides its folders.
+  bool slot_watches_net = false;
   const char* slot = nullptr;  // Not null: the bytes of a SlotRequest, in which the child is born; the plan is empty.
   size_t slot_size = 0;
   bool stays = false;          // The guardian outlives its report, see guardian_end_child.h.

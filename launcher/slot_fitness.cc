@@ -3,8 +3,11 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
+#include <iterator>
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
@@ -38,10 +41,12 @@ constexpr Call kNeeded[] = {
     {SYS_close_range, "close_range"}, {SYS_getrandom, "getrandom"},
     {SYS_clock_gettime, "clock_gettime"}, {SYS_futex, "futex"}};
 
+// What children make with these is looked for after each, by the same.
+constexpr Call kIpc[] = {{SYS_shmget, "shmget"}, {SYS_semget, "semget"}, {SYS_msgget, "msgget"}, {SYS_shmctl, "shmctl"},
+                         {SYS_semctl, "semctl"}, {SYS_msgctl, "msgctl"}, {SYS_mq_open, "mq_open"}};
+
 // By each of these a child could leave, in a namespace or in the kernel, what no look at the slot finds.
 constexpr Call kLeaving[] = {
-    {SYS_shmget, "shmget"},           {SYS_semget, "semget"},
-    {SYS_msgget, "msgget"},           {SYS_mq_open, "mq_open"},
     {SYS_keyctl, "keyctl"},           {SYS_add_key, "add_key"},
     {SYS_request_key, "request_key"}, {SYS_mount, "mount"},
     {SYS_umount2, "umount2"},         {SYS_pivot_root, "pivot_root"},
@@ -77,12 +82,31 @@ absl::Status FilterFits(const ChildPlan& plan) {
   for (const uint64_t flag : {CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC}) {
     if (allows(SYS_clone, {flag | SIGCHLD})) return Unfit("the policy allows new namespaces");
   }
-  // A socket that carried something leaves counters, addresses that are not free yet, and more.
-  if (answers(SYS_socket).may_allow) return Unfit("the policy allows sockets, whose traces the next child could find");
+  // What a socket does is seen by the interface's counters. Without one it reaches nobody, but those of other families have
+  // state of their own in the namespace.
+  for (int family = 0; family < AF_MAX; ++family) {
+    const bool allowed = allows(SYS_socket, {static_cast<uint64_t>(family), SOCK_STREAM}) ||
+                         allows(SYS_socket, {static_cast<uint64_t>(family), SOCK_DGRAM}) ||
+                         allows(SYS_socket, {static_cast<uint64_t>(family), SOCK_RAW});
+    if (allowed && family != AF_UNIX && family != AF_INET && family != AF_INET6) {
+      return Unfit(absl::StrCat("the policy allows sockets of family ", family));
+    }
+  }
+  if (AllowsIpc(plan)) {
+    for (const Call& call : kIpc) {
+      if (!answers(call.number).always_allows()) return Unfit(absl::StrCat("a policy with IPC must allow ", call.name));
+    }
+  }
   return absl::OkStatus();
 }
 
 }  // namespace
+
+bool AllowsIpc(const ChildPlan& plan) {
+  return std::any_of(std::begin(kIpc), std::end(kIpc), [&plan](const Call& call) {
+    return AnswersOf(plan.filter, plan.filter_length, static_cast<uint32_t>(call.number)).may_allow;
+  });
+}
 
 absl::Status FitsSlot(const CompiledPolicy& policy) {
   const ChildPlan& plan = policy.platform().child;
@@ -96,7 +120,6 @@ absl::Status FitsSlot(const CompiledPolicy& policy) {
   if (!policy.policy().minimal_system) return Unfit("the policy must have minimal_system, for its /proc");
   if (plan.filter_length == 0) return Unfit("the policy must filter system calls");
   if (plan.filter_length + child::kFilterPreludeLength > BPF_MAXINSNS) return Unfit("its filter is too long");
-  if (plan.loopback) return Unfit("the policy has a network interface, whose counters the next child could read");
   for (const SyscallRule& rule : policy.policy().syscalls) {
     if (rule.action == SyscallAction::kNotify) return Unfit("the policy has calls counted, which only a guardian does");
   }
@@ -105,6 +128,7 @@ absl::Status FitsSlot(const CompiledPolicy& policy) {
   for (size_t i = 0; i < plan.mount_count; ++i) {
     folders += plan.mounts[i].kind == MountStep::Kind::kTmpfs && plan.mounts[i].target[0] != '\0' ? 1 : 0;
   }
+  folders += AllowsIpc(plan) ? 1 : 0;
   if (folders > child::SlotEntry::kMaxFolders) return Unfit(absl::StrCat("more than ", child::SlotEntry::kMaxFolders, " tmpfs"));
   if (plan.rlimit_count > child::SlotBirth::kMaxRlimits) return Unfit("too many resource limits");
   if (policy.limits().cpu_time.has_value() || policy.platform().sample_memory || policy.platform().count_processes) {

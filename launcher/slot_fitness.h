@@ -3,6 +3,7 @@
 #define BROOD_LAUNCHER_SLOT_FITNESS_H_
 
 #include "absl/status/status.h"
+#include "sandbox/child_plan.h"
 #include "sandbox/plan.h"
 
 namespace brood::internal {
@@ -10,6 +11,9 @@ namespace brood::internal {
 // Errors: FailedPrecondition, naming what a child under `policy` could leave that a slot does not see, or what it needs that
 // a slot does not give. docs/slots.md.
 absl::Status FitsSlot(const CompiledPolicy& policy);
+
+// Whether children can make objects of IPC in their namespace, and leave them there.
+bool AllowsIpc(const ChildPlan& plan);
 
 }  // namespace brood::internal
 

@@ -14,6 +14,7 @@
 
 #include "launcher/descriptors_child.h"
 #include "launcher/messages_child.h"
+#include "sandbox/mount_api_child.h"
 #include "sandbox/mounts_child.h"
 
 namespace brood::child {
@@ -37,7 +38,8 @@ bool Open(const char* path, int flags, int* fds, int* count, SetupMessage* failu
   return true;
 }
 
-bool OpenAll(const ChildPlan& plan, int* fds, int* count, SetupMessage* failure) {
+bool OpenAll(const LaunchRecord& record, int queues, int* fds, int* count, SetupMessage* failure) {
+  const ChildPlan& plan = record.plan;
   // We are pid 1, and have one thread.
   if (!Open("/proc/self/task/1/children", O_RDONLY, fds, count, failure)) return false;
   for (const Namespace& kind : kNamespaces) {
@@ -49,7 +51,8 @@ bool OpenAll(const ChildPlan& plan, int* fds, int* count, SetupMessage* failure)
     if (step.kind != MountStep::Kind::kTmpfs || step.target[0] == '\0') continue;
     if (!Open(step.target, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, fds, count, failure)) return false;
   }
-  return true;
+  if (queues >= 0) fds[(*count)++] = queues;
+  return !record.slot_watches_net || Open("/proc/self/net/dev", O_RDONLY, fds, count, failure);
 }
 
 void EndOthers() {
@@ -62,19 +65,27 @@ void EndOthers() {
 
 }  // namespace
 
+int OpenQueues(SetupMessage* failure) {
+  const int context = FsOpen("mqueue");
+  const int queues = context >= 0 && FsConfigCreate(context) == 0 ? FsMount(context, MOUNT_ATTR_NOATIME) : -1;
+  if (queues < 0) Fail(failure, "slot", errno, "look at POSIX message queues");
+  if (context >= 0) close(context);
+  return queues;
+}
+
 int SlotNamespaces(const ChildPlan& plan) {
   int count = 0;
   for (const Namespace& kind : kNamespaces) count += (plan.namespaces & kind.flag) != 0 ? 1 : 0;
   return count;
 }
 
-void RunSlotInit(const LaunchRecord& record) {
+void RunSlotInit(const LaunchRecord& record, int queues) {
   const int socket = record.init_socket;
   InitMessage message;
   message.kind = InitMessage::Kind::kStarted;
-  int fds[kMaxPassedFds];
+  int fds[kMaxPassedFds + 1];
   int count = 0;
-  if (!OpenAll(record.plan, fds, &count, &message.setup)) message.kind = InitMessage::Kind::kFailed;
+  if (!OpenAll(record, queues, fds, &count, &message.setup)) message.kind = InitMessage::Kind::kFailed;
   const bool told = SendMessage(socket, message, fds, message.kind == InitMessage::Kind::kStarted ? count : 0);
   if (!told || message.kind == InitMessage::Kind::kFailed || CloseAllBut(&socket, 1) != 0) syscall(SYS_exit_group, 0);
 

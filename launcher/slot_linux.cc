@@ -23,6 +23,7 @@
 #include "launcher/launch_record.h"
 #include "launcher/messages_child.h"
 #include "launcher/report_outcome.h"
+#include "launcher/slot_fitness.h"
 #include "launcher/slot_init_child.h"
 #include "launcher/slot_request.h"
 
@@ -108,7 +109,8 @@ class LaunchedSlot : public Slot {
       order.fds.push_back(cgroups.directories[i].tasks_fd);
       ++entry.tasks;
     }
-    for (size_t i = child::kSlotNamespacesPlace + entry.namespaces; i < received.size(); ++i) {
+    const size_t folders_end = received.size() - (watches_net_ ? 1 : 0);
+    for (size_t i = child::kSlotNamespacesPlace + entry.namespaces; i < folders_end; ++i) {
       order.fds.push_back(received[i].get());
       ++entry.folders;
     }
@@ -117,6 +119,9 @@ class LaunchedSlot : public Slot {
       order.fds.push_back(counters_[i].get());
       entry.counters |= 1u << i;
     }
+    if (watches_net_) order.fds.push_back(received.back().get());
+    entry.watches_net = watches_net_ ? 1 : 0;
+    entry.watches_ipc = watches_ipc_ ? 1 : 0;
     order.bytes.assign(reinterpret_cast<const char*>(&entry), sizeof(entry));
     if (const int error = child::EnterCgroups(cgroups, keeper); error != 0) return ErrnoStatus(error, "cgroup: enter the keeper");
     received_ = std::move(received);
@@ -131,6 +136,8 @@ class LaunchedSlot : public Slot {
     LaunchRecord record;
     record.plan = request_->plan.plan;
     record.slot_number = number;
+    watches_ipc_ = record.slot_watches_ipc = AllowsIpc(record.plan);
+    watches_net_ = record.slot_watches_net = record.plan.loopback;
     if (request_->cgroups.has_value()) {
       CgroupRequest cgroups = *request_->cgroups;
       if (cgroups.processes.has_value()) ++*cgroups.processes;  // The keeper, besides the init.
@@ -205,6 +212,8 @@ class LaunchedSlot : public Slot {
   }
 
   std::unique_ptr<SlotRequest> request_;
+  bool watches_ipc_ = false;
+  bool watches_net_ = false;
   Cgroups cgroups_;
   UniqueFd socket_;
   UniqueFd pidfd_;
