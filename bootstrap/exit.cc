@@ -1,8 +1,5 @@
 #include "bootstrap/exit.h"
 
-#include <sys/types.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -15,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/fork_generation.h"
+#include "base/own_process.h"
 #include "bootstrap/finalizer.h"
 #include "bootstrap/log.h"
 
@@ -36,7 +34,7 @@ std::atomic<uint64_t> g_ending = 0;
 
 void (*g_last_step)() = nullptr;
 
-uint64_t ThisThread() { return ForkGeneration() << 32 | static_cast<uint32_t>(gettid()); }
+uint64_t ThisThread() { return ForkGeneration() << 32 | OwnThreadNumber(); }
 
 bool FlushCout() {
   if (!std::cout.good()) return true;  // The target knows, or does not care.
@@ -58,13 +56,6 @@ bool FlushStreams() {
   if (!flushed) std::fprintf(stderr, "output is lost: stdout: %s\n", std::strerror(errno));
   std::fflush(stderr);
   return flushed;
-}
-
-void AtExit(int status, void* /*unused*/) {
-  // Again, for a finalizer that calls exit(3) in its turn: further down lie the handlers that a forked child has of its
-  // parent, which belong to the parent's files and locks.
-  internal::CatchExit();
-  internal::EndProcess(status & 0xff);
 }
 
 }  // namespace
@@ -112,19 +103,17 @@ void EndProcess(int code) {
   uint64_t other = g_ending.load();
   // One that is there twice is a finalizer that ends the process.
   while (other != self) {
-    while (other != 0 && other >> 32 == self >> 32) pause();
+    if (other != 0 && other >> 32 == self >> 32) SleepForEver();
     if (g_ending.compare_exchange_weak(other, self)) break;
   }
   RunAtExit();
   code = std::max(code, FlushStreams() ? 0 : 1);
   if (LogsAt(LogLevel::kInfo)) Log(LogLevel::kInfo, absl::StrCat("process exiting with exitcode ", code));
   if (g_last_step != nullptr) g_last_step();
-  _exit(code);
+  EndOwnProcess(code);
 }
 
 void OnLastStep(void (*last)()) { g_last_step = last; }
-
-void CatchExit() { on_exit(AtExit, nullptr); }
 
 }  // namespace internal
 }  // namespace brood

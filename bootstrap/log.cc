@@ -1,13 +1,12 @@
 #include "bootstrap/log.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/own_process.h"
 #include "bootstrap/current_process.h"
 
 namespace brood {
@@ -40,8 +39,7 @@ void Log(LogLevel level, std::string_view message) {
   std::replace_if(
       line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; }, ' ');
   line += '\n';
-  while (write(STDERR_FILENO, line.data(), line.size()) < 0 && errno == EINTR) {
-  }
+  WriteToStderr(line);
   errno = error;
 }
 

@@ -1,12 +1,8 @@
 #include "bootstrap/run_child.h"
 
 #include <cxxabi.h>
-#include <fcntl.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -15,16 +11,19 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/own_process.h"
 #include "base/random.h"
 #include "base/setup_message.h"
 #include "base/status.h"
 #include "base/thread_count.h"
+#include "base/unique_fd.h"
 #include "bootstrap/current_process.h"
 #include "bootstrap/error_report.h"
 #include "bootstrap/exit.h"
 #include "bootstrap/log.h"
 #include "bootstrap/plugin.h"
 #include "bootstrap/registry.h"
+#include "bootstrap/setup_report.h"
 #include "bootstrap/throw_site.h"
 #include "ipc/auth_key.h"
 #include "serialization/framing.h"
@@ -40,16 +39,6 @@ int g_setup_handle = -1;
 void Copy(std::string_view text, char* to, size_t size) {
   const size_t length = std::min(text.size(), size - 1);
   std::memcpy(to, text.data(), length);
-}
-
-// The guardian reads one message and no more, so that the target cannot speak for its set-up.
-bool Report(int setup_handle, const SetupMessage& message) {
-  if (setup_handle < 0) return true;
-  ssize_t written = -1;
-  do {
-    written = write(setup_handle, &message, sizeof(message));
-  } while (written < 0 && errno == EINTR);
-  return written == sizeof(message);
 }
 
 struct Ending {
@@ -88,7 +77,7 @@ int LeaveResult(const ProcessData& process, Ending& ending) {
     bytes = EncodeResult(ending.result);
   }
   const absl::Status written = WriteMessage(process.result_handle, MessageType::kResult, bytes);
-  close(process.result_handle);
+  UniqueFd(process.result_handle).reset();
   if (written.ok()) return ending.code;
   std::fprintf(stderr, "%s\n", std::string(written.message()).c_str());
   return std::max(ending.code, 1);
@@ -160,7 +149,7 @@ void SetArgumentReader(absl::Status (*read)(std::string_view signature, std::vec
 unsigned RandomSeed() {
   unsigned seed = 0;
   // Without getrandom(2), which a filter may forbid: the numbers still differ from process to process.
-  if (!FillRandom(&seed, sizeof(seed)).ok()) seed = static_cast<unsigned>(absl::GetCurrentTimeNanos() ^ getpid());
+  if (!FillRandom(&seed, sizeof(seed)).ok()) seed = static_cast<unsigned>(absl::GetCurrentTimeNanos() ^ OwnProcessNumber());
   return seed;
 }
 
@@ -177,18 +166,18 @@ void FailBootstrap(int setup_handle, const absl::Status& status) {
   message.kind = SetupKind::kFailed;
   Copy("bootstrap", message.step, sizeof(message.step));
   Copy(status.message(), message.detail, sizeof(message.detail));
-  Report(setup_handle, message);
+  ReportSetup(setup_handle, message);
   std::fflush(stderr);
-  _exit(kBootstrapFailedCode);
+  EndOwnProcess(kBootstrapFailedCode);
 }
 
 void RunChild(const PreparationData& preparation, ProcessData process) noexcept {
   g_preparation = &preparation;
   // Stays open: it ends when the guardian does, or the parent. Not for a program that the target executes.
-  if (process.setup_handle >= 0) fcntl(process.setup_handle, F_SETFD, FD_CLOEXEC);
-  SetCurrentProcess(preparation, process, process.setup_handle);
+  if (process.setup_handle >= 0) KeepFromChildren(process.setup_handle);
+  SetCurrentProcess(preparation, process, ParentSentinel(process));
   LogToStderr(static_cast<LogLevel>(preparation.log_level));
-  if (!preparation.name.empty()) prctl(PR_SET_NAME, preparation.name.c_str(), 0, 0, 0);
+  if (!preparation.name.empty()) SetOwnProcessName(preparation.name);
   if (!preparation.auth_key.empty()) {
     const absl::StatusOr<AuthKey> key = AuthKey::FromBytes(preparation.auth_key);
     if (!key.ok()) FailBootstrap(process.setup_handle, key.status());
@@ -206,7 +195,7 @@ void RunChild(const PreparationData& preparation, ProcessData process) noexcept 
     FailBootstrap(process.setup_handle, Annotate(target.status(), absl::StrCat("target ", process.target)));
   }
   process.arguments = {};
-  if (!Report(process.setup_handle, SetupMessage())) _exit(kBootstrapFailedCode);  // Nobody is there to run for.
+  if (!ReportSetup(process.setup_handle, SetupMessage())) EndOwnProcess(kBootstrapFailedCode);  // Nobody is there to run for.
   CatchExit();
   if (LogsAt(LogLevel::kInfo)) Log(LogLevel::kInfo, absl::StrCat("child process calling ", process.target));
   Ending ending = RunTarget(*target, process);

@@ -8,6 +8,7 @@
 #include "base/hmac.h"
 #include "base/random.h"
 #include "base/status.h"
+#include "base/wipe.h"
 
 namespace brood {
 namespace {
@@ -22,7 +23,7 @@ std::atomic<Node*> g_current = nullptr;
 
 }  // namespace
 
-AuthKey::~AuthKey() { explicit_bzero(bytes_.data(), bytes_.size()); }
+AuthKey::~AuthKey() { Wipe(bytes_.data(), bytes_.size()); }
 
 absl::StatusOr<AuthKey> AuthKey::Generate() {
   AuthKey key;

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 
@@ -42,9 +43,7 @@ class Deadline {
 
  private:
   static absl::Duration Now() {
-    timespec now = {};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return absl::DurationFromTimespec(now);
+    return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
   }
 
   absl::Duration at_;

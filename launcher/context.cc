@@ -8,7 +8,6 @@
 #include "launcher/children.h"
 #include "launcher/function_start.h"
 #include "launcher/process_state.h"
-#include "launcher/served_start.h"
 #include "serialization/framing.h"
 
 namespace brood {
@@ -81,16 +80,14 @@ absl::StatusOr<CallResult> Context::CallByName(const LaunchOptions& options, std
 
 absl::Status Context::StartServer() const {
   if (method_ != StartMethod::kForkServer) return absl::OkStatus();
-  BROOD_ASSIGN_OR_RETURN(const internal::ServedStart start, internal::ServedStart::Prepare(options_));
-  return start.StartServer();
+  return internal::StartServerOf(options_);
 }
 
 absl::StatusOr<ServerReport> Context::ReportServer() const {
   if (method_ != StartMethod::kForkServer) {
     return absl::FailedPreconditionError(absl::StrCat(StartMethodName(method_), " has no server to report of"));
   }
-  BROOD_ASSIGN_OR_RETURN(const internal::ServedStart start, internal::ServedStart::Prepare(options_));
-  return start.Report();
+  return internal::ServerReportOf(options_);
 }
 
 }  // namespace brood

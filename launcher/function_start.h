@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "forkserver/server_report.h"
 #include "launcher/context_options.h"
 #include "launcher/launch_options.h"
 #include "launcher/process.h"
@@ -32,6 +33,12 @@ struct FunctionStart {
   // `options` with the final name and daemon flag. Errors: those of Context::Start.
   absl::StatusOr<Process> operator()(const LaunchOptions& options);
 };
+
+// As Context::StartServer, of a forkserver.
+absl::Status StartServerOf(const ContextOptions& context);
+
+// As Context::ReportServer, likewise.
+absl::StatusOr<ServerReport> ServerReportOf(const ContextOptions& context);
 
 }  // namespace brood::internal
 

@@ -26,6 +26,7 @@
 #include "bootstrap/run_child.h"
 #include "ipc/auth_key.h"
 #include "launcher/child_message.h"
+#include "launcher/function_request.h"
 #include "launcher/function_start.h"
 #include "launcher/launch_internal.h"
 #include "launcher/remote_launch.h"
@@ -162,42 +163,6 @@ absl::Status CheckInherited(const LaunchOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status Check(const FunctionStart& start, const LaunchOptions& options) {
-  if (CurrentProcess().daemon) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("start ", options.name, ": ", CurrentProcess().name, " is a daemon, which may not start functions"));
-  }
-  BROOD_RETURN_IF_ERROR(CheckInherited(options));
-  // A plugin is not for us to load: it may not be here, and its initialisers would run outside of the sandbox.
-  if (options.server.empty() && (start.method == StartMethod::kFork || start.context.executable.empty()) &&
-      !SplitPluginTarget(start.target).has_value()) {
-    BROOD_RETURN_IF_ERROR(FindTarget(start.target).status());
-  }
-  uint64_t bytes = 0;
-  for (const TypedValue& argument : start.arguments) bytes += argument.bytes.size() + argument.type.size();
-  if (bytes <= start.context.max_argument_bytes) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("target ", start.target, ": its arguments take ", bytes, " bytes, ",
-                                                 start.context.max_argument_bytes, " are allowed"));
-}
-
-PreparationData MakePreparation(const FunctionStart& start, const LaunchOptions& options, const AuthKey& key) {
-  const ProcessIdentity& self = CurrentProcess();
-  PreparationData preparation;
-  preparation.name = options.name;
-  preparation.start_method = start.method;
-  preparation.executable = start.context.executable;
-  preparation.cwd = options.cwd;
-  preparation.log_level =
-      start.context.log_level != 0 ? start.context.log_level : static_cast<int>(CurrentLogLevel());
-  preparation.plugin_path = start.context.plugin_path;
-  preparation.auth_key = key.secret_bytes();
-  preparation.parent_name = self.name;
-  preparation.parent_pid = getpid();
-  preparation.identity = self.numbers;
-  preparation.identity.push_back(start.number);
-  return preparation;
-}
-
 // Adds the handles of the arguments to what the child inherits, above all other numbers.
 absl::Status PassHandles(const WireHandles& handles, LaunchOptions& options, ProcessData& process) {
   int number = kResultFd;
@@ -226,7 +191,8 @@ absl::StatusOr<Process> StartOnServer(const FunctionStart& start, LaunchOptions 
 
 absl::StatusOr<Process> StartOnce(const FunctionStart& start, const LaunchOptions& options) {
   const auto& [method, context, target, arguments, number, setup_failures] = start;
-  BROOD_RETURN_IF_ERROR(Check(start, options));
+  BROOD_RETURN_IF_ERROR(CheckFunction(start, options));
+  BROOD_RETURN_IF_ERROR(CheckInherited(options));
   // What was said before the birth stands before what the child says, with each start method. A fork needs it besides.
   FlushUnlessLocked(stdout);
   FlushUnlessLocked(stderr);
@@ -275,6 +241,16 @@ absl::StatusOr<Process> StartOnce(const FunctionStart& start, const LaunchOption
 }
 
 }  // namespace
+
+absl::Status StartServerOf(const ContextOptions& context) {
+  BROOD_ASSIGN_OR_RETURN(const ServedStart start, ServedStart::Prepare(context));
+  return start.StartServer();
+}
+
+absl::StatusOr<ServerReport> ServerReportOf(const ContextOptions& context) {
+  BROOD_ASSIGN_OR_RETURN(const ServedStart start, ServedStart::Prepare(context));
+  return start.Report();
+}
 
 absl::StatusOr<Process> FunctionStart::operator()(const LaunchOptions& options) {
   if (LogsAt(LogLevel::kInfo)) Log(LogLevel::kInfo, absl::StrCat("starting ", options.name, ": ", target));

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -12,27 +11,18 @@
 #include "absl/strings/str_cat.h"
 #include "base/bootstrapped.h"
 #include "base/fork_generation.h"
-#include "base/status.h"
+#include "base/own_process.h"
 #include "bootstrap/exit.h"
 #include "bootstrap/plugin.h"
 #include "bootstrap/registry.h"
 #include "bootstrap/run_child.h"
 #include "ipc/names_broker.h"
-#include "serialization/framing.h"
-#include "serialization/messages.h"
 
 namespace brood {
 namespace {
 
 void (*g_server_main)(int socket) = nullptr;
 uint64_t g_main = 0;  // The process that called it; a fork has copies of its exit handlers.
-
-template <typename Message>
-absl::StatusOr<Message> Receive(int fd, MessageType type, absl::StatusOr<Message> (*decode)(std::string_view)) {
-  // Room for what surrounds the arguments, whose own bound is the sender's.
-  BROOD_ASSIGN_OR_RETURN(const std::string bytes, ReadMessage(fd, type, {.max_bytes = 2 * kMaxMessageBytes}));
-  return decode(bytes);
-}
 
 [[noreturn]] void RunSpawned(const char* handle_text, const char* parent_text) {
   int fd = -1;
@@ -67,22 +57,12 @@ int SocketOf(int argc, char** argv) {
                                                          "forkserver"));
   }
   g_server_main(socket);
-  _exit(internal::kBootstrapFailedCode);
+  EndOwnProcess(internal::kBootstrapFailedCode);
 }
 
 }  // namespace
 
 void internal::SetServerMain(void (*main)(int socket)) { g_server_main = main; }
-
-void internal::RunMessage(int fd, int setup_fd) noexcept {
-  absl::StatusOr<PreparationData> preparation = Receive(fd, MessageType::kPreparationData, DecodePreparationData);
-  if (!preparation.ok()) internal::FailBootstrap(setup_fd, preparation.status());
-  absl::StatusOr<ProcessData> process = Receive(fd, MessageType::kProcessData, DecodeProcessData);
-  if (!process.ok()) internal::FailBootstrap(setup_fd, process.status());
-  close(fd);
-  internal::SeedRandom(internal::RandomSeed());
-  internal::RunChild(*preparation, *std::move(process));
-}
 
 void Bootstrap(int argc, char** argv) {
   // In a spawned child too: its target may start children of its own.

@@ -1,0 +1,210 @@
+// From options to a child that runs in its job.
+
+#include "launcher/launch_windows.h"
+
+#include <windows.h>
+
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/status.h"
+#include "base/windows_error.h"
+#include "base/windows_handle.h"
+#include "base/windows_text.h"
+#include "launcher/command_line_windows.h"
+#include "launcher/environment_windows.h"
+#include "launcher/stdio_windows.h"
+#include "launcher/wall_time_windows.h"
+
+namespace brood::internal {
+namespace {
+
+// The list that CreateProcessW takes of what it does beyond its parameters.
+class Attributes {
+ public:
+  explicit Attributes(DWORD count) {
+    SIZE_T size = 0;
+    InitializeProcThreadAttributeList(nullptr, count, 0, &size);
+    memory_.resize(size);
+    if (InitializeProcThreadAttributeList(get(), count, 0, &size)) initialized_ = true;
+  }
+  ~Attributes() {
+    if (initialized_) DeleteProcThreadAttributeList(get());
+  }
+  Attributes(const Attributes&) = delete;
+  Attributes& operator=(const Attributes&) = delete;
+
+  // `handles` must stay where they are until the child is born.
+  absl::Status Set(DWORD_PTR attribute, std::vector<HANDLE>& handles, std::string_view name) {
+    if (!initialized_) return LastErrorStatus("InitializeProcThreadAttributeList");
+    if (!UpdateProcThreadAttribute(get(), 0, attribute, handles.data(), handles.size() * sizeof(HANDLE), nullptr, nullptr)) {
+      return LastErrorStatus("UpdateProcThreadAttribute", name);
+    }
+    return absl::OkStatus();
+  }
+
+  LPPROC_THREAD_ATTRIBUTE_LIST get() { return reinterpret_cast<LPPROC_THREAD_ATTRIBUTE_LIST>(memory_.data()); }
+
+ private:
+  std::vector<char> memory_;
+  bool initialized_ = false;
+};
+
+absl::Status CheckInherited(const InheritedFd& inherited) {
+  const std::string name = absl::StrCat("handle ", inherited.fd);
+  DWORD flags = 0;
+  if (inherited.fd < 0 || !GetHandleInformation(HandleOf(inherited.fd), &flags)) {
+    return WindowsStatus(ERROR_INVALID_HANDLE, "inherited:", name);
+  }
+  if ((flags & HANDLE_FLAG_INHERIT) == 0) {
+    return absl::InvalidArgumentError(absl::StrCat("inherited: ", name, " is not inheritable; create it so, or call "
+                                                   "SetHandleInformation with HANDLE_FLAG_INHERIT"));
+  }
+  if (inherited.child_fd != inherited.fd && inherited.child_fd != -1) {
+    return absl::InvalidArgumentError(absl::StrCat("inherited: ", name, " has the same value in the child, and cannot be ",
+                                                   inherited.child_fd, " there"));
+  }
+  return absl::OkStatus();
+}
+
+SetupFailed ExecFailed(const absl::Status& status, DWORD error) {
+  return {.step = "exec", .error_number = static_cast<int>(error), .detail = std::string(status.message())};
+}
+
+class Birth {
+ public:
+  Birth(const LaunchOptions& options, WindowsTarget target)
+      : options_(options), target_(std::move(target)), state_(std::make_shared<WindowsState>()) {}
+
+  absl::StatusOr<std::shared_ptr<WindowsState>> Run() {
+    state_->name = options_.name.empty() && !options_.argv.empty() ? options_.argv[0] : options_.name;
+    state_->daemon = options_.daemon.value_or(false);
+    state_->is_function = !target_.executable.empty();
+    state_->policy = options_.policy;
+    state_->tree_end = options_.tree_end;
+    state_->setup = std::move(target_.setup);
+    BROOD_RETURN_IF_ERROR(PrepareTexts());
+    BROOD_RETURN_IF_ERROR(FindExecutable());
+    if (state_->outcome.has_value()) return state_;
+    BROOD_RETURN_IF_ERROR(PrepareHandles());
+    BROOD_ASSIGN_OR_RETURN(state_->job, Job::Create());
+    BROOD_RETURN_IF_ERROR(Create());
+    return state_;
+  }
+
+ private:
+  absl::Status PrepareTexts() {
+    if (options_.argv.empty() || options_.argv[0].empty()) return absl::InvalidArgumentError("argv: must name a program");
+    BROOD_ASSIGN_OR_RETURN(command_line_, CommandLine(options_.argv));
+    const EnvironmentBase base = options_.environment_base.value_or(
+        options_.policy != nullptr ? options_.policy->policy().environment : EnvironmentBase::kInherit);
+    BROOD_ASSIGN_OR_RETURN(environment_, MakeEnvironment(base, options_.env));
+    BROOD_ASSIGN_OR_RETURN(directory_, ToWide(options_.cwd, "cwd"));
+    return absl::OkStatus();
+  }
+
+  absl::Status FindExecutable() {
+    if (target_.executable.empty()) {
+      absl::StatusOr<std::wstring> found = FindProgram(options_.argv[0], environment_, directory_);
+      if (absl::IsNotFound(found.status())) {
+        state_->outcome.emplace().ending = ExecFailed(absl::NotFoundError(options_.argv[0]), ERROR_FILE_NOT_FOUND);
+        return absl::OkStatus();
+      }
+      if (!found.ok()) return found.status();
+      target_.executable = *std::move(found);
+    }
+    return CheckNoBatchFile(target_.executable);
+  }
+
+  absl::Status PrepareHandles() {
+    BROOD_RETURN_IF_ERROR(PrepareStdio(options_, &stdio_));
+    std::set<int> listed;  // One that is there twice makes CreateProcessW fail.
+    for (const UniqueFd& handle : stdio_.child) listed.insert(handle.get());
+    for (const UniqueFd& handle : target_.handles) listed.insert(handle.get());
+    for (const InheritedFd& inherited : options_.inherited) {
+      BROOD_RETURN_IF_ERROR(CheckInherited(inherited));
+      listed.insert(inherited.fd);
+    }
+    for (const int handle : listed) inherited_.push_back(HandleOf(handle));
+    return absl::OkStatus();
+  }
+
+  absl::Status Create() {
+    std::vector<HANDLE> jobs = {HandleOf(state_->job.get())};
+    Attributes attributes(2);
+    // The child has these handles and no other. All of ours that are inheritable would go down without the list.
+    BROOD_RETURN_IF_ERROR(attributes.Set(PROC_THREAD_ATTRIBUTE_HANDLE_LIST, inherited_, "the list of handles"));
+    // Born in its job: it has no moment in which it could start something outside.
+    BROOD_RETURN_IF_ERROR(attributes.Set(kJobList, jobs, "the job"));
+    STARTUPINFOEXW startup = {};
+    startup.StartupInfo.cb = sizeof(startup);
+    startup.StartupInfo.dwFlags = STARTF_USESTDHANDLES;
+    startup.StartupInfo.hStdInput = HandleOf(stdio_.child[0].get());
+    startup.StartupInfo.hStdOutput = HandleOf(stdio_.child[1].get());
+    startup.StartupInfo.hStdError = HandleOf(stdio_.child[2].get());
+    startup.lpAttributeList = attributes.get();
+    std::wstring block = EnvironmentBlock(environment_);
+    PROCESS_INFORMATION born = {};
+    state_->start = absl::Now();
+    if (!CreateProcessW(target_.executable.c_str(), command_line_.data(), nullptr, nullptr, TRUE,
+                        CREATE_UNICODE_ENVIRONMENT | EXTENDED_STARTUPINFO_PRESENT, block.data(),
+                        directory_.empty() ? nullptr : directory_.c_str(), &startup.StartupInfo, &born)) {
+      const DWORD error = GetLastError();
+      const std::string path = ToUtf8(target_.executable);
+      // ERROR_DIRECTORY is told of the folder, all else of the program.
+      if (error == ERROR_DIRECTORY) return WindowsStatus(error, "cwd", options_.cwd);
+      if (error == ERROR_INVALID_PARAMETER) return WindowsStatus(error, "CreateProcess", path);
+      state_->outcome.emplace().ending = ExecFailed(absl::UnknownError(path), error);
+      state_->outcome->start = state_->start;
+      return absl::OkStatus();
+    }
+    CloseHandle(born.hThread);
+    state_->sentinel = Own(born.hProcess);
+    state_->pid = static_cast<int>(born.dwProcessId);
+    state_->captured[0] = std::move(stdio_.captured[0]);
+    state_->captured[1] = std::move(stdio_.captured[1]);
+    state_->keep_bytes[0] = options_.stdout_spec.capture_bytes != 0 ? options_.stdout_spec.capture_bytes : kDefaultCapture;
+    state_->keep_bytes[1] = options_.stderr_spec.capture_bytes != 0 ? options_.stderr_spec.capture_bytes : kDefaultCapture;
+    if (!state_->is_function) state_->started = true;
+    if (options_.policy != nullptr && options_.policy->limits().wall_time.has_value()) {
+      return StartWallTime(*state_, *options_.policy->limits().wall_time);
+    }
+    return absl::OkStatus();
+  }
+
+  static constexpr uint64_t kDefaultCapture = 16u << 20;
+
+  // ProcThreadAttributeValue(13, FALSE, TRUE, FALSE), of Windows 10; mingw-w64 10 lacks the name.
+  static constexpr DWORD_PTR kJobList = 0x0002000D;
+
+  const LaunchOptions& options_;
+  WindowsTarget target_;
+  std::shared_ptr<WindowsState> state_;
+  std::wstring command_line_;
+  Environment environment_;
+  std::wstring directory_;
+  PreparedStdio stdio_;
+  std::vector<HANDLE> inherited_;
+};
+
+}  // namespace
+
+absl::StatusOr<UniqueFd> Inheritable(int fd, uint32_t access) {
+  HANDLE copy = nullptr;
+  if (fd < 0 || !DuplicateHandle(GetCurrentProcess(), HandleOf(fd), GetCurrentProcess(), &copy, access, TRUE,
+                                 access == 0 ? DUPLICATE_SAME_ACCESS : 0)) {
+    return fd < 0 ? WindowsStatus(ERROR_INVALID_HANDLE, "DuplicateHandle") : LastErrorStatus("DuplicateHandle");
+  }
+  return Own(copy);
+}
+
+absl::StatusOr<std::shared_ptr<WindowsState>> LaunchOnWindows(const LaunchOptions& options, WindowsTarget target) {
+  return Birth(options, std::move(target)).Run();
+}
+
+absl::StatusOr<std::shared_ptr<ProcessState>> LaunchProgram(const LaunchOptions& options) {
+  return LaunchOnWindows(options, {});
+}
+
+}  // namespace brood::internal
