@@ -11,15 +11,15 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "ipc/connection.h"
 
 namespace brood {
+
+class Connection;
 
 class Waitable {  // Borrows what it is made of.
  public:
   Waitable(int fd) : fd_(fd) {}           // NOLINT(google-explicit-constructor): lists mix all kinds.
-  Waitable(const Connection& connection)  // NOLINT(google-explicit-constructor)
-      : fd_(connection.descriptor()), sends_only_(!connection.closed() && !connection.readable()) {}
+  Waitable(const Connection& connection);  // NOLINT(google-explicit-constructor)
 
   int descriptor() const { return fd_; }
   bool sends_only() const { return sends_only_; }

@@ -6,9 +6,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "ipc/connection.h"
 #include "ipc/deadline.h"
 
 namespace brood {
+
+Waitable::Waitable(const Connection& connection)
+    : fd_(connection.descriptor()), sends_only_(!connection.closed() && !connection.readable()) {}
 
 absl::StatusOr<std::vector<size_t>> Wait(absl::Span<const Waitable> objects, absl::Duration timeout) {
   const internal::Deadline deadline(timeout);
