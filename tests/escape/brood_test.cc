@@ -16,6 +16,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "cli/probe/run_command.h"
 #include "gtest/gtest.h"
@@ -140,6 +141,35 @@ TEST_P(BroodTest, ASwapOfADirectoryAndALinkNeverShowsWhatWasNotAskedFor) {
   waitpid(swapper, nullptr, 0);
   EXPECT_EQ(shown, 30) << refused << " were refused, though the directory that was asked for is the same all the time";
   ExpectOutsideUntouched();
+}
+
+// One launch of a batch learns nothing of another, of the same user and at the same time.
+TEST_P(BroodTest, TwoRunsShareNothing) {
+  const std::string ready = Work() + "/ready";
+  const pid_t other = fork();
+  ASSERT_GE(other, 0);
+  if (other == 0) {
+    const std::string leave =
+        absl::StrCat("echo the secret > /tmp/s; echo the secret > /dev/shm/s; echo > ", ready, "; exec sh -c 'sleep 60; :' the-secret");
+    const std::vector<std::string> words = {BroodProgram(), "run",  "--policy", GetParam(), "--rw",
+                                            Work(),         "--",   "sh",       "-c",       leave};
+    std::vector<char*> argv;
+    for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+    argv.push_back(nullptr);
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  while (!fs::exists(ready) && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(2));
+  EXPECT_TRUE(fs::exists(ready));
+  const std::string look =
+      "cat /tmp/s /dev/shm/s /proc/[0-9]*/cmdline; for i in 1 2 3 4 5 6 7 8; do cat /proc/$i/root/tmp/s; done; echo ran";
+  const probe::CommandEnd end = Brood({"--policy", GetParam()}, {"sh", "-c", look});
+  EXPECT_TRUE(absl::StrContains(end.out, "ran")) << end.err;
+  EXPECT_FALSE(absl::StrContains(end.out, "the secret")) << end.out;
+  EXPECT_FALSE(absl::StrContains(end.out, "the-secret")) << end.out;
+  kill(other, SIGKILL);
+  waitpid(other, nullptr, 0);
 }
 
 TEST_P(BroodTest, WordsOfTheProgramAreNotOptions) {
