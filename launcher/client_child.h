@@ -27,6 +27,9 @@ int NewsOf(Process& process);
 // Takes the news. Whether its target runs, or has.
 bool TakeNews(Process& process);
 
+// Whether `pid` is its target, or its guardian where that is a child of ours.
+bool Is(Process& process, pid_t pid);
+
 // Passes a client's command on. One that the guardian has no room for is dropped, and a kill is then the end of its socket,
 // which has the same effect.
 void PassOn(Process& process, const GuardianCommand& command);

@@ -46,6 +46,13 @@ bool TakeNews(Process& process) {
   return state.started;
 }
 
+bool Is(Process& process, pid_t pid) {
+  GuardedState& state = Guarded(process);
+  const pid_t target = PidOf(state);
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  return pid > 0 && (pid == target || pid == state.guardian);
+}
+
 void PassOn(Process& process, const GuardianCommand& command) {
   GuardedState& state = Guarded(process);
   {

@@ -8,16 +8,22 @@
 
 #include <sys/socket.h>
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/unique_fd.h"
 #include "forkserver/event_loop.h"
 #include "forkserver/request.h"
 #include "launcher/process.h"
 #include "launcher/serve_protocol.h"
+#include "sandbox/plan.h"
 
 namespace brood {
 
@@ -42,6 +48,13 @@ class ServeClient {
   // The server ends: its child has to.
   void Stop();
 
+  // Whether it is one of its child's, see client_child.h; and the policy of that.
+  bool HasProcess(pid_t pid);
+  const std::shared_ptr<const CompiledPolicy>& policy() const { return policy_; }
+
+  // It has a child that is not known to run, so that its number may not be known either.
+  bool starting() const { return process_.has_value() && !started_; }
+
   // It has a child that has not ended.
   bool busy() const { return state_ == State::kRunning || state_ == State::kEnding; }
 
@@ -49,7 +62,9 @@ class ServeClient {
   enum class State { kAsking, kRunning, kEnding, kTold };
 
   EventLoop& loop();
+  absl::StatusOr<std::shared_ptr<const CompiledPolicy>> Ceiling();
   void OnConnection();
+  void Answer(Request request);
   absl::Status OnRequest(Request request);
   absl::Status Launch(Request request);
   absl::Status Watch();
@@ -78,7 +93,10 @@ class ServeClient {
   bool started_ = false;
   int64_t asked_ns_ = 0;  // When the request came.
   std::optional<Process> process_;
+  std::shared_ptr<const CompiledPolicy> policy_;  // Of that.
   std::optional<EventLoop::Timer> deadline_;
+  std::optional<EventLoop::Timer> again_;  // When what was asked for can perhaps be answered.
+  std::optional<Request> asked_;           // Meanwhile.
 };
 
 }  // namespace internal

@@ -1,5 +1,6 @@
 #include "serve/client.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -17,11 +18,14 @@
 #include "launcher/client_child.h"
 #include "launcher/outcome_flatbuffer.h"
 #include "sandbox/linux_plan.h"
+#include "sandbox/policy_flatbuffer.h"
 #include "serve/descriptors.h"
 #include "serve/server.h"
 
 namespace brood::internal {
 namespace {
+
+constexpr int64_t kAgainAfterNs = 2'000'000;
 
 // The process that connected. Invalid if it has ended.
 UniqueFd PeerProcess(int connection, pid_t pid) {
@@ -54,7 +58,9 @@ ServeClient::ServeClient(ServeServer& server, uint64_t number, UniqueFd connecti
     : server_(server), number_(number), peer_(peer), connection_(std::move(connection)) {}
 
 ServeClient::~ServeClient() {
-  if (deadline_.has_value()) loop().Cancel(*deadline_);
+  for (const auto* timer : {&deadline_, &again_}) {
+    if (timer->has_value()) loop().Cancel(**timer);
+  }
   for (const int fd : {news_, sentinel_}) loop().Forget(fd);
   for (UniqueFd* fd : {&connection_, &control_, &peer_process_}) Close(*fd);
 }
@@ -107,9 +113,35 @@ void ServeClient::OnConnection() {
   Request request;
   const absl::Status received = ReceiveRequest(connection_.get(), request);
   if (absl::IsOutOfRange(received) || absl::IsUnavailable(received)) return OnGone();
-  const absl::Status done = received.ok() ? OnRequest(std::move(request)) : received;
+  if (!received.ok()) return Refuse(received);
+  if (asked_.has_value()) return Refuse(absl::FailedPreconditionError("request: one at a time"));
+  Answer(std::move(request));
+}
+
+void ServeClient::Answer(Request request) {
+  // It may be of a child whose birth we have not been told yet.
+  if (absl::IsPermissionDenied(server_.CeilingOf(peer_.pid).status()) && server_.AnyStarting()) {
+    asked_ = std::move(request);
+    again_ = loop().Schedule(static_cast<int64_t>(child::MonotonicNanoseconds()) + kAgainAfterNs, [this] {
+      again_.reset();
+      Answer(*std::exchange(asked_, std::nullopt));
+    });
+    return;
+  }
+  const absl::Status done = OnRequest(std::move(request));
   if (!done.ok()) Refuse(done);
 }
+
+absl::StatusOr<std::shared_ptr<const CompiledPolicy>> ServeClient::Ceiling() {
+  if (!peer_process_.valid()) peer_process_ = PeerProcess(connection_.get(), peer_.pid);
+  absl::StatusOr<std::shared_ptr<const CompiledPolicy>> most = server_.CeilingOf(peer_.pid);
+  // As long as it lives the number has been its.
+  pollfd ended = {peer_process_.get(), POLLIN, 0};
+  if (peer_process_.valid() && poll(&ended, 1, 0) == 0) return most;
+  return absl::FailedPreconditionError("request: the process that connected has ended, and nobody owns the child");
+}
+
+bool ServeClient::HasProcess(pid_t pid) { return process_.has_value() && Is(*process_, pid); }
 
 absl::Status ServeClient::OnRequest(Request request) {
   const std::optional<ServeTag> tag = ServeTag::Decode(request.tag);
@@ -125,7 +157,8 @@ absl::Status ServeClient::OnRequest(Request request) {
   // One that reads no answers has no use for them.
   bool sent = false;
   if (tag->kind == ServeTag::Kind::kAskPolicy) {
-    sent = Send(ServeTag::Kind::kPolicy, server_.policy_bytes());
+    BROOD_ASSIGN_OR_RETURN(const std::shared_ptr<const CompiledPolicy> most, Ceiling());
+    sent = Send(ServeTag::Kind::kPolicy, EncodePolicy(most->policy()));
   } else if (tag->kind == ServeTag::Kind::kAskStatus) {
     sent = Send(ServeTag::Kind::kStatus, EncodeServeStatus(server_.Status()));
   } else {
@@ -139,11 +172,10 @@ absl::Status ServeClient::Launch(Request request) {
   asked_ns_ = static_cast<int64_t>(child::MonotonicNanoseconds());
   BROOD_ASSIGN_OR_RETURN(RemoteLaunch launch, DecodeRemoteLaunch(request.bytes, request.fds));
   if (!IsRecordSocket(launch.control)) return absl::InvalidArgumentError("request: control: expected a SOCK_SEQPACKET socket");
-  BROOD_ASSIGN_OR_RETURN(const std::shared_ptr<const CompiledPolicy> policy, server_.PolicyFor(launch.policy));
+  BROOD_ASSIGN_OR_RETURN(const std::shared_ptr<const CompiledPolicy> most, Ceiling());
+  BROOD_ASSIGN_OR_RETURN(const std::shared_ptr<const CompiledPolicy> policy, server_.PolicyFor(most, launch.policy));
   BROOD_RETURN_IF_ERROR(CheckDescriptors(
       launch, {.same_user = peer_.uid == geteuid(), .own_root = policy->platform().child.mount_count > 0}));
-  peer_process_ = PeerProcess(connection_.get(), peer_.pid);
-  if (!peer_process_.valid()) return absl::FailedPreconditionError("request: the process that connected has ended, and nobody owns the child");
   LaunchOptions options;
   options.name = launch.name;
   options.argv = launch.argv;
@@ -162,6 +194,7 @@ absl::Status ServeClient::Launch(Request request) {
   absl::StatusOr<Process> process = LaunchForClient(server_.context(), std::move(options), function);
   if (!process.ok()) return process.status();
   process_.emplace(*std::move(process));
+  policy_ = policy;
   for (UniqueFd& fd : request.fds) {
     if (fd.get() == launch.control) control_ = std::move(fd);
   }

@@ -7,11 +7,11 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/unique_fd.h"
+#include "serve/ancestors.h"
 
 namespace brood::internal {
 namespace {
@@ -37,15 +37,6 @@ std::vector<int> ChildrenOf(int pid) {
 
 std::string NameOf(int pid) { return Read(absl::StrCat("/proc/", pid, "/comm")); }
 
-// Of what `pidfd` stands for. pidfd_open(2)
-int PidOf(int pidfd) {
-  for (const std::string_view line : absl::StrSplit(Read(absl::StrCat("/proc/self/fdinfo/", pidfd)), '\n')) {
-    int pid = 0;
-    if (absl::StartsWith(line, "Pid:") && absl::SimpleAtoi(line.substr(4), &pid)) return pid;
-  }
-  return 0;
-}
-
 uint64_t ResidentBytes(int pid) {
   const std::vector<std::string> fields = absl::StrSplit(Read(absl::StrCat("/proc/", pid, "/statm")), ' ');
   uint64_t pages = 0;
@@ -58,7 +49,7 @@ uint64_t ResidentBytes(int pid) {
 OwnProcesses CountOwnProcesses(int supervisor) {
   OwnProcesses own;
   own.own_bytes = ResidentBytes(getpid());
-  const int pid = PidOf(supervisor);
+  const int pid = PidOfPidfd(supervisor);
   if (pid <= 0) return own;
   own.forkserver_bytes = ResidentBytes(pid);
   for (const int child : ChildrenOf(pid)) {

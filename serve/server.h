@@ -28,6 +28,7 @@
 #include "ipc/socket_file.h"
 #include "launcher/context_options.h"
 #include "launcher/process.h"
+#include "launcher/served_start.h"
 #include "sandbox/plan.h"
 #include "sandbox/policy.h"
 #include "serve/status.h"
@@ -68,13 +69,21 @@ class ServeServer {
   bool MakeRoom();
   void Stop();
 
+  // -1: there is none. As long as `held` is.
+  int SupervisorPidfd(std::shared_ptr<internal::ForkServer::Instance>& held) const;
+
   // --- for the clients ---
   internal::EventLoop& loop() { return loop_; }
   const ServeOptions& options() const { return options_; }
   const ContextOptions& context() const { return context_; }
-  const std::string& policy_bytes() const { return policy_bytes_; }
-  // The policy that `asked` makes of the server's, ready. Errors: PermissionDenied naming what it asks too much of.
-  absl::StatusOr<std::shared_ptr<const CompiledPolicy>> PolicyFor(const std::optional<std::string>& asked);
+  // What a process gets at most: the server's policy; that of its own child for one below that.
+  //
+  // Errors: PermissionDenied (one below a child of which nothing is known).
+  absl::StatusOr<std::shared_ptr<const CompiledPolicy>> CeilingOf(pid_t pid);
+  bool AnyStarting() const;
+  // The policy that `asked` makes of `ceiling`, ready. Errors: PermissionDenied naming what it asks too much of.
+  absl::StatusOr<std::shared_ptr<const CompiledPolicy>> PolicyFor(
+      const std::shared_ptr<const CompiledPolicy>& ceiling, const std::optional<std::string>& asked);
   // Takes the outcome of one that cannot give it at once.
   void JoinElsewhere(uint64_t client, Process process);
   void OnJoined();
@@ -87,7 +96,6 @@ class ServeServer {
 
   const ServeOptions options_;
   ContextOptions context_;
-  std::string policy_bytes_;
   std::shared_ptr<const CompiledPolicy> policy_;
   std::map<std::string, std::shared_ptr<const CompiledPolicy>> tighter_;  // By wire form.
   internal::EventLoop loop_;

@@ -18,6 +18,7 @@
 #include "launcher/served_start.h"
 #include "sandbox/ceiling.h"
 #include "sandbox/policy_flatbuffer.h"
+#include "serve/ancestors.h"
 #include "serve/client.h"
 #include "serve/own_processes.h"
 
@@ -52,7 +53,6 @@ ServeServer::~ServeServer() {
 absl::StatusOr<std::unique_ptr<ServeServer>> ServeServer::Create(ServeOptions options) {
   std::unique_ptr<ServeServer> server(new ServeServer(std::move(options)));
   BROOD_ASSIGN_OR_RETURN(server->policy_, CompilePolicy(server->options_.policy));
-  server->policy_bytes_ = EncodePolicy(server->options_.policy);
   BROOD_RETURN_IF_ERROR(server->loop_.Open());
   server->joined_event_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!server->joined_event_.valid()) return ErrnoStatus(errno, "eventfd");
@@ -180,9 +180,8 @@ ServeStatus ServeServer::Status() const {
   status.uptime = absl::Nanoseconds(Now() - start_ns_);
   status.connections = clients_.size();
   status.waiting = waiting_.size();
-  const absl::StatusOr<internal::ServedStart> served = internal::ServedStart::Prepare(context_);
-  const std::shared_ptr<internal::ForkServer::Instance> supervisor = served.ok() ? served->Running() : nullptr;
-  const internal::OwnProcesses own = internal::CountOwnProcesses(supervisor != nullptr ? supervisor->pidfd.get() : -1);
+  std::shared_ptr<internal::ForkServer::Instance> held;
+  const internal::OwnProcesses own = internal::CountOwnProcesses(SupervisorPidfd(held));
   status.serve_bytes = own.own_bytes;
   status.forkserver_bytes = own.forkserver_bytes;
   status.servers = own.servers;
@@ -192,17 +191,44 @@ ServeStatus ServeServer::Status() const {
 
 // --- policies ---
 
-absl::StatusOr<std::shared_ptr<const CompiledPolicy>> ServeServer::PolicyFor(const std::optional<std::string>& asked) {
-  if (!asked.has_value() || *asked == policy_bytes_) return policy_;
-  if (const auto found = tighter_.find(*asked); found != tighter_.end()) return found->second;
+int ServeServer::SupervisorPidfd(std::shared_ptr<internal::ForkServer::Instance>& held) const {
+  const absl::StatusOr<internal::ServedStart> served = internal::ServedStart::Prepare(context_);
+  held = served.ok() ? served->Running() : nullptr;
+  return held != nullptr ? held->pidfd.get() : -1;
+}
+
+absl::StatusOr<std::shared_ptr<const CompiledPolicy>> ServeServer::CeilingOf(pid_t pid) {
+  std::shared_ptr<internal::ForkServer::Instance> held;
+  const pid_t supervisor = internal::PidOfPidfd(SupervisorPidfd(held));
+  for (const pid_t above : internal::AncestorsOf(pid)) {
+    for (const auto& [number, client] : clients_) {
+      if (client->HasProcess(above)) return client->policy();
+    }
+    if (above != getpid() && above != supervisor) continue;
+    return absl::PermissionDeniedError("request: from below a child of this server, of which it is not known what it may have");
+  }
+  return policy_;
+}
+
+bool ServeServer::AnyStarting() const {
+  return std::any_of(clients_.begin(), clients_.end(), [](const auto& one) { return one.second->starting(); });
+}
+
+absl::StatusOr<std::shared_ptr<const CompiledPolicy>> ServeServer::PolicyFor(
+    const std::shared_ptr<const CompiledPolicy>& ceiling, const std::optional<std::string>& asked) {
+  if (!asked.has_value()) return ceiling;
   if (asked->size() > kMaxPolicyRequestBytes) {
     return absl::InvalidArgumentError(absl::StrCat("policy: ", asked->size(), " bytes; at most ", kMaxPolicyRequestBytes));
   }
+  const std::string most = EncodePolicy(ceiling->policy());
+  if (*asked == most) return ceiling;
+  const std::string key = absl::StrCat(most.size(), ":", most, *asked);
+  if (const auto found = tighter_.find(key); found != tighter_.end()) return found->second;
   BROOD_ASSIGN_OR_RETURN(const Policy wanted, DecodePolicy(*asked));
-  BROOD_ASSIGN_OR_RETURN(const Policy policy, Tighten(options_.policy, wanted));
+  BROOD_ASSIGN_OR_RETURN(const Policy policy, Tighten(ceiling->policy(), wanted));
   BROOD_ASSIGN_OR_RETURN(std::shared_ptr<const CompiledPolicy> compiled, CompilePolicy(policy));
   if (tighter_.size() >= kMaxTighter) tighter_.clear();
-  return tighter_[*asked] = std::move(compiled);
+  return tighter_[key] = std::move(compiled);
 }
 
 // --- those that end slowly ---

@@ -1,0 +1,96 @@
+// Children of a server that ask it for children: each has what its own policy leaves it, and no more.
+#include <sys/wait.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "bootstrap/target.h"
+#include "gtest/gtest.h"
+#include "launcher/context.h"
+#include "sandbox/policy.h"
+#include "serve/serve_testing.h"
+
+namespace brood {
+namespace {
+
+// All of this machine is visible, the socket too; descriptors are what is asked for.
+Policy With(uint64_t open_files) {
+  Policy policy = BuiltinPolicy("none").value();
+  policy.limits.open_files = open_files;
+  return policy;
+}
+
+// --- targets: one behaviour each ---
+
+// What becomes of a request for a child that may have so many open files: "ok", or why not. 0: for what there is.
+std::string Ask(const std::string& server, uint64_t open_files) {
+  LaunchOptions options = {.argv = {"true"}, .server = server};
+  if (open_files > 0) options.server_policy = With(open_files);
+  absl::StatusOr<Process> process = Process::Start(options);
+  if (!process.ok()) return std::string(process.status().message());
+  const absl::StatusOr<Outcome> outcome = process->Join();
+  return outcome.ok() && outcome->ok() ? "ok" : "it failed";
+}
+BROOD_TARGET(Ask);
+
+// The same by a process whose parent has left it, whom its subreaper has.
+std::string AskAsOrphan(const std::string& server, uint64_t open_files) {
+  auto [reader, writer] = Pipe();
+  const pid_t middle = fork();
+  if (middle == 0) {
+    const pid_t parent = getpid();
+    if (fork() != 0) _exit(0);
+    while (getppid() == parent) usleep(1000);
+    const std::string said = Ask(server, open_files);
+    (void)!write(writer.get(), said.data(), said.size());
+    _exit(0);
+  }
+  writer.reset();
+  waitpid(middle, nullptr, 0);
+  std::string said;
+  char text[512];
+  for (ssize_t n; (n = read(reader.get(), text, sizeof(text))) > 0;) said.append(text, static_cast<size_t>(n));
+  return said;
+}
+BROOD_TARGET(AskAsOrphan);
+
+uint64_t Known(const std::string& server) { return PolicyOfServer(server)->limits.open_files.value_or(0); }
+BROOD_TARGET(Known);
+
+class NestedTest : public testing::Test {
+ protected:
+  static ServeOptions Options() {
+    ServeOptions options;
+    options.policy = With(500);
+    return options;
+  }
+
+  LaunchOptions Child(uint64_t open_files) const { return {.server_policy = With(open_files)}; }
+
+  ServerProcess server_{Options()};
+  Context context_{StartMethod::kForkServer, {.server = server_.path()}};
+};
+
+TEST_F(NestedTest, AChildsCeilingIsItsOwnPolicyAndNotTheServers) {
+  EXPECT_EQ(Ask(server_.path(), 400), "ok");
+  EXPECT_EQ(context_.Call(Child(300), Ask, server_.path(), 300).value_or(""), "ok");
+  EXPECT_EQ(context_.Call(Child(300), Ask, server_.path(), 100).value_or(""), "ok");
+  const std::string more = context_.Call(Child(300), Ask, server_.path(), 301).value_or("");
+  EXPECT_TRUE(absl::StrContains(more, "policy: limits.open_files: 301, which is more than the server allows")) << more;
+}
+
+TEST_F(NestedTest, AChildIsToldItsOwnPolicyAsTheServers) {
+  EXPECT_EQ(PolicyOfServer(server_.path())->limits.open_files, 500u);
+  EXPECT_EQ(context_.Call(Child(300), Known, server_.path()).value_or(0), 300u);
+  EXPECT_EQ(context_.Call(Child(300), Ask, server_.path(), 0).value_or(""), "ok");
+}
+
+TEST_F(NestedTest, AnOrphanOfAChildGetsNoMoreThanThatNorDoesItGetTheServersPolicy) {
+  const std::string more = context_.Call(Child(300), AskAsOrphan, server_.path(), 301).value_or("");
+  EXPECT_TRUE(absl::StrContains(more, "which is more than the server allows") || absl::StrContains(more, "from below a child of this server")) << more;
+}
+
+}  // namespace
+}  // namespace brood
