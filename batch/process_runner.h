@@ -36,6 +36,7 @@ struct JobDefaults {
   // For functions: how they are started, and what their forkserver loads before (ContextOptions::preload).
   StartMethod start_method = StartMethod::kSpawn;
   std::vector<std::string> preload;
+  Isolation isolation = Isolation::kKept;
   // The socket of a `brood serve` that starts the jobs. An empty `policy` is its own then.
   std::string server;
   std::optional<uint32_t> server_uid;

@@ -46,6 +46,7 @@ absl::StatusOr<int> Call(const ParsedOptions& options, const JobDefaults& defaul
   launch.cwd = defaults.cwd;
   launch.tree_end = defaults.tree_end;
   BROOD_RETURN_IF_ERROR(policies->SetPolicyOf(job, launch));
+  launch.isolation = defaults.isolation;
   BROOD_ASSIGN_OR_RETURN(const std::string target, ResolveTarget(job.target));
   const Context context(defaults.start_method, {.preload = defaults.preload});
   BROOD_ASSIGN_OR_RETURN(Process process, context.LaunchByName(launch, target, JsonArguments(arguments)));

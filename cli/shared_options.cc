@@ -77,6 +77,12 @@ absl::StatusOr<StartMethod> ParseStartMethod(std::string_view text) {
       absl::StrCat("expected spawn, fork or forkserver, got \"", text, "\"", DidYouMean(text, names)));
 }
 
+absl::StatusOr<Isolation> ParseIsolation(std::string_view text) {
+  if (text == "kept") return Isolation::kKept;
+  if (text == "fresh") return Isolation::kFresh;
+  return absl::InvalidArgumentError(absl::StrCat("expected kept or fresh, got \"", text, "\"", DidYouMean(text, {"kept", "fresh"})));
+}
+
 // The server has the caller's files, and resolves nothing.
 absl::Status ReadPreload(const ParsedOptions& options, JobDefaults& defaults) {
   for (const std::string& value : options.Values("--preload")) {
@@ -142,6 +148,7 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
   if (options.Has("--server")) BROOD_RETURN_IF_ERROR(ReadServer(options, defaults));
   if (options.Has("--wait-tree")) defaults.tree_end = TreeEnd::kWait;
   BROOD_RETURN_IF_ERROR(Read(options, "--start-method", ParseStartMethod, defaults.start_method));
+  BROOD_RETURN_IF_ERROR(Read(options, "--isolation", ParseIsolation, defaults.isolation));
   BROOD_RETURN_IF_ERROR(ReadPreload(options, defaults));
   BROOD_RETURN_IF_ERROR(Read(options, "--net", ParseNetwork, policy.network));
   BROOD_RETURN_IF_ERROR(Read(options, "--wall-time", ParseTime, policy.limits.wall_time));

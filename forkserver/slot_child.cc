@@ -52,6 +52,8 @@ bool Load(int file, const SlotEntry& entry, uint64_t secret, int* listener, Setu
 
 }  // namespace
 
+void LeaveKeepersGroup() { RawSyscall(SYS_setpgid, 0, 0); }
+
 void WriteFilterPrelude(sock_filter* out) {
 #if defined(__x86_64__)
   constexpr uint32_t kNative = AUDIT_ARCH_X86_64;

@@ -45,6 +45,11 @@ struct SlotBirth {
   char environment[kMaxEnvironment] = {};  // "K=V" entries, each zero-terminated.
 };
 
+// In a child of a slot: kill(0, ...) reaches a group, whatever its members' pid namespaces, and would reach the keeper. The session
+// stays the keeper's, which has no terminal: a new one would be scheduled by itself (sched(7), "The autogroup feature") and costs
+// more than all else that is left to do here. kill(2), setpgid(2)
+void LeaveKeepersGroup();
+
 // The numbers in files of a cgroup that tell of one child.
 enum class SlotCounter : uint32_t { kMemoryPeak, kMemoryEvents, kProcessEvents, kCpu, kCount };
 inline constexpr size_t kSlotCounters = static_cast<size_t>(SlotCounter::kCount);

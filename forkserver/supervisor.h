@@ -131,6 +131,8 @@ class Supervisor {
     std::deque<uint32_t> queued;
     size_t coming = 0;  // Asked for, and not there yet.
     size_t leases_wanted = 0;
+    bool has_spare = false;  // Slots are given up, so that one is to be ready for who comes next.
+    size_t Wanted() const { return queued.size() + leases_wanted + (has_spare && idle.empty() ? 1 : 0); }
   };
 
   absl::Status Start();

@@ -29,7 +29,7 @@ int64_t Now() { return static_cast<int64_t>(child::MonotonicNanoseconds()); }
 
 void Supervisor::AskForKeepers(uint32_t kind_number) {
   Kind& kind = kinds_[kind_number];
-  while (kind.coming < kind.queued.size() + kind.leases_wanted) {
+  while (kind.coming < kind.Wanted()) {
     if (free_numbers_.empty() && keepers_.size() == child::kMaxKeepers) return;  // The next that is idle will do.
     uint32_t number = static_cast<uint32_t>(keepers_.size());
     if (!free_numbers_.empty()) number = free_numbers_.back();

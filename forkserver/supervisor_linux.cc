@@ -120,7 +120,10 @@ void Supervisor::OnSignal() {
       if (keeper.pid != pid) continue;
       keeper.pid = -1;
       if (keeper.place.has_value() && children_[*keeper.place].is_guardian) guardians_strayed_ = true;
-      if (keeper.leased) Retire(number);
+      if (!keeper.leased) continue;
+      const uint32_t kind = keeper.kind;
+      Retire(number);
+      DispatchKind(kind);
     }
     Reaped(pid);
   }

@@ -104,6 +104,7 @@ void Supervisor::OnEntered(uint32_t number, const child::KeeperNote& note) {
 void Supervisor::FailSlot(uint32_t number, const absl::Status& why) {
   const uint32_t kind_number = keepers_[number].kind;
   Kind& kind = kinds_[kind_number];
+  kind.has_spare = false;
   --kind.coming;
   Retire(number);
   if (!kind.queued.empty()) {
@@ -121,6 +122,8 @@ void Supervisor::LeaveSlot(uint32_t number) {
   Keeper& keeper = keepers_[number];
   if (keeper.slot == nullptr) return;
   loop_.Forget(keeper.slot->ready_fd());
+  // One that was in use is given up because of what a child has left, and the next child may leave something too.
+  if (!keeper.old && !keeper.entering && open_ && !ending_) kinds_[keeper.kind].has_spare = true;
   const bool was_entering = !to_enter_.empty() && to_enter_.front() == number;
   std::erase(to_enter_, number);
   keeper.slot->End();

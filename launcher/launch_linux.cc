@@ -181,6 +181,7 @@ class Preparation {
   // a sandbox is made.
   bool ChooseSlot() {
     if (fork_elsewhere_ == nullptr || options_.policy == nullptr || record_.wait_for_tree) return false;
+    if (options_.isolation == Isolation::kFresh) return false;
     slot_ = internal::SlotOf(options_.policy);
     if (slot_ == nullptr) return false;
     std::vector<int> sources(std::begin(stdio_.child), std::end(stdio_.child));

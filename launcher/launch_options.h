@@ -54,6 +54,12 @@ enum class CwdMissing {
   kRoot,  // It starts in "/".
 };
 
+// Whether a function that a forkserver starts may have a sandbox that others had before it.
+enum class Isolation {
+  kKept,   // It may, where nothing of them is left in it (docs/slots.md).
+  kFresh,  // One is made for it alone, as with the other start methods.
+};
+
 struct LaunchOptions {
   std::vector<std::string> argv;  // argv[0] is the program, looked up by the child's PATH if it has no slash.
 
@@ -73,6 +79,7 @@ struct LaunchOptions {
 
   std::shared_ptr<const CompiledPolicy> policy;  // Null: the built-in `none`.
   TreeEnd tree_end = TreeEnd::kKill;
+  Isolation isolation = Isolation::kKept;
   std::string name;  // For people; empty: argv[0].
 
   // The socket of a `brood serve` that starts the child in our place, with the limits, umask and priority of its own; empty:

@@ -179,6 +179,7 @@ absl::StatusOr<std::shared_ptr<GuardedState>> LaunchRemote(const LaunchOptions& 
   BROOD_ASSIGN_OR_RETURN(launch.cwd, ChildDirectory(options.cwd, policy));
   launch.cwd_optional = options.cwd.empty() && policy.namespaces.contains(Layer::kMount);
   launch.wait_for_tree = options.tree_end == TreeEnd::kWait;
+  launch.fresh = options.isolation == Isolation::kFresh;
   launch.inherited = options.inherited;
   if (function != nullptr) {
     launch.argv.clear();

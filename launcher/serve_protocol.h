@@ -62,6 +62,7 @@ struct RemoteLaunch {
   std::string cwd;
   bool cwd_optional = false;
   bool wait_for_tree = false;
+  bool fresh = false;
   RemoteStream streams[3];
   std::vector<InheritedFd> inherited;
   int control = -1;

@@ -64,8 +64,7 @@ namespace {
 
 // What the child does not have from the keeper of its slot.
 void ApplySlot(const child::SlotBirth& slot) {
-  // Or kill(0, ...) would reach the keeper, whose group it is: groups know no pid namespaces. kill(2)
-  setsid();
+  child::LeaveKeepersGroup();
   for (uint32_t i = 0; i < slot.rlimit_count; ++i) {
     if (syscall(SYS_prlimit64, 0, slot.rlimits[i].resource, &slot.rlimits[i].limit, nullptr) != 0) {
       FailBootstrap(-1, ErrnoStatus(errno, "limits: prlimit", "of the sandbox"));

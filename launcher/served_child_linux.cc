@@ -95,8 +95,7 @@ void RunServedChild(Request& request) {
   if (is_guardian) prctl(PR_SET_NAME, "brood-guardian", 0, 0, 0);  // Before the target can look who its parent is.
   const child::SlotBirth* const slot = SlotOfThisChild();
   if (slot != nullptr) {
-    // Or kill(0, ...) would reach the keeper, whose group it is: groups know no pid namespaces. kill(2)
-    setsid();
+    child::LeaveKeepersGroup();
     record.plan.rlimits = slot->rlimits;
     record.plan.rlimit_count = slot->rlimit_count;
   }

@@ -36,7 +36,7 @@ constexpr Call kNeeded[] = {
     {SYS_prctl, "prctl"},         {SYS_set_robust_list, "set_robust_list"},
     {SYS_rseq, "rseq"},           {SYS_munmap, "munmap"},
     {SYS_mmap, "mmap"},           {SYS_brk, "brk"},
-    {SYS_setsid, "setsid"},       {SYS_prlimit64, "prlimit64"},
+    {SYS_setpgid, "setpgid"},       {SYS_prlimit64, "prlimit64"},
     {SYS_getppid, "getppid"},     {SYS_rt_sigprocmask, "rt_sigprocmask"},
     {SYS_close_range, "close_range"}, {SYS_getrandom, "getrandom"},
     {SYS_clock_gettime, "clock_gettime"}, {SYS_futex, "futex"}};

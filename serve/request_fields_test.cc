@@ -115,6 +115,11 @@ const std::map<std::string, std::vector<Try>>& Attempts() {
           const Outcome outcome = Ends(s, "sleep 1000 & exit 0", [](RemoteLaunch& l) { l.wait_for_tree = true; });
           return std::holds_alternative<TimedOut>(outcome.ending) ? "" : outcome.ToString();
         }}},
+      {"fresh",  // Only ever more.
+       {[](const std::string& s) {
+          const Outcome outcome = Ends(s, "exit 0", [](RemoteLaunch& l) { l.fresh = true; });
+          return outcome.ok() ? "" : outcome.ToString();
+        }}},
       {"streams.fd",
        {[](const std::string& s) {
           return Refused(s, [](RemoteLaunch& l) { l.streams[0].fd = fds->root.get(); }, "stdin: is a directory");
