@@ -37,6 +37,11 @@ std::vector<Goal> Goals() {
       {"frozen-4g", "fork with 4 GiB", "frozen heap", kAtMost, "nothing", 1.15},
       {"libraries", "fork with 50 libraries", "frozen and coalesced", kAtMost, "as loaded", 0.45},
       {"launch-arena-1g", "launch with 1 GiB", "preload memory", kAtMost, "nothing", 1.1},
+      {"warm", "job on a warm child", "warm child, strict", kAtMost, "ping-pong", 2.5},
+      {"rewound", "job on a frozen GiB", "rewound worker, strict", kAtMost, "clone+work+wait", 0.33},
+      {"many-live", "launch beside 10000", "10000 live", kAtMost, "none live", 1 / 0.9},
+      {"idle-memory", "memory of an idle child, 1 GiB preloaded", "frozen heap", kAtMost, "heap", 0.05},
+      {"two-servers", "calls on two processors", "two servers", kFaster, "one server", 1.8},
       {"launch-frozen-1g", "launch with 1 GiB", "frozen heap", kAtMost, "nothing", 1.1},
   };
 }
@@ -53,8 +58,8 @@ int Main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000));
   app.add_option("--only", only, "one contest")
-      ->option_text("call|join|server|program|task|map|freeze")
-      ->check(CLI::IsMember({"call", "join", "server", "program", "task", "map", "freeze"}));
+      ->option_text("call|join|server|program|task|map|freeze|job|many")
+      ->check(CLI::IsMember({"call", "join", "server", "program", "task", "map", "freeze", "job", "many"}));
   app.add_option("--gib", gib, "freeze: what the forking process holds; there are four such")
       ->capture_default_str()
       ->check(CLI::Range(1, 64));
@@ -67,6 +72,11 @@ int Main(int argc, char** argv) {
       {"call", [=] { return CallFunctions(rounds); }},
       {"join", [=] { return StartAndJoin(rounds); }},
       {"server", [=] { return CallServers(rounds); }},
+      {"server", [=] { return CallTwoServers(rounds); }},
+      {"job", [=] { return RunWarmJobs(rounds); }},
+      {"job", [=] { return RunRewoundJobs(rounds); }},
+      {"many", [=] { return LaunchBesideLive(rounds, 10'000); }},
+      {"many", [=] { return HoldIdle(std::max(rounds / 30, 3)); }},
       {"program", [=] { return StartPrograms(rounds); }},
       {"task", [=] { return RunTasks(rounds); }},
       {"map", [=] { return MapElements(std::max(rounds / 100, 1), quick ? 64'000 : 1'000'000); }},

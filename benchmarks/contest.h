@@ -37,8 +37,9 @@ struct Skipped {
 
 class Contest {
  public:
-  // `floor` is the contestant that the others are compared with.
-  Contest(std::string workload, std::string floor) : workload_(std::move(workload)), floor_(std::move(floor)) {}
+  // `floor` is the contestant that the others are compared with; what is measured need not be time: "KiB".
+  Contest(std::string workload, std::string floor, std::string unit = "us")
+      : workload_(std::move(workload)), floor_(std::move(floor)), unit_(std::move(unit)) {}
 
   void Add(std::string name, std::function<absl::Status()> once);
   // One that measures itself, since it repeats something short: microseconds for each time.
@@ -54,6 +55,7 @@ class Contest {
   void Run(int rounds, int warm_up = 5);
 
   const std::string& workload() const { return workload_; }
+  const std::string& unit() const { return unit_; }
 
   std::vector<Row> Rows() const;
   const std::vector<Skipped>& skipped() const { return skipped_; }
@@ -66,6 +68,7 @@ class Contest {
   };
   std::string workload_;
   std::string floor_;
+  std::string unit_;
   std::vector<Contestant> contestants_;
   std::vector<Skipped> skipped_;
 };

@@ -28,6 +28,22 @@ Contest MapElements(int rounds, int elements);
 Contest ForkPreloaded(int rounds, int gib);
 Contest LaunchPreloaded(int rounds);
 
+// Floor: a ping-pong of messages of the same size. All have one processor, and what measures waits before each.
+Contest RunWarmJobs(int rounds);
+
+// Floor: clone+_exit+wait with the same work, on the same frozen image. All have one processor.
+Contest RunRewoundJobs(int rounds);
+
+// Floor: the same with no child. Up to 2 * `live` processes exist meanwhile.
+Contest LaunchBesideLive(int rounds, int live);
+
+// Floor: a child with nothing preloaded. Page tables, and pages of its own; not what the kernel has besides: a stack of 16 KiB,
+// and structures.
+Contest HoldIdle(int rounds);
+
+// Floor: one server on one processor.
+Contest CallTwoServers(int rounds);
+
 // Floor: the same process as the loader has left it.
 Contest ForkWithLibraries(int rounds);
 

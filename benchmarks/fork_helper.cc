@@ -35,24 +35,27 @@ void HaveOneProcessor() {
   sched_setaffinity(0, sizeof(one), &one);
 }
 
-double ForkAndWait() {
+double ForkAndWait(void (*work)()) {
   const auto start = std::chrono::steady_clock::now();
   // What fork(3) does around that is the C library's, and the same with any memory.
   const auto pid = static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
-  if (pid == 0) _exit(0);
+  if (pid == 0) {
+    if (work != nullptr) work();
+    _exit(0);
+  }
   int status = 0;
   if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) return -1;
   return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
 }
 
-[[noreturn]] void Serve(int socket, const absl::Status& loaded) {
+[[noreturn]] void Serve(int socket, const absl::Status& loaded, void (*work)()) {
   Answer answer;
   const std::string_view text = loaded.message();
   memcpy(answer.error, text.data(), std::min(text.size(), sizeof(answer.error) - 1));
   char byte = 0;
   while (send(socket, &answer, sizeof(answer), MSG_NOSIGNAL) == sizeof(answer) && recv(socket, &byte, 1, 0) == 1) {
-    (void)ForkAndWait();
-    answer.time_us = ForkAndWait();
+    (void)ForkAndWait(work);
+    answer.time_us = ForkAndWait(work);
   }
   _exit(0);
 }
@@ -66,7 +69,7 @@ absl::StatusOr<double> Receive(int socket) {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<ForkHelper>> ForkHelper::Start(const std::function<absl::Status()>& load) {
+absl::StatusOr<std::shared_ptr<ForkHelper>> ForkHelper::Start(const std::function<absl::Status()>& load, void (*work)()) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return ErrnoStatus(errno, "socketpair");
   auto helper = std::make_shared<ForkHelper>();
@@ -78,7 +81,7 @@ absl::StatusOr<std::shared_ptr<ForkHelper>> ForkHelper::Start(const std::functio
   if (helper->pid_ == 0) {
     helper->socket_.reset();
     HaveOneProcessor();
-    Serve(other.get(), load());
+    Serve(other.get(), load(), work);
   }
   BROOD_RETURN_IF_ERROR(Receive(helper->socket_.get()).status());
   return helper;

@@ -17,13 +17,14 @@ namespace brood {
 class ForkHelper {
  public:
   // Forks the helper, while this process has one thread, and waits until `load` has returned in it. Errors: that of `load`.
-  static absl::StatusOr<std::shared_ptr<ForkHelper>> Start(const std::function<absl::Status()>& load);
+  // `work`: what each process that it forks does.
+  static absl::StatusOr<std::shared_ptr<ForkHelper>> Start(const std::function<absl::Status()>& load, void (*work)() = nullptr);
   ForkHelper() = default;
   ForkHelper(const ForkHelper&) = delete;
   ForkHelper& operator=(const ForkHelper&) = delete;
   ~ForkHelper();
 
-  // Has it fork a process that does nothing, and wait for it: microseconds, by its own clock. Of the second of two in a row: the
+  // Has it fork a process that does its work, or nothing, and wait for it: microseconds, by its own clock. Of the second of two in a row: the
   // first finds the caches as somebody else has left them, who may have copied the page tables of a GiB.
   absl::StatusOr<double> Fork();
 

@@ -1,5 +1,4 @@
 // What it costs to start a process for a function: each start method beside a bare fork and beside CPython's.
-#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include "benchmarks/contests.h"
 #include "benchmarks/cpython.h"
 #include "benchmarks/fork_helper.h"
+#include "benchmarks/one_processor.h"
 #include "bootstrap/target.h"
 #include "launcher/context.h"
 #include "launcher/process.h"
@@ -48,24 +48,6 @@ absl::Status StartNothing(const Context& context) {
   BROOD_ASSIGN_OR_RETURN(const Outcome outcome, process.Join());
   return outcome.ok() ? absl::OkStatus() : absl::InternalError(outcome.ToString());
 }
-
-// This process, and what it starts, while it exists: what is measured is not how long another processor takes to wake up.
-class OneProcessor {
- public:
-  OneProcessor() {
-    sched_getaffinity(0, sizeof(before_), &before_);
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(std::max(sched_getcpu(), 0), &one);
-    sched_setaffinity(0, sizeof(one), &one);
-  }
-  ~OneProcessor() { sched_setaffinity(0, sizeof(before_), &before_); }
-  OneProcessor(const OneProcessor&) = delete;
-  OneProcessor& operator=(const OneProcessor&) = delete;
-
- private:
-  cpu_set_t before_;
-};
 
 }  // namespace
 

@@ -13,13 +13,15 @@ void PrintContest(const Contest& contest) {
   bool first = true;
   for (const Row& row : contest.Rows()) {
     if (first) {
-      absl::PrintF("%-24s %7s %10s %10s %10s %9s\n", row.workload, "n", "p50 us", "p99 us", "per second", "p50/floor");
+      absl::PrintF("%-24s %7s %10s %10s %10s %9s\n", row.workload, "n", "p50 " + contest.unit(), "p99 " + contest.unit(),
+                   contest.unit() == "us" ? "per second" : "", "p50/floor");
     }
     first = false;
     // Of what takes less than a microsecond the first digits are of interest.
     const int digits = row.p50_us < 10 ? 2 : row.p50_us < 100 ? 1 : 0;
-    absl::PrintF("  %-22s %7d %10.*f %10.*f %10.0f %9.2f\n", row.contestant, row.n, digits, row.p50_us, digits,
-                 row.p99_us, row.per_second, row.ratio_to_floor);
+    const std::string rate = contest.unit() == "us" ? absl::StrFormat("%.0f", row.per_second) : "";
+    absl::PrintF("  %-22s %7d %10.*f %10.*f %10s %9.2f\n", row.contestant, row.n, digits, row.p50_us, digits, row.p99_us, rate,
+                 row.ratio_to_floor);
   }
   for (const Skipped& skipped : contest.skipped()) {
     absl::PrintF("  %-22s skipped: %s\n", skipped.contestant, skipped.reason);
@@ -42,13 +44,12 @@ absl::Status WriteJson(const std::vector<Contest>& contests, const std::vector<V
   nlohmann::json skips = nlohmann::json::array();
   for (const Contest& contest : contests) {
     for (const Row& row : contest.Rows()) {
-      rows.push_back({{"workload", row.workload},
-                      {"contestant", row.contestant},
-                      {"n", row.n},
-                      {"p50_us", row.p50_us},
-                      {"p99_us", row.p99_us},
-                      {"per_second", row.per_second},
-                      {"ratio_to_floor", row.ratio_to_floor}});
+      nlohmann::json written = {
+          {"workload", row.workload}, {"contestant", row.contestant}, {"n", row.n}, {"ratio_to_floor", row.ratio_to_floor}};
+      written["p50_" + contest.unit()] = row.p50_us;
+      written["p99_" + contest.unit()] = row.p99_us;
+      if (contest.unit() == "us") written["per_second"] = row.per_second;
+      rows.push_back(std::move(written));
     }
     for (const Skipped& skip : contest.skipped()) {
       skips.push_back({{"workload", skip.workload}, {"contestant", skip.contestant}, {"reason", skip.reason}});

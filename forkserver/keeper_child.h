@@ -27,7 +27,7 @@
 
 namespace brood::child {
 
-inline constexpr uint32_t kMaxKeepers = 8192;
+inline constexpr uint32_t kMaxKeepers = 16384;
 
 // In the tag of what the supervisor sends to a keeper.
 struct OrderTag {
