@@ -14,6 +14,7 @@
 #include "batch/files.h"
 #include "batch/json.h"
 #include "batch/json_table.h"
+#include "batch/oci_profile.h"
 #include "batch/suggest.h"
 #include "flatbuffers/flatbuffers.h"
 #include "sandbox/policy_flatbuffer.h"
@@ -154,6 +155,7 @@ absl::Status CheckExtends(const JsonValue& value, const std::string& file) {
 absl::StatusOr<Policy> ParsePolicy(std::string_view text, const std::string& file) {
   BROOD_ASSIGN_OR_RETURN(const JsonValue value, ParseJson(text, {.file = file}));
   BROOD_RETURN_IF_ERROR(JsonObject::Of(value, file, "").status());
+  if (IsOciProfile(value)) return PolicyFromOciProfile(value, file);
   BROOD_RETURN_IF_ERROR(CheckExtends(value, file));
   absl::StatusOr<Policy> policy = Decode(value, file);
   // Errors that carry a line already come from the JSON side; the decoder's begin with its own word.

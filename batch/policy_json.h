@@ -16,7 +16,7 @@
 
 namespace brood {
 
-// Reads the text of a policy file; `file` is for messages and becomes the policy's name if it gives none.
+// Reads the text of a policy file, or of a seccomp profile of Docker's (oci_profile.h); `file` is for messages and becomes the policy's name if it gives none.
 //
 // A file must say what it extends: a built-in, or null to start from no sandbox at all, so that a forgotten word never
 // leaves a child unconfined.

@@ -20,6 +20,7 @@ namespace {
 
 std::vector<Goal> Goals() {
   constexpr auto kAtMost = Goal::Kind::kAtMostTimes;
+  constexpr auto kAtMostMore = Goal::Kind::kAtMostMoreNanoseconds;
   constexpr auto kFaster = Goal::Kind::kAtLeastTimesFaster;
   return {
       {"fork", "start and join", "fork", kAtMost, "fork+wait", 1.3},
@@ -43,6 +44,11 @@ std::vector<Goal> Goals() {
       {"idle-memory", "memory of an idle child, 1 GiB preloaded", "frozen heap", kAtMost, "heap", 0.05},
       {"two-servers", "calls on two processors", "two servers", kFaster, "one server", 1.8},
       {"launch-frozen-1g", "launch with 1 GiB", "frozen heap", kAtMost, "nothing", 1.1},
+      {"filter-load", "load 300 rules", "brood", kAtMost, "libseccomp", 0.5},
+      {"filter-allowed-60", "a call (getppid)", "allowed, of 60", kAtMostMore, "no filter", 60},
+      {"filter-allowed-300", "a call (getppid)", "allowed, of 300", kAtMostMore, "no filter", 60},
+      {"filter-compared-60", "a call (getppid)", "compared, of 60", kAtMostMore, "no filter", 100},
+      {"filter-compared-300", "a call (getppid)", "compared, of 300", kAtMostMore, "no filter", 100},
   };
 }
 
@@ -58,8 +64,8 @@ int Main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000));
   app.add_option("--only", only, "one contest")
-      ->option_text("call|join|server|program|task|map|freeze|job|many")
-      ->check(CLI::IsMember({"call", "join", "server", "program", "task", "map", "freeze", "job", "many"}));
+      ->option_text("call|join|server|program|task|map|freeze|job|many|filter")
+      ->check(CLI::IsMember({"call", "join", "server", "program", "task", "map", "freeze", "job", "many", "filter"}));
   app.add_option("--gib", gib, "freeze: what the forking process holds; there are four such")
       ->capture_default_str()
       ->check(CLI::Range(1, 64));
@@ -83,6 +89,8 @@ int Main(int argc, char** argv) {
       {"freeze", [=] { return ForkPreloaded(rounds, gib); }},
       {"freeze", [=] { return ForkWithLibraries(rounds); }},
       {"freeze", [=] { return LaunchPreloaded(rounds); }},
+      {"filter", [=] { return LoadFilters(rounds); }},
+      {"filter", [=] { return CallThroughFilters(rounds); }},
   };
   std::vector<Contest> contests;
   for (const auto& [name, run] : all) {

@@ -47,6 +47,12 @@ Contest CallTwoServers(int rounds);
 // Floor: the same process as the loader has left it.
 Contest ForkWithLibraries(int rounds);
 
+// Floor: libseccomp's layout of the same 300 rules.
+absl::StatusOr<Contest> LoadFilters(int rounds);
+
+// Floor: the call without a filter.
+absl::StatusOr<Contest> CallThroughFilters(int rounds);
+
 }  // namespace brood
 
 #endif  // BROOD_BENCHMARKS_CONTESTS_H_

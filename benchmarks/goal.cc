@@ -14,6 +14,18 @@ std::optional<double> P50(const std::vector<Row>& rows, const std::string& conte
   return std::nullopt;
 }
 
+double Measure(Goal::Kind kind, double own_us, double other_us) {
+  switch (kind) {
+    case Goal::Kind::kAtMostTimes:
+      return own_us / other_us;
+    case Goal::Kind::kAtLeastTimesFaster:
+      return other_us / own_us;
+    case Goal::Kind::kAtMostMoreNanoseconds:
+      return (own_us - other_us) * 1000;
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::vector<Verdict> Judge(const std::vector<Goal>& goals, const std::vector<Contest>& contests) {
@@ -26,7 +38,7 @@ std::vector<Verdict> Judge(const std::vector<Goal>& goals, const std::vector<Con
       const std::optional<double> other = P50(rows, goal.against);
       Verdict verdict = {.goal = goal, .measured = std::nullopt};
       if (own.has_value() && other.has_value()) {
-        verdict.measured = goal.kind == Goal::Kind::kAtMostTimes ? *own / *other : *other / *own;
+        verdict.measured = Measure(goal.kind, *own, *other);
       }
       verdicts.push_back(std::move(verdict));
     }
@@ -38,14 +50,17 @@ std::string GoalText(const Goal& goal) {
   if (goal.kind == Goal::Kind::kAtMostTimes) {
     return absl::StrFormat("%s: %s at most %g times %s", goal.workload, goal.contestant, goal.limit, goal.against);
   }
+  if (goal.kind == Goal::Kind::kAtMostMoreNanoseconds) {
+    return absl::StrFormat("%s: %s at most %g ns more than %s", goal.workload, goal.contestant, goal.limit, goal.against);
+  }
   return absl::StrFormat("%s: %s at least %g times faster than %s", goal.workload, goal.contestant, goal.limit,
                          goal.against);
 }
 
 std::optional<bool> IsMet(const Verdict& verdict) {
   if (!verdict.measured.has_value()) return std::nullopt;
-  return verdict.goal.kind == Goal::Kind::kAtMostTimes ? *verdict.measured <= verdict.goal.limit
-                                                       : *verdict.measured >= verdict.goal.limit;
+  return verdict.goal.kind == Goal::Kind::kAtLeastTimesFaster ? *verdict.measured >= verdict.goal.limit
+                                                              : *verdict.measured <= verdict.goal.limit;
 }
 
 std::string VerdictName(const Verdict& verdict) {

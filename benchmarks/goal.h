@@ -1,4 +1,5 @@
-// What is wanted of a contestant, compared with another of the same contest: a ratio of their p50s in one run.
+// What is wanted of a contestant, compared with another of the same contest: a ratio, or the difference, of their p50s in one
+// run.
 #ifndef BROOD_BENCHMARKS_GOAL_H_
 #define BROOD_BENCHMARKS_GOAL_H_
 
@@ -14,6 +15,7 @@ struct Goal {
   enum class Kind {
     kAtMostTimes,         // contestant / against <= limit
     kAtLeastTimesFaster,  // against / contestant >= limit
+    kAtMostMoreNanoseconds,  // contestant - against <= limit
   };
   std::string id;  // Of one word, the same in every version.
   std::string workload;
@@ -25,7 +27,7 @@ struct Goal {
 
 struct Verdict {
   Goal goal;
-  std::optional<double> measured;  // The ratio; nothing if one of the two has no row.
+  std::optional<double> measured;  // Ratio or difference; nothing if one of the two has no row.
 };
 
 // The goals whose workload is among the contests.

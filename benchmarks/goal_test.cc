@@ -29,6 +29,16 @@ TEST(GoalTest, BothKindsAreMetOrMissedByTheRatioOfTheMedians) {
   }
 }
 
+TEST(GoalTest, ADifferenceIsMetOrMissedInNanoseconds) {
+  const std::vector<Verdict> verdicts =
+      Judge({{"id", "waiting", "forty", Goal::Kind::kAtMostMoreNanoseconds, "ten", 30'000},
+             {"id", "waiting", "forty", Goal::Kind::kAtMostMoreNanoseconds, "ten", 29'999}},
+            {TenAndForty()});
+  EXPECT_EQ(verdicts[0].measured, 30'000.0);
+  EXPECT_EQ(VerdictName(verdicts[0]), "met");
+  EXPECT_EQ(VerdictName(verdicts[1]), "missed");
+}
+
 TEST(GoalTest, WithoutARowNothingIsMeasuredAndWithoutTheContestNothingIsSaid) {
   const std::vector<Verdict> verdicts = Judge({{"id", "waiting", "ten", Goal::Kind::kAtMostTimes, "broken", 2},
                                                {"id", "sleeping", "ten", Goal::Kind::kAtMostTimes, "forty", 2}},

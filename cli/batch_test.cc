@@ -131,11 +131,17 @@ TEST(CommandsTest, UnknownOnesAreSuggested) {
 }
 
 TEST(CommandsTest, PolicyExplainsAndChecks) {
-  EXPECT_TRUE(Contains(RunBrood({"policy", "explain", "strict"}).out, "\"unlisted\": \"kill\""));
+  EXPECT_TRUE(Contains(RunBrood({"policy", "explain", "strict"}).out, "network: none\n"));
+  EXPECT_TRUE(Contains(RunBrood({"policy", "explain", "--json", "strict"}).out, "\"unlisted\": \"kill\""));
+  EXPECT_TRUE(Contains(RunBrood({"policy", "explain", "--bpf", "strict"}).out, "return guardian: violation\n"));
+  EXPECT_TRUE(Contains(RunBrood({"policy", "explain", "@timers"}).out, "clock_gettime"));
+  EXPECT_EQ(RunBrood({"policy", "explain", "--bpf", "none"}).out, "no filter\n");
+  EXPECT_EQ(RunBrood({"policy", "check", "--bpf", "strict"}).exit_code, 2);
   EXPECT_EQ(RunBrood({"policy", "explain", "nothing"}).exit_code, 2);
   const std::string good = TempFile("good.json", "{\"extends\": \"strict\"}");
   const std::string bad = TempFile("bad.json", "{\"extends\": \"strict\", \"x\": 1}");
   EXPECT_EQ(RunBrood({"policy", "check", good}).exit_code, 0);
+  EXPECT_TRUE(Contains(RunBrood({"policy", "explain", good}).out, "network: none\n"));
   EXPECT_EQ(RunBrood({"policy", "check", bad}).exit_code, 1);
 }
 

@@ -151,11 +151,14 @@ sandbox, and the honest ones again without, and compares.
 exit status: 0 all identical and all stopped, 1 not, 2 usage, 125 environment,
 130 interrupted
 )"},
-    {"policy", R"(usage: brood policy explain NAME   print strict, default, networked or none
-       brood policy check FILE     exit 0 if it is valid and enforceable here
+    {"policy", R"(usage: brood policy explain [options] NAME|FILE   what it allows, in words
+       brood policy explain @GROUP                system calls of a group
+       brood policy check FILE                    is it valid, enforceable here?
 
-A policy file is JSON with // comments. It says what it extends: a built-in
-policy, or null.
+)",
+     "policy", Topic::kEveryday, R"(
+NAME: strict, default, networked, none. A policy file is JSON with // comments.
+It extends one of those, or null. A seccomp profile of Docker's is one as well.
 
   { "extends": "strict",
     "files":    [{"path": "/data/in"}, {"path": "/data/out", "access": "rw"},
@@ -166,9 +169,7 @@ policy, or null.
     "limits":   {"memory": "1G", "processes": 32, "wall_time": "20s"},
     "allow_weaker": ["memory"] }
 
-A rule replaces the base's rule for the same path or system call. Limits given
-here are enforced or the launch fails; those that a built-in brings take the
-strongest form that the machine has.
+A rule replaces the base's rule for the same path or system call.
 )"},
     {"files", R"(What a program sees: the files of its policy, and what these options add.
 Nothing else of this machine is visible, not even the current directory: --ro .

@@ -1,4 +1,4 @@
-// brood policy: validates policy files, prints built-in ones.
+// brood policy: validates policy files, and says what policies allow.
 #include "sandbox/policy.h"
 
 #include <string>
@@ -6,49 +6,83 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "batch/files.h"
 #include "batch/policy_json.h"
 #include "batch/suggest.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "launcher/launch_options.h"
+#include "sandbox/explain.h"
+#include "sandbox/filter_text.h"
+#include "sandbox/policy_flatbuffer.h"
+#include "sandbox/seccomp_compiler.h"
+#include "sandbox/syscall_groups.h"
 
 namespace brood {
 namespace {
 
-int Explain(const std::string& name) {
-  const absl::StatusOr<std::string_view> text = BuiltinPolicyText(name);
-  if (text.ok()) return PrintOut(*text) ? kExitOk : kExitBroodFailed;
-  const std::string suggestion = DidYouMean(name, {"strict", "default", "networked", "none"});
-  PrintError("policy", absl::StrCat(text.status().message(), suggestion));
+int Print(std::string_view text) { return PrintOut(text) ? kExitOk : kExitBroodFailed; }
+
+int Fail(const absl::Status& status) {
+  PrintError("policy", status.message());
+  return absl::IsInvalidArgument(status) ? kExitNegative : kExitUsage;
+}
+
+int ExplainGroup(const std::string& name) {
+  std::vector<std::string> names;
+  for (const SyscallGroup& group : SyscallGroups()) {
+    if (group.name == name) return Print(absl::StrCat(group.name, ": ", group.description, "\n", group.members, "\n"));
+    names.emplace_back(group.name);
+  }
+  PrintError("policy", absl::StrCat("no group ", name, DidYouMean(name, names), "; there are ", absl::StrJoin(names, ", ")));
   return kExitUsage;
+}
+
+int ExplainFile(const std::string& name) {
+  if (const absl::StatusOr<std::string_view> text = BuiltinPolicyText(name); text.ok()) return Print(*text);
+  const absl::StatusOr<std::string> text = ReadFile(name, kMaxPolicyBytes);
+  return text.ok() ? Print(*text) : Fail(text.status());
+}
+
+int Explain(const std::string& name, const ParsedOptions& options) {
+  if (name[0] == '@') return ExplainGroup(name);
+  const absl::StatusOr<Policy> policy = LoadPolicy(name);
+  if (!policy.ok()) return Fail(policy.status());
+  if (options.Has("--json")) return ExplainFile(name);
+  if (!options.Has("--bpf")) return Print(ExplainPolicy(*policy));
+  const absl::StatusOr<CompiledFilter> filter = CompileFilter(*policy);
+  if (!filter.ok()) return Fail(filter.status());
+  return Print(filter->instructions.empty() ? "no filter\n" : DisassembleFilter(filter->instructions));
 }
 
 int Check(const std::string& path) {
   const absl::StatusOr<Policy> policy = LoadPolicy(path);
-  if (!policy.ok()) {
-    PrintError("policy", policy.status().message());
-    return absl::IsInvalidArgument(policy.status()) ? kExitNegative : kExitUsage;
-  }
+  if (!policy.ok()) return Fail(policy.status());
   if (const auto compiled = CompilePolicy(*policy); !compiled.ok()) {
     PrintError("policy", absl::StrCat(path, ": ", compiled.status().message()));
     return kExitNegative;
   }
-  return PrintOut(absl::StrCat(path, ": ok\n")) ? kExitOk : kExitBroodFailed;
+  return Print(absl::StrCat(path, ": ok\n"));
 }
+
+int Usage(std::string_view problem) { return ReportUsage("policy", absl::InvalidArgumentError(problem), kExitUsage); }
 
 }  // namespace
 
 int PolicyMain(const std::vector<std::string>& args) {
-  const absl::StatusOr<ParsedOptions> options = ParseOptions("policy", args);
+  constexpr std::string_view kExpected = "expected explain NAME|FILE or check FILE";
+  const bool has_verb = !args.empty() && args[0][0] != '-';
+  const std::string verb = has_verb ? args[0] : "";
+  const absl::StatusOr<ParsedOptions> options = ParseOptions("policy", {args.begin() + (has_verb ? 1 : 0), args.end()});
   if (!options.ok()) return ReportUsage("policy", options.status(), kExitUsage);
-  const std::vector<std::string>& operands = options->operands();
-  if (operands.size() == 2 && operands[0] == "explain") return Explain(operands[1]);
-  if (operands.size() == 2 && operands[0] == "check") return Check(operands[1]);
-  const bool known = operands.empty() || operands[0] == "explain" || operands[0] == "check";
-  const std::string suggestion = known ? "" : DidYouMean(operands[0], {"explain", "check"});
-  return ReportUsage("policy",
-                     absl::InvalidArgumentError(absl::StrCat("expected explain NAME or check FILE", suggestion)),
-                     kExitUsage);
+  if (verb != "explain" && verb != "check") {
+    return Usage(absl::StrCat(kExpected, verb.empty() ? "" : DidYouMean(verb, {"explain", "check"})));
+  }
+  if (options->operands().size() != 1 || options->operands()[0].empty()) return Usage(kExpected);
+  if (verb == "explain") return Explain(options->operands()[0], *options);
+  if (!options->given().empty()) return Usage(absl::StrCat(options->given()[0].first, " goes with explain"));
+  return Check(options->operands()[0]);
 }
 
 }  // namespace brood

@@ -21,6 +21,16 @@ enum class Notice : uint16_t {
   kReport,     // To be counted, and let through.
 };
 
+constexpr const char* NoticeName(Notice notice) {
+  switch (notice) {
+    case Notice::kViolation:
+      return "violation";
+    case Notice::kReport:
+      return "report";
+  }
+  return "unknown";
+}
+
 constexpr uint32_t NoticeAction(Notice notice) { return SECCOMP_RET_USER_NOTIF | static_cast<uint32_t>(notice); }
 
 namespace child {

@@ -51,11 +51,6 @@ absl::StatusOr<uint32_t> Action(SyscallAction action, int errno_value, std::stri
 
 int NumberOf(std::string_view name) { return seccomp_syscall_resolve_name(std::string(name).c_str()); }
 
-bool KnownAnywhere(std::string_view name) {
-  // A name that this architecture lacks has a negative pseudo number; __NR_SCMP_ERROR is no name at all.
-  return NumberOf(name) != __NR_SCMP_ERROR;
-}
-
 // What can be wrong with comparisons is what their layout says.
 absl::Status CheckComparisons(const std::vector<ArgumentRule>& args) {
   if (args.empty()) return absl::OkStatus();
@@ -93,7 +88,7 @@ absl::StatusOr<std::map<int, Entry>> CollectEntries(const Policy& policy) {
         members = SyscallGroupMembers(name);
         if (members.empty()) return absl::InvalidArgumentError(absl::StrCat(where, ": unknown system call group ", name));
       } else {
-        if (!KnownAnywhere(name)) return absl::InvalidArgumentError(absl::StrCat(where, ": unknown system call ", name));
+        if (!IsSyscallName(name)) return absl::InvalidArgumentError(absl::StrCat(where, ": unknown system call ", name));
         members = {name};
       }
       for (std::string_view member : members) {
@@ -170,6 +165,11 @@ absl::StatusOr<CompiledFilter> CompileFilter(const Policy& policy) {
     if (action == NoticeAction(Notice::kViolation)) filter.forbids_exec = true;
   }
   return filter;
+}
+
+bool IsSyscallName(std::string_view name) {
+  // A name that this architecture lacks has a negative pseudo number; __NR_SCMP_ERROR is no name at all.
+  return NumberOf(name) != __NR_SCMP_ERROR;
 }
 
 uint32_t NativeArch() { return seccomp_arch_native(); }

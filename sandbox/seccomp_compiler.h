@@ -29,6 +29,9 @@ absl::StatusOr<CompiledFilter> CompileFilter(const Policy& policy);
 // The AUDIT_ARCH_* value of the calls that a filter looks at.
 uint32_t NativeArch();
 
+// Whether it is the name of a system call, of whatever architecture.
+bool IsSyscallName(std::string_view name);
+
 // "mount", or "unknown" if the number has no name. `arch` is an AUDIT_ARCH_* value.
 std::string SyscallName(uint32_t arch, int64_t number);
 

@@ -53,6 +53,9 @@ const std::vector<SyscallGroup>& SyscallGroups() {
       {"@sockets", "what is done with sockets, once there are any",
        "connect bind listen accept accept4 getsockname getpeername sendto recvfrom sendmsg recvmsg sendmmsg recvmmsg "
        "shutdown setsockopt getsockopt"},
+      {"@network", "sockets, of any family, and what is done with them",
+       "socket socketpair connect bind listen accept accept4 getsockname getpeername sendto recvfrom sendmsg recvmsg "
+       "sendmmsg recvmmsg shutdown setsockopt getsockopt"},
       {"@scheduling", "nice values and affinity of own processes",
        "setpriority sched_setscheduler sched_setparam sched_setattr ioprio_get ioprio_set nice"},
       {"@landlock", "further restrictions of oneself",

@@ -1,0 +1,230 @@
+#include "sandbox/explain.h"
+
+#include <algorithm>
+#include <map>
+#include <string_view>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "base/status.h"
+#include "sandbox/syscall_groups.h"
+
+namespace brood {
+namespace {
+
+constexpr size_t kWidth = 96;
+
+std::string SizeText(uint64_t bytes) {
+  constexpr std::pair<uint64_t, std::string_view> kUnits[] = {{uint64_t{1} << 30, "G"}, {uint64_t{1} << 20, "M"}, {uint64_t{1} << 10, "K"}};
+  for (const auto& [unit, name] : kUnits) {
+    if (bytes != 0 && bytes % unit == 0) return absl::StrCat(bytes / unit, name);
+  }
+  return absl::StrCat(bytes, " bytes");
+}
+
+// "  label      words, words," with what does not fit on lines of its own.
+void AddWords(std::string_view label, const std::vector<std::string>& words, std::string& text) {
+  std::string line = absl::StrFormat("  %-20s", label);
+  for (size_t i = 0; i < words.size(); ++i) {
+    const std::string word = absl::StrCat(words[i], i + 1 < words.size() ? "," : "");
+    if (line.size() + 1 + word.size() > kWidth && line.size() > 22) {
+      absl::StrAppend(&text, line, "\n");
+      line = std::string(22, ' ');
+    }
+    absl::StrAppend(&line, line.back() == ' ' ? "" : " ", word);
+  }
+  absl::StrAppend(&text, line, "\n");
+}
+
+void ExplainFiles(const Policy& policy, std::string& text) {
+  if (policy.namespaces.count(Layer::kMount) == 0) {
+    absl::StrAppend(&text, "files: all of this machine, as far as its permissions go\n");
+    return;
+  }
+  absl::StrAppend(&text, "files: nothing of this machine but\n");
+  std::vector<std::string> optional, read_only, writable, memory;
+  for (const FileRule& rule : policy.files) {
+    std::string place = rule.source == rule.destination || rule.kind == FileRule::Kind::kTmpfs
+                            ? rule.destination
+                            : absl::StrCat(rule.source, " at ", rule.destination);
+    if (rule.kind == FileRule::Kind::kTmpfs) {
+      memory.push_back(absl::StrCat(place, " (", SizeText(rule.size_bytes == 0 ? uint64_t{64} << 20 : rule.size_bytes), ")"));
+    } else if (rule.access == FileRule::Access::kReadWrite) {
+      writable.push_back(absl::StrCat(place, rule.optional ? " (if it is there)" : ""));
+    } else {
+      (rule.optional ? optional : read_only).push_back(place);
+    }
+  }
+  if (!writable.empty()) AddWords("writable", writable, text);
+  if (!read_only.empty()) AddWords("read-only", read_only, text);
+  if (!optional.empty()) AddWords("read-only, if there", optional, text);
+  if (!memory.empty()) AddWords("empty, in memory", memory, text);
+  if (policy.minimal_system) AddWords("own", {"/proc with the own processes only", "a minimal /dev"}, text);
+}
+
+void ExplainNetwork(const Network& network, std::string& text) {
+  switch (network.mode) {
+    case NetworkMode::kNone:
+      absl::StrAppend(&text, "network: none\n");
+      break;
+    case NetworkMode::kLoopback:
+      absl::StrAppend(&text, "network: an own loopback interface, which reaches nothing outside\n");
+      break;
+    case NetworkMode::kHost:
+      absl::StrAppend(&text, "network: that of this machine\n");
+      break;
+    case NetworkMode::kAllow:
+      absl::StrAppend(&text, "network: an own loopback interface, and connections to\n");
+      AddWords("", network.to, text);
+      break;
+  }
+}
+
+void ExplainIsolation(const Policy& policy, std::string& text) {
+  std::vector<std::string_view> names;
+  for (const Layer layer : policy.namespaces) names.push_back(LayerName(layer));
+  absl::StrAppend(&text, "isolation: ", names.empty() ? "no namespaces" : absl::StrCat("own ", absl::StrJoin(names, ", "), " namespaces"),
+                  policy.drop_privileges ? "; no capabilities, and no program gives any back\n" : "; the caller's privileges\n");
+  if (!policy.allow_weaker.empty()) {
+    std::vector<std::string_view> weaker;
+    for (const Layer layer : policy.allow_weaker) weaker.push_back(LayerName(layer));
+    absl::StrAppend(&text, "  weaker forms, or their absence, are accepted of: ", absl::StrJoin(weaker, ", "), "\n");
+  }
+  constexpr std::string_view kEnvironments[] = {"PATH, HOME=/tmp, LANG and TERM", "the caller's", "empty"};
+  absl::StrAppend(&text, "environment: ", kEnvironments[static_cast<int>(policy.environment)], ", and what is given\n");
+}
+
+std::vector<std::string_view> Members(const std::string& name) {
+  if (name[0] == '@') return SyscallGroupMembers(name);
+  return {name};
+}
+
+void ExplainSyscalls(const Policy& policy, std::string& text) {
+  if (!policy.filter_syscalls) {
+    absl::StrAppend(&text, "system calls: all\n");
+    return;
+  }
+  absl::StrAppend(&text, "system calls\n");
+  std::map<std::string_view, unsigned> nearest;
+  for (const SyscallRule& rule : policy.syscalls) {
+    for (const std::string& name : rule.names) {
+      for (const std::string_view member : Members(name)) nearest[member] = std::max(nearest[member], rule.layer);
+    }
+  }
+  // Nearer rules first: they replace the others for their calls.
+  std::vector<const SyscallRule*> rules;
+  for (const SyscallRule& rule : policy.syscalls) rules.push_back(&rule);
+  std::stable_sort(rules.begin(), rules.end(), [](const auto* a, const auto* b) { return a->layer > b->layer; });
+  for (const SyscallRule* rule : rules) {
+    std::vector<std::string> words;
+    std::vector<std::string_view> replaced;
+    for (const std::string& name : rule->names) {
+      const std::vector<std::string_view> members = Members(name);
+      size_t left = 0;
+      for (const std::string_view member : members) {
+        if (nearest[member] == rule->layer) {
+          ++left;
+        } else {
+          replaced.push_back(member);
+        }
+      }
+      if (left > 0) words.push_back(name);
+    }
+    if (words.empty()) continue;
+    if (!replaced.empty()) words.back() += absl::StrCat(" (but for ", absl::StrJoin(replaced, ", "), ")");
+    if (!rule->args.empty()) words.back() += absl::StrCat(" if ", ExplainComparisons(rule->args));
+    AddWords(ExplainAction(rule->action, rule->errno_value), words, text);
+  }
+  AddWords(ExplainAction(policy.unlisted, policy.unlisted_errno), {"every other call that is known"}, text);
+  AddWords(ExplainAction(SyscallAction::kErrno, ErrnoFromName("ENOSYS")),
+           {"calls that brood does not know", "and clone3 unless a rule names it"}, text);
+  AddWords(ExplainAction(SyscallAction::kKill, 0), {"calls of a foreign architecture"}, text);
+}
+
+void ExplainLimits(const Limits& limits, std::string_view form, std::string& text) {
+  std::vector<std::string> words;
+  const auto size = [&](std::string_view name, const std::optional<uint64_t>& value) {
+    if (value.has_value()) words.push_back(absl::StrCat(name, " ", SizeText(*value)));
+  };
+  const auto count = [&](std::string_view name, const std::optional<uint64_t>& value) {
+    if (value.has_value()) words.push_back(absl::StrCat(name, " ", *value));
+  };
+  const auto time = [&](std::string_view name, const std::optional<absl::Duration>& value) {
+    if (value.has_value()) words.push_back(absl::StrCat(name, " ", absl::FormatDuration(*value)));
+  };
+  size("memory", limits.memory_bytes);
+  count("processes", limits.processes);
+  time("cpu_time", limits.cpu_time);
+  time("wall_time", limits.wall_time);
+  size("output", limits.output_bytes);
+  size("file_size", limits.file_size_bytes);
+  count("open_files", limits.open_files);
+  size("core", limits.core_bytes);
+  if (!words.empty()) AddWords(form, words, text);
+}
+
+std::string_view OpText(ArgumentRule::Op op) {
+  switch (op) {
+    case ArgumentRule::Op::kEqual:
+    case ArgumentRule::Op::kMaskedEqual:
+      return "is";
+    case ArgumentRule::Op::kNotEqual:
+      return "is not";
+    case ArgumentRule::Op::kLess:
+      return "is below";
+    case ArgumentRule::Op::kLessOrEqual:
+      return "is at most";
+    case ArgumentRule::Op::kGreater:
+      return "is above";
+    case ArgumentRule::Op::kGreaterOrEqual:
+      return "is at least";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string ExplainAction(SyscallAction action, int errno_value) {
+  switch (action) {
+    case SyscallAction::kAllow:
+      return "allowed";
+    case SyscallAction::kErrno:
+      return absl::StrCat("fails with ", ErrnoName(errno_value));
+    case SyscallAction::kKill:
+      return "a violation";
+    case SyscallAction::kLog:
+      return "allowed, and logged";
+    case SyscallAction::kNotify:
+      return "allowed, and told";
+  }
+  return "";
+}
+
+std::string ExplainComparisons(const std::vector<ArgumentRule>& args) {
+  std::vector<std::string> texts;
+  for (const ArgumentRule& rule : args) {
+    std::string text = absl::StrCat("argument ", rule.index);
+    if (rule.width == 32) absl::StrAppend(&text, " (32 bits)");
+    if (rule.op == ArgumentRule::Op::kMaskedEqual) absl::StrAppendFormat(&text, " & 0x%x", rule.mask);
+    absl::StrAppendFormat(&text, " %s 0x%x", OpText(rule.op), rule.value);
+    texts.push_back(std::move(text));
+  }
+  return absl::StrJoin(texts, " and ");
+}
+
+std::string ExplainPolicy(const Policy& policy) {
+  std::string text = absl::StrCat(policy.name, "\n");
+  ExplainFiles(policy, text);
+  ExplainNetwork(policy.network, text);
+  ExplainIsolation(policy, text);
+  ExplainSyscalls(policy, text);
+  absl::StrAppend(&text, "limits\n");
+  ExplainLimits(policy.limits, "enforced", text);
+  ExplainLimits(policy.default_limits, "as far as possible", text);
+  if (text.size() >= 7 && text.substr(text.size() - 7) == "limits\n") text.replace(text.size() - 7, 7, "limits: none\n");
+  return text;
+}
+
+}  // namespace brood
