@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "batch/policy_options.h"
 #include "sandbox/policy_flatbuffer.h"
@@ -138,8 +139,7 @@ absl::StatusOr<std::string> NetworkText(const Network& network) {
     case NetworkMode::kHost:
       return "host";
     case NetworkMode::kAllow:
-      if (network.to.size() == 1) return absl::StrCat("allow:", network.to[0]);
-      return Invalid("net", "a job can allow one destination; use a policy file for several");
+      return absl::StrCat("allow:", absl::StrJoin(network.to, ","));
   }
   return Invalid("net", "unknown mode");
 }

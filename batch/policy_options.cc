@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -33,7 +34,7 @@ std::string Normal(std::string_view path) {
 bool Names(const SyscallRule& rule, std::string_view name) { return absl::c_linear_search(rule.names, name); }
 
 // Rules of the nearest file win for each system call as a whole, so those about other families come along.
-void AllowSocketFamilies(bool routes, bool leaves_own_network, Policy& policy) {
+void AllowSocketFamilies(bool routes, bool leaves_own_network, bool unix_sockets, Policy& policy) {
   unsigned nearest = 0;
   unsigned socket_layer = 0;
   for (const SyscallRule& rule : policy.syscalls) {
@@ -47,6 +48,7 @@ void AllowSocketFamilies(bool routes, bool leaves_own_network, Policy& policy) {
   std::vector<SyscallRule> rules = {{.names = {"@sockets"}},
                                     {.names = {"socket"}, .args = {family(AF_INET)}},
                                     {.names = {"socket"}, .args = {family(AF_INET6)}}};
+  if (unix_sockets) rules.push_back({.names = {"socket"}, .args = {family(AF_UNIX)}});
   // Name resolution asks which addresses this machine has.
   if (routes)
     rules.push_back({.names = {"socket"}, .args = {family(AF_NETLINK), {.index = 2, .value = NETLINK_ROUTE}}});
@@ -54,7 +56,7 @@ void AllowSocketFamilies(bool routes, bool leaves_own_network, Policy& policy) {
     const bool about_a_family = rule.args.size() == 1 && rule.args[0].index == 0;
     if (!Names(rule, "socket") || rule.layer != socket_layer || !about_a_family) continue;
     const uint64_t value = rule.args[0].value;
-    if (value == AF_INET || value == AF_INET6) continue;
+    if (value == AF_INET || value == AF_INET6 || (unix_sockets && value == AF_UNIX)) continue;
     rules.push_back(rule);
     rules.back().names = {"socket"};
   }
@@ -101,7 +103,11 @@ absl::Status ApplyNetwork(const Network& network, Policy& policy) {
     policy.namespaces.insert(Layer::kNet);
   }
   if (network.mode == NetworkMode::kNone) return absl::OkStatus();
-  if (policy.filter_syscalls) AllowSocketFamilies(shares_the_machines, shares_the_machines && had_own, policy);
+  if (policy.filter_syscalls) {
+    const bool unix_sockets =
+        absl::c_any_of(network.to, [](const std::string& to) { return absl::StartsWith(to, "unix:"); });
+    AllowSocketFamilies(shares_the_machines, shares_the_machines && had_own, unix_sockets, policy);
+  }
   if (shares_the_machines && policy.namespaces.contains(Layer::kMount)) return ShowResolverFiles(policy);
   return absl::OkStatus();
 }

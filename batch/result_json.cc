@@ -97,6 +97,8 @@ std::string ResultLine(std::string_view id, int attempt, const JobEnd& end, Resu
   for (const auto& [layer, by_what] : outcome.enforced) json["enforced"][std::string(LayerName(layer))] = by_what;
   json["kept_groups"] = outcome.kept_groups;
   json["notified"] = NotifiedJson(outcome);
+  json["refused"] = Json::array();
+  for (const RefusedConnection& entry : outcome.refused) json["refused"].push_back({{"to", entry.to}, {"count", entry.count}});
   // Paths and details are the machine's, not UTF-8 by any promise; what is not becomes U+FFFD.
   std::string line = json.dump(-1, ' ', false, Json::error_handler_t::replace);
   if (end.value.has_value()) {

@@ -198,6 +198,11 @@ std::optional<ReadResult> ParseResult(std::string_view line) {
     result.end.value = value->dump(-1, ' ', false, Json::error_handler_t::replace);
   }
   outcome.notified = ReadNotified(Find(json, "notified"));
+  if (const Json* refused = Find(json, "refused"); refused != nullptr && refused->is_array()) {
+    for (const Json& entry : *refused) {
+      if (entry.is_object()) outcome.refused.push_back({Text(entry, "to"), Unsigned(entry, "count")});
+    }
+  }
   result.end.stdout_stream = ReadStream(json, "stdout");
   result.end.stderr_stream = ReadStream(json, "stderr");
   outcome.stdout_result = {result.end.stdout_stream.bytes, result.end.stdout_stream.truncated};

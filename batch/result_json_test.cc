@@ -45,7 +45,7 @@ TEST(ResultJsonTest, HasEveryFieldOfTheContract) {
             R"("limits_hit":["processes"],"setup":null,"start":"2001-09-09T01:46:40.123Z","wall_s":0.0,"cpu_s":0.0,)"
             R"("memory_peak_bytes":0,"max_rss_bytes":0,"stdout":{"text":"hi\n","bytes":3,"truncated":false},)"
             R"("stderr":{"text":"","bytes":0,"truncated":false},"value":null,"enforced":{"seccomp":"filter"},)"
-            R"("kept_groups":[27],"notified":[]})");
+            R"("kept_groups":[27],"notified":[],"refused":[]})");
 }
 
 TEST(ResultJsonTest, TheExitCodeIsNullUnlessItExited) {

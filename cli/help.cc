@@ -234,6 +234,7 @@ itself wins over the command line, that over the policy file.
   value               what a function returned
   enforced            layer: by what
   kept_groups         supplementary groups that could not be dropped
+  refused             [{to, count}] of connections that --net allow: does not name
   notified            [{syscall, nr, count, first_args}] of rules with "notify"
 
 Jobs that were stopped with their batch have no result. A journal (--results

@@ -78,7 +78,7 @@ class Guardian {
   bool started() const { return report_.started != 0; }
 
   void Step() {
-    enum { kControl, kOwner, kInit, kInitPid, kSignals, kListener, kSetup, kStreams, kCount = kStreams + 2 };
+    enum { kControl, kOwner, kInit, kInitPid, kSignals, kListener, kConnects, kSetup, kStreams, kCount = kStreams + 2 };
     pollfd polls[kCount];
     polls[kControl] = {record_.control, POLLIN, 0};
     polls[kOwner] = {record_.owner, POLLIN, 0};
@@ -86,6 +86,7 @@ class Guardian {
     polls[kInitPid] = {init_.pidfd, POLLIN, 0};
     polls[kSignals] = {signals_fd_, POLLIN, 0};
     polls[kListener] = {violations_.listener(), POLLIN, 0};
+    polls[kConnects] = {violations_.pending(), POLLIN, 0};
     polls[kSetup] = {setup_heard_ ? -1 : record_.setup_socket, POLLIN, 0};
     pump_.AddPolls(polls + kStreams);
 
@@ -105,6 +106,7 @@ class Guardian {
     if (polls[kListener].revents != 0 && violations_.Receive(polls[kListener].revents, &report_)) {
       End(EndCause::kViolation);
     }
+    if (polls[kConnects].revents != 0) violations_.OnPending();
     if (polls[kSetup].revents != 0) OnSetupMessage();
     if (polls[kInit].revents != 0) OnInitMessage();
     if (polls[kSignals].revents != 0) OnSignal();

@@ -34,7 +34,9 @@ struct Sample {
                    .filter_notifies = true,
                    .rlimits = rlimits,
                    .rlimit_count = std::size(rlimits),
-                   .new_session = true};
+                   .new_session = true,
+                   .destinations = destinations,
+                   .destination_count = std::size(destinations)};
     record.target.kind = LaunchTarget::Kind::kFunction;
     record.target.setup_child_fd = 4;
     record.envp = environment;
@@ -89,6 +91,9 @@ struct Sample {
                                 .idmap_required = true},
                                {.kind = MountStep::Kind::kTmpfs, .target = "tmp"}};
   const sock_filter filter[2] = {{1, 2, 3, 4}, {5, 6, 7, 8}};
+  const DestinationRecord destinations[2] = {
+      {.kind = DestinationRecord::Kind::kInet6, .prefix_bits = 8, .port = 9, .address = {10, 11, 12, 13}},
+      {.kind = DestinationRecord::Kind::kUnix, .path = "/socket"}};
   const RlimitStep rlimits[2] = {{.resource = 1, .limit = {2, 3}}, {.resource = 4, .limit = {5, 6}}};
   const char* const environment[3] = {"A=1", "B=", nullptr};
   FdMove moves[2] = {{.source = 6, .child_fd = 30, .read_only_path = "/file"}, {.source = 7, .child_fd = 1}};

@@ -102,6 +102,15 @@ struct NotifiedRecord {
   uint64_t first_args[6] = {};
 };
 
+// Where a child may not connect to, and tried.
+struct RefusedRecord {
+  uint16_t family = 0;
+  uint16_t port = 0;
+  uint32_t stream = 0;        // Else datagrams.
+  uint32_t count = 0;
+  uint8_t address[100] = {};  // In network order; of AF_UNIX the path, cut, or @ and an abstract name.
+};
+
 inline constexpr uint32_t kReportMagic = 0x42524432;  // "BRD2"
 
 enum class ReportKind : uint32_t { kStarted = 1, kEnded = 2, kInitBorn = 3 };
@@ -132,7 +141,10 @@ struct GuardianReport {
   uint64_t violation_ip = 0;
   uint64_t violation_args[6] = {};
   uint32_t notified_count = 0;
-  NotifiedRecord notified[32];  // Calls beyond so many different ones are let through and not told.
+  NotifiedRecord notified[24];  // Calls beyond so many different ones are let through and not told.
+  uint32_t refused_count = 0;
+  uint32_t refused_others = 0;  // Beyond so many different ones.
+  RefusedRecord refused[12];
   SetupMessage setup;
 };
 

@@ -69,6 +69,12 @@ struct Notified {
   std::array<uint64_t, 6> first_args = {};  // Of the first such call.
 };
 
+// A destination that is on no list and that the child tried to connect to. It got EACCES.
+struct RefusedConnection {
+  std::string to;  // "10.0.0.5:443", "[::1]:80", "udp 10.0.0.1:53", "unix:/run/a.sock", "others": more than 12 different ones.
+  uint64_t count = 0;
+};
+
 struct Usage {
   absl::Duration wall_time;
   absl::Duration cpu_time;         // User and system, the whole tree.
@@ -87,7 +93,8 @@ struct Outcome {
   Usage usage;
   absl::Time start = absl::InfinitePast();       // Wall clock; for people, not for arithmetic.
   std::vector<Layer> limits_hit;                 // Every limit that refused something, whether or not it ended the child.
-  std::vector<Notified> notified;                // In the order of their first calls; at most 32 different ones.
+  std::vector<RefusedConnection> refused;        // In the order of their first attempts.
+  std::vector<Notified> notified;                // In the order of their first calls; at most 24 different ones.
   std::map<Layer, std::string> enforced;         // Layer -> by what.
   std::vector<int64_t> kept_groups;              // Supplementary groups that could not be dropped.
   StreamResult stdout_result;

@@ -176,6 +176,12 @@ std::string EncodeOutcome(const Outcome& outcome) {
     notified.push_back(fbs::CreateNotified(builder, syscall, entry.number, entry.count, args));
   }
   const auto written_notified = builder.CreateVector(notified);
+  std::vector<Offset<fbs::Refused>> refused;
+  for (const RefusedConnection& entry : outcome.refused) {
+    const auto to = Text(builder, entry.to);
+    refused.push_back(fbs::CreateRefused(builder, to, entry.count));
+  }
+  const auto written_refused = builder.CreateVector(refused);
   const fbs::Stream stdout_result(outcome.stdout_result.bytes, outcome.stdout_result.truncated);
   const fbs::Stream stderr_result(outcome.stderr_result.bytes, outcome.stderr_result.truncated);
   fbs::FinishOutcomeBuffer(
@@ -183,7 +189,7 @@ std::string EncodeOutcome(const Outcome& outcome) {
                    builder, kind, ending, &usage,
                    started ? flatbuffers::Optional<int64_t>(absl::ToUnixNanos(outcome.start)) : flatbuffers::nullopt,
                    written_limits, written_enforced, kept_groups, &stdout_result, &stderr_result,
-                   written_notified));
+                   written_notified, written_refused));
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }
 
@@ -223,6 +229,9 @@ absl::StatusOr<Outcome> DecodeOutcome(std::string_view bytes) {
   if (from->kept_groups() != nullptr)
     outcome.kept_groups.assign(from->kept_groups()->begin(), from->kept_groups()->end());
   BROOD_RETURN_IF_ERROR(ReadNotified(*from, outcome));
+  if (from->refused() != nullptr) {
+    for (const fbs::Refused* entry : *from->refused()) outcome.refused.push_back({std::string(View(entry->to())), entry->count()});
+  }
   outcome.stdout_result = ReadStream(from->stdout_result());
   outcome.stderr_result = ReadStream(from->stderr_result());
   return outcome;

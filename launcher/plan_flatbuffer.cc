@@ -1,5 +1,6 @@
 #include "launcher/plan_flatbuffer.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
@@ -31,13 +32,28 @@ const char* Pointer(const flatbuffers::String* text) { return text != nullptr ? 
 
 absl::Status Damaged(std::string_view what) { return absl::DataLossError(absl::StrCat("plan: ", what)); }
 
+absl::Status ReadDestination(const fbs::Destination& from, std::vector<DestinationRecord>& out) {
+  DestinationRecord record;
+  if (from.kind() > static_cast<uint8_t>(DestinationRecord::Kind::kUnix)) return Damaged("unknown kind of destination");
+  record.kind = static_cast<DestinationRecord::Kind>(from.kind());
+  if (from.address() == nullptr || from.address()->size() != sizeof(record.address)) return Damaged("a destination's address");
+  std::copy(from.address()->begin(), from.address()->end(), record.address);
+  record.prefix_bits = from.prefix_bits();
+  if (record.prefix_bits > (record.kind == DestinationRecord::Kind::kInet4 ? 32 : 128)) return Damaged("a destination's prefix");
+  record.port = from.port();
+  record.path = Pointer(from.path());
+  if (record.kind == DestinationRecord::Kind::kUnix && record.path == nullptr) return Damaged("a destination without its path");
+  out.push_back(record);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 // Every record is taken apart by a structured binding, so that a new field does not compile until it travels.
 Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
   const auto& [namespaces, ids, caller_uid, caller_gid, ownerless_base, ownerless_count, switch_ids, drop_groups,
                drop_privileges, hostname_text, loopback, mount_steps, mount_count, instructions, filter_length,
-               filter_notifies, rlimit_steps, rlimit_count, new_session] = plan;
+               filter_notifies, rlimit_steps, rlimit_count, new_session, destination_records, destination_count] = plan;
   const auto hostname = Text(builder, hostname_text);
   std::vector<Offset<fbs::Mount>> steps;
   for (size_t i = 0; i < mount_count; ++i) steps.push_back(WriteMount(builder, mount_steps[i]));
@@ -54,9 +70,17 @@ Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
     limits.emplace_back(static_cast<uint64_t>(resource), limit.rlim_cur, limit.rlim_max);
   }
   const auto rlimits = builder.CreateVectorOfStructs(limits);
+  std::vector<Offset<fbs::Destination>> written_destinations;
+  for (size_t i = 0; i < destination_count; ++i) {
+    const auto& [kind, prefix_bits, port, address, path_text] = destination_records[i];
+    const auto path = Text(builder, path_text);
+    const auto bytes = builder.CreateVector(address, sizeof(address));
+    written_destinations.push_back(fbs::CreateDestination(builder, static_cast<uint8_t>(kind), prefix_bits, port, bytes, path));
+  }
+  const auto destinations = builder.CreateVector(written_destinations);
   return fbs::CreatePlan(builder, namespaces, static_cast<uint8_t>(ids), caller_uid, caller_gid,
                          ownerless_base, ownerless_count, switch_ids, drop_groups, drop_privileges,
-                         hostname, loopback, mounts, filter, filter_notifies, rlimits, new_session);
+                         hostname, loopback, mounts, filter, filter_notifies, rlimits, new_session, destinations);
 }
 
 absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
@@ -117,6 +141,13 @@ absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
   }
   plan.rlimits = out.rlimits.data();
   plan.rlimit_count = out.rlimits.size();
+  if (from.destinations() != nullptr) {
+    for (const fbs::Destination* destination : *from.destinations()) {
+      if (const absl::Status read = ReadDestination(*destination, out.destinations); !read.ok()) return read;
+    }
+  }
+  plan.destinations = out.destinations.data();
+  plan.destination_count = out.destinations.size();
   return absl::OkStatus();
 }
 

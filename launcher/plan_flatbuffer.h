@@ -23,6 +23,7 @@ struct ReceivedPlan {
   std::vector<MountStep> mounts;
   std::vector<sock_filter> filter;
   std::vector<RlimitStep> rlimits;
+  std::vector<DestinationRecord> destinations;
 };
 
 // `from` has been verified. Errors: DataLoss (no plan that a child could carry out).

@@ -1,5 +1,7 @@
 #include "launcher/report_outcome.h"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -50,6 +52,25 @@ void FromStatus(const GuardianReport& report, Outcome* outcome) {
     outcome->ending = Exited{WEXITSTATUS(report.status)};
   } else {
     outcome->ending = Signaled{WTERMSIG(report.status), WCOREDUMP(report.status) != 0};
+  }
+}
+
+std::string RefusedText(const RefusedRecord& record) {
+  const std::string_view kind = record.stream != 0 ? "" : "udp ";
+  char address[INET6_ADDRSTRLEN] = "";
+  switch (record.family) {
+    case AF_INET:
+      inet_ntop(AF_INET, record.address, address, sizeof(address));
+      return absl::StrCat(kind, address, ":", record.port);
+    case AF_INET6:
+      inet_ntop(AF_INET6, record.address, address, sizeof(address));
+      return absl::StrCat(kind, "[", address, "]:", record.port);
+    case AF_UNIX: {
+      const auto* path = reinterpret_cast<const char*>(record.address);
+      return absl::StrCat("unix:", std::string_view(path, strnlen(path, sizeof(record.address))));
+    }
+    default:
+      return absl::StrCat("address family ", record.family);
   }
 }
 
@@ -124,6 +145,10 @@ Outcome OutcomeOf(const GuardianReport& report, const CompiledPolicy* plan) {
   outcome.usage.cpu_time = absl::Nanoseconds(static_cast<int64_t>(report.cpu_ns));
   outcome.usage.max_rss_bytes = report.max_rss_bytes;
   outcome.usage.memory_peak_bytes = report.memory_peak_bytes;
+  for (uint32_t i = 0; i < report.refused_count && i < std::size(report.refused); ++i) {
+    outcome.refused.push_back({RefusedText(report.refused[i]), report.refused[i].count});
+  }
+  if (report.refused_others > 0) outcome.refused.push_back({"others", report.refused_others});
   for (uint32_t i = 0; i < report.notified_count && i < std::size(report.notified); ++i) {
     const NotifiedRecord& record = report.notified[i];
     // A foreign architecture's are violations.

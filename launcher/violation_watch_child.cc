@@ -40,6 +40,10 @@ bool ViolationWatch::Receive(short events, GuardianReport* report) {
     LetThrough(notification->id);
     return false;
   }
+  if (result == NoticeAction(Notice::kConnect)) {
+    connects_.Handle(listener_, *notification, report);
+    return false;
+  }
   report->violation_number = notification->data.nr;
   report->violation_arch = notification->data.arch;
   report->violation_ip = notification->data.instruction_pointer;

@@ -1,4 +1,4 @@
-// Sees the calls that a child's filter forbids, or wants to be told of.
+// Sees the calls that a child's filter forbids, wants to be told of, or leaves to the guardian.
 //
 // Child-safe: see base/child_safe.h.
 #ifndef BROOD_LAUNCHER_VIOLATION_WATCH_CHILD_H_
@@ -6,19 +6,24 @@
 
 #include <linux/seccomp.h>
 
+#include "launcher/connect_service_child.h"
 #include "launcher/launch_record.h"
 
 namespace brood::child {
 
 class ViolationWatch {
  public:
-  explicit ViolationWatch(const ChildPlan& plan) : plan_(plan) {}
+  explicit ViolationWatch(const ChildPlan& plan) : plan_(plan), connects_(plan) {}
   void Begin(int listener) { listener_ = listener; }  // The filter's; ours from now on. -1: there is none.
   int listener() const { return listener_; }          // To be polled for POLLIN; -1: for nothing.
 
   // After poll(2) gave `events`. True if a call was forbidden, which `report` then tells. No answer is given: the call never
   // returns, because the tree is to be killed now. A call that was only to be told goes on.
   bool Receive(short events, GuardianReport* report);
+
+  // The descriptor of connections that take time, to be polled for POLLIN, and what to do then.
+  int pending() const { return connects_.pending(); }
+  void OnPending() { connects_.OnPending(listener_); }
 
   // A call was forbidden and did not take effect, but it was gone before it could be asked for.
   bool seen() const { return seen_; }
@@ -30,6 +35,7 @@ class ViolationWatch {
   void LetThrough(uint64_t id) const;
 
   const ChildPlan& plan_;
+  ConnectService connects_;
   int listener_ = -1;
   bool seen_ = false;
 };

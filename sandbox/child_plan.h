@@ -32,6 +32,16 @@ struct MountStep {
   bool idmap_required = false;   // A file system that cannot do it makes the launch fail; else it is shown plainly.
 };
 
+// One place that the guardian connects the child to.
+struct DestinationRecord {
+  enum class Kind : uint8_t { kInet4, kInet6, kUnix };
+  Kind kind = Kind::kInet4;
+  uint8_t prefix_bits = 0;
+  uint16_t port = 0;            // 0: any.
+  uint8_t address[16] = {};     // In network order.
+  const char* path = nullptr;   // kUnix; an abstract name begins with @.
+};
+
 struct RlimitStep {
   int resource = 0;
   rlimit limit = {};
@@ -70,6 +80,9 @@ struct ChildPlan {
   size_t rlimit_count = 0;
 
   bool new_session = false;
+
+  const DestinationRecord* destinations = nullptr;
+  size_t destination_count = 0;
 };
 
 }  // namespace brood

@@ -24,6 +24,7 @@ struct PlatformPlan {
   std::deque<std::string> texts;  // Stable addresses.
   std::vector<MountStep> mounts;
   std::vector<RlimitStep> rlimits;
+  std::vector<DestinationRecord> destinations;
 };
 
 }  // namespace brood

@@ -19,6 +19,7 @@ namespace brood {
 enum class Notice : uint16_t {
   kViolation,  // To be reported and ended.
   kReport,     // To be counted, and let through.
+  kConnect,    // To be made by the guardian.
 };
 
 constexpr const char* NoticeName(Notice notice) {
@@ -27,6 +28,8 @@ constexpr const char* NoticeName(Notice notice) {
       return "violation";
     case Notice::kReport:
       return "report";
+    case Notice::kConnect:
+      return "connect";
   }
   return "unknown";
 }

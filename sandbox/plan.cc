@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "sandbox/destination_lookup.h"
 #include "sandbox/linux_plan.h"
 #include "sandbox/machine.h"
 #include "sandbox/namespace_probe.h"
@@ -30,6 +31,7 @@ class PlanBuilder {
       Enforce(Layer::kSeccomp, absl::StrCat("seccomp filter, ", platform_->filter.instructions.size(), " instructions"));
     }
     BROOD_RETURN_IF_ERROR(LeaveOutMissing());
+    BROOD_RETURN_IF_ERROR(Destinations());
     Namespaces();
     BROOD_RETURN_IF_ERROR(Mounts());
     Privileges();
@@ -58,9 +60,10 @@ class PlanBuilder {
     if (policy().limits.memory_bytes == uint64_t{0} || policy().limits.processes == uint64_t{0}) {
       return absl::InvalidArgumentError("limits: memory and processes must be more than zero: nothing could start");
     }
-    if (policy().network.mode == NetworkMode::kAllow) {
-      return absl::UnimplementedError("network: an allow list of destinations is not enforceable by this version; use none, "
-                                      "loopback or host");
+    if (policy().network.mode == NetworkMode::kAllow && !policy().filter_syscalls) {
+      return absl::InvalidArgumentError(
+          "network: a list of destinations needs the system call filter, by which the child's connections come to brood; use a "
+          "policy that extends default or strict");
     }
     if (policy().network.mode != NetworkMode::kHost && !Has(Layer::kNet)) {
       return absl::InvalidArgumentError("network: modes other than host need the net namespace; add \"net\" to namespaces, or set {\"mode\": \"host\"}");
@@ -109,6 +112,22 @@ class PlanBuilder {
     return absl::OkStatus();
   }
 
+  absl::Status Destinations() {
+    if (policy().network.mode != NetworkMode::kAllow) return absl::OkStatus();
+    for (const std::string& text : policy().network.to) {
+      BROOD_ASSIGN_OR_RETURN(const std::vector<Destination> destinations, ResolveDestination(text, &names_));
+      for (const Destination& destination : destinations) {
+        DestinationRecord record{.kind = static_cast<DestinationRecord::Kind>(destination.kind),
+                                 .prefix_bits = destination.prefix_bits,
+                                 .port = destination.port};
+        std::copy(destination.address.begin(), destination.address.end(), record.address);
+        if (destination.kind == Destination::Kind::kUnix) record.path = Keep(destination.path);
+        platform_->destinations.push_back(record);
+      }
+    }
+    return absl::OkStatus();
+  }
+
   void Namespaces() {
     struct Kind {
       Layer layer;
@@ -126,9 +145,12 @@ class PlanBuilder {
       child().namespaces |= kind.flag;
       Enforce(kind.layer, kind.text);
     }
-    child().loopback = policy().network.mode == NetworkMode::kLoopback && (child().namespaces & CLONE_NEWNET) != 0;
+    const bool served = policy().network.mode == NetworkMode::kAllow;
+    child().loopback = (served || policy().network.mode == NetworkMode::kLoopback) && (child().namespaces & CLONE_NEWNET) != 0;
     if ((child().namespaces & CLONE_NEWNET) != 0) {
-      Enforce(Layer::kNet, child().loopback ? "network namespace with its own loopback" : "network namespace without interfaces");
+      Enforce(Layer::kNet, served ? absl::StrCat("network namespace with its own loopback, connections by the guardian to ",
+                                                 policy().network.to.size(), " destinations")
+                           : child().loopback ? "network namespace with its own loopback" : "network namespace without interfaces");
     }
     if (Has(Layer::kUts)) {
       hostname_ = policy().hostname.empty() ? "brood" : policy().hostname;
@@ -139,7 +161,7 @@ class PlanBuilder {
 
   absl::Status Mounts() {
     if (!Has(Layer::kMount)) return absl::OkStatus();
-    BROOD_ASSIGN_OR_RETURN(platform_->mounts, PlanMounts(policy(), machine_.can_map_any_id, &platform_->texts));
+    BROOD_ASSIGN_OR_RETURN(platform_->mounts, PlanMounts(policy(), names_, machine_.can_map_any_id, &platform_->texts));
     Enforce(Layer::kMount, absl::StrCat("mount namespace, own root of ", platform_->mounts.size(), " entries, pivot_root"));
     return absl::OkStatus();
   }
@@ -290,12 +312,15 @@ class PlanBuilder {
     child().filter_notifies = platform_->filter.notifies;
     child().rlimits = platform_->rlimits.data();
     child().rlimit_count = platform_->rlimits.size();
+    child().destinations = platform_->destinations.data();
+    child().destination_count = platform_->destinations.size();
   }
 
   std::shared_ptr<CompiledPolicy> plan_;
   std::shared_ptr<PlatformPlan> platform_;
   const Machine& machine_;
   std::string hostname_;
+  std::vector<ResolvedName> names_;
 };
 
 absl::StatusOr<std::shared_ptr<const CompiledPolicy>> CompilePolicy(const Policy& policy) {

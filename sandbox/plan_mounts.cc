@@ -152,6 +152,18 @@ class MountPlanner {
     File("etc/group", "root:x:0:\nbrood:x:1000:\nnogroup:x:65534:\n");
   }
 
+  // The names that were looked up for the list of destinations, as they were found then: no other answer is of use inside.
+  void AddHosts(const std::vector<ResolvedName>& names) {
+    std::string text = "127.0.0.1 localhost\n::1 localhost\n";
+    for (const ResolvedName& name : names) {
+      for (const std::string& address : name.addresses) absl::StrAppend(&text, address, " ", name.name, "\n");
+    }
+    MountStep step;
+    step.kind = MountStep::Kind::kFile;
+    step.text = Keep(std::move(text));
+    Put("etc/hosts", step);
+  }
+
   std::vector<MountStep> Take() {
     std::vector<MountStep> steps;
     for (auto& [target, step] : steps_) steps.push_back(step);
@@ -208,9 +220,14 @@ class MountPlanner {
 
 }  // namespace
 
-absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, bool lend, std::deque<std::string>* texts) {
+absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, const std::vector<ResolvedName>& names, bool lend,
+                                                  std::deque<std::string>* texts) {
   MountPlanner planner(lend, texts);
   for (const FileRule& rule : policy.files) BROOD_RETURN_IF_ERROR(planner.AddRule(rule));
+  const bool shows_hosts = std::any_of(policy.files.begin(), policy.files.end(), [](const FileRule& rule) {
+    return !rule.optional && (rule.destination == "/etc" || rule.destination == "/etc/hosts");
+  });
+  if (!names.empty() && !shows_hosts) planner.AddHosts(names);
   if (policy.minimal_system) planner.AddMinimalSystem(policy.unlisted == SyscallAction::kKill);
   std::vector<MountStep> steps = planner.Take();
   if (steps.size() > child::kMaxMountSteps) {

@@ -8,12 +8,14 @@
 
 #include "absl/status/statusor.h"
 #include "sandbox/child_plan.h"
+#include "sandbox/destination_lookup.h"
 #include "sandbox/policy.h"
 
 namespace brood {
 
-// Strings that the steps point to are kept in `texts`. Errors: InvalidArgument and NotFound, naming the rule.
-absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, bool lend, std::deque<std::string>* texts);
+// `names` are to be found inside, in /etc/hosts. Strings that the steps point to are kept in `texts`. Errors: InvalidArgument and NotFound, naming the rule.
+absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, const std::vector<ResolvedName>& names, bool lend,
+                                                  std::deque<std::string>* texts);
 
 }  // namespace brood
 

@@ -10,7 +10,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/status.h"
+#include "sandbox/destination.h"
 
 namespace brood {
 namespace {
@@ -118,20 +121,14 @@ absl::StatusOr<Network> ParseNetwork(std::string_view text) {
   std::string_view destination = text;
   if (!absl::ConsumePrefix(&destination, "allow:")) {
     return absl::InvalidArgumentError(
-        absl::StrCat("network \"", text, "\": unknown; write none, loopback, host or allow:HOST:PORT"));
+        absl::StrCat("network \"", text, "\": unknown; write none, loopback, host or allow:HOST:PORT[,...]"));
   }
-  // The last colon: an IPv6 host is in brackets, [::1]:443.
-  const size_t colon = destination.rfind(':');
-  const std::string_view host = destination.substr(0, colon);
-  int port = 0;
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (colon == std::string_view::npos || host.empty() || (host.find(':') != std::string_view::npos && !bracketed) ||
-      !AllDigits(destination.substr(colon + 1)) || !absl::SimpleAtoi(destination.substr(colon + 1), &port) ||
-      port < 1 || port > 65535) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("network destination \"", destination, "\": not HOST:PORT; write 10.0.0.5:443 or [::1]:443"));
+  Network network{.mode = NetworkMode::kAllow, .to = {}};
+  for (const std::string_view one : absl::StrSplit(destination, ',')) {
+    BROOD_RETURN_IF_ERROR(CheckDestination(one));
+    network.to.emplace_back(one);
   }
-  return Network{.mode = NetworkMode::kAllow, .to = {std::string(destination)}};
+  return network;
 }
 
 }  // namespace brood

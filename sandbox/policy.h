@@ -39,12 +39,12 @@ enum class NetworkMode {
   kNone,      // A network namespace without any interface up.
   kLoopback,  // Its own loopback interface only.
   kHost,      // The network of this machine.
-  kAllow,     // Only the listed destinations.
+  kAllow,     // Its own loopback interface, and connections to the listed destinations, which the guardian makes.
 };
 
 struct Network {
   NetworkMode mode = NetworkMode::kNone;
-  std::vector<std::string> to;  // kAllow only: "HOST:PORT".
+  std::vector<std::string> to;  // kAllow only: see sandbox/destination.h.
 };
 
 enum class SyscallAction {
@@ -142,7 +142,7 @@ absl::StatusOr<uint64_t> ParseSize(std::string_view text);
 // "500ms", "10s", "2m", "1h", a bare number is seconds; fractions are allowed. Must be positive.
 absl::StatusOr<absl::Duration> ParseTime(std::string_view text);
 
-// The file form of a network mode: "none", "loopback", "host", "allow:HOST:PORT".
+// The file form of a network mode: "none", "loopback", "host", "allow:10.0.0.5:443,unix:/run/a.sock".
 absl::StatusOr<Network> ParseNetwork(std::string_view text);
 
 }  // namespace brood

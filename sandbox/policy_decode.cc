@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
+#include "sandbox/destination.h"
 #include "sandbox/policy_flatbuffer.h"
 #include "sandbox/policy_words.h"
 
@@ -205,7 +206,7 @@ absl::Status ReadNetwork(const fbs::Network& from, Network& to) {
     return Invalid("network", "the mode \"allow\", and no other, comes with a list \"to\"");
   }
   for (const std::string& destination : to.to) {
-    BROOD_RETURN_IF_ERROR(ParseNetwork(absl::StrCat("allow:", destination)).status());
+    if (const absl::Status valid = CheckDestination(destination); !valid.ok()) return Invalid("network: to", valid.message());
   }
   return absl::OkStatus();
 }

@@ -53,11 +53,12 @@ TEST(ParseNetworkTest, ReadsEveryMode) {
   EXPECT_EQ(ParseNetwork("host")->mode, NetworkMode::kHost);
   EXPECT_EQ(ParseNetwork("allow:10.0.0.5:443")->to, std::vector<std::string>{"10.0.0.5:443"});
   EXPECT_EQ(ParseNetwork("allow:[::1]:80")->to, std::vector<std::string>{"[::1]:80"});
+  EXPECT_EQ(ParseNetwork("allow:example.org:443,unix:/run/a")->to, (std::vector<std::string>{"example.org:443", "unix:/run/a"}));
 }
 
 TEST(ParseNetworkTest, RefusesMalformedDestinations) {
   for (const char* text : {"", "all", "allow", "allow:", "allow:host", "allow:host:", "allow:host:0",
-                           "allow:host:65536", "allow::80", "allow:::1:80", "allow:host:8o", "allow:host:+80"}) {
+                           "allow:host:65536", "allow:a:1,", "allow::80", "allow:::1:80", "allow:host:8o", "allow:host:+80"}) {
     EXPECT_EQ(ParseNetwork(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
   }
 }

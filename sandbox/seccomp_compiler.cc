@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "sandbox/filter_layout.h"
+#include "sandbox/network_rules.h"
 #include "sandbox/notice_child.h"
 #include "sandbox/syscall_groups.h"
 
@@ -22,13 +23,6 @@ namespace {
 
 constexpr int kMaxSyscall = 1024;
 constexpr uint32_t kX32Bit = 0x40000000;
-
-// What is to happen with one system call.
-struct Entry {
-  unsigned layer = 0;              // Of the rules below: those of a higher layer replace them.
-  std::optional<uint32_t> action;  // Where none of the cases holds; else what is unlisted gets.
-  std::vector<FilterCase> cases;
-};
 
 absl::StatusOr<uint32_t> Action(SyscallAction action, int errno_value, std::string_view where) {
   switch (action) {
@@ -58,7 +52,7 @@ absl::Status CheckComparisons(const std::vector<ArgumentRule>& args) {
 }
 
 // Between the loading of the filter and the first instruction of the target, when nobody listens yet, brood makes these.
-absl::Status CheckOwnCalls(const std::map<int, Entry>& entries, uint32_t unlisted) {
+absl::Status CheckOwnCalls(const FilterEntries& entries, uint32_t unlisted) {
   constexpr uint32_t kReport = NoticeAction(Notice::kReport);
   for (const char* name : {"execve", "execveat", "exit_group", "write", "wait4", "close"}) {
     const auto found = entries.find(NumberOf(name));
@@ -74,8 +68,8 @@ absl::Status CheckOwnCalls(const std::map<int, Entry>& entries, uint32_t unliste
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::map<int, Entry>> CollectEntries(const Policy& policy) {
-  std::map<int, Entry> entries;
+absl::StatusOr<FilterEntries> CollectEntries(const Policy& policy) {
+  FilterEntries entries;
   for (size_t i = 0; i < policy.syscalls.size(); ++i) {
     const SyscallRule& rule = policy.syscalls[i];
     const std::string where = absl::StrCat("syscalls[", i, "]");
@@ -94,9 +88,9 @@ absl::StatusOr<std::map<int, Entry>> CollectEntries(const Policy& policy) {
       for (std::string_view member : members) {
         const int number = NumberOf(member);
         if (number < 0) continue;  // Of another architecture, or newer than this libseccomp: gives ENOSYS or a violation.
-        Entry& entry = entries[number];
+        FilterEntry& entry = entries[number];
         if (rule.layer < entry.layer) continue;
-        if (rule.layer > entry.layer) entry = Entry{rule.layer, std::nullopt, {}};
+        if (rule.layer > entry.layer) entry = FilterEntry{rule.layer, std::nullopt, {}};
         if (rule.args.empty()) {
           entry.action = action;
         } else {
@@ -136,6 +130,7 @@ absl::StatusOr<CompiledFilter> CompileFilter(const Policy& policy) {
   if (const int clone3 = NumberOf("clone3"); clone3 > 0 && entries.find(clone3) == entries.end()) {
     entries[clone3].action = SECCOMP_RET_ERRNO | ENOSYS;
   }
+  BROOD_RETURN_IF_ERROR(ServeConnections(policy.network, unlisted, entries));
   BROOD_RETURN_IF_ERROR(CheckOwnCalls(entries, unlisted));
 
   std::vector<FilterInterval> intervals;

@@ -1,0 +1,77 @@
+// Connects for a child that may reach only what is on a list.
+//
+// The child has a network of its own, with nothing in it. Its connect(2) comes here: the address is copied out of its memory
+// once, looked up in the list, and a socket of the guardian's network is connected to it and put in the place of the child's.
+// No call of the child's goes on with an address that it could still change. Nothing waits here: a connection that takes time
+// is left to the kernel and looked after when it is done, so that a silent host holds up nobody else.
+//
+// A socket that the child got is connected, or about to be. Its filter leaves no other way to use it: connect comes here, listen
+// and MSG_FASTOPEN are refused. sandbox/network_rules.h
+//
+// Child-safe: see base/child_safe.h.
+#ifndef BROOD_LAUNCHER_CONNECT_SERVICE_CHILD_H_
+#define BROOD_LAUNCHER_CONNECT_SERVICE_CHILD_H_
+
+#include <linux/seccomp.h>
+#include <sys/socket.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "launcher/launch_record.h"
+
+namespace brood::child {
+
+class ConnectService {
+ public:
+  explicit ConnectService(const ChildPlan& plan) : plan_(plan) {}
+
+  // A connect(2) that `listener` told of. What is refused goes into `report`.
+  void Handle(int listener, const seccomp_notif& call, GuardianReport* report);
+
+  // Readable when a connection has been made or has failed; -1 as long as none is waited for.
+  int pending() const { return epoll_; }
+  void OnPending(int listener);
+
+ private:
+  // What is known of the call, all of it copied.
+  struct Call {
+    uint64_t id = 0;
+    int fd = -1;  // The child's number.
+    bool blocking = true;
+    bool close_on_exec = false;
+    int domain = 0;
+    int type = 0;
+    int protocol = 0;
+    sockaddr_storage address = {};
+    socklen_t length = 0;
+  };
+  struct Pending {
+    uint64_t id = 0;
+    int socket = -1;
+    int fd = -1;
+    bool close_on_exec = false;
+  };
+
+  // These return 0 or the errno value that the child gets.
+  int Read(int listener, const seccomp_notif& call, int own, Call* out) const;
+  int StateOf(int own, const Call& call) const;
+  int Connect(int listener, int own, const Call& call);
+
+  const DestinationRecord* Find(const Call& call) const;
+  bool MatchesAddress(const DestinationRecord& destination, const sockaddr_storage& address) const;
+  void Refuse(const Call& call, GuardianReport* report) const;
+  Pending* Free(int listener);
+  static bool Install(int listener, uint64_t id, int socket, int fd, bool close_on_exec);
+  static void Answer(int listener, uint64_t id, int error);
+
+  static constexpr size_t kMaxPending = 64;
+
+  const ChildPlan& plan_;
+  int epoll_ = -1;
+  Pending pending_[kMaxPending];
+};
+
+}  // namespace brood::child
+
+#endif  // BROOD_LAUNCHER_CONNECT_SERVICE_CHILD_H_
