@@ -226,15 +226,14 @@ itself wins over the command line, that over the policy file.
   violation           {syscall, nr, args, arch, tid, ip}; args, ip are hex
   limits_hit          every limit that refused something, fatal or not
   setup               {step, errno, detail} if it could not be started
-  start               ISO 8601, UTC
-  wall_s, cpu_s       seconds
+  start; wall_s cpu_s ISO 8601, UTC; seconds
   memory_peak_bytes   of the tree; max_rss_bytes of its largest process
   stdout, stderr      {path | text | base64, bytes, truncated}, 1 MiB of each;
                       null: not redirected
   value               what a function returned
   enforced            layer: by what
   kept_groups         supplementary groups that could not be dropped
-  refused             [{to, count}] of connections that --net allow: does not name
+  refused             [{to, count}] of what --net allow: does not name
   notified            [{syscall, nr, count, first_args}] of rules with "notify"
 
 Jobs that were stopped with their batch have no result. A journal (--results

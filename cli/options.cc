@@ -12,7 +12,7 @@ const std::vector<Option>& AllOptions() {
       {"--policy", "-p", "FILE|NAME", "strict, default, networked, none, or a file", "default", "run call batch serve"},
       {"--ro", "", "SRC[:DEST]", "show SRC inside, read-only; repeatable", "", "run call batch serve", Topic::kEveryday, true},
       {"--rw", "", "SRC[:DEST]", "show SRC inside, writable; repeatable", "", "run call batch serve", Topic::kEveryday, true},
-      {"--net", "", "MODE", "none, loopback, host, allow:HOST:PORT[,...]", "the policy's", "run call batch serve"},
+      {"--net", "", "MODE", "none, loopback, host, allow:HOST:PORT", "the policy's", "run call batch serve"},
       {"--wall-time", "-t", "TIME", "end the tree after TIME: 500ms, 10s, 2m", "the policy's", "run call batch serve"},
       {"--cpu-time", "", "TIME", "the same for the tree's CPU time", "the policy's", "run call batch serve"},
       {"--memory", "-m", "SIZE", "limit the whole tree: 512M, 2G", "the policy's", "run call batch serve"},

@@ -124,6 +124,7 @@ absl::Status FitsSlot(const CompiledPolicy& policy) {
     if (rule.action == SyscallAction::kNotify) return Unfit("the policy has calls counted, which only a guardian does");
   }
   BROOD_RETURN_IF_ERROR(FilterFits(plan));
+  if (plan.destination_count > 0) return Unfit("the policy has a list of destinations, to which only a guardian connects");
   size_t folders = 0;
   for (size_t i = 0; i < plan.mount_count; ++i) {
     folders += plan.mounts[i].kind == MountStep::Kind::kTmpfs && plan.mounts[i].target[0] != '\0' ? 1 : 0;

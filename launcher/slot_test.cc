@@ -20,10 +20,13 @@
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <string>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -343,6 +346,22 @@ TEST_F(SlotTest, APolicyThatCannotBeKeptIsRefusedWithTheReason) {
   ASSERT_FALSE(server.ok());
   EXPECT_EQ(server.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(absl::StrContains(server.status().message(), "keyctl")) << server.status();
+}
+
+TEST_F(SlotTest, WhatOnlyAGuardianDoesIsRefused) {
+  for (const auto& [change, word] : std::vector<std::pair<std::function<void(Policy&)>, std::string>>{
+           {[](Policy& p) { p.syscalls.push_back({.names = {"getpid"}, .action = SyscallAction::kNotify, .layer = 1}); }, "counted"},
+           {[](Policy& p) { p.network = {.mode = NetworkMode::kAllow, .to = {"127.0.0.1:1"}}; }, "destinations"},
+           {[](Policy& p) { p.limits.cpu_time = absl::Seconds(1); }, "looking"}}) {
+    absl::StatusOr<Policy> policy = BuiltinPolicy("default");
+    ASSERT_TRUE(policy.ok());
+    change(*policy);
+    const auto plan = CompilePolicy(*policy);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    const absl::StatusOr<Server> server = Server::Start({}, *plan);
+    ASSERT_FALSE(server.ok()) << word;
+    EXPECT_TRUE(absl::StrContains(server.status().message(), word)) << server.status();
+  }
 }
 
 // What one child leaves and the next one looks for, by the policy that allows it.
