@@ -78,7 +78,7 @@ TEST(RunTest, BadUsageIs125AndRunsNothing) {
       {"run", "--memory", "lots", "touch", trace},
       {"run", "--polcy", "x", "touch", trace},
       {"run", "--policy", "strikt", "touch", trace},
-      {"run", "--net", "allow:10.0.0.1:80", "touch", trace},
+      {"run", "--net", "allow:10.0.0.1", "touch", trace},
       {"run", "--allow-weaker", "nothing", "touch", trace},
       {"run", "--policy", "none", "--ro", "/usr", "touch", trace},
       {"run", "--policy", "none", "--result", "/nowhere/result", "touch", trace},

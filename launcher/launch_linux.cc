@@ -51,6 +51,8 @@ uint64_t Nanoseconds(const std::optional<absl::Duration>& duration) {
   return duration.has_value() ? static_cast<uint64_t>(std::max<int64_t>(absl::ToInt64Nanoseconds(*duration), 1)) : 0;
 }
 
+constexpr size_t kMostInSlot = 200;  // Of the 253 descriptors of a message; the launch has some of its own.
+
 // One launch being prepared. Lives until the guardian has its copy of everything.
 class Preparation {
  public:
@@ -182,6 +184,8 @@ class Preparation {
   bool ChooseSlot() {
     if (fork_elsewhere_ == nullptr || options_.policy == nullptr || record_.wait_for_tree) return false;
     if (options_.isolation == Isolation::kFresh) return false;
+    // What does not fit into one message is received by the child, and a filter may forbid that. unix(7), SCM_RIGHTS
+    if (options_.inherited.size() > kMostInSlot) return false;
     slot_ = internal::SlotOf(options_.policy);
     if (slot_ == nullptr) return false;
     std::vector<int> sources(std::begin(stdio_.child), std::end(stdio_.child));
