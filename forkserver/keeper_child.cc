@@ -155,6 +155,7 @@ void Kill(const Keeper& keeper, long child) {
 // Waits until the child has ended. Without the supervisor nobody is left to want it; but a guardian sees its own owner's end.
 void Await(const Keeper& keeper, int signals, long child, bool is_guardian, KeeperNote* note) {
   const uint64_t begin = keeper.slot.entered() ? MonotonicNanoseconds() : 0;
+  bool missed = false;
   const auto end = [&](KeeperNote::Cause cause) {
     if (note->cause == KeeperNote::Cause::kNone) note->cause = cause;
     Kill(keeper, child);
@@ -166,7 +167,7 @@ void Await(const Keeper& keeper, int signals, long child, bool is_guardian, Keep
     const long ready = RawSyscall(SYS_ppoll, polls, 3, Left(begin, ending ? 0 : keeper.slot.wall_ns(), &left), nullptr, 0);
     if (ready < 0) continue;
     // First: it is told by nothing else, and its process is dead once this is over.
-    if (polls[2].revents != 0 && keeper.slot.Receive(&note->violation)) end(KeeperNote::Cause::kViolation);
+    if (polls[2].revents != 0 && keeper.slot.Receive(&note->violation, &missed)) end(KeeperNote::Cause::kViolation);
     if (polls[0].revents != 0) {
       signalfd_siginfo ignored[2];
       RawSyscall(SYS_read, signals, ignored, sizeof(ignored));
@@ -178,6 +179,8 @@ void Await(const Keeper& keeper, int signals, long child, bool is_guardian, Keep
         note->status = status;
         note->usage = usage;
         if (begin != 0) note->wall_ns = MonotonicNanoseconds() - begin;
+        // A call that was forbidden had no effect, and its process ended before we could ask which it was: still a violation.
+        if (missed && note->cause == KeeperNote::Cause::kNone) note->cause = KeeperNote::Cause::kViolation;
         return;
       }
     }

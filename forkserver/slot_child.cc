@@ -135,9 +135,11 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
   return true;
 }
 
-bool KeptSlot::Receive(SlotViolation* violation) const {
+bool KeptSlot::Receive(SlotViolation* violation, bool* missed) const {
   alignas(8) char buffer[1024] = {};  // The kernel's record may grow. seccomp_unotify(2)
-  if (RawSyscall(SYS_ioctl, listener_, static_cast<uint64_t>(SECCOMP_IOCTL_NOTIF_RECV), buffer) != 0) return false;
+  const long received_or_error = RawSyscall(SYS_ioctl, listener_, static_cast<uint64_t>(SECCOMP_IOCTL_NOTIF_RECV), buffer);
+  if (received_or_error == -ENOENT) *missed = true;
+  if (received_or_error != 0) return false;
   const auto& received = *reinterpret_cast<const seccomp_notif*>(buffer);
   violation->number = received.data.nr;
   violation->arch = received.data.arch;

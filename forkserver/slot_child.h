@@ -122,8 +122,9 @@ class KeptSlot {
   uint64_t wall_ns() const { return wall_ns_; }
   int listener() const { return listener_; }  // Of violations; -1: none.
 
-  // The listener has something. True if `violation` was filled.
-  bool Receive(SlotViolation* violation) const;
+  // The listener has something. True if `violation` was filled. `missed`: what was there is gone, because the call's process has
+  // ended, or a signal has interrupted it and it will be made again.
+  bool Receive(SlotViolation* violation, bool* missed) const;
 
   // Kills all that is in the slot, and waits for the end of what is not the keeper's child. False: something is left.
   bool EndAll() const;

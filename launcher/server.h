@@ -35,11 +35,10 @@ class Server {
  public:
   // Starts one of its own, which has preloaded when this returns. Of `options`, those for a forkserver count.
   //
-  // Errors: those of Context::StartServer.
-  // With a `policy` each call is a child of its own in a sandbox that was finished before (docs/slots.md): it
-  // costs little more than one without. Not every policy can be kept for the next call.
+  // With a `policy` each call is a child of its own in a sandbox that was finished before (docs/slots.md), which costs far less
+  // than making one. Not every policy can be kept for the next call.
   //
-  // Errors besides: FailedPrecondition (the policy cannot, and why; use a Context).
+  // Errors: those of Context::StartServer; FailedPrecondition (the policy cannot be kept, and why; use a Context).
   static absl::StatusOr<Server> Start(const ContextOptions& options = {}, std::shared_ptr<const CompiledPolicy> policy = nullptr);
 
   // A template of this server, as a server of its own: what is preloaded here is there, and `added` besides. Errors: as Start.
