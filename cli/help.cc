@@ -154,6 +154,7 @@ exit status: 0 all identical and all stopped, 1 not, 2 usage, 125 environment,
     {"policy", R"(usage: brood policy explain [options] NAME|FILE   what it allows, in words
        brood policy explain @GROUP                system calls of a group
        brood policy check FILE                    is it valid, enforceable here?
+       brood policy learn [-o FILE] [--] PROGRAM [ARG...]   what PROGRAM needs
 
 )",
      "policy", Topic::kEveryday, R"(
@@ -161,15 +162,14 @@ NAME: strict, default, networked, none. A policy file is JSON with // comments.
 It extends one of those, or null. A seccomp profile of Docker's is one as well.
 
   { "extends": "strict",
-    "files":    [{"path": "/data/in"}, {"path": "/data/out", "access": "rw"},
-                 {"tmpfs": "/tmp", "size": "256M"}],
-    "network":  {"mode": "loopback"},
-    "syscalls": [{"names": ["@timers", "sysinfo"], "action": "allow"},
+    "files":    [{"path": "/in"}, {"path": "/out", "access": "rw"}],
+    "network":  {"mode": "allow", "to": ["10.0.0.5:443"]},
+    "syscalls": [{"names": ["@network", "sysinfo"], "action": "allow"},
                  {"names": ["socket"], "action": "errno", "errno": "EACCES"}],
-    "limits":   {"memory": "1G", "processes": 32, "wall_time": "20s"},
-    "allow_weaker": ["memory"] }
+    "limits":   {"memory": "1G", "processes": 32, "wall_time": "20s"} }
 
-A rule replaces the base's rule for the same path or system call.
+A rule replaces the base's rule for the same path or system call. learn runs
+PROGRAM without a sandbox.
 )"},
     {"files", R"(What a program sees: the files of its policy, and what these options add.
 Nothing else of this machine is visible, not even the current directory: --ro .

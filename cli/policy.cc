@@ -11,6 +11,7 @@
 #include "batch/policy_json.h"
 #include "batch/suggest.h"
 #include "cli/commands.h"
+#include "cli/learn.h"
 #include "cli/options.h"
 #include "launcher/launch_options.h"
 #include "sandbox/explain.h"
@@ -71,17 +72,24 @@ int Usage(std::string_view problem) { return ReportUsage("policy", absl::Invalid
 }  // namespace
 
 int PolicyMain(const std::vector<std::string>& args) {
-  constexpr std::string_view kExpected = "expected explain NAME|FILE or check FILE";
+  constexpr std::string_view kExpected = "expected explain NAME|FILE, check FILE or learn PROGRAM";
   const bool has_verb = !args.empty() && args[0][0] != '-';
   const std::string verb = has_verb ? args[0] : "";
   const absl::StatusOr<ParsedOptions> options = ParseOptions("policy", {args.begin() + (has_verb ? 1 : 0), args.end()});
   if (!options.ok()) return ReportUsage("policy", options.status(), kExitUsage);
-  if (verb != "explain" && verb != "check") {
-    return Usage(absl::StrCat(kExpected, verb.empty() ? "" : DidYouMean(verb, {"explain", "check"})));
+  if (verb != "explain" && verb != "check" && verb != "learn") {
+    return Usage(absl::StrCat(kExpected, verb.empty() ? "" : DidYouMean(verb, {"explain", "check", "learn"})));
+  }
+  for (const auto& [name, value] : options->given()) {
+    const std::string_view owner = name == "--output" ? "learn" : "explain";
+    if (verb != owner) return Usage(absl::StrCat(name, " goes with ", owner));
+  }
+  if (verb == "learn") {
+    if (options->operands().empty() || options->operands()[0].empty()) return Usage("learn: PROGRAM is missing");
+    return Learn(options->operands(), options->Value("--output"));
   }
   if (options->operands().size() != 1 || options->operands()[0].empty()) return Usage(kExpected);
   if (verb == "explain") return Explain(options->operands()[0], *options);
-  if (!options->given().empty()) return Usage(absl::StrCat(options->given()[0].first, " goes with explain"));
   return Check(options->operands()[0]);
 }
 

@@ -24,6 +24,8 @@
 #include "cli/signals.h"
 #include "cli/supervise.h"
 #include "launcher/process.h"
+#include "sandbox/learn/rule_text.h"
+#include "sandbox/seccomp_compiler.h"
 
 namespace brood {
 namespace {
@@ -43,8 +45,13 @@ std::string PathOutside(const std::string& program) {
   return "";
 }
 
-// What to change if the program is only hidden: with most policies nothing of this machine is visible unasked.
+// The rule that would allow a violation; what to change if the program is only hidden: with most policies nothing of this
+// machine is visible unasked.
 std::string Remedy(const Outcome& outcome, const std::string& program) {
+  if (const auto* violation = std::get_if<Violation>(&outcome.ending); violation != nullptr) {
+    if (violation->syscall == "unknown" || violation->arch != ArchName(NativeArch(), 0)) return "";
+    return absl::StrCat("; in \"syscalls\" of the policy ", AllowRuleText(violation->syscall, violation->args), " would allow it");
+  }
   const auto* setup = std::get_if<SetupFailed>(&outcome.ending);
   const bool hidden = setup != nullptr && setup->step == "exec" && setup->error_number == ENOENT;
   // The launcher says more in its detail when the program is there and something that it needs is not.

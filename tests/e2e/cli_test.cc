@@ -271,7 +271,7 @@ TEST(CliTest, MistakesAreOneLineAndAPointerOnStandardError) {
       {{"demo", "--jobs", "0"}, 2, "brood demo: --jobs: expected 1 to 100000, got \"0\""},
       {{"demo", "3"}, 2, "brood demo: takes no operands"},
       {{"policy", "explain", "strct"}, 2, "did you mean \"strict\"?"},
-      {{"policy", "explain"}, 2, "brood policy: expected explain NAME|FILE or check FILE\n"},
+      {{"policy", "explain"}, 2, "brood policy: expected explain NAME|FILE, check FILE or learn PROGRAM\n"},
       {{"run", "--hostname", "", "true"}, 125, "brood run: --hostname: expected 1 to 64 bytes, none of them zero, got \"\""},
       {{"run", "--memory", "0", "true"}, 125, "must be more than zero"},
   };

@@ -1,0 +1,21 @@
+// The line of a policy file that allows one system call.
+#ifndef BROOD_SANDBOX_LEARN_RULE_TEXT_H_
+#define BROOD_SANDBOX_LEARN_RULE_TEXT_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace brood {
+
+// {"names": ["uname"], "action": "allow"}; for calls that are many in one, such as ioctl, with the argument that says which,
+// and for clone without new namespaces.
+std::string AllowRuleText(std::string_view syscall, const std::array<uint64_t, 6>& args);
+
+// With quotes. What is not UTF-8 cannot be in a policy file, and becomes U+FFFD.
+std::string QuotedJson(std::string_view text);
+
+}  // namespace brood
+
+#endif  // BROOD_SANDBOX_LEARN_RULE_TEXT_H_
