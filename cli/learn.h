@@ -5,11 +5,18 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
+
 namespace brood {
 
-// Runs the program without a sandbox and writes what it needs to the policy file `output`, to which an earlier run may have
-// written; "" is standard output. Returns the exit status of `brood policy learn`.
-int Learn(const std::vector<std::string>& argv, const std::string& output);
+struct LearnSettings {
+  std::vector<std::string> argv;
+  std::string output;  // A policy file, to which is added what it lacks; "" is standard output.
+  absl::Duration wall_time = absl::InfiniteDuration();
+};
+
+// Runs the program without a sandbox and writes what it needs. Returns the exit status of `brood policy learn`.
+int Learn(const LearnSettings& settings);
 
 }  // namespace brood
 

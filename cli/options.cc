@@ -68,6 +68,7 @@ const std::vector<Option>& AllOptions() {
       {"--patience", "", "TIME", "end an attack after TIME", "5s", "probe"},
       {"--json", "", "", "explain: the policy file itself", "", "policy"},
       {"--output", "-o", "FILE", "learn: write there, and add to what it holds", "stdout", "policy"},
+      {"--wall-time", "-t", "TIME", "learn: end PROGRAM after TIME", "none", "policy"},
       {"--bpf", "", "", "explain: the system call filter, as instructions", "", "policy"},
       {"--jobs", "-j", "N", "honest jobs, 1 to 100000", "320", "demo"},
       {"--json", "", "FILE", "write what was found to FILE", "", "demo"},

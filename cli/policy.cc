@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "batch/files.h"
 #include "batch/policy_json.h"
 #include "batch/suggest.h"
@@ -81,12 +82,18 @@ int PolicyMain(const std::vector<std::string>& args) {
     return Usage(absl::StrCat(kExpected, verb.empty() ? "" : DidYouMean(verb, {"explain", "check", "learn"})));
   }
   for (const auto& [name, value] : options->given()) {
-    const std::string_view owner = name == "--output" ? "learn" : "explain";
+    const std::string_view owner = name == "--output" || name == "--wall-time" ? "learn" : "explain";
     if (verb != owner) return Usage(absl::StrCat(name, " goes with ", owner));
   }
   if (verb == "learn") {
     if (options->operands().empty() || options->operands()[0].empty()) return Usage("learn: PROGRAM is missing");
-    return Learn(options->operands(), options->Value("--output"));
+    LearnSettings settings{.argv = options->operands(), .output = options->Value("--output")};
+    if (options->Has("--wall-time")) {
+      const absl::StatusOr<absl::Duration> time = ParseTime(options->Value("--wall-time"));
+      if (!time.ok()) return Usage(absl::StrCat("--wall-time: ", time.status().message()));
+      settings.wall_time = *time;
+    }
+    return Learn(settings);
   }
   if (options->operands().size() != 1 || options->operands()[0].empty()) return Usage(kExpected);
   if (verb == "explain") return Explain(options->operands()[0], *options);

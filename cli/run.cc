@@ -25,6 +25,7 @@
 #include "cli/supervise.h"
 #include "launcher/process.h"
 #include "sandbox/learn/rule_text.h"
+#include "sandbox/policy.h"
 #include "sandbox/seccomp_compiler.h"
 
 namespace brood {
@@ -47,10 +48,12 @@ std::string PathOutside(const std::string& program) {
 
 // The rule that would allow a violation; what to change if the program is only hidden: with most policies nothing of this
 // machine is visible unasked.
-std::string Remedy(const Outcome& outcome, const std::string& program) {
+std::string Remedy(const Outcome& outcome, const std::string& program, const std::string& policy) {
   if (const auto* violation = std::get_if<Violation>(&outcome.ending); violation != nullptr) {
     if (violation->syscall == "unknown" || violation->arch != ArchName(NativeArch(), 0)) return "";
-    return absl::StrCat("; in \"syscalls\" of the policy ", AllowRuleText(violation->syscall, violation->args), " would allow it");
+    const bool builtin = BuiltinPolicyText(policy).ok();
+    return absl::StrCat("; allowed by ", AllowRuleText(violation->syscall, violation->args), " in \"syscalls\" of ",
+                        builtin ? "a policy that extends " : "", policy.empty() ? "the server's policy" : policy);
   }
   const auto* setup = std::get_if<SetupFailed>(&outcome.ending);
   const bool hidden = setup != nullptr && setup->step == "exec" && setup->error_number == ENOENT;
@@ -75,7 +78,7 @@ absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& default
   BROOD_ASSIGN_OR_RETURN(end.outcome, Supervise(process, signals));
   if (IsWorthALine(end.outcome)) {
     const std::string& program = launch.argv[0];
-    PrintError("run", absl::StrCat(program, ": ", end.outcome.ToString(), Remedy(end.outcome, program)));
+    PrintError("run", absl::StrCat(program, ": ", end.outcome.ToString(), Remedy(end.outcome, program, defaults.policy)));
   }
   BROOD_RETURN_IF_ERROR(result.Write(launch.argv[0], end));
   return end.outcome.ShellExitCode();

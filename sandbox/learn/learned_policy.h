@@ -1,8 +1,14 @@
-// From the calls that a program made to the smallest policy under which it could make them, as a policy file with the evidence
-// behind every line.
+// From the calls that a program made to the smallest policy under which it could make them, as lines of a policy file with the
+// evidence behind each.
+//
+//   LearnedPolicy learned;
+//   learned.Add(call);  // Each.
+//   std::string text = LearnedPolicy::NewFile();  // Or a file that there is already.
+//   BROOD_ASSIGN_OR_RETURN(text, learned.Extend(text, ParsePolicy(text)));
 #ifndef BROOD_SANDBOX_LEARN_LEARNED_POLICY_H_
 #define BROOD_SANDBOX_LEARN_LEARNED_POLICY_H_
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -10,6 +16,9 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/statusor.h"
+#include "sandbox/learn/evidence.h"
+#include "sandbox/learn/learned_files.h"
 #include "sandbox/learn/trace.h"
 #include "sandbox/policy.h"
 
@@ -17,50 +26,40 @@ namespace brood {
 
 class LearnedPolicy {
  public:
+  // A policy file that allows nothing but to start and to end.
+  static std::string NewFile();
+
   void Add(const TracedCall& call);
 
-  // Adds what an earlier file of this kind allows; its evidence stays. `policy` is that file as it was read, `text` its text.
-  void Merge(const Policy& policy, std::string_view text);
+  // The file with what it lacks; what it allows already adds nothing, and no line of it is changed but to make a file
+  // writable or to add a destination. `policy` is what `text` means. What a new line of a file that extends a built-in policy
+  // replaces there may be needed as well: call it again with the result until nothing is added.
+  absl::StatusOr<std::string> Extend(std::string text, const Policy& policy);
 
-  // The policy file. `command` is for its first line. Looks at the file system as it is after the run.
-  std::string Text(std::string_view command) const;
-
-  // What was used and is in no learnt policy, one line each: attacks on the kernel's surface, datagrams, servers.
+  // What was used and is in no learnt policy, or refused by this file, one line each.
   std::vector<std::string> LeftOut() const;
 
  private:
-  struct Evidence {
-    std::string first;  // "openat by gzip".
-    uint64_t count = 0;
-    void Saw(std::string_view what, std::string_view program);
-    std::string Text() const;
-  };
-  struct FileUse {
-    bool read = false;
-    bool write = false;
-    bool makes_entries = false;  // Names in it were made or removed.
-    bool lists = false;
+  struct UsedCall {
+    std::string name;
+    int64_t number = -1;
+    std::array<uint64_t, 6> args = {};  // Of the first.
     Evidence evidence;
   };
-  struct Line {
-    std::string rule;
-    std::string evidence;
-  };
 
-  void UseFile(const TracedCall& call, const std::string& path);
   void UseNetwork(const TracedCall& call);
-  std::vector<Line> FileLines() const;
-  std::vector<Line> SyscallLines() const;
-  std::string NetworkLine() const;
+  std::string AddFiles(std::string text, const Policy& policy);
+  absl::StatusOr<std::string> AddSyscalls(std::string text, const Policy& policy);
+  std::string AddNetwork(std::string text, const Policy& policy);
 
-  std::map<std::string, FileUse> files_;
-  std::set<std::string> made_;               // Paths that the program made.
-  std::map<std::string, Evidence> syscalls_;  // By rule.
+  LearnedFiles files_;
+  std::map<std::string, UsedCall> syscalls_;  // By rule.
   std::map<std::string, Evidence> destinations_;
+  std::set<std::string> own_addresses_;  // That the program itself bound.
   std::map<std::string, Evidence> left_out_;
-  bool has_server_ = false;
-  std::map<std::string, std::string> earlier_;  // Evidence of an earlier file, by rule.
-  std::map<std::string, std::string> tmpfs_;    // Rule by path, of an earlier file.
+  std::set<std::string> refused_;  // By the file that was extended.
+  Evidence listening_;
+  bool listens_ = false;
 };
 
 }  // namespace brood

@@ -9,8 +9,8 @@
 
 namespace brood {
 
-// {"names": ["uname"], "action": "allow"}; for calls that are many in one, such as ioctl, with the argument that says which,
-// and for clone without new namespaces.
+// {"names": ["uname"], "action": "allow"}. For calls that are many in one, such as ioctl, with the argument that says which;
+// for those that can set a set-user-id bit, make namespaces or make files, only what the call with these arguments did of that.
 std::string AllowRuleText(std::string_view syscall, const std::array<uint64_t, 6>& args);
 
 // With quotes. What is not UTF-8 cannot be in a policy file, and becomes U+FFFD.

@@ -1,0 +1,165 @@
+#include "sandbox/learn/learned_files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string_view>
+
+#include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "sandbox/learn/paths.h"
+#include "sandbox/policy.h"
+
+namespace brood {
+namespace {
+
+// A policy has at most 256 mounts, some of which are brood's own.
+constexpr size_t kMaxFiles = 200;
+
+bool IsOneOf(std::string_view word, std::initializer_list<std::string_view> words) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+std::string ParentOf(const std::string& path) { return std::filesystem::path(path).parent_path().string(); }
+
+std::string NameOf(const std::string& path) { return std::filesystem::path(path).filename().string(); }
+
+// Of these every sandbox has its own.
+bool IsOwnInside(const std::string& path) {
+  constexpr std::string_view kOwn[] = {"/",         "/proc",      "/dev",        "/dev/null",  "/dev/zero",
+                                       "/dev/full", "/dev/random", "/dev/urandom", "/dev/fd",    "/dev/shm",
+                                       "/dev/stdin", "/dev/stdout", "/dev/stderr", "/etc/passwd", "/etc/group"};
+  return absl::c_linear_search(kOwn, path) || IsBelow(path, "/proc") || IsBelow(path, "/dev/fd") || IsBelow(path, "/dev/shm");
+}
+
+bool IsDirectory(const std::string& path) {
+  struct stat status;
+  return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+bool Exists(const std::string& path) {
+  struct stat status;
+  return lstat(path.c_str(), &status) == 0;
+}
+
+// The place of the system's below which `path` is, as strict shows it; "" if none.
+std::string SystemPlace(const std::string& path) {
+  static const auto* places = [] {
+    auto* found = new std::vector<std::string>;
+    const absl::StatusOr<Policy> strict = BuiltinPolicy("strict");
+    if (!strict.ok()) return found;
+    for (const FileRule& rule : strict->files) {
+      if (rule.kind == FileRule::Kind::kBind) found->push_back(rule.destination);
+    }
+    return found;
+  }();
+  for (const std::string& place : *places) {
+    if (path == place || IsBelow(path, place)) return place;
+  }
+  return "";
+}
+
+// The flags with which a file was opened, -1 if the call opens none.
+int OpenFlags(const TracedCall& call) {
+  if (call.syscall == "open") return static_cast<int>(call.args[1]);
+  if (call.syscall == "openat") return static_cast<int>(call.args[2]);
+  if (call.syscall == "creat") return O_CREAT | O_WRONLY | O_TRUNC;
+  return -1;
+}
+
+}  // namespace
+
+void LearnedFiles::Use(const TracedCall& call, const std::string& path) {
+  if (IsOwnInside(path)) return;
+  if (IsBelow(path, "/dev")) {
+    left_out_[absl::StrCat("device ", path)].Saw(call.syscall, call.program);
+    return;
+  }
+  const int flags = OpenFlags(call);
+  const bool opens = flags >= 0;
+  const bool makes = (opens && (flags & O_CREAT) != 0 && !call.path_was_there) || call.syscall == "bind" ||
+                     IsOneOf(call.syscall, {"mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2",
+                                            "link", "linkat", "symlink", "symlinkat", "mknod", "mknodat"});
+  const bool writes = (opens && (flags & O_ACCMODE) != O_RDONLY) ||
+                      IsOneOf(call.syscall, {"truncate", "chmod", "fchmodat", "chown", "lchown", "fchownat", "utime", "utimes",
+                                             "utimensat"});
+  if ((makes || writes) && (!SystemPlace(path).empty() || ParentOf(path) == "/")) {
+    left_out_[absl::StrCat("writing ", path)].Saw(call.syscall, call.program);
+    return;
+  }
+  if (makes) return Make(call, path);
+  FileUse& use = files_[path];
+  use.evidence.Saw(call.syscall, call.program);
+  if (writes) use.write = true;
+  // A file without a name is one of the directory's. open(2), O_TMPFILE.
+  if (opens && IsDirectory(path)) (writes ? use.makes_entries : use.lists) = true;
+}
+
+void LearnedFiles::Make(const TracedCall& call, const std::string& path) {
+  made_.insert(path);
+  FileUse& parent = files_[ParentOf(path)];
+  parent.makes_entries = true;
+  parent.evidence.Saw(absl::StrCat(call.syscall, " of ", NameOf(path)), call.program);
+}
+
+std::vector<NeededFile> LearnedFiles::Needed() const {
+  std::map<std::string, NeededFile> needed;
+  std::set<std::string> directories;  // Of these, those that are shown with all that is in them.
+  std::map<std::string, std::pair<size_t, std::string>> places;
+  const auto show = [&](const std::string& path, NeededFile file, bool directory) {
+    file.path = path;
+    needed[path] = std::move(file);
+    if (directory) directories.insert(path);
+  };
+  for (const auto& [path, use] : files_) {
+    if (const std::string place = SystemPlace(path); !place.empty()) {
+      auto& [count, evidence] = places[place];
+      if (++count == 1) evidence = absl::StrCat(path == place ? "" : absl::StrCat(path, " "), use.evidence.Text());
+      continue;
+    }
+    const bool directory = IsDirectory(path);
+    if (directory && use.makes_entries) {
+      const bool left = absl::c_any_of(made_, [&](const std::string& made) { return ParentOf(made) == path && Exists(made); });
+      const bool temporary = !left && (path == "/tmp" || path == "/var/tmp");
+      show(path, {.writable = !temporary, .memory = temporary, .evidence = use.evidence.Text()}, !temporary);
+    } else if (directory) {
+      // What was only looked at is there if something in it is.
+      if (use.lists) show(path, {.evidence = use.evidence.Text()}, true);
+    } else if (Exists(path) && made_.count(path) == 0) {
+      show(path, {.writable = use.write, .evidence = use.evidence.Text()}, false);
+    }
+  }
+  for (const auto& [place, found] : places) {
+    if (!Exists(place)) continue;
+    const auto& [count, evidence] = found;
+    show(place, {.evidence = absl::StrCat(evidence, count > 1 ? absl::StrCat("; ", count - 1, " more of it") : "")}, true);
+  }
+  // Too many files become the directories that hold most of them.
+  while (needed.size() > kMaxFiles) {
+    std::map<std::string, size_t> siblings;
+    for (const auto& [path, file] : needed) {
+      if (!file.writable && directories.count(path) == 0) ++siblings[ParentOf(path)];
+    }
+    const auto most = absl::c_max_element(siblings, [](const auto& a, const auto& b) { return a.second < b.second; });
+    if (most == siblings.end() || most->second < 2 || most->first == "/") break;
+    show(most->first, {.evidence = absl::StrCat(most->second, " files of it, more than a policy can list")}, true);
+    for (auto it = needed.begin(); it != needed.end();) {
+      const bool gone = it->first != most->first && !it->second.writable && IsBelow(it->first, most->first);
+      it = gone ? needed.erase(it) : std::next(it);
+    }
+  }
+  std::vector<NeededFile> list;
+  for (const auto& [path, file] : needed) {
+    const bool shown = absl::c_any_of(directories, [&, &path = path, &file = file](const std::string& directory) {
+      const auto other = needed.find(directory);
+      return other != needed.end() && IsBelow(path, directory) && (other->second.writable || !file.writable);
+    });
+    if (!shown) list.push_back(file);
+  }
+  return list;
+}
+
+}  // namespace brood

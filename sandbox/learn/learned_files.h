@@ -1,0 +1,50 @@
+// From the files that a program used to those that a policy must show.
+#ifndef BROOD_SANDBOX_LEARN_LEARNED_FILES_H_
+#define BROOD_SANDBOX_LEARN_LEARNED_FILES_H_
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "sandbox/learn/evidence.h"
+#include "sandbox/learn/trace.h"
+
+namespace brood {
+
+struct NeededFile {
+  std::string path;
+  bool writable = false;
+  bool memory = false;  // A directory of the child's own: nothing was left in it.
+  std::string evidence;
+};
+
+class LearnedFiles {
+ public:
+  // A call that named `path` and did not fail.
+  void Use(const TracedCall& call, const std::string& path);
+
+  // Looks at the file system as it is after the run. Of the system, its programs and libraries, a policy shows what `strict`
+  // does, with whole directories; of the rest each file, and a directory if it was listed or something was made in it.
+  std::vector<NeededFile> Needed() const;
+
+  // What was used and cannot be shown, or should not be written.
+  const std::map<std::string, Evidence>& left_out() const { return left_out_; }
+
+ private:
+  struct FileUse {
+    bool write = false;
+    bool makes_entries = false;  // Names in it were made or removed.
+    bool lists = false;
+    Evidence evidence;
+  };
+  void Make(const TracedCall& call, const std::string& path);
+
+  std::map<std::string, FileUse> files_;
+  std::set<std::string> made_;
+  std::map<std::string, Evidence> left_out_;
+};
+
+}  // namespace brood
+
+#endif  // BROOD_SANDBOX_LEARN_LEARNED_FILES_H_
