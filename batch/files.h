@@ -20,13 +20,21 @@ absl::StatusOr<std::string> ReadAll(int fd, std::string_view name, size_t max_by
 
 // `id` as a file name that is no path: bytes other than letters, digits, "_", "-", "." become %XX, as does a leading
 // dot; a long one is cut and gets a hash. Distinct ids give distinct names.
+// On Windows, where names know no case, capital letters do as well, and the names of devices.
 std::string FileNameOf(std::string_view id);
+
+// Whether byte `i` of `id` may stand for itself in the name of a file of this system.
+bool MayStandInFileName(std::string_view id, size_t i);
 
 // The directory `path`, created with its parents if it is missing.
 absl::StatusOr<UniqueFd> OpenOrMakeDirectory(const std::string& path);
 
 // The directory `name` in `parent`, created if it is missing; a symbolic link is an error.
 absl::StatusOr<UniqueFd> OpenOrMakeSubdirectory(int parent, const std::string& name);
+
+// The file `name` in `directory`, created or emptied, for writing; a symbolic link is an error. The directory may be one that
+// earlier jobs could write to.
+absl::StatusOr<UniqueFd> OpenOutputFile(int directory, const std::string& name);
 
 }  // namespace brood
 

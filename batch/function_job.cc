@@ -1,13 +1,11 @@
 #include "batch/function_job.h"
 
-#include <cerrno>
-#include <cstdlib>
-#include <memory>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "batch/real_path.h"
 #include "batch/suggest.h"
 #include "bootstrap/json_arguments.h"
 #include "bootstrap/plugin.h"
@@ -42,9 +40,8 @@ bool IsVisible(const std::string& path, const std::vector<FileRule>& files) {
 absl::StatusOr<std::string> ResolveTarget(const std::string& target) {
   const std::optional<PluginTarget> plugin = SplitPluginTarget(target);
   if (!plugin.has_value()) return target;
-  const std::unique_ptr<char, decltype(&std::free)> path(realpath(plugin->path.c_str(), nullptr), &std::free);
-  if (path == nullptr) return ErrnoStatus(errno, "plugin", plugin->path);
-  return plugin->name.empty() ? path.get() : absl::StrCat(path.get(), ":", plugin->name);
+  BROOD_ASSIGN_OR_RETURN(const std::string path, internal::RealPath(plugin->path));
+  return plugin->name.empty() ? path : absl::StrCat(path, ":", plugin->name);
 }
 
 absl::Status CheckTarget(const std::string& target) {

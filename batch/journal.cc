@@ -1,18 +1,14 @@
 #include "batch/journal.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/file.h"
 #include "base/status.h"
 
 namespace brood {
@@ -21,39 +17,17 @@ namespace {
 // Two streams of 1 MiB, each byte six in JSON, and the rest.
 constexpr size_t kMaxLineBytes = size_t{64} << 20;
 
-// An open file description's lock, not flock(2): whether it is held can be asked without taking it, and it works over
-// NFS. fcntl(2), "Open file description locks".
-struct flock WholeFile() {
-  struct flock lock = {};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  return lock;
-}
-
 absl::Status Lock(int fd, const std::string& name) {
   // A guardian that is just being born shares the description until it has closed what is not its own. If its brood is
   // killed at that moment, the lock lives for as long.
   constexpr int kTries = 20;
   constexpr absl::Duration kPause = absl::Milliseconds(10);
   for (int i = 0; i < kTries; ++i) {
-    struct flock lock = WholeFile();
-    if (fcntl(fd, F_OFD_SETLK, &lock) == 0) return absl::OkStatus();
-    if (errno != EAGAIN && errno != EACCES) return ErrnoStatus(errno, "lock", name);
+    BROOD_ASSIGN_OR_RETURN(const bool locked, TryLock(fd, name));
+    if (locked) return absl::OkStatus();
     absl::SleepFor(kPause);
   }
   return absl::ResourceExhaustedError(absl::StrCat("lock ", name, ": another batch writes to it"));
-}
-
-// The name of a new file is durable when its directory is.
-absl::Status SyncDirectoryOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const UniqueFd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  // A directory that may be written to and not read cannot be synced; nor can some file systems.
-  if (!fd.valid() && errno == EACCES) return absl::OkStatus();
-  if (!fd.valid()) return ErrnoStatus(errno, "open", directory);
-  if (fsync(fd.get()) != 0 && errno != EINVAL) return ErrnoStatus(errno, "sync", directory);
-  return absl::OkStatus();
 }
 
 // How each line begins that a batch writes, see result_json.cc.
@@ -74,16 +48,13 @@ absl::Status NoJournal(const std::string& path, std::string_view why) {
 // Calls `use` with each whole line, and gives what follows the last one.
 absl::StatusOr<std::string> ForEachLine(const std::string& path,
                                         const std::function<absl::Status(std::string_view)>& use) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) return ErrnoStatus(errno, "open", path);
+  BROOD_ASSIGN_OR_RETURN(const UniqueFd fd, OpenToRead(path));
   std::string pending;
   std::vector<char> buffer(size_t{1} << 16);
   while (true) {
-    const ssize_t count = read(fd.get(), buffer.data(), buffer.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return ErrnoStatus(errno, "read", path);
+    BROOD_ASSIGN_OR_RETURN(const size_t count, ReadSome(fd.get(), buffer.data(), buffer.size(), path));
     if (count == 0) return pending;  // Torn.
-    std::string_view block(buffer.data(), static_cast<size_t>(count));
+    std::string_view block(buffer.data(), count);
     for (size_t end = block.find('\n'); end != std::string_view::npos; end = block.find('\n')) {
       pending.append(block.substr(0, end));
       BROOD_RETURN_IF_ERROR(use(pending));
@@ -99,27 +70,24 @@ absl::StatusOr<std::string> ForEachLine(const std::string& path,
 
 // Cuts the file after its last line feed.
 absl::Status CutTornLine(int fd, const std::string& name) {
-  struct stat status = {};
-  if (fstat(fd, &status) != 0) return ErrnoStatus(errno, "stat", name);
-  off_t end = status.st_size;
+  BROOD_ASSIGN_OR_RETURN(const FileFacts facts, FactsOf(fd, name));
+  uint64_t end = facts.bytes;
   std::array<char, 4096> buffer;
   while (end > 0) {
-    const off_t start = std::max<off_t>(0, end - static_cast<off_t>(buffer.size()));
-    const ssize_t count = pread(fd, buffer.data(), static_cast<size_t>(end - start), start);
-    if (count < 0) return ErrnoStatus(errno, "read", name);
-    if (count < end - start) return absl::FailedPreconditionError(absl::StrCat("read ", name, ": it became shorter"));
-    const std::string_view block(buffer.data(), static_cast<size_t>(count));
+    const uint64_t start = end - std::min<uint64_t>(end, buffer.size());
+    const size_t wanted = static_cast<size_t>(end - start);
+    BROOD_ASSIGN_OR_RETURN(const size_t count, ReadAt(fd, start, buffer.data(), wanted, name));
+    if (count < wanted) return absl::FailedPreconditionError(absl::StrCat("read ", name, ": it became shorter"));
+    const std::string_view block(buffer.data(), count);
     const size_t feed = block.rfind('\n');
     if (feed == std::string_view::npos) {
       end = start;
       continue;
     }
-    end = start + static_cast<off_t>(feed) + 1;
+    end = start + feed + 1;
     break;
   }
-  if (end == status.st_size) return absl::OkStatus();
-  if (ftruncate(fd, end) != 0) return ErrnoStatus(errno, "truncate", name);
-  return absl::OkStatus();
+  return end == facts.bytes ? absl::OkStatus() : Truncate(fd, end, name);
 }
 
 }  // namespace
@@ -128,22 +96,20 @@ absl::StatusOr<Journal> Journal::Open(const std::string& path, const JournalOpti
   Journal journal;
   journal.options_ = options;
   if (path == "-") {
-    journal.fd_ = STDOUT_FILENO;
+    journal.fd_ = StandardOutput();
     journal.name_ = "standard output";
     return journal;
   }
-  journal.owned_ = UniqueFd(open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666));
-  if (!journal.owned_.valid()) return ErrnoStatus(errno, "open", path);
+  BROOD_ASSIGN_OR_RETURN(journal.owned_, OpenToAppend(path));
   journal.fd_ = journal.owned_.get();
   journal.name_ = path;
-  struct stat status = {};
-  if (fstat(journal.fd_, &status) != 0) return ErrnoStatus(errno, "stat", path);
-  journal.regular_ = S_ISREG(status.st_mode);
+  BROOD_ASSIGN_OR_RETURN(FileFacts facts, FactsOf(journal.fd_, path));
+  journal.regular_ = facts.regular;
   if (!journal.regular_) return journal;
   BROOD_RETURN_IF_ERROR(Lock(journal.fd_, path));
   // Again: another batch may have written and ended meanwhile.
-  if (fstat(journal.fd_, &status) != 0) return ErrnoStatus(errno, "stat", path);
-  if (options.existing == JournalOptions::Existing::kRefuse && status.st_size > 0) {
+  BROOD_ASSIGN_OR_RETURN(facts, FactsOf(journal.fd_, path));
+  if (options.existing == JournalOptions::Existing::kRefuse && facts.bytes > 0) {
     return absl::AlreadyExistsError(
         absl::StrCat("results file ", path, " is not empty; continue that batch with --resume, or name another file"));
   }
@@ -158,14 +124,12 @@ absl::Status Journal::Append(std::string_view line) {
   const std::string whole = absl::StrCat(line, "\n");
   std::string_view rest = whole;
   while (!rest.empty()) {
-    const ssize_t count = write(fd_, rest.data(), rest.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) {
-      const absl::Status failed = ErrnoStatus(errno, "write", name_);
+    const absl::StatusOr<size_t> count = WriteSome(fd_, rest, name_);
+    if (!count.ok()) {
       if (regular_ && rest.size() < whole.size()) CutTornLine(fd_, name_).IgnoreError();
-      return failed;
+      return count.status();
     }
-    rest.remove_prefix(static_cast<size_t>(count));
+    rest.remove_prefix(*count);
     // A disk that fills up takes a part: the second write, which would tell why, must not make a line of two halves.
     if (regular_ && !rest.empty()) {
       BROOD_RETURN_IF_ERROR(CutTornLine(fd_, name_));
@@ -178,7 +142,7 @@ absl::Status Journal::Append(std::string_view line) {
 
 absl::Status Journal::Sync() {
   if (!regular_ || !dirty_ || options_.sync == JournalOptions::Sync::kNever) return absl::OkStatus();
-  if (fdatasync(fd_) != 0) return ErrnoStatus(errno, "sync", name_);
+  BROOD_RETURN_IF_ERROR(brood::Sync(fd_, name_));
   synced_ = absl::Now();
   dirty_ = false;
   return absl::OkStatus();
@@ -243,14 +207,11 @@ absl::Status ForEachResult(const std::string& path, const std::function<absl::St
 }
 
 absl::StatusOr<bool> JournalIsInUse(const std::string& path) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd.valid()) return ErrnoStatus(errno, "open", path);
-  struct stat status = {};
-  if (fstat(fd.get(), &status) != 0) return ErrnoStatus(errno, "stat", path);
-  if (!S_ISREG(status.st_mode)) return false;
-  struct flock lock = WholeFile();
-  if (fcntl(fd.get(), F_OFD_GETLK, &lock) != 0) return ErrnoStatus(errno, "ask for the lock of", path);
-  return lock.l_type != F_UNLCK;
+  // What is no file may block whoever opens it.
+  BROOD_ASSIGN_OR_RETURN(const FileFacts facts, FactsAt(path));
+  if (!facts.regular) return false;
+  BROOD_ASSIGN_OR_RETURN(const UniqueFd fd, OpenToRead(path));
+  return IsLocked(fd.get(), path);
 }
 
 }  // namespace brood

@@ -17,8 +17,8 @@
 #include "batch/oci_profile.h"
 #include "batch/suggest.h"
 #include "flatbuffers/flatbuffers.h"
+#include "sandbox/check_filter.h"
 #include "sandbox/policy_flatbuffer.h"
-#include "sandbox/seccomp_compiler.h"
 
 // A field of the schema is called `errno`; the C library has a macro of that name, which this file does not need.
 #undef errno
@@ -101,7 +101,7 @@ absl::StatusOr<Policy> Decode(const JsonValue& value, const std::string& file) {
   // Names of system calls are known to the filter's compiler alone.
   const bool names_syscalls =
       absl::c_any_of(value.members, [](const JsonMember& member) { return member.name == "syscalls"; });
-  if (policy.ok() && names_syscalls && policy->filter_syscalls) BROOD_RETURN_IF_ERROR(CompileFilter(*policy).status());
+  if (policy.ok() && names_syscalls && policy->filter_syscalls) BROOD_RETURN_IF_ERROR(CheckFilter(*policy));
   return policy;
 }
 

@@ -1,10 +1,6 @@
 #include "batch/policy_options.h"
 
-#include <linux/netlink.h>
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
 #include <system_error>
 
@@ -18,6 +14,16 @@
 
 namespace brood {
 namespace {
+
+// Of Linux, of which the rules of a policy speak whatever system reads them. socket(2), netlink(7), errno(3).
+constexpr uint64_t kUnix = 1;
+constexpr uint64_t kInet = 2;
+constexpr uint64_t kInet6 = 10;
+constexpr uint64_t kNetlink = 16;
+constexpr uint64_t kNetlinkRoute = 0;
+constexpr uint64_t kStream = 1;
+constexpr uint64_t kSeqpacket = 5;
+constexpr int kAccessDenied = 13;  // EACCES.
 
 template <typename T>
 void Replace(const std::optional<T>& nearer, std::optional<T>& value) {
@@ -46,17 +52,17 @@ void AllowSocketFamilies(bool routes, bool leaves_own_network, bool unix_sockets
     return ArgumentRule{.index = 0, .op = ArgumentRule::Op::kMaskedEqual, .value = value, .mask = 0xffffffff};
   };
   std::vector<SyscallRule> rules = {{.names = {"@sockets"}},
-                                    {.names = {"socket"}, .args = {family(AF_INET)}},
-                                    {.names = {"socket"}, .args = {family(AF_INET6)}}};
-  if (unix_sockets) rules.push_back({.names = {"socket"}, .args = {family(AF_UNIX)}});
+                                    {.names = {"socket"}, .args = {family(kInet)}},
+                                    {.names = {"socket"}, .args = {family(kInet6)}}};
+  if (unix_sockets) rules.push_back({.names = {"socket"}, .args = {family(kUnix)}});
   // Name resolution asks which addresses this machine has.
   if (routes)
-    rules.push_back({.names = {"socket"}, .args = {family(AF_NETLINK), {.index = 2, .value = NETLINK_ROUTE}}});
+    rules.push_back({.names = {"socket"}, .args = {family(kNetlink), {.index = 2, .value = kNetlinkRoute}}});
   for (const SyscallRule& rule : policy.syscalls) {
     const bool about_a_family = rule.args.size() == 1 && rule.args[0].index == 0;
     if (!Names(rule, "socket") || rule.layer != socket_layer || !about_a_family) continue;
     const uint64_t value = rule.args[0].value;
-    if (value == AF_INET || value == AF_INET6 || (unix_sockets && value == AF_UNIX)) continue;
+    if (value == kInet || value == kInet6 || (unix_sockets && value == kUnix)) continue;
     rules.push_back(rule);
     rules.back().names = {"socket"};
   }
@@ -64,13 +70,13 @@ void AllowSocketFamilies(bool routes, bool leaves_own_network, bool unix_sockets
   // the built-in `networked`. unix(7).
   if (leaves_own_network) {
     std::erase_if(rules, [](const SyscallRule& rule) {
-      return Names(rule, "socket") && rule.args[0].value == AF_UNIX;
+      return Names(rule, "socket") && rule.args[0].value == kUnix;
     });
-    rules.push_back({.names = {"socket"}, .args = {family(AF_UNIX)}, .action = SyscallAction::kErrno, .errno_value = EACCES});
+    rules.push_back({.names = {"socket"}, .args = {family(kUnix)}, .action = SyscallAction::kErrno, .errno_value = kAccessDenied});
     if (absl::c_any_of(policy.syscalls, [](const SyscallRule& rule) { return Names(rule, "socketpair"); })) {
-      for (const uint64_t type : {SOCK_STREAM, SOCK_SEQPACKET}) {
+      for (const uint64_t type : {kStream, kSeqpacket}) {
         const ArgumentRule of_type{.index = 1, .op = ArgumentRule::Op::kMaskedEqual, .value = type, .mask = 0xf};
-        rules.push_back({.names = {"socketpair"}, .args = {family(AF_UNIX), of_type}});
+        rules.push_back({.names = {"socketpair"}, .args = {family(kUnix), of_type}});
       }
     }
   }

@@ -1,20 +1,16 @@
 #include "batch/process_runner.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/file.h"
 #include "base/status.h"
 #include "batch/files.h"
 #include "batch/function_job.h"
 #include "batch/policy_json.h"
 #include "launcher/process.h"
-#include "launcher/remote_launch.h"
+#include "launcher/server_policy.h"
 #include "sandbox/policy_flatbuffer.h"
 
 namespace brood {
@@ -61,16 +57,14 @@ class RunningProcess : public RunningJob {
  private:
   JobStream Stream(const std::string& path, const StreamResult& result, const UniqueFd& captured) const {
     JobStream stream{.path = path, .content = {}, .bytes = result.bytes, .truncated = result.truncated};
-    struct stat status = {};
     if (!path.empty()) {
-      if (stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode)) {
-        stream.bytes = std::max(stream.bytes, static_cast<uint64_t>(status.st_size));
-      }
+      const absl::StatusOr<FileFacts> facts = FactsAt(path);
+      if (facts.ok() && facts->regular) stream.bytes = std::max(stream.bytes, facts->bytes);
       return stream;
     }
     if (!captured.valid()) return stream;
     // The guardian wrote through the same file description, so that its offset is at the end.
-    if (lseek(captured.get(), 0, SEEK_SET) != 0) return stream;
+    if (!ToBeginning(captured.get(), "captured output").ok()) return stream;
     absl::StatusOr<std::string> content = ReadAll(captured.get(), "captured output", capture_bytes_);
     if (content.ok()) {
       stream.content = *std::move(content);
@@ -148,10 +142,9 @@ absl::StatusOr<Stdio> ProcessRunner::OutputStream(const std::string& own_path, c
   }
   if (directory_fd < 0) return Stdio::Capture(defaults_.capture_bytes);
   path = absl::StrCat(defaults_.output_dir, "/", directory, "/", name);
-  // The directory may be one that earlier jobs could write to.
-  opened =
-      UniqueFd(openat(directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666));
-  if (!opened.valid()) return ErrnoStatus(errno, "open", path);
+  absl::StatusOr<UniqueFd> file = OpenOutputFile(directory_fd, name);
+  if (!file.ok()) return Annotate(file.status(), path);
+  opened = *std::move(file);
   return Stdio::Fd(opened.get());
 }
 

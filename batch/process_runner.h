@@ -18,13 +18,14 @@
 #include "batch/policy_options.h"
 #include "launcher/context.h"
 #include "launcher/launch_options.h"
+#include "sandbox/default_policy.h"
 #include "serialization/messages.h"
 
 namespace brood {
 
 // What a job does not say itself.
 struct JobDefaults {
-  std::string policy = "default";  // Built-in or file.
+  std::string policy{DefaultPolicyName()};  // Built-in or file.
   PolicyOptions options;
   std::vector<std::string> env;  // Under the job's own.
   std::string cwd;

@@ -1,49 +1,31 @@
 #include "batch/reports.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/file.h"
 #include "base/status.h"
 
 namespace brood {
 namespace {
 
-absl::Status WriteAll(int fd, const std::string& name, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = write(fd, text.data(), text.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return ErrnoStatus(errno, "write", name);
-    text.remove_prefix(static_cast<size_t>(count));
-  }
-  return absl::OkStatus();
-}
-
-using FileId = std::pair<dev_t, ino_t>;
+using FileId = std::pair<uint64_t, uint64_t>;
 
 absl::StatusOr<UniqueFd> OpenReport(const std::string& path, std::set<FileId>& used) {
   // Not emptied before it is known that it is no other of the files.
-  UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666));
-  struct stat status = {};
-  if (!fd.valid() || fstat(fd.get(), &status) != 0) return ErrnoStatus(errno, "open", path);
-  if (!S_ISREG(status.st_mode)) return fd;
-  if (!used.emplace(status.st_dev, status.st_ino).second) {
+  BROOD_ASSIGN_OR_RETURN(UniqueFd fd, OpenToAppend(path));
+  BROOD_ASSIGN_OR_RETURN(const FileFacts facts, FactsOf(fd.get(), path));
+  if (facts.regular && !used.insert(facts.identity).second) {
     return absl::InvalidArgumentError(absl::StrCat("file ", path, " is named for two purposes"));
   }
   return fd;
 }
 
 absl::Status Empty(int fd, const std::string& path) {
-  struct stat status = {};
-  if (fstat(fd, &status) != 0) return ErrnoStatus(errno, "stat", path);
-  if (S_ISREG(status.st_mode) && ftruncate(fd, 0) != 0) return ErrnoStatus(errno, "truncate", path);
-  return absl::OkStatus();
+  BROOD_ASSIGN_OR_RETURN(const FileFacts facts, FactsOf(fd, path));
+  return facts.regular ? Truncate(fd, 0, path) : absl::OkStatus();
 }
 
 absl::Status Replace(int fd, const std::string& path, std::string_view text) {
@@ -60,8 +42,7 @@ absl::StatusOr<Reports> Reports::Create(const ReportFiles& files, const std::vec
   reports.files_ = files;
   reports.jobs_ = &jobs;
   std::set<FileId> used;
-  struct stat status = {};
-  if (stat(journal.c_str(), &status) == 0) used.emplace(status.st_dev, status.st_ino);
+  if (const absl::StatusOr<FileFacts> facts = FactsAt(journal); facts.ok()) used.insert(facts->identity);
   const std::pair<const std::string*, UniqueFd*> opens[] = {
       {&files.joblog, &reports.joblog_}, {&files.junit, &reports.junit_}, {&files.trace, &reports.trace_}};
   for (const auto& [path, fd] : opens) {

@@ -1,15 +1,13 @@
 #include "batch/scheduler.h"
 
-#include <poll.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <deque>
 #include <memory>
 #include <utility>
 
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "ipc/wait.h"
 
 namespace brood {
 namespace {
@@ -94,8 +92,8 @@ class Scheduler {
   // Also asked for between starts: with a job that fails to start as fast as it can, nothing is ever waited for.
   bool Interrupted() {
     if (options_.interrupt_fd < 0) return false;
-    pollfd entry{.fd = options_.interrupt_fd, .events = POLLIN};
-    if (poll(&entry, 1, 0) > 0) StopForInterrupt();
+    const auto ready = Wait({options_.interrupt_fd}, absl::ZeroDuration());
+    if (ready.ok() && !ready->empty()) StopForInterrupt();
     return stop_now_;
   }
 
@@ -106,22 +104,20 @@ class Scheduler {
   }
 
   absl::Status WaitAndCollect() {
-    std::vector<pollfd> entries;
-    for (const Attempt& attempt : running_) entries.push_back({.fd = attempt.running->sentinel(), .events = POLLIN});
-    entries.push_back({.fd = options_.interrupt_fd, .events = POLLIN});  // poll(2) ignores negative ones.
-    const int timeout = static_cast<int>(absl::ToInt64Milliseconds(options_.tick));
-    const int ready = poll(entries.data(), entries.size(), timeout);
-    if (ready < 0 && errno != EINTR) return ErrnoStatus(errno, "poll");
+    std::vector<Waitable> entries;
+    for (const Attempt& attempt : running_) entries.emplace_back(attempt.running->sentinel());
+    if (options_.interrupt_fd >= 0) entries.emplace_back(options_.interrupt_fd);
+    BROOD_ASSIGN_OR_RETURN(const std::vector<size_t> ready, Wait(entries, options_.tick));
     BROOD_RETURN_IF_ERROR(listener_.OnTick());
-    if (ready < 0) return absl::OkStatus();
-    if (entries.back().revents != 0) {
+    if (options_.interrupt_fd >= 0 && !ready.empty() && ready.back() == running_.size()) {
       StopForInterrupt();
       return absl::OkStatus();
     }
     std::vector<Attempt> still_running;
     std::vector<Attempt> ended;
     for (size_t i = 0; i < running_.size(); ++i) {
-      (entries[i].revents != 0 ? ended : still_running).push_back(std::move(running_[i]));
+      const bool has_ended = std::binary_search(ready.begin(), ready.end(), i);
+      (has_ended ? ended : still_running).push_back(std::move(running_[i]));
     }
     running_ = std::move(still_running);
     summary_.running = running_.size();

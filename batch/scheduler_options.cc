@@ -1,5 +1,3 @@
-#include <sched.h>
-
 #include <algorithm>
 
 #include "absl/strings/numbers.h"
@@ -39,14 +37,6 @@ absl::StatusOr<int> ParseParallel(std::string_view text) {
         absl::StrCat("expected 1 to ", kMax, ", or a percentage of the CPUs such as 50%; got \"", whole, "\""));
   }
   return percent ? std::max(1, AvailableCpus() * number / 100) : number;
-}
-
-int AvailableCpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  // Fails on machines with more than 1,024 CPUs only. sched_setaffinity(2).
-  if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
-  return std::max(1, CPU_COUNT(&set));
 }
 
 }  // namespace brood

@@ -1,6 +1,5 @@
 // brood batch: many jobs, results as JSON Lines.
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -217,8 +216,7 @@ int BatchMain(const std::vector<std::string>& args) {
     PrintError("batch", jobs.status().message());
     return kExitUsage;
   }
-  // A reader of the results that goes away is an error to handle, not to die of.
-  std::signal(SIGPIPE, SIG_IGN);
+  IgnoreBrokenPipes();
   const absl::StatusOr<int> exit_code =
       RunBatch(*std::move(jobs), operands[0] == "-" ? "stdin" : operands[0], *settings);
   if (exit_code.ok()) return *exit_code;

@@ -1,6 +1,5 @@
 // brood call: one function, in a process of its own.
 #include <algorithm>
-#include <csignal>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,7 +37,7 @@ absl::StatusOr<int> Call(const ParsedOptions& options, const JobDefaults& defaul
   const std::vector<std::string> arguments(options.operands().begin() + 1, options.operands().end());
   // A server may have others than this program.
   if (defaults.server.empty()) BROOD_RETURN_IF_ERROR(CheckTarget(job.target));
-  BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create({SIGTSTP, SIGWINCH}));
+  BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create(SignalSource::Which::kEndsAndStops));
   BROOD_ASSIGN_OR_RETURN(const ResultFile result, ResultFile::Open(options));
   BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessRunner> policies, ProcessRunner::Create(defaults));
   LaunchOptions launch;

@@ -10,6 +10,7 @@
 #include "cli/options.h"
 #include "cli/printable.h"
 #include "launcher/launch_options.h"
+#include "sandbox/default_policy.h"
 #include "sandbox/layer.h"
 #include "sandbox/policy.h"
 #include "sandbox/probe.h"
@@ -54,11 +55,13 @@ std::string Json(const std::vector<LayerReport>& reports, const absl::Status& de
 
 // Whether the policy that is used unless another is named can be enforced here.
 absl::Status CheckDefaultPolicy(const std::vector<LayerReport>& reports) {
-  const absl::StatusOr<Policy> policy = BuiltinPolicy("default");
+  const absl::StatusOr<Policy> policy = BuiltinPolicy(DefaultPolicyName());
   if (!policy.ok()) return policy.status();
   if (const auto compiled = CompilePolicy(*policy); !compiled.ok()) return compiled.status();
   LayerSet needed = policy->namespaces;
-  needed.insert({Layer::kCapabilities, Layer::kNoNewPrivs, Layer::kSeccomp, Layer::kTree});
+  needed.insert(Layer::kTree);
+  if (policy->drop_privileges) needed.insert({Layer::kCapabilities, Layer::kNoNewPrivs});
+  if (policy->filter_syscalls) needed.insert(Layer::kSeccomp);
   std::vector<std::string_view> missing;
   for (const LayerReport& report : reports) {
     if (report.verdict == LayerReport::Verdict::kUnavailable && needed.contains(report.layer)) {
@@ -81,7 +84,7 @@ int DoctorMain(const std::vector<std::string>& args) {
   const absl::Status default_policy = CheckDefaultPolicy(reports);
   if (!PrintOut(options->Has("--json") ? Json(reports, default_policy) : Table(reports))) return kExitBroodFailed;
   if (default_policy.ok()) return kExitOk;
-  PrintError("doctor", absl::StrCat("policy \"default\": ", default_policy.message()));
+  PrintError("doctor", absl::StrCat("policy \"", DefaultPolicyName(), "\": ", default_policy.message()));
   return kExitNegative;
 }
 

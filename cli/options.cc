@@ -3,13 +3,14 @@
 #include <algorithm>
 
 #include "absl/strings/str_split.h"
+#include "sandbox/default_policy.h"
 
 namespace brood {
 
 const std::vector<Option>& AllOptions() {
   static const auto* options = new std::vector<Option>{
 
-      {"--policy", "-p", "FILE|NAME", "strict, default, networked, none, or a file", "default", "run call batch serve"},
+      {"--policy", "-p", "FILE|NAME", "strict, default, networked, none, or a file", DefaultPolicyName(), "run call batch serve"},
       {"--ro", "", "SRC[:DEST]", "show SRC inside, read-only; repeatable", "", "run call batch serve", Topic::kEveryday, true},
       {"--rw", "", "SRC[:DEST]", "show SRC inside, writable; repeatable", "", "run call batch serve", Topic::kEveryday, true},
       {"--net", "", "MODE", "none, loopback, host, allow:HOST:PORT", "the policy's", "run call batch serve"},

@@ -12,13 +12,12 @@
 #include "batch/policy_json.h"
 #include "batch/suggest.h"
 #include "cli/commands.h"
+#include "cli/filter_listing.h"
 #include "cli/learn.h"
 #include "cli/options.h"
 #include "launcher/launch_options.h"
 #include "sandbox/explain.h"
-#include "sandbox/filter_text.h"
 #include "sandbox/policy_flatbuffer.h"
-#include "sandbox/seccomp_compiler.h"
 #include "sandbox/syscall_groups.h"
 
 namespace brood {
@@ -53,9 +52,8 @@ int Explain(const std::string& name, const ParsedOptions& options) {
   if (!policy.ok()) return Fail(policy.status());
   if (options.Has("--json")) return ExplainFile(name);
   if (!options.Has("--bpf")) return Print(ExplainPolicy(*policy));
-  const absl::StatusOr<CompiledFilter> filter = CompileFilter(*policy);
-  if (!filter.ok()) return Fail(filter.status());
-  return Print(filter->instructions.empty() ? "no filter\n" : DisassembleFilter(filter->instructions));
+  const absl::StatusOr<std::string> listing = FilterListing(*policy);
+  return listing.ok() ? Print(*listing) : Fail(listing.status());
 }
 
 int Check(const std::string& path) {

@@ -1,8 +1,5 @@
 #include "cli/progress.h"
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -11,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "cli/terminal.h"
 
 namespace brood {
 namespace {
@@ -30,12 +28,6 @@ std::string Counts(const BatchSummary& summary) {
 double PerSecond(const BatchSummary& summary) {
   const double seconds = absl::ToDoubleSeconds(summary.wall_time);
   return seconds > 0 ? static_cast<double>(summary.finished) / seconds : 0;
-}
-
-size_t TerminalColumns() {
-  winsize size = {};
-  constexpr size_t kUsual = 80;
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsual;
 }
 
 }  // namespace
@@ -67,9 +59,8 @@ std::string SummaryLine(const BatchSummary& summary) {
 }
 
 Progress::Progress(When when, std::string title) : title_(std::move(title)) {
-  const char* terminal = std::getenv("TERM");
   const char* no_color = std::getenv("NO_COLOR");
-  const bool capable = isatty(STDERR_FILENO) == 1 && terminal != nullptr && std::string_view(terminal) != "dumb";
+  const bool capable = TerminalRewritesLines();
   rewrites_ = capable;
   // https://no-color.org: any value that is not empty.
   colors_ = capable && (no_color == nullptr || *no_color == '\0');

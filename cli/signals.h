@@ -1,9 +1,9 @@
-// Signals as something to poll. The library installs no handlers; the program takes its signals from a descriptor.
+// Signals as something to wait for. The library installs no handlers; the program takes its signals from a descriptor. On
+// Windows they are what a console tells: Ctrl+C, Ctrl+Break and its end.
 #ifndef BROOD_CLI_SIGNALS_H_
 #define BROOD_CLI_SIGNALS_H_
 
 #include <optional>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
@@ -15,11 +15,16 @@ struct CaughtSignal {
   bool from_terminal = false;  // The kernel sent it, to the whole foreground process group.
 };
 
-// TERM, INT and HUP, from its creation on. Make it before anything is started, in the only thread.
+// From its creation on. Make it before anything is started, in the only thread.
 class SignalSource {
  public:
-  // A signal that the caller ignores (HUP under nohup) stays ignored. `more` are caught besides those three.
-  static absl::StatusOr<SignalSource> Create(const std::vector<int>& more = {});
+  enum class Which {
+    kEnds,          // TERM, INT and HUP.
+    kEndsAndStops,  // Also what a terminal sends to programs that go on: TSTP and WINCH. None on Windows.
+  };
+
+  // A signal that the caller ignores (HUP under nohup) stays ignored.
+  static absl::StatusOr<SignalSource> Create(Which which = Which::kEnds);
 
   int fd() const { return fd_.get(); }  // Readable when a signal has come.
 
@@ -29,6 +34,9 @@ class SignalSource {
  private:
   UniqueFd fd_;
 };
+
+// A reader of the output who goes away is an error of the write from now on, and no signal.
+void IgnoreBrokenPipes();
 
 }  // namespace brood
 

@@ -14,6 +14,7 @@
 #include "base/windows_text.h"
 #include "launcher/command_line_windows.h"
 #include "launcher/environment_windows.h"
+#include "launcher/server_policy.h"
 #include "launcher/stdio_windows.h"
 #include "launcher/wall_time_windows.h"
 
@@ -78,6 +79,7 @@ class Birth {
       : options_(options), target_(std::move(target)), state_(std::make_shared<WindowsState>()) {}
 
   absl::StatusOr<std::shared_ptr<WindowsState>> Run() {
+    if (!options_.server.empty()) return PolicyOfServer(options_.server).status();
     state_->name = options_.name.empty() && !options_.argv.empty() ? options_.argv[0] : options_.name;
     state_->daemon = options_.daemon.value_or(false);
     state_->is_function = !target_.executable.empty();

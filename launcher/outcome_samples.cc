@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <csignal>
 
+#include "base/signals.h"
+
 namespace brood {
 
 std::vector<Outcome> SampleOutcomes() {
@@ -10,12 +12,12 @@ std::vector<Outcome> SampleOutcomes() {
   outcomes[0].ending = Exited{0};
   outcomes[1].ending = Exited{255};
   outcomes[2].ending = Signaled{.signal = SIGSEGV, .core_dumped = true};
-  outcomes[3].ending = Signaled{.signal = SIGKILL, .core_dumped = false};
+  outcomes[3].ending = Signaled{.signal = kSignalKill, .core_dumped = false};
   outcomes[4].ending = TimedOut{};
   outcomes[5].ending = LimitHit{Layer::kMemory};
   outcomes[6].ending = LimitHit{Layer::kCpuTime};
   outcomes[7].ending = LimitHit{Layer::kOutput};
-  outcomes[8].ending = Signaled{.signal = SIGXFSZ, .core_dumped = false};
+  outcomes[8].ending = Signaled{.signal = kSignalFileSize, .core_dumped = false};
   outcomes[9].ending = Violation{.syscall = "mount",
                                  .number = 165,
                                  .args = {~uint64_t{0}, 1, 2, 3, 4, uint64_t{1} << 63},

@@ -14,15 +14,10 @@
 #include "base/unique_fd.h"
 #include "launcher/launch_options.h"
 #include "launcher/serve_protocol.h"
+#include "launcher/server_policy.h"
 #include "sandbox/policy.h"
 
 namespace brood {
-
-// What the server lets its clients do at most, and what a child has whose request says nothing else.
-//
-// Errors: NotFound (no such socket), FailedPrecondition (nobody listens there any more), PermissionDenied (this user is not
-//   served, or another user's server), DeadlineExceeded (it says nothing).
-absl::StatusOr<Policy> PolicyOfServer(const std::string& path, std::optional<uint32_t> server_uid = {});
 
 namespace internal {
 

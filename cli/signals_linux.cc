@@ -1,20 +1,20 @@
-#include "cli/signals.h"
-
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
+#include <vector>
 
 #include "base/status.h"
+#include "cli/signals.h"
 
 namespace brood {
 
-absl::StatusOr<SignalSource> SignalSource::Create(const std::vector<int>& more) {
+absl::StatusOr<SignalSource> SignalSource::Create(Which which) {
   sigset_t wanted;
   sigemptyset(&wanted);
   std::vector<int> numbers = {SIGTERM, SIGINT, SIGHUP};
-  numbers.insert(numbers.end(), more.begin(), more.end());
+  if (which == Which::kEndsAndStops) numbers.insert(numbers.end(), {SIGTSTP, SIGWINCH});
   for (const int number : numbers) {
     struct sigaction action = {};
     if (sigaction(number, nullptr, &action) != 0) return ErrnoStatus(errno, "sigaction");
@@ -33,5 +33,7 @@ std::optional<CaughtSignal> SignalSource::Next() {
   if (read(fd_.get(), &info, sizeof(info)) != static_cast<ssize_t>(sizeof(info))) return std::nullopt;
   return CaughtSignal{.number = static_cast<int>(info.ssi_signo), .from_terminal = info.ssi_code == SI_KERNEL};
 }
+
+void IgnoreBrokenPipes() { std::signal(SIGPIPE, SIG_IGN); }
 
 }  // namespace brood

@@ -1,0 +1,113 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/file.h"
+#include "base/status.h"
+
+namespace brood {
+namespace {
+
+absl::StatusOr<UniqueFd> Open(const std::string& path, int flags) {
+  UniqueFd fd(open(path.c_str(), flags | O_CLOEXEC, 0666));
+  if (!fd.valid()) return ErrnoStatus(errno, "open", path);
+  return fd;
+}
+
+FileFacts FactsFrom(const struct stat& status) {
+  return {.regular = S_ISREG(status.st_mode),
+          .bytes = static_cast<uint64_t>(status.st_size),
+          .identity = {status.st_dev, status.st_ino}};
+}
+
+// An open file description's lock, not flock(2): whether it is held can be asked without taking it, and it works over
+// NFS. fcntl(2), "Open file description locks".
+struct flock WholeFile() {
+  struct flock lock = {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return lock;
+}
+
+}  // namespace
+
+absl::StatusOr<UniqueFd> OpenToRead(const std::string& path) { return Open(path, O_RDONLY); }
+absl::StatusOr<UniqueFd> OpenToReplace(const std::string& path) { return Open(path, O_WRONLY | O_CREAT | O_TRUNC); }
+absl::StatusOr<UniqueFd> OpenToAppend(const std::string& path) { return Open(path, O_RDWR | O_APPEND | O_CREAT | O_NOCTTY); }
+
+int StandardInput() { return STDIN_FILENO; }
+int StandardOutput() { return STDOUT_FILENO; }
+
+absl::StatusOr<FileFacts> FactsOf(int file, std::string_view name) {
+  struct stat status = {};
+  if (fstat(file, &status) != 0) return ErrnoStatus(errno, "stat", name);
+  return FactsFrom(status);
+}
+
+absl::StatusOr<FileFacts> FactsAt(const std::string& path) {
+  struct stat status = {};
+  if (stat(path.c_str(), &status) != 0) return ErrnoStatus(errno, "stat", path);
+  return FactsFrom(status);
+}
+
+absl::StatusOr<size_t> ReadSome(int file, char* to, size_t size, std::string_view name) {
+  while (true) {
+    const ssize_t count = read(file, to, size);
+    if (count >= 0) return static_cast<size_t>(count);
+    if (errno != EINTR) return ErrnoStatus(errno, "read", name);
+  }
+}
+
+absl::StatusOr<size_t> ReadAt(int file, uint64_t offset, char* to, size_t size, std::string_view name) {
+  const ssize_t count = pread(file, to, size, static_cast<off_t>(offset));
+  if (count < 0) return ErrnoStatus(errno, "read", name);
+  return static_cast<size_t>(count);
+}
+
+absl::StatusOr<size_t> WriteSome(int file, std::string_view text, std::string_view name) {
+  while (true) {
+    const ssize_t count = write(file, text.data(), text.size());
+    if (count >= 0) return static_cast<size_t>(count);
+    if (errno != EINTR) return ErrnoStatus(errno, "write", name);
+  }
+}
+
+absl::Status Truncate(int file, uint64_t bytes, std::string_view name) {
+  return ftruncate(file, static_cast<off_t>(bytes)) == 0 ? absl::OkStatus() : ErrnoStatus(errno, "truncate", name);
+}
+
+absl::Status ToBeginning(int file, std::string_view name) {
+  return lseek(file, 0, SEEK_SET) == 0 ? absl::OkStatus() : ErrnoStatus(errno, "seek", name);
+}
+
+absl::Status Sync(int file, std::string_view name) {
+  return fdatasync(file) == 0 ? absl::OkStatus() : ErrnoStatus(errno, "sync", name);
+}
+
+absl::Status SyncDirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const UniqueFd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // A directory that may be written to and not read cannot be synced; nor can some file systems.
+  if (!fd.valid() && errno == EACCES) return absl::OkStatus();
+  if (!fd.valid()) return ErrnoStatus(errno, "open", directory);
+  if (fsync(fd.get()) != 0 && errno != EINVAL) return ErrnoStatus(errno, "sync", directory);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> TryLock(int file, std::string_view name) {
+  struct flock lock = WholeFile();
+  if (fcntl(file, F_OFD_SETLK, &lock) == 0) return true;
+  if (errno != EAGAIN && errno != EACCES) return ErrnoStatus(errno, "lock", name);
+  return false;
+}
+
+absl::StatusOr<bool> IsLocked(int file, std::string_view name) {
+  struct flock lock = WholeFile();
+  if (fcntl(file, F_OFD_GETLK, &lock) != 0) return ErrnoStatus(errno, "ask for the lock of", name);
+  return lock.l_type != F_UNLCK;
+}
+
+}  // namespace brood

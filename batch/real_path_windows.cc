@@ -1,0 +1,28 @@
+#include <windows.h>
+
+#include <string>
+
+#include "base/status.h"
+#include "base/windows_error.h"
+#include "base/windows_handle.h"
+#include "base/windows_text.h"
+#include "batch/real_path.h"
+
+namespace brood::internal {
+
+absl::StatusOr<std::string> RealPath(const std::string& path) {
+  BROOD_ASSIGN_OR_RETURN(const std::wstring wide, ToWide(path, "plugin"));
+  const UniqueFd file = Own(CreateFileW(wide.c_str(), 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr,
+                                        OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr));
+  if (!file.valid()) return LastErrorStatus("plugin", path);
+  std::wstring real(MAX_PATH, L'\0');
+  for (;;) {
+    const DWORD size = GetFinalPathNameByHandleW(HandleOf(file.get()), real.data(), static_cast<DWORD>(real.size()), 0);
+    if (size == 0) return LastErrorStatus("plugin", path);
+    const bool fits = size < real.size();
+    real.resize(size);
+    if (fits) return ToUtf8(real);
+  }
+}
+
+}  // namespace brood::internal

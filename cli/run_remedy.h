@@ -1,0 +1,17 @@
+// For run.cc only.
+#ifndef BROOD_CLI_RUN_REMEDY_H_
+#define BROOD_CLI_RUN_REMEDY_H_
+
+#include <string>
+
+#include "launcher/outcome.h"
+
+namespace brood {
+
+// The rule that would allow a violation; what to change if the program is only hidden: with most policies nothing of this
+// machine is visible unasked. Begins with "; "; empty if it is something else.
+std::string RunRemedy(const Outcome& outcome, const std::string& program, const std::string& policy);
+
+}  // namespace brood
+
+#endif  // BROOD_CLI_RUN_REMEDY_H_

@@ -1,0 +1,7 @@
+#include "sandbox/default_policy.h"
+
+namespace brood {
+
+std::string_view DefaultPolicyName() { return "default"; }
+
+}  // namespace brood
