@@ -84,9 +84,10 @@ flatbuffers::Offset<fbs::Policy> WritePolicy(TableReader& in) {
   const auto limits = in.Table<fbs::Limits>("limits", WriteJsonLimits);
   const auto default_limits = in.Table<fbs::Limits>("default_limits", WriteJsonLimits);
   const auto allow_weaker = in.Texts("allow_weaker");
+  const auto landlock = in.Text("landlock");
   return fbs::CreatePolicy(in.builder(), extends, name, namespaces, drop_privileges, minimal_system, files, network,
                            filter_syscalls, syscalls, unlisted, unlisted_errno, environment, hostname, limits,
-                           default_limits, allow_weaker);
+                           default_limits, allow_weaker, landlock);
 }
 
 absl::StatusOr<Policy> Decode(const JsonValue& value, const std::string& file) {

@@ -15,6 +15,7 @@
 
 #include "base/child_safe.h"
 #include "forkserver/raw_syscall_child.h"
+#include "sandbox/landlock_child.h"
 #include "sandbox/mounts_child.h"
 #include "sandbox/privileges_child.h"
 
@@ -82,8 +83,9 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
   if (order.size != brood::internal::kRawHeaderBytes + sizeof(SlotEntry) || entry.magic != SlotEntry::kMagic ||
       entry.folders > SlotEntry::kMaxFolders || entry.counters >> kSlotCounters != 0 || entry.filter_length > BPF_MAXINSNS ||
       entry.birth.rlimit_count > SlotBirth::kMaxRlimits || entry.birth.environment_size > SlotBirth::kMaxEnvironment ||
-      entry.watches_net > 1 ||
-      order.fd_count != uint64_t{SlotEntry::kFixed} + entry.namespaces + entry.tasks + entry.folders + counters + entry.watches_net) {
+      entry.watches_net > 1 || entry.landlock > 1 ||
+      order.fd_count != uint64_t{SlotEntry::kFixed} + entry.namespaces + entry.tasks + entry.folders + counters +
+                            entry.watches_net + entry.landlock) {
     return Fail(failure, "slot", EINVAL, "read the order to enter it");
   }
   const int* next = order.fds;
@@ -98,6 +100,7 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
     if ((entry.counters >> i & 1) != 0) counters_[i] = *next++;
   }
   if (entry.watches_net != 0) net_ = *next++;
+  const int ruleset = entry.landlock != 0 ? *next++ : -1;
   watches_ipc_ = entry.watches_ipc != 0;
   wall_ns_ = entry.wall_ns;
 
@@ -120,6 +123,11 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
   if (!LockPrivileges(failure) || !DropPrivileges(failure)) return false;
   // With the shield goes the keeper. A change of ids takes this away. prctl(2)
   RawSyscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  // All that we have to do with from here on is open, or a descendant of ours.
+  if (ruleset >= 0) {
+    if (!EnterRuleset(ruleset, failure)) return false;
+    RawSyscall(SYS_close, ruleset);
+  }
   for (uint32_t i = 0; i < folder_count_; ++i) {
     if (!Look(&folders_[i])) return Fail(failure, "slot", errno, "look at a folder of the slot");
   }

@@ -57,8 +57,8 @@ inline constexpr size_t kSlotCounters = static_cast<size_t>(SlotCounter::kCount)
 // The bytes of a keeper's first order. Its descriptors are, in this order: the filter (bytes of a file), the socket of the
 // init, the list of the init's children (proc(5), /proc/pid/task/tid/children), `namespaces` of these (the user namespace
 // first, the mount namespace last), `tasks` files of cgroups to write 0 to, `folders` that a child may have changed, and of
-// each counter that has its bit set in `counters` its file, and with `watches_net` the counters of its network interfaces
-// (/proc/pid/net/dev).
+// each counter that has its bit set in `counters` its file, with `watches_net` the counters of its network interfaces
+// (/proc/pid/net/dev), and with `landlock` the ruleset, which the init has made: it stands for paths in its root.
 struct SlotEntry {
   static constexpr uint32_t kMagic = 0x4c535242;  // "BRSL"
   static constexpr uint32_t kFixed = 3;
@@ -74,6 +74,7 @@ struct SlotEntry {
   uint32_t folders = 0;
   uint32_t counters = 0;
   uint32_t watches_net = 0;
+  uint32_t landlock = 0;
   uint32_t watches_ipc = 0;  // Children may make objects of System V. Those of POSIX are files of one of the folders.
   uint64_t wall_ns = 0;      // Of each child. 0: no limit.
   SlotBirth birth;

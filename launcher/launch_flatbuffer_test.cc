@@ -36,7 +36,12 @@ struct Sample {
                    .rlimit_count = std::size(rlimits),
                    .new_session = true,
                    .destinations = destinations,
-                   .destination_count = std::size(destinations)};
+                   .destination_count = std::size(destinations),
+                   .landlock_files = 105,
+                   .landlock_tcp = 106,
+                   .landlock_scopes = 107,
+                   .landlock_rules = landlock_rules,
+                   .landlock_rule_count = std::size(landlock_rules)};
     record.target.kind = LaunchTarget::Kind::kFunction;
     record.target.setup_child_fd = 4;
     record.envp = environment;
@@ -94,6 +99,7 @@ struct Sample {
   const DestinationRecord destinations[2] = {
       {.kind = DestinationRecord::Kind::kInet6, .prefix_bits = 8, .port = 9, .address = {10, 11, 12, 13}},
       {.kind = DestinationRecord::Kind::kUnix, .path = "/socket"}};
+  const LandlockRule landlock_rules[1] = {{.path = "/allowed", .access = 1, .optional = true}};
   const RlimitStep rlimits[2] = {{.resource = 1, .limit = {2, 3}}, {.resource = 4, .limit = {5, 6}}};
   const char* const environment[3] = {"A=1", "B=", nullptr};
   FdMove moves[2] = {{.source = 6, .child_fd = 30, .read_only_path = "/file"}, {.source = 7, .child_fd = 1}};

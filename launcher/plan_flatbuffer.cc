@@ -53,7 +53,8 @@ absl::Status ReadDestination(const fbs::Destination& from, std::vector<Destinati
 Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
   const auto& [namespaces, ids, caller_uid, caller_gid, ownerless_base, ownerless_count, switch_ids, drop_groups,
                drop_privileges, hostname_text, loopback, mount_steps, mount_count, instructions, filter_length,
-               filter_notifies, rlimit_steps, rlimit_count, new_session, destination_records, destination_count] = plan;
+               filter_notifies, rlimit_steps, rlimit_count, new_session, destination_records, destination_count,
+               landlock_files, landlock_tcp, landlock_scopes, landlock_steps, landlock_rule_count] = plan;
   const auto hostname = Text(builder, hostname_text);
   std::vector<Offset<fbs::Mount>> steps;
   for (size_t i = 0; i < mount_count; ++i) steps.push_back(WriteMount(builder, mount_steps[i]));
@@ -78,9 +79,16 @@ Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
     written_destinations.push_back(fbs::CreateDestination(builder, static_cast<uint8_t>(kind), prefix_bits, port, bytes, path));
   }
   const auto destinations = builder.CreateVector(written_destinations);
+  std::vector<Offset<fbs::LandlockRule>> written_landlock;
+  for (size_t i = 0; i < landlock_rule_count; ++i) {
+    const auto& [path_text, access, optional] = landlock_steps[i];
+    written_landlock.push_back(fbs::CreateLandlockRule(builder, Text(builder, path_text), access, optional));
+  }
+  const auto landlock_rules = builder.CreateVector(written_landlock);
   return fbs::CreatePlan(builder, namespaces, static_cast<uint8_t>(ids), caller_uid, caller_gid,
                          ownerless_base, ownerless_count, switch_ids, drop_groups, drop_privileges,
-                         hostname, loopback, mounts, filter, filter_notifies, rlimits, new_session, destinations);
+                         hostname, loopback, mounts, filter, filter_notifies, rlimits, new_session, destinations,
+                         landlock_files, landlock_tcp, landlock_scopes, landlock_rules);
 }
 
 absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
@@ -148,6 +156,17 @@ absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
   }
   plan.destinations = out.destinations.data();
   plan.destination_count = out.destinations.size();
+  plan.landlock_files = from.landlock_files();
+  plan.landlock_tcp = from.landlock_tcp();
+  plan.landlock_scopes = from.landlock_scopes();
+  if (from.landlock_rules() != nullptr) {
+    for (const fbs::LandlockRule* rule : *from.landlock_rules()) {
+      if (rule->path() == nullptr) return Damaged("a Landlock rule without its path");
+      out.landlock_rules.push_back({.path = Pointer(rule->path()), .access = rule->access(), .optional = rule->optional()});
+    }
+  }
+  plan.landlock_rules = out.landlock_rules.data();
+  plan.landlock_rule_count = out.landlock_rules.size();
   return absl::OkStatus();
 }
 

@@ -24,6 +24,7 @@ struct ReceivedPlan {
   std::vector<sock_filter> filter;
   std::vector<RlimitStep> rlimits;
   std::vector<DestinationRecord> destinations;
+  std::vector<LandlockRule> landlock_rules;
 };
 
 // `from` has been verified. Errors: DataLoss (no plan that a child could carry out).

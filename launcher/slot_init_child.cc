@@ -14,6 +14,7 @@
 
 #include "launcher/descriptors_child.h"
 #include "launcher/messages_child.h"
+#include "sandbox/landlock_child.h"
 #include "sandbox/mount_api_child.h"
 #include "sandbox/mounts_child.h"
 
@@ -52,7 +53,12 @@ bool OpenAll(const LaunchRecord& record, int queues, int* fds, int* count, Setup
     if (!Open(step.target, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, fds, count, failure)) return false;
   }
   if (queues >= 0) fds[(*count)++] = queues;
-  return !record.slot_watches_net || Open("/proc/self/net/dev", O_RDONLY, fds, count, failure);
+  if (record.slot_watches_net && !Open("/proc/self/net/dev", O_RDONLY, fds, count, failure)) return false;
+  if (!UsesLandlock(plan)) return true;
+  const int ruleset = MakeRuleset(plan, failure);
+  if (ruleset < 0) return false;
+  fds[(*count)++] = ruleset;
+  return AllowOwnProgram(plan, ruleset, failure);
 }
 
 void EndOthers() {
@@ -83,7 +89,7 @@ void RunSlotInit(const LaunchRecord& record, int queues) {
   const int socket = record.init_socket;
   InitMessage message;
   message.kind = InitMessage::Kind::kStarted;
-  int fds[kMaxPassedFds + 1];
+  int fds[kMaxPassedFds + 2];
   int count = 0;
   if (!OpenAll(record, queues, fds, &count, &message.setup)) message.kind = InitMessage::Kind::kFailed;
   const bool told = SendMessage(socket, message, fds, message.kind == InitMessage::Kind::kStarted ? count : 0);

@@ -109,7 +109,9 @@ class LaunchedSlot : public Slot {
       order.fds.push_back(cgroups.directories[i].tasks_fd);
       ++entry.tasks;
     }
-    const size_t folders_end = received.size() - (watches_net_ ? 1 : 0);
+    entry.landlock = UsesLandlock(plan) ? 1 : 0;
+    const size_t net_place = received.size() - 1 - entry.landlock;
+    const size_t folders_end = received.size() - entry.landlock - (watches_net_ ? 1 : 0);
     for (size_t i = child::kSlotNamespacesPlace + entry.namespaces; i < folders_end; ++i) {
       order.fds.push_back(received[i].get());
       ++entry.folders;
@@ -119,7 +121,8 @@ class LaunchedSlot : public Slot {
       order.fds.push_back(counters_[i].get());
       entry.counters |= 1u << i;
     }
-    if (watches_net_) order.fds.push_back(received.back().get());
+    if (watches_net_) order.fds.push_back(received.at(net_place).get());
+    if (entry.landlock != 0) order.fds.push_back(received.back().get());
     entry.watches_net = watches_net_ ? 1 : 0;
     entry.watches_ipc = watches_ipc_ ? 1 : 0;
     order.bytes.assign(reinterpret_cast<const char*>(&entry), sizeof(entry));

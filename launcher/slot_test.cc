@@ -4,6 +4,7 @@
 #include <mqueue.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mount.h>
 #include <sys/msg.h>
@@ -68,6 +69,19 @@ ExitCode IsConfined() {
   return {0};
 }
 BROOD_TARGET(IsConfined);
+
+// RNDGETENTCNT, which nothing else refuses; and what is to stay possible.
+ExitCode LandlockHolds() {
+  int bits = 0;
+  const UniqueFd random(open("/dev/urandom", O_RDONLY | O_CLOEXEC));
+  if (!random.valid()) return {1};
+  const int controlled = ioctl(random.get(), 0x80045200, &bits);
+  if (ThisMachine().landlock_abi >= 5 && (controlled == 0 || errno != EACCES)) return {2};
+  if (std::ifstream("/proc/self/exe").get() != 0x7f) return {3};
+  if (!(std::ofstream("/tmp/file") << "text").flush() || unlink("/tmp/file") != 0) return {4};
+  return {0};
+}
+BROOD_TARGET(LandlockHolds);
 
 void Mount() { mount("none", "/tmp", "tmpfs", 0, nullptr); }
 BROOD_TARGET(Mount);
@@ -270,6 +284,11 @@ TEST_F(SlotTest, AChildIsConfinedAsByThePolicy) {
   for (int i = 0; i < 5; ++i) EXPECT_EQ(Call("IsConfined").exit_code(), 0);
 }
 
+TEST_F(SlotTest, LandlockHoldsEveryChild) {
+  StartStrict();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Call("LandlockHolds").exit_code(), 0);
+}
+
 TEST_F(SlotTest, AForbiddenCallIsAViolationAndTheNextChildRuns) {
   StartStrict();
   const Outcome outcome = Call("Mount");
@@ -434,6 +453,21 @@ class SlotContextTest : public testing::Test {
 TEST_F(SlotContextTest, ItsChildrenAreInSlots) {
   // In no pid namespace with their parent: that of a guardian's target is the init, which is in it.
   EXPECT_EQ(Run(StartMethod::kForkServer, "IsConfined").exit_code(), 0);
+}
+
+TEST_F(SlotContextTest, LandlockHoldsWithEveryStartMethod) {
+  for (const StartMethod method : {StartMethod::kSpawn, StartMethod::kFork, StartMethod::kForkServer}) {
+    const Outcome outcome = Run(method, "LandlockHolds");
+    EXPECT_EQ(outcome.exit_code(), 0) << outcome.ToString();
+    EXPECT_EQ(outcome.enforced.count(Layer::kLandlock), 1u);
+  }
+}
+
+TEST_F(SlotContextTest, LandlockLetsPosixQueuesBeMadeWhereThePolicyDoes) {
+  Use(BuiltinPolicy("default").value());
+  for (const StartMethod method : {StartMethod::kSpawn, StartMethod::kFork, StartMethod::kForkServer}) {
+    EXPECT_EQ(Run(method, "MakePosixQueue").exit_code(), 0);
+  }
 }
 
 TEST_F(SlotContextTest, OutputIsPassedOnAndTheValueComesBack) {

@@ -17,6 +17,7 @@
 #include "launcher/descriptors_child.h"
 #include "launcher/guardian_child.h"
 #include "launcher/messages_child.h"
+#include "sandbox/landlock_child.h"
 #include "sandbox/mounts_child.h"
 #include "sandbox/privileges_child.h"
 
@@ -41,11 +42,32 @@ void UnblockSignals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+// The rules are made here, with the rights that the child has to the paths; the descriptors have their places already.
+bool EnterLandlock(const LaunchRecord& record, SetupMessage* failure) {
+  const ChildPlan& plan = record.plan;
+  if (!UsesLandlock(plan)) return true;
+  const int ruleset = MakeRuleset(plan, failure);
+  if (ruleset < 0) return false;
+  bool entered = true;
+  for (size_t i = 0; entered && i < record.child_fd_count; ++i) {
+    entered = AllowDescriptor(plan, ruleset, record.child_fds[i].child_fd, failure);
+  }
+  if (entered && record.target.executable_fd >= 0) entered = AllowDescriptor(plan, ruleset, record.target.executable_fd, failure);
+  if (entered && record.target.kind == internal::LaunchTarget::Kind::kFunction) {
+    entered = AllowOwnProgram(plan, ruleset, failure);
+  }
+  entered = entered && EnterRuleset(ruleset, failure);
+  close(ruleset);
+  return entered;
+}
+
 // All that a target gets before its filter.
 bool Prepare(const LaunchRecord& record, SetupMessage* failure) {
   // Besides the guardian, not instead of it: if init is killed the target goes too. prctl(2), PR_SET_PDEATHSIG; init
   // has one thread, so its end is that of the process.
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  // First: of descriptors there may be few.
+  if (!EnterLandlock(record, failure)) return false;
   if (!ApplyRlimits(record.plan, failure)) return false;
   // The dispositions are the default ones since the guardian was born, so nothing runs in this shared memory.
   UnblockSignals();

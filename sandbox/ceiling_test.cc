@@ -75,6 +75,7 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
         {"without user", [](Policy& p) { p.namespaces.erase(Layer::kUser); }, "namespaces"},
         {"none", [](Policy& p) { p.namespaces.clear(); }, "namespaces"}}},
       {"drop_privileges", {{"kept", [](Policy& p) { p.drop_privileges = false; }, "drop_privileges"}}},
+      {"landlock", {{"none", [](Policy& p) { p.landlock = LandlockUse::kNone; }, "landlock: none"}}},
       {"minimal_system", {}},  // The ceiling has it; see ASystemThatTheCeilingHasNot.
       {"files.path",
        {{"another", [](Policy& p) { RuleFor(p, "/root"); }, "files: /root"},
@@ -252,6 +253,14 @@ TEST(CeilingTest, WhereAllIsShownButRightsAreDroppedNoRootOfItsOwnCanBeAskedFor)
   asked.namespaces = {Layer::kUser};
   asked.files.clear();
   EXPECT_TRUE(absl::IsPermissionDenied(Tighten(ceiling, asked).status()));
+}
+
+TEST(CeilingTest, LandlockThatIsRequiredMustBeAskedForAsThat) {
+  Policy ceiling = Ceiling();
+  ceiling.landlock = LandlockUse::kRequired;
+  Policy asked = Ceiling();
+  EXPECT_TRUE(absl::IsPermissionDenied(Tighten(ceiling, asked).status()));
+  EXPECT_TRUE(Tighten(asked, ceiling).ok()) << Tighten(asked, ceiling).status();
 }
 
 TEST(CeilingTest, ASystemThatTheCeilingHasNotCannotBeAskedFor) {

@@ -17,6 +17,7 @@ struct MountStep {
     kBind,       // `source` of the host appears at `target`.
     kTmpfs,      // A new tmpfs with options `text` ("size=64M").
     kProc,       // procfs of the new pid namespace; `text` is null or the value of its `subset` option.
+    kQueues,     // The POSIX message queues of the new ipc namespace.
     kSymlink,    // `target` points to `text`.
     kFile,       // A read-only file with content `text`.
     kDirectory,  // An empty directory.
@@ -40,6 +41,13 @@ struct DestinationRecord {
   uint16_t port = 0;            // 0: any.
   uint8_t address[16] = {};     // In network order.
   const char* path = nullptr;   // kUnix; an abstract name begins with @.
+};
+
+// What a child may do with a file, or with a directory and all below it, where everything else of that kind is refused.
+struct LandlockRule {
+  const char* path = nullptr;  // As the child sees it.
+  uint64_t access = 0;         // Bits of sandbox/landlock_abi.h.
+  bool optional = false;       // Left out without an error if it does not exist.
 };
 
 struct RlimitStep {
@@ -83,7 +91,18 @@ struct ChildPlan {
 
   const DestinationRecord* destinations = nullptr;
   size_t destination_count = 0;
+
+  // What Landlock refuses unless a rule allows it: bits of sandbox/landlock_abi.h. All zero: it is not used.
+  uint64_t landlock_files = 0;
+  uint64_t landlock_tcp = 0;
+  uint64_t landlock_scopes = 0;
+  const LandlockRule* landlock_rules = nullptr;
+  size_t landlock_rule_count = 0;
 };
+
+inline bool UsesLandlock(const ChildPlan& plan) {
+  return (plan.landlock_files | plan.landlock_tcp | plan.landlock_scopes) != 0;
+}
 
 }  // namespace brood
 

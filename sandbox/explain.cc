@@ -87,6 +87,8 @@ void ExplainIsolation(const Policy& policy, std::string& text) {
   for (const Layer layer : policy.namespaces) names.push_back(LayerName(layer));
   absl::StrAppend(&text, "isolation: ", names.empty() ? "no namespaces" : absl::StrCat("own ", absl::StrJoin(names, ", "), " namespaces"),
                   policy.drop_privileges ? "; no capabilities, and no program gives any back\n" : "; the caller's privileges\n");
+  if (policy.landlock == LandlockUse::kAvailable) absl::StrAppend(&text, "  Landlock besides, as much of it as the machine has\n");
+  if (policy.landlock == LandlockUse::kRequired) absl::StrAppend(&text, "  Landlock besides, all that the policy makes use of\n");
   if (!policy.allow_weaker.empty()) {
     std::vector<std::string_view> weaker;
     for (const Layer layer : policy.allow_weaker) weaker.push_back(LayerName(layer));

@@ -25,6 +25,7 @@ struct PlatformPlan {
   std::vector<MountStep> mounts;
   std::vector<RlimitStep> rlimits;
   std::vector<DestinationRecord> destinations;
+  std::vector<LandlockRule> landlock_rules;
 };
 
 }  // namespace brood

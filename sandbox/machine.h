@@ -21,6 +21,7 @@ struct Machine {
   uint32_t ownerless_count = 0;
   char* argument_begin = nullptr; // Where the kernel put this process's arguments and environment, which anyone may read
   char* argument_end = nullptr;   // in /proc/PID/cmdline; null if unknown.
+  int landlock_abi = 0;           // 0: none.
   bool has_proc_children = false; // /proc/PID/task/TID/children, by which a tree is walked.
 
   struct Cgroups {

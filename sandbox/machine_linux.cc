@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -14,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "sandbox/cgroup_search.h"
+#include "sandbox/landlock_abi.h"
 #include "sandbox/machine.h"
 
 namespace brood {
@@ -90,6 +92,7 @@ Machine Look() {
   FindArguments(&machine);
   machine.has_proc_children =
       access(absl::StrCat("/proc/self/task/", getpid(), "/children").c_str(), R_OK) == 0;
+  machine.landlock_abi = static_cast<int>(std::max(syscall(SYS_landlock_create_ruleset, nullptr, 0, kLandlockVersion), 0L));
   machine.cgroups = FindCgroups();
   return machine;
 }

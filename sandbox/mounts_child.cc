@@ -216,9 +216,11 @@ bool CarryOut(const MountStep& step, int source, int root, OwnFileSystems* own, 
       return attached;
     }
     case MountStep::Kind::kTmpfs:
-    case MountStep::Kind::kProc: {
+    case MountStep::Kind::kProc:
+    case MountStep::Kind::kQueues: {
       const bool tmpfs = step.kind == MountStep::Kind::kTmpfs;
-      const int mount = NewFileSystem(tmpfs ? "tmpfs" : "proc", tmpfs ? step.text : nullptr, tmpfs ? "1777" : nullptr,
+      const char* const type = tmpfs ? "tmpfs" : step.kind == MountStep::Kind::kProc ? "proc" : "mqueue";
+      const int mount = NewFileSystem(type, tmpfs ? step.text : nullptr, tmpfs ? "1777" : nullptr,
                                       tmpfs ? nullptr : step.text, static_cast<unsigned>(step.attributes), step.target,
                                       failure);
       if (mount < 0) return false;

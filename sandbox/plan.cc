@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,9 +10,11 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "sandbox/destination_lookup.h"
+#include "sandbox/filter_answers.h"
 #include "sandbox/linux_plan.h"
 #include "sandbox/machine.h"
 #include "sandbox/namespace_probe.h"
+#include "sandbox/plan_landlock.h"
 #include "sandbox/plan_mounts.h"
 
 namespace brood {
@@ -35,6 +38,7 @@ class PlanBuilder {
     Namespaces();
     BROOD_RETURN_IF_ERROR(Mounts());
     Privileges();
+    BROOD_RETURN_IF_ERROR(Landlock());
     BROOD_RETURN_IF_ERROR(LimitsOfTree());
     LimitsOfProcesses();
     Point();
@@ -74,6 +78,9 @@ class PlanBuilder {
     }
     if (policy().filter_syscalls && !policy().drop_privileges) {
       return absl::InvalidArgumentError("filter_syscalls needs drop_privileges (no_new_privs). seccomp(2)");
+    }
+    if (policy().landlock == LandlockUse::kRequired && !policy().drop_privileges) {
+      return absl::InvalidArgumentError("landlock: needs drop_privileges (no_new_privs). landlock(7)");
     }
     for (Layer layer : {Layer::kLandlock, Layer::kTime}) {
       if (Has(layer)) {
@@ -159,9 +166,15 @@ class PlanBuilder {
     Enforce(Layer::kTree, Has(Layer::kPid) ? "pid namespace" : "subreaper");
   }
 
+  bool HasQueues() const {
+    const std::vector<sock_filter>& filter = platform_->filter.instructions;
+    return (platform_->child.namespaces & CLONE_NEWIPC) != 0 &&
+           (filter.empty() || AnswersOf(filter.data(), filter.size(), SYS_mq_open).may_allow);
+  }
+
   absl::Status Mounts() {
     if (!Has(Layer::kMount)) return absl::OkStatus();
-    BROOD_ASSIGN_OR_RETURN(platform_->mounts, PlanMounts(policy(), names_, machine_.can_map_any_id, &platform_->texts));
+    BROOD_ASSIGN_OR_RETURN(platform_->mounts, PlanMounts(policy(), names_, machine_.can_map_any_id, HasQueues(), &platform_->texts));
     Enforce(Layer::kMount, absl::StrCat("mount namespace, own root of ", platform_->mounts.size(), " entries, pivot_root"));
     return absl::OkStatus();
   }
@@ -189,6 +202,31 @@ class PlanBuilder {
                                         : "all capability sets empty but the bounding set, which no_new_privs makes void");
       Enforce(Layer::kNoNewPrivs, "no_new_privs");
     }
+  }
+
+  absl::Status Landlock() {
+    if (policy().landlock == LandlockUse::kNone || !policy().drop_privileges) return absl::OkStatus();
+    const bool own_network = (child().namespaces & CLONE_NEWNET) != 0;
+    LandlockPlan landlock =
+        PlanLandlock(machine_.landlock_abi, policy(), platform_->mounts, own_network, &platform_->texts);
+    child().landlock_files = landlock.files;
+    child().landlock_tcp = landlock.tcp;
+    child().landlock_scopes = landlock.scopes;
+    platform_->landlock_rules = std::move(landlock.rules);
+    if (landlock.missing.empty()) {
+      Enforce(Layer::kLandlock, landlock.by_what);
+      return absl::OkStatus();
+    }
+    const std::string why = machine_.landlock_abi > 0
+                                ? absl::StrCat("this kernel's Landlock has ABI ", machine_.landlock_abi, ": ", landlock.missing)
+                                : "this kernel has no Landlock";
+    if (policy().landlock == LandlockUse::kRequired && !Weaker(Layer::kLandlock)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("landlock: ", why, "; see brood doctor, or accept the weaker form with --allow-weaker landlock"));
+    }
+    Enforce(Layer::kLandlock, landlock.by_what.empty() ? absl::StrCat("weaker: absent, ", why)
+                                                       : absl::StrCat("weaker: ", landlock.by_what, "; ", landlock.missing));
+    return absl::OkStatus();
   }
 
   // One limit from what was asked for, or else what the built-in brings.
@@ -314,6 +352,8 @@ class PlanBuilder {
     child().rlimit_count = platform_->rlimits.size();
     child().destinations = platform_->destinations.data();
     child().destination_count = platform_->destinations.size();
+    child().landlock_rules = platform_->landlock_rules.data();
+    child().landlock_rule_count = platform_->landlock_rules.size();
   }
 
   std::shared_ptr<CompiledPolicy> plan_;

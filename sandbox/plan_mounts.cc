@@ -114,7 +114,7 @@ class MountPlanner {
     return absl::OkStatus();
   }
 
-  void AddMinimalSystem(bool proc_of_processes_only) {
+  void AddMinimalSystem(bool proc_of_processes_only, bool queues) {
     MountStep proc;
     proc.kind = MountStep::Kind::kProc;
     proc.text = proc_of_processes_only ? "pid" : nullptr;
@@ -145,6 +145,13 @@ class MountPlanner {
     shared.text = "64M";
     shared.attributes = kHidden | MOUNT_ATTR_NOEXEC;
     PutIfFree("dev/shm", shared);
+    // mq_open(3) goes by no path, but Landlock takes queues for files, and for the child's where they are in its root.
+    if (queues) {
+      MountStep step;
+      step.kind = MountStep::Kind::kQueues;
+      step.attributes = kHidden | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOATIME;
+      PutIfFree("dev/mqueue", step);
+    }
     // Names for the ids that exist inside, so that what looks them up finds them; nothing of the host's.
     File("etc/passwd",
          "root:x:0:0:root:/:/usr/sbin/nologin\nbrood:x:1000:1000:brood:/tmp:/bin/sh\n"
@@ -220,7 +227,7 @@ class MountPlanner {
 
 }  // namespace
 
-absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, const std::vector<ResolvedName>& names, bool lend,
+absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, const std::vector<ResolvedName>& names, bool lend, bool queues,
                                                   std::deque<std::string>* texts) {
   MountPlanner planner(lend, texts);
   for (const FileRule& rule : policy.files) BROOD_RETURN_IF_ERROR(planner.AddRule(rule));
@@ -228,7 +235,7 @@ absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, const st
     return !rule.optional && (rule.destination == "/etc" || rule.destination == "/etc/hosts");
   });
   if (!names.empty() && !shows_hosts) planner.AddHosts(names);
-  if (policy.minimal_system) planner.AddMinimalSystem(policy.unlisted == SyscallAction::kKill);
+  if (policy.minimal_system) planner.AddMinimalSystem(policy.unlisted == SyscallAction::kKill, queues);
   std::vector<MountStep> steps = planner.Take();
   if (steps.size() > child::kMaxMountSteps) {
     return absl::InvalidArgumentError(

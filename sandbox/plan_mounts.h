@@ -13,8 +13,8 @@
 
 namespace brood {
 
-// `names` are to be found inside, in /etc/hosts. Strings that the steps point to are kept in `texts`. Errors: InvalidArgument and NotFound, naming the rule.
-absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, const std::vector<ResolvedName>& names, bool lend,
+// `names` are to be found inside, in /etc/hosts. `queues`: so are POSIX message queues, in /dev/mqueue. Strings that the steps point to are kept in `texts`. Errors: InvalidArgument and NotFound, naming the rule.
+absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, const std::vector<ResolvedName>& names, bool lend, bool queues,
                                                   std::deque<std::string>* texts);
 
 }  // namespace brood

@@ -25,6 +25,7 @@ class PlanBuilder {
       Lacks(Layer::kCapabilities);
       Lacks(Layer::kNoNewPrivs);
     }
+    if (policy.landlock == LandlockUse::kRequired) Lacks(Layer::kLandlock);
     if (policy.filter_syscalls) Lacks(Layer::kSeccomp);
     const Limits& asked = policy.limits;
     if (asked.memory_bytes) Lacks(Layer::kMemory);

@@ -90,6 +90,13 @@ struct Limits {
   std::optional<uint64_t> core_bytes;       // Core dump size.
 };
 
+// Landlock: what the kernel refuses of files, TCP and signals, by whatever descriptor or path a process comes to them.
+enum class LandlockUse {
+  kNone,
+  kAvailable,  // As much of it as the machine has.
+  kRequired,   // All that this policy makes use of, or the launch fails.
+};
+
 enum class EnvironmentBase {
   kMinimal,  // PATH, HOME=/tmp, LANG and TERM only.
   kInherit,  // The caller's.
@@ -103,6 +110,7 @@ struct Policy {
   LayerSet namespaces;
   // Drop all capabilities and set no_new_privs. On in every built-in but `none`.
   bool drop_privileges = false;
+  LandlockUse landlock = LandlockUse::kNone;  // Needs drop_privileges.
   std::vector<FileRule> files;
   // Adds the synthetic parts: /proc of the own pid namespace, minimal /dev. Needs the mount namespace.
   bool minimal_system = false;

@@ -251,6 +251,9 @@ absl::Status ReadPolicy(const fbs::Policy& from, unsigned first_layer, Policy& t
   if (from.environment() != nullptr) {
     BROOD_ASSIGN_OR_RETURN(to.environment, ReadWord(kEnvironmentWords, View(from.environment()), "environment"));
   }
+  if (from.landlock() != nullptr) {
+    BROOD_ASSIGN_OR_RETURN(to.landlock, ReadWord(kLandlockWords, View(from.landlock()), "landlock"));
+  }
   if (from.hostname() != nullptr) {
     to.hostname = View(from.hostname());
     if (const absl::Status valid = CheckHostname(to.hostname); !valid.ok()) return Invalid("hostname", valid.message());

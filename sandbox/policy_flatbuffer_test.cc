@@ -32,6 +32,7 @@ Policy Everything() {
   policy.unlisted = SyscallAction::kErrno;
   policy.unlisted_errno = EPERM;
   policy.hostname = "inside";
+  policy.landlock = LandlockUse::kRequired;
   policy.environment = EnvironmentBase::kEmpty;
   policy.limits = {.memory_bytes = 1,
                    .processes = 7,
@@ -53,6 +54,7 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(read->namespaces, policy.namespaces);
   EXPECT_EQ(read->allow_weaker, policy.allow_weaker);
   EXPECT_EQ(read->hostname, "inside");
+  EXPECT_EQ(read->landlock, LandlockUse::kRequired);
   EXPECT_EQ(read->environment, EnvironmentBase::kEmpty);
   EXPECT_EQ(read->network.to, policy.network.to);
   EXPECT_EQ(read->unlisted_errno, EPERM);

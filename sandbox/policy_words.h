@@ -42,6 +42,9 @@ inline constexpr Word<SyscallAction> kActionWords[] = {{"allow", SyscallAction::
                                                        {"log", SyscallAction::kLog},
                                                        {"notify", SyscallAction::kNotify}};
 
+inline constexpr Word<LandlockUse> kLandlockWords[] = {
+    {"none", LandlockUse::kNone}, {"available", LandlockUse::kAvailable}, {"required", LandlockUse::kRequired}};
+
 inline constexpr Word<EnvironmentBase> kEnvironmentWords[] = {
     {"minimal", EnvironmentBase::kMinimal}, {"inherit", EnvironmentBase::kInherit}, {"empty", EnvironmentBase::kEmpty}};
 

@@ -6,13 +6,16 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <deque>
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "base/child_safe.h"
 #include "base/status.h"
+#include "sandbox/landlock_abi.h"
 #include "sandbox/machine.h"
 #include "sandbox/namespace_probe.h"
+#include "sandbox/plan_landlock.h"
 #include "sandbox/probe.h"
 
 namespace brood {
@@ -78,9 +81,7 @@ class Doctor {
       case Layer::kTime:
         return No(layer, "no policy of this version asks for it");
       case Layer::kLandlock: {
-        const long abi = syscall(SYS_landlock_create_ruleset, nullptr, 0, 1u /* LANDLOCK_CREATE_RULESET_VERSION */);
-        return No(layer, abi > 0 ? absl::StrCat("the kernel has Landlock ABI ", abi, "; no policy of this version asks for it")
-                                 : "the kernel has no Landlock; no policy of this version asks for it");
+        return Landlock();
       }
       case Layer::kCapabilities:
         if (user_error_ == 0 || machine_.can_empty_bounding_set) return Yes(layer, "capset, bounding and ambient sets");
@@ -141,6 +142,25 @@ class Doctor {
   bool HasUnified(std::string_view controller) const {
     const auto& names = machine_.cgroups.unified_controllers;
     return !machine_.cgroups.unified.empty() && std::find(names.begin(), names.end(), controller) != names.end();
+  }
+
+  LayerReport Landlock() const {
+    const int abi = machine_.landlock_abi;
+    if (abi == 0) {
+      const long asked = syscall(SYS_landlock_create_ruleset, nullptr, 0, kLandlockVersion);
+      const int error = asked < 0 ? errno : 0;
+      if (error == EOPNOTSUPP) {
+        return No(Layer::kLandlock, absl::StrCat("boot with landlock in the kernel's lsm= parameter; now it is lsm=", Setting("/sys/kernel/security/lsm")));
+      }
+      return No(Layer::kLandlock, error == ENOSYS ? "a kernel of 5.19 or later with CONFIG_SECURITY_LANDLOCK; or a filter around brood hides it"
+                                                  : absl::StrCat("the kernel answers ", ErrnoText(error), ": a container's seccomp profile refuses it"));
+    }
+    Policy all;
+    all.network.mode = NetworkMode::kNone;
+    std::deque<std::string> texts;
+    const LandlockPlan plan = PlanLandlock(abi, all, {{.target = ""}}, true, &texts);
+    if (plan.missing.empty()) return Yes(Layer::kLandlock, plan.by_what);
+    return Weaker(Layer::kLandlock, plan.by_what, absl::StrCat("Linux 6.12 or later, for all of it: now ", plan.missing));
   }
 
   LayerReport Memory() const {
