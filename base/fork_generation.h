@@ -14,6 +14,9 @@ namespace brood {
 // Differs from the value of every ancestor by fork; never 0.
 uint64_t ForkGeneration();
 
+// The same, for a process that has just been forked: without a look first, which would cost a page fault of its own.
+uint64_t BeginForkGeneration();
+
 }  // namespace brood
 
 #endif  // BROOD_BASE_FORK_GENERATION_H_

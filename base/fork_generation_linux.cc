@@ -34,11 +34,17 @@ std::atomic<uint64_t> g_last = 0;  // Survives the fork: what the parent had.
 uint64_t ForkGeneration() {
   std::atomic<uint64_t>* const page = Page();
   if (page == nullptr) return static_cast<uint64_t>(getpid());
-  uint64_t generation = page->load(std::memory_order_acquire);
-  if (generation != 0) return generation;
-  // First call of this process. Of several threads one wins. Counted before it is seen: another thread may fork in
-  // between, and its child must not count the same number again.
+  const uint64_t generation = page->load(std::memory_order_acquire);
+  return generation != 0 ? generation : BeginForkGeneration();
+}
+
+uint64_t BeginForkGeneration() {
+  std::atomic<uint64_t>* const page = Page();
+  if (page == nullptr) return static_cast<uint64_t>(getpid());
+  // Of several threads one wins. Counted before it is seen: another thread may fork in between, and its child must not count
+  // the same number again.
   const uint64_t next = g_last.fetch_add(1) + 1;
+  uint64_t generation = 0;
   return page->compare_exchange_strong(generation, next) ? next : generation;
 }
 

@@ -106,7 +106,9 @@ void RunFinalizers(int min_priority) {
   }
 }
 
-void ForgetFinalizers() { g_registry.store(nullptr); }
+void ForgetFinalizers() {
+  if (g_registry.load() != nullptr) g_registry.store(nullptr);  // What is not written costs a forked child no page.
+}
 
 }  // namespace internal
 }  // namespace brood

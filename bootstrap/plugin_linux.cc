@@ -112,27 +112,36 @@ absl::StatusOr<std::vector<const TargetEntry*>> LoadPlugin(const std::string& pa
   return entries;
 }
 
-absl::StatusOr<const TargetEntry*> FindPluginTarget(std::string_view target) {
-  const std::optional<PluginTarget> wanted = SplitPluginTarget(target);
-  if (!wanted.has_value()) return nullptr;
+namespace {
+
+// Not inlined: its frame is large, and would cost those a page of stack that look for something else.
+[[gnu::noinline]] absl::StatusOr<const TargetEntry*> FindIn(const PluginTarget& wanted) {
   const PreparationData* const preparation = CurrentPreparation();
   BROOD_ASSIGN_OR_RETURN(
       const std::vector<const TargetEntry*> entries,
-      LoadPlugin(wanted->path, preparation != nullptr ? preparation->plugin_path : std::vector<std::string>()));
-  if (wanted->name.empty()) return &kLoaded;
+      LoadPlugin(wanted.path, preparation != nullptr ? preparation->plugin_path : std::vector<std::string>()));
+  if (wanted.name.empty()) return &kLoaded;
   const TargetEntry* found = nullptr;
   for (const TargetEntry* entry : entries) {
-    if (entry->name != wanted->name) continue;
+    if (entry->name != wanted.name) continue;
     if (found != nullptr && found->function != entry->function) {
-      return absl::FailedPreconditionError(absl::StrCat("target \"", wanted->name, "\": plugin ", wanted->path,
+      return absl::FailedPreconditionError(absl::StrCat("target \"", wanted.name, "\": plugin ", wanted.path,
                                                         " registers two functions by that name"));
     }
     found = entry;
   }
   if (found != nullptr) return found;
   return absl::NotFoundError(absl::StrCat(
-      "target \"", wanted->name, "\": not in plugin ", wanted->path, ", which ",
+      "target \"", wanted.name, "\": not in plugin ", wanted.path, ", which ",
       entries.empty() ? kWhyNoTargets : absl::StrCat("has ", NamesOf(entries))));
+}
+
+}  // namespace
+
+absl::StatusOr<const TargetEntry*> FindPluginTarget(std::string_view target) {
+  const std::optional<PluginTarget> wanted = SplitPluginTarget(target);
+  if (!wanted.has_value()) return nullptr;
+  return FindIn(*wanted);
 }
 
 }  // namespace internal

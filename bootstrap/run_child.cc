@@ -126,6 +126,19 @@ absl::StatusOr<BoundTarget> Bind(const TargetEntry& entry, std::vector<TypedValu
   }
 }
 
+// For a child that gives its caller nothing but its end, and to whom nothing was given: it needs no memory of its own for that.
+BoundTarget BindAlone(const TargetEntry* entry) {
+  return [entry]() -> TargetResult {
+    WireReader nothing((std::string_view()));
+    WireWriter value;
+    CallEnd end;
+    std::vector<TypedValue> none;
+    // It has parameters: the error is that of who binds it.
+    if (!entry->call(nothing, value, end)) FailBootstrap(-1, Annotate(Bind(*entry, none).status(), absl::StrCat("target ", entry->name)));
+    return {.value = std::nullopt, .status = std::move(end.status), .exit_code = end.exit_code};
+  };
+}
+
 // An initialiser of a plugin may call exit(3): its code would pass for the target's. Handlers that it has registered itself
 // run before this one. atexit(3).
 void TellOfExitWhileLoading(int setup_handle) {
@@ -190,7 +203,8 @@ void RunChild(const PreparationData& preparation, ProcessData process) noexcept 
   if (const absl::Status adopted = AdoptArgumentHandles(process); !adopted.ok()) {
     FailBootstrap(process.setup_handle, adopted);
   }
-  absl::StatusOr<BoundTarget> target = Bind(**entry, process.arguments);
+  const bool alone = process.arguments.empty() && process.setup_handle < 0 && process.result_handle < 0 && (*entry)->call != nullptr;
+  absl::StatusOr<BoundTarget> target = alone ? BindAlone(*entry) : Bind(**entry, process.arguments);
   if (!target.ok()) {
     FailBootstrap(process.setup_handle, Annotate(target.status(), absl::StrCat("target ", process.target)));
   }

@@ -1,3 +1,3 @@
 #include "forkserver/keeper_child.h"
 
-extern "C" int brood_begin_child(void* mailbox) { return brood::child::BeginChild(mailbox); }
+extern "C" int brood_begin_child(void* order) { return brood::child::BeginChild(order); }

@@ -1,4 +1,4 @@
-# int brood_begin_child(void* mailbox): see keeper_child.h. clone(2) leaves a child what its keeper had in registers.
+# int brood_begin_child(void* order): see keeper_child.h. clone(2) leaves a child what its keeper had in registers.
   .text
   .globl brood_begin_child
   .type brood_begin_child, @function

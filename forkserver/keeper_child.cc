@@ -20,6 +20,7 @@
 
 #include "base/child_safe.h"
 #include "forkserver/raw_syscall_child.h"
+#include "sandbox/mounts_child.h"
 
 namespace brood::child {
 namespace {
@@ -34,8 +35,17 @@ struct Keeper {
   uint32_t number = 0;
   int socket = -1;
   int supervisor = -1;  // The server's, to be closed.
+  int order_file = -1;
+  KeptOrder order;
   KeptSlot slot;
 };
+static_assert(sizeof(Keeper) < kKeeperStack / 2);
+
+// Where in an order's file the slot's part begins, which does not change.
+constexpr long kSlotOffset = 8192;
+static_assert(sizeof(KeptOrder) <= kSlotOffset);
+
+const KeeperHouse* g_house = nullptr;
 
 long Retry(long result) { return result == -EINTR ? 1 : 0; }
 
@@ -210,7 +220,7 @@ bool EndRest(const Keeper& keeper) {
 
 KeeperNote Fork(Keeper& keeper, int signals, bool lost) {
   const KeeperHouse& house = *keeper.house;
-  const brood::internal::RawRequest& order = house.mailboxes[keeper.number].order;
+  const brood::internal::RawRequest& order = keeper.order.request;
   const OrderTag tag = OrderTag::Decode(brood::internal::TagOf(order));
   KeeperNote note;
   note.kind = KeeperNote::Kind::kRefused;
@@ -222,13 +232,19 @@ KeeperNote Fork(Keeper& keeper, int signals, bool lost) {
     CloseFds(order);
     return note;
   }
+  void* const written = WriteOrder(keeper.order_file, keeper.order);
+  if (written == nullptr) {
+    note.error = errno;
+    CloseFds(order);
+    return note;
+  }
   const bool tells = (tag.flags & OrderTag::kTell) != 0;
   int pidfd = -1;
   // The C library's own writes two words above the child's stack, at a place of this keeper's. Its error is in errno, which
   // another keeper may write to at the same time; who reads it reads another reason at worst.
   const int pid = clone(brood_begin_child, house.child_stack - keeper.number * 16,
                         CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | (tells ? CLONE_PIDFD : 0) | SIGCHLD,
-                        &house.mailboxes[keeper.number], &pidfd, nullptr, house.thread_id);
+                        written, &pidfd, nullptr, house.thread_id);
   note.error = pid < 0 ? errno : 0;
   CloseFds(order);  // The child has its own: whoever waits for their end waits for that only.
   if (pid < 0) return note;
@@ -247,18 +263,24 @@ KeeperNote Fork(Keeper& keeper, int signals, bool lost) {
   return note;
 }
 
-bool EnterSlot(Keeper& keeper, KeeperHouse::Mailbox& mailbox, bool lost) {
+bool EnterSlot(Keeper& keeper, bool lost) {
   KeeperNote note;
   note.kind = KeeperNote::Kind::kRefused;
-  if (lost || !keeper.slot.Enter(mailbox.order, &note.setup)) {
+  const brood::internal::RawRequest& order = keeper.order.request;
+  if (lost || !keeper.slot.Enter(order, &note.setup)) {
     // The secret may be what lets us say it, and is unknown without the filter.
     Send(keeper, note, -1);
     return false;
   }
-  const auto& entry = *reinterpret_cast<const SlotEntry*>(mailbox.order.data + brood::internal::kRawHeaderBytes);
-  mailbox.keeper = 0;  // We are outside of its pid namespace. pid_namespaces(7)
-  mailbox.slot = entry.birth;
-  mailbox.slot.present = 1;
+  const SlotBirth& birth = reinterpret_cast<const SlotEntry*>(order.data + brood::internal::kRawHeaderBytes)->birth;
+  const long written = RawSyscall(SYS_pwrite64, keeper.order_file, &birth, static_cast<long>(birth.used_bytes()), kSlotOffset);
+  if (written != static_cast<long>(birth.used_bytes())) {
+    Fail(&note.setup, "slot", static_cast<int>(written < 0 ? -written : EIO), "write down what its children need");
+    Send(keeper, note, -1);
+    return false;
+  }
+  keeper.order.keeper = 0;  // We are outside of its pid namespace. pid_namespaces(7)
+  keeper.order.slot_bytes = static_cast<uint32_t>(birth.used_bytes());
   note.kind = KeeperNote::Kind::kEntered;
   Send(keeper, note, -1);
   return true;
@@ -271,23 +293,21 @@ int RunKeeper(void* arg) {
   RawSyscall(SYS_close, keeper.supervisor);
   const uint64_t mask = uint64_t{1} << (SIGCHLD - 1);
   const int signals = static_cast<int>(RawSyscall(SYS_signalfd4, -1, &mask, sizeof(mask), SFD_CLOEXEC | SFD_NONBLOCK));
-  // Without it the supervisor hears nothing, and sees our end.
-  if (signals < 0) RawSyscall(SYS_exit_group, 1);
+  keeper.order_file = MakeOrderFile();
+  // Without these the supervisor hears nothing, and sees our end.
+  if (signals < 0 || keeper.order_file < 0) RawSyscall(SYS_exit_group, 1);
   KeeperNote hello;
   hello.pid = static_cast<int32_t>(RawSyscall(SYS_getpid));
   hello.shield = static_cast<int32_t>(RawSyscall(SYS_getppid));
   Send(keeper, hello, -1);
-  KeeperHouse::Mailbox& mailbox = keeper.house->mailboxes[keeper.number];
-  mailbox.house = keeper.house;
-  mailbox.keeper = hello.pid;
-  mailbox.slot.present = 0;  // The last keeper of this number may have had one.
-  brood::internal::RawRequest& order = mailbox.order;
+  keeper.order.keeper = hello.pid;
+  brood::internal::RawRequest& order = keeper.order.request;
   for (;;) {
     bool lost = false;
     if (Receive(keeper.socket, keeper.slot.secret(), &order, &lost) <= 0) break;
     const OrderTag::Kind kind = OrderTag::Decode(brood::internal::TagOf(order)).kind;
     if (kind == OrderTag::Kind::kEnter && !keeper.slot.entered()) {
-      if (!EnterSlot(keeper, mailbox, lost)) break;
+      if (!EnterSlot(keeper, lost)) break;
       continue;
     }
     if (kind != OrderTag::Kind::kFork) {
@@ -295,8 +315,7 @@ int RunKeeper(void* arg) {
       continue;
     }
     const KeeperNote note = Fork(keeper, signals, lost);
-    // The next child is not to find it, environment and all.
-    explicit_bzero(order.data, order.size);
+    explicit_bzero(order.data, order.size);  // An environment, a key: of no use to anybody who comes to read this memory.
     Send(keeper, note, -1);
     if (note.retires != 0) break;
   }
@@ -315,17 +334,83 @@ int RunShield(void* arg) {
 
 }  // namespace
 
+namespace {
+
+constexpr size_t kOrderHeader = offsetof(KeptOrder, request.data);
+constexpr long kOrderFds = offsetof(KeptOrder, request.fds);
+
+bool ReadAll(int file, void* to, size_t size, long from) {
+  return RawSyscall(SYS_pread64, file, to, static_cast<long>(size), from) == static_cast<long>(size);
+}
+
+// Not inlined: its frame is for children of slots.
+[[gnu::noinline]] void RunInSlot(int file, size_t size, ChildOrder& order) {
+  // Without the end of its environment.
+  auto* const birth = static_cast<SlotBirth*>(__builtin_alloca_with_align(size, 64 * 8));
+  if (!ReadAll(file, birth, size, kSlotOffset)) return;
+  RawSyscall(SYS_close, file);
+  order.slot = birth;
+  g_house->run(order);
+}
+
+void RunKept(int file, const char* kept) {
+  // All of it but the end of the data, and the descriptors.
+  const auto& read = *reinterpret_cast<const KeptOrder*>(kept);
+  ChildOrder order;
+  order.keeper = read.keeper;
+  order.record = {read.request.data, read.request.size};
+  order.fd_count = read.request.fd_count;
+  auto* const fds = static_cast<int*>(__builtin_alloca(order.fd_count * sizeof(int)));
+  if (order.fd_count > 0 && !ReadAll(file, fds, order.fd_count * sizeof(int), kOrderFds)) return;
+  order.fds = fds;
+  if (read.slot_bytes != 0) return RunInSlot(file, read.slot_bytes, order);
+  RawSyscall(SYS_close, file);
+  g_house->run(order);
+}
+
+}  // namespace
+
+int MakeOrderFile() {
+  constexpr int kCloexec = MFD_CLOEXEC;
+  constexpr int kNoExec = 8;  // MFD_NOEXEC_SEAL, since 6.3, where vm.memfd_noexec may ask for it. memfd_create(2)
+  long file = RawSyscall(SYS_memfd_create, "brood-order", kCloexec | kNoExec);
+  if (file == -EINVAL) file = RawSyscall(SYS_memfd_create, "brood-order", kCloexec);
+  if (file >= 0) return static_cast<int>(file);
+  errno = static_cast<int>(-file);
+  return -1;
+}
+
+// One call for each of the two parts, of which the second is empty in most.
+void* WriteOrder(int file, const KeptOrder& order) {
+  const size_t size = kOrderHeader + order.request.size;
+  long written = RawSyscall(SYS_pwrite64, file, &order, static_cast<long>(size), 0);
+  bool whole = written == static_cast<long>(size);
+  if (whole && order.request.fd_count > 0) {
+    const auto more = static_cast<long>(order.request.fd_count * sizeof(int));
+    written = RawSyscall(SYS_pwrite64, file, order.request.fds, more, kOrderFds);
+    whole = written == more;
+  }
+  if (whole) return reinterpret_cast<void*>(uintptr_t{size} << 32 | static_cast<uint32_t>(file));
+  errno = written < 0 ? static_cast<int>(-written) : EIO;
+  return nullptr;
+}
+
 int BeginChild(void* arg) {
-  const auto* const mailbox = static_cast<const KeeperHouse::Mailbox*>(arg);
-  AdoptThread(*mailbox->house);
+  const int file = static_cast<int>(reinterpret_cast<uintptr_t>(arg) & 0xffffffff);
+  const auto size = static_cast<long>(reinterpret_cast<uintptr_t>(arg) >> 32);
+  AdoptThread(*g_house);
   // A keeper that has entered a slot makes all undumpable that share its memory. fork(2) passes that on.
-  if (mailbox->house->dumpable == 1) RawSyscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
-  mailbox->house->run(*mailbox);
+  if (g_house->dumpable == 1) RawSyscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+  // No larger than it is: each page of the stack is one that the kernel has to copy.
+  char* const kept = static_cast<char*>(__builtin_alloca_with_align(static_cast<size_t>(size), 64 * 8));
+  if (ReadAll(file, kept, static_cast<size_t>(size), 0)) RunKept(file, kept);
   RawSyscall(SYS_exit_group, 125);
   __builtin_unreachable();
 }
 
-extern "C" int brood_child_begins(void* mailbox) { return BeginChild(mailbox); }
+extern "C" int brood_child_begins(void* order) { return BeginChild(order); }
+
+void SetKeeperHouse(const KeeperHouse* house) { g_house = house; }
 
 const char* OpenKeeperHouse(KeeperHouse* house) {
   if (prctl(PR_GET_TID_ADDRESS, &house->thread_id, 0, 0, 0) != 0) return "find the C library's record of the thread (CONFIG_CHECKPOINT_RESTORE)";
@@ -336,15 +421,8 @@ const char* OpenKeeperHouse(KeeperHouse* house) {
   void* const stacks = mmap(nullptr, kStacks, PROT_READ | PROT_WRITE, MAP_PRIVATE | kReserve, -1, 0);
   if (stacks == MAP_FAILED || madvise(stacks, kStacks, MADV_DONTFORK) != 0) return "map the keepers' stacks";
   house->stacks = static_cast<char*>(stacks);
-  void* const mailboxes = mmap(nullptr, kMaxKeepers * sizeof(KeeperHouse::Mailbox), PROT_READ | PROT_WRITE, MAP_SHARED | kReserve, -1, 0);
-  if (mailboxes == MAP_FAILED) return "map the keepers' mailboxes";
-  house->mailboxes = static_cast<KeeperHouse::Mailbox*>(mailboxes);
   house->threads = open("/proc/self/task", O_PATH | O_DIRECTORY | O_CLOEXEC);
   return house->threads >= 0 ? nullptr : "open /proc/self/task";
-}
-
-void LeaveKeeperHouse(const KeeperHouse& house) {
-  munmap(house.mailboxes, kMaxKeepers * sizeof(KeeperHouse::Mailbox));
 }
 
 void RunKeeperHouse(const KeeperHouse& opened, int supervisor) {
@@ -352,6 +430,7 @@ void RunKeeperHouse(const KeeperHouse& opened, int supervisor) {
   // The kernel lets the main stack grow down to where it is touched. One page is, for what clone(3) writes there.
   house.child_stack = reinterpret_cast<char*>(reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) & ~uintptr_t{4095}) - kBelowServer;
   *static_cast<volatile char*>(house.child_stack - 16) = 0;
+  SetKeeperHouse(&house);
   brood::internal::RawRequest order;
   for (;;) {
     bool lost = false;

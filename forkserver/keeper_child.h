@@ -20,6 +20,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "base/setup_message.h"
 #include "forkserver/request.h"
@@ -77,24 +78,34 @@ struct KeeperNote {
   SetupMessage setup;
 };
 
+// What a child is to do. Borrowed from the frame of BeginChild, which is left by no child.
+struct ChildOrder {
+  int keeper = 0;           // Its pid, as its children see it. 0: outside of their pid namespace.
+  std::string_view record;  // Of a request, aligned to 8.
+  const int* fds = nullptr;
+  size_t fd_count = 0;
+  const SlotBirth* slot = nullptr;  // Null outside of one.
+};
+
+// How a keeper has it. The child finds it in a file of its keeper's, which it closes when it has read it: of the keeper's memory
+// it has nothing, and so no other child's order.
+struct KeptOrder {
+  int32_t keeper = 0;
+  uint32_t slot_bytes = 0;  // 0: it is not in a slot.
+  brood::internal::RawRequest request;  // Only as much of it is written as it says.
+};
+
 // Of the server, for all of its keepers. Must live as long as they do.
 struct KeeperHouse {
   char* stacks = nullptr;                     // kMaxKeepers of kKeeperStack bytes.
-  struct Mailbox {
-    brood::internal::RawRequest order;
-    const KeeperHouse* house = nullptr;
-    int keeper = 0;  // Its pid, as its children see it.
-    SlotBirth slot;
-  };
-  Mailbox* mailboxes = nullptr;               // Where orders arrive, shared with children until they have read theirs.
   char* child_stack = nullptr;                // Where a child's begins, going down; 16 bytes for each keeper are used above.
   int threads = -1;                           // /proc/self/task
   int* thread_id = nullptr;                   // PR_GET_TID_ADDRESS
   void* robust_list = nullptr;
   size_t robust_list_size = 0;
   int dumpable = 1;                           // What the server was before it had slots. prctl(2), PR_SET_DUMPABLE
-  // In the child, all signals blocked. Must not return. The mailboxes must not be used after it has read the order.
-  void (*run)(const Mailbox& mailbox) = nullptr;
+  // In the child, all signals blocked. Must not return.
+  void (*run)(const ChildOrder& order) = nullptr;
 };
 
 inline constexpr size_t kKeeperStack = 32768;
@@ -105,14 +116,20 @@ const char* OpenKeeperHouse(KeeperHouse* house);
 // As what the supervisor orders over `supervisor`: starts keepers. Ends with the supervisor.
 [[noreturn]] void RunKeeperHouse(const KeeperHouse& house, int supervisor);
 
-// What a child does first of all: it becomes a fork of the server, and runs. `mailbox` is a KeeperHouse::Mailbox.
-int BeginChild(void* mailbox);
+// A file for the orders of one keeper. -1, with errno.
+int MakeOrderFile();
+
+// Writes an order there, and gives what BeginChild takes; null, with errno.
+void* WriteOrder(int file, const KeptOrder& order);
+
+// What a child does first of all: it becomes a fork of the server, and runs.
+int BeginChild(void* order);
 
 // BeginChild with nothing in any register but its argument: what its keeper had there is not the child's to find.
-extern "C" int brood_begin_child(void* mailbox);
+extern "C" int brood_begin_child(void* order);
 
-// In a child, once it has its order.
-void LeaveKeeperHouse(const KeeperHouse& house);
+// Must be called before the first fork, by RunKeeperHouse or in its stead.
+void SetKeeperHouse(const KeeperHouse* house);
 
 }  // namespace brood::child
 

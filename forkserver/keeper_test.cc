@@ -46,7 +46,7 @@ std::optional<KeeperNote> AnswerOfAServer(bool has_thread) {
     keeper.theirs.reset();
     child::KeeperHouse house;
     if (child::OpenKeeperHouse(&house) != nullptr) _exit(1);
-    house.run = [](const child::KeeperHouse::Mailbox& /*unused*/) { _exit(7); };
+    house.run = [](const child::ChildOrder& /*unused*/) { _exit(7); };
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, nullptr);

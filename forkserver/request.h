@@ -19,6 +19,10 @@
 #include "base/fd_message_child.h"
 #include "base/unique_fd.h"
 
+namespace brood::child {
+struct SlotBirth;
+}  // namespace brood::child
+
 namespace brood::internal {
 
 inline constexpr uint64_t kMaxRequestBytes = uint64_t{16} << 20;
@@ -27,6 +31,7 @@ inline constexpr size_t kMaxRequestFds = 8192;
 struct Request {
   uint64_t tag = 0;
   int sender = 0;  // In a child of a keeper: that keeper, whose child it is unless that has ended. 0 in a slot.
+  const child::SlotBirth* slot = nullptr;  // In a child that was born in a slot: what it does not have from its keeper.
   std::string bytes;
   std::vector<UniqueFd> fds;
 };
@@ -51,15 +56,18 @@ inline constexpr size_t kRawHeaderBytes = 32;  // In front of the sender's bytes
 struct RawRequest {
   size_t size = 0;
   size_t fd_count = 0;
-  int fds[child::kMaxFdsOfMessage];
   alignas(8) char data[kRecordInlineBytes + 64];
+  int fds[child::kMaxFdsOfMessage];
 };
 
 // What the sender gave as SendOptions::tag; 0 if it is no request. Child-safe, see base/child_safe.h.
 uint64_t TagOf(const RawRequest& raw);
 
-// Owns the descriptors of `raw` from then on. Errors: as ReceiveRequest, but not OutOfRange.
-absl::Status UnpackRequest(const RawRequest& raw, Request& request);
+// Owns the `fd_count` descriptors from then on. Errors: as ReceiveRequest, but not OutOfRange.
+absl::Status UnpackRequest(std::string_view record, const int* fds, size_t fd_count, Request& request);
+
+// The bytes of a request that has no descriptors, where they lie in its record; empty if there are none, or not all there.
+std::string_view BytesInPlace(std::string_view record);
 
 }  // namespace brood::internal
 

@@ -216,9 +216,17 @@ uint64_t TagOf(const RawRequest& raw) {
   return header.magic == kMagic ? header.tag : 0;
 }
 
-absl::Status UnpackRequest(const RawRequest& raw, Request& request) {
-  for (size_t i = 0; i < raw.fd_count; ++i) request.fds.emplace_back(raw.fds[i]);
-  return Unpack(raw.data, raw.size, request);
+absl::Status UnpackRequest(std::string_view record, const int* fds, size_t fd_count, Request& request) {
+  for (size_t i = 0; i < fd_count; ++i) request.fds.emplace_back(fds[i]);
+  return Unpack(record.data(), record.size(), request);
+}
+
+std::string_view BytesInPlace(std::string_view record) {
+  Header header;
+  memcpy(&header, record.data(), std::min(sizeof(header), record.size()));
+  const bool whole = record.size() >= sizeof(header) && header.magic == kMagic && header.byte_count == record.size() - sizeof(header);
+  if (!whole || header.fd_count != 0 || header.in_memory != 0 || header.has_more != 0) return {};
+  return record.substr(sizeof(header));
 }
 
 }  // namespace brood::internal

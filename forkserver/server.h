@@ -26,6 +26,8 @@ namespace brood::internal {
 struct ForkHandler {
   // In a fork of the server that has one thread, all signals blocked; the request's tag is an OrderTag. Must not return.
   void (*run)(Request& request) = nullptr;
+  // Before `run`, of a request without descriptors: returns if it is to be run by that. `bytes` are aligned to 8.
+  void (*run_in_place)(std::string_view bytes, int sender, const child::SlotBirth* slot) = nullptr;
   // As `run`, of what is not a request.
   void (*fail)(Request& request, const absl::Status& status) = nullptr;
   // In a fork of the server, before it keeps anybody: gives the bytes of a request that `run` takes and that does nothing, and
@@ -44,9 +46,6 @@ bool ServeForks(const ForkHandler& handler);
 
 // In a fork of the server: the limits that it was born with, of which it has raised some.
 void RestoreLimitsAtBirth();
-
-// In a fork of the server that was born in a slot, what it does not have from its keeper; else null.
-const child::SlotBirth* SlotOfThisChild();
 
 // In a fork of the server: what that was when it had preloaded, and so its keepers are.
 const Birth& BirthOfServer();

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <utility>
@@ -55,7 +56,6 @@ uint64_t PreloadedBytes() {
   return (child::NumberAfter(text, "RssAnon:", 0) + child::NumberAfter(text, "RssShmem:", 0)) << 10;
 }
 
-child::SlotBirth g_slot;  // In a child of one.
 Birth g_own_birth;
 
 class Server {
@@ -80,6 +80,9 @@ class Server {
       _exit(1);
     }
     Note(ServerNote::Kind::kReady, settled_, absl::FromChrono(std::chrono::steady_clock::now() - began_));
+    SetSmallMemoryAside();
+    // Last of all: what else runs here would map more code, which each fork would copy the page tables of.
+    if (g_handler.rehearse != nullptr) WarmPagesOf(Rehearse, &house_);
     child::RunKeeperHouse(house_, socket_);
   }
 
@@ -132,7 +135,6 @@ class Server {
     house_.run = RunOrder;
     const char* const failed = child::OpenKeeperHouse(&house_);
     if (failed != nullptr) return ErrnoStatus(errno, failed);
-    if (g_handler.rehearse != nullptr) WarmPagesOf(Rehearse, &house_);
     return absl::OkStatus();
   }
 
@@ -156,14 +158,17 @@ class Server {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return;
     if (!SendRequest(pair[0], g_handler.rehearse(), {}, {.inline_bytes = kRecordInlineBytes}).ok()) return;
-    child::KeeperHouse::Mailbox& mailbox = house.mailboxes[0];
-    const ssize_t size = recv(pair[1], mailbox.order.data, sizeof(mailbox.order.data), 0);
-    if (size <= 0) return;
-    mailbox.order.size = static_cast<size_t>(size);
-    mailbox.house = &house;
-    mailbox.keeper = getppid();
+    child::KeptOrder order;
+    const ssize_t size = recv(pair[1], order.request.data, sizeof(order.request.data), 0);
+    const int file = child::MakeOrderFile();
+    if (size <= 0 || file < 0) return;
+    order.request.size = static_cast<size_t>(size);
+    order.keeper = getppid();
+    void* const written = child::WriteOrder(file, order);
+    if (written == nullptr) return;
+    child::SetKeeperHouse(&house);
     OnLastStep(DoneRehearsing);
-    child::BeginChild(&mailbox);
+    child::BeginChild(written);
   }
 
   // We were born with all signals blocked, and what a preload starts would be, too. A preload is a program's code, and one
@@ -207,6 +212,21 @@ class Server {
     return absl::OkStatus();
   }
 
+  // What a child allocates first it takes from the C library's per-thread cache, if there is something: a page or two that it
+  // writes to, side by side, instead of one for each list of free memory and one for each place that is free. mallopt(3),
+  // "glibc.malloc.tcache_count"
+  static void SetSmallMemoryAside() {
+    constexpr size_t kStep = 16, kLargest = 256, kOfEach = 3;
+    void* taken[kOfEach][kLargest / kStep];
+    for (auto& row : taken) {
+      for (size_t i = 0; i < kLargest / kStep; ++i) row[i] = malloc((i + 1) * kStep);
+    }
+    // What is given back last is given out first: those of one row, which lie side by side.
+    for (size_t row = kOfEach; row-- > 0;) {
+      for (void* one : taken[row]) free(one);
+    }
+  }
+
   // Whatever the preload has done to signals: none ends a server, and a child finds the default actions.
   static void BlockSignals() {
     sigset_t all;
@@ -215,12 +235,18 @@ class Server {
     child::ResetSignalActions();
   }
 
-  static void RunOrder(const child::KeeperHouse::Mailbox& mailbox) {
+  static void RunOrder(const child::ChildOrder& order) {
+    const std::string_view bytes = order.fd_count == 0 ? BytesInPlace(order.record) : std::string_view();
+    if (!bytes.empty() && g_handler.run_in_place != nullptr) g_handler.run_in_place(bytes, order.keeper, order.slot);
+    Unpack(order);
+  }
+
+  // Not inlined: its frame is not for those that are run in place.
+  [[noreturn, gnu::noinline]] static void Unpack(const child::ChildOrder& order) {
     Request request;
-    const absl::Status unpacked = UnpackRequest(mailbox.order, request);
-    request.sender = mailbox.keeper;
-    if (mailbox.slot.present != 0) g_slot = mailbox.slot;
-    child::LeaveKeeperHouse(*mailbox.house);
+    const absl::Status unpacked = UnpackRequest(order.record, order.fds, order.fd_count, request);
+    request.sender = order.keeper;
+    request.slot = order.slot;
     if (unpacked.ok() && IsTemplate(request.bytes)) RunTemplate(request);
     if (!unpacked.ok()) {
       g_handler.fail(request, unpacked);
@@ -266,8 +292,6 @@ void RestoreLimitsAtBirth() {
 }
 
 const Birth& BirthOfServer() { return g_own_birth; }
-
-const child::SlotBirth* SlotOfThisChild() { return g_slot.present != 0 ? &g_slot : nullptr; }
 
 bool ServeForks(const ForkHandler& handler) {
   g_handler = handler;

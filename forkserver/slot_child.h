@@ -37,12 +37,13 @@ struct SlotBirth {
   static constexpr uint32_t kMaxRlimits = 16;
   static constexpr size_t kMaxEnvironment = 1536;
 
-  uint32_t present = 0;  // 0: there is no slot.
   uint32_t rlimit_count = 0;
   RlimitStep rlimits[kMaxRlimits] = {};
   uint32_t own_environment = 0;  // 0: the server's.
   uint32_t environment_size = 0;
-  char environment[kMaxEnvironment] = {};  // "K=V" entries, each zero-terminated.
+  char environment[kMaxEnvironment] = {};  // "K=V" entries, each zero-terminated. Last: what is unused goes nowhere.
+
+  size_t used_bytes() const { return offsetof(SlotBirth, environment) + environment_size; }
 };
 
 // In a child of a slot: kill(0, ...) reaches a group, whatever its members' pid namespaces, and would reach the keeper. The session

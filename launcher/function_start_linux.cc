@@ -1,4 +1,3 @@
-#include <stdio_ext.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -19,6 +18,7 @@
 #include "bootstrap/current_process.h"
 #include "bootstrap/executable.h"
 #include "bootstrap/finalizer.h"
+#include "bootstrap/inherited_streams.h"
 #include "bootstrap/log.h"
 #include "bootstrap/plugin.h"
 #include "bootstrap/registry.h"
@@ -108,9 +108,7 @@ struct ForkedChild {
 
 void RunForked(void* arg, int /*setup_fd*/) {
   // Nothing of the parent's: neither text that it will print itself, nor its finalizers.
-  __fpurge(stdin);
-  __fpurge(stdout);
-  __fpurge(stderr);
+  ForgetInheritedText();
   ForgetFinalizers();
   const auto* const child = static_cast<const ForkedChild*>(arg);
   if (child->random_seed.has_value()) {

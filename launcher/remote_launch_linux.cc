@@ -70,7 +70,7 @@ absl::StatusOr<Request> ReceiveAnswer(int connection, const std::string& path) {
   raw.fd_count = message.fd_count;
   Request request;
   if (message.bytes > 0) raw.size = static_cast<size_t>(message.bytes);
-  const absl::Status unpacked = UnpackRequest(raw, request);
+  const absl::Status unpacked = UnpackRequest({raw.data, raw.size}, raw.fds, raw.fd_count, request);
   if (message.bytes <= 0) return Gone(path);
   if (message.fds_lost) return absl::ResourceExhaustedError("no room for a descriptor; see the limit of open files");
   const std::optional<ServeTag> tag = unpacked.ok() && !message.cut ? ServeTag::Decode(request.tag) : std::nullopt;

@@ -22,7 +22,7 @@ bool IsCall(std::string_view bytes);
 std::string RehearseCall();
 
 // In the child.
-[[noreturn]] void RunCall(Request& request);
+[[noreturn]] void RunCall(std::string_view bytes, const child::SlotBirth* slot);
 
 }  // namespace brood::internal
 

@@ -1,5 +1,4 @@
 #include <signal.h>
-#include <stdio_ext.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -9,10 +8,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <utility>
+#include <vector>
 
+#include "base/fork_generation.h"
 #include "base/status.h"
 #include "bootstrap/after_fork.h"
 #include "bootstrap/finalizer.h"
+#include "bootstrap/inherited_streams.h"
 #include "bootstrap/log.h"
 #include "bootstrap/registry.h"
 #include "bootstrap/reseed.h"
@@ -25,17 +27,19 @@
 namespace brood::internal {
 namespace {
 
-// The bytes of a nested message, where they are aligned as its reader wants them.
-std::string Nested(const flatbuffers::Vector<uint8_t>* bytes) { return std::string(View(bytes)); }
-
 }  // namespace
 
 std::string EncodeCall(const PreparationData& preparation, const ProcessData& process) {
   flatbuffers::FlatBufferBuilder builder(1024);
   const std::string prepares = EncodePreparationData(preparation);
   const std::string processes = EncodeProcessData(process);
-  const auto written_preparation = builder.CreateVector(reinterpret_cast<const uint8_t*>(prepares.data()), prepares.size());
-  const auto written_process = builder.CreateVector(reinterpret_cast<const uint8_t*>(processes.data()), processes.size());
+  // Aligned as its reader wants it, who reads it where it is.
+  const auto nested = [&builder](const std::string& bytes) {
+    builder.ForceVectorAlignment(bytes.size(), 1, 8);
+    return builder.CreateVector(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  };
+  const auto written_preparation = nested(prepares);
+  const auto written_process = nested(processes);
   fbs::FinishCallBuffer(builder, fbs::CreateCall(builder, written_preparation, written_process));
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }
@@ -48,6 +52,7 @@ std::string RehearseCall() {
   static constexpr char kName[] = "brood rehearsal";
   static TargetEntry entry = {};
   entry.name = kName;
+  entry.call = [](WireReader& /*unused*/, WireWriter& /*unused*/, CallEnd& /*unused*/) { return true; };
   entry.bind = [](const std::vector<TypedValue>& /*unused*/) {
     return absl::StatusOr<BoundTarget>([] { return TargetResult(); });
   };
@@ -71,31 +76,33 @@ void ApplySlot(const child::SlotBirth& slot) {
     }
   }
   if (slot.own_environment == 0) return;
-  clearenv();
-  // The texts stay where they are as long as the child lives.
+  // Not by putenv(3), which allocates, and whose symbol each child would have to look up. The C library copies what it did not
+  // make itself before it changes that. The texts stay where they are as long as the child lives.
+  std::vector<char*> entries;
   for (uint32_t at = 0; at < slot.environment_size; at += static_cast<uint32_t>(strlen(slot.environment + at)) + 1) {
-    putenv(const_cast<char*>(slot.environment + at));
+    entries.push_back(const_cast<char*>(slot.environment + at));
   }
+  entries.push_back(nullptr);
+  environ = (new std::vector<char*>(std::move(entries)))->data();
 }
 
 }  // namespace
 
-void RunCall(Request& request) {
-  const absl::StatusOr<const fbs::Call*> call = Verified<fbs::Call>(request.bytes, fbs::CallIdentifier(), "call");
+void RunCall(std::string_view bytes, const child::SlotBirth* slot) {
+  const absl::StatusOr<const fbs::Call*> call = Verified<fbs::Call>(bytes, fbs::CallIdentifier(), "call");
   if (!call.ok()) FailBootstrap(-1, call.status());
-  absl::StatusOr<PreparationData> preparation = DecodePreparationData(Nested((*call)->preparation()));
+  absl::StatusOr<PreparationData> preparation = DecodePreparationData(View((*call)->preparation()));
   if (!preparation.ok()) FailBootstrap(-1, preparation.status());
-  absl::StatusOr<ProcessData> process = DecodeProcessData(Nested((*call)->process()));
+  absl::StatusOr<ProcessData> process = DecodeProcessData(View((*call)->process()));
   if (!process.ok()) FailBootstrap(-1, process.status());
   RestoreLimitsAtBirth();
-  if (const child::SlotBirth* const slot = SlotOfThisChild(); slot != nullptr) ApplySlot(*slot);
+  if (slot != nullptr) ApplySlot(*slot);
   syscall(SYS_close_range, 3, UINT_MAX, 0);  // The keeper's. The streams are /dev/null.
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  __fpurge(stdin);
-  __fpurge(stdout);
-  __fpurge(stderr);
+  ForgetInheritedText();
+  BeginForkGeneration();
   ForgetFinalizers();
   SeedRandom(RandomSeed());
   ReseedGenerators();

@@ -242,7 +242,7 @@ class TargetCharge : public Charge {
 }  // namespace
 
 bool ServeLaunches() {
-  return ServeForks({.run = RunServedChild, .fail = FailServedChild, .rehearse = RehearseCall, .admit = AdmitLaunch, .make_slot = MakeSlot});
+  return ServeForks({.run = RunServedChild, .run_in_place = RunServedCall, .fail = FailServedChild, .rehearse = RehearseCall, .admit = AdmitLaunch, .make_slot = MakeSlot});
 }
 
 void AdmitLaunch(Supervisor& supervisor, int /*connection*/, Request request, const absl::Status& received) {

@@ -15,6 +15,8 @@ inline constexpr char kServerStep[] = "forkserver";
 
 // Ends the process.
 void RunServedChild(Request& request);
+// The same of a call; else it returns.
+void RunServedCall(std::string_view bytes, int sender, const child::SlotBirth* slot);
 void FailServedChild(Request& request, const absl::Status& status);
 
 SetupMessage SetupFailureOf(const char* step, int error, std::string_view detail);

@@ -1,11 +1,9 @@
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio_ext.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,6 +12,7 @@
 #include "bootstrap/after_fork.h"
 #include "bootstrap/bootstrap.h"
 #include "bootstrap/finalizer.h"
+#include "bootstrap/inherited_streams.h"
 #include "bootstrap/reseed.h"
 #include "forkserver/keeper_child.h"
 #include "forkserver/server.h"
@@ -28,9 +27,7 @@ namespace brood::internal {
 namespace {
 
 void RunServed(void* /*unused*/, int setup_fd) {
-  __fpurge(stdin);
-  __fpurge(stdout);
-  __fpurge(stderr);
+  ForgetInheritedText();
   ForgetFinalizers();
   ReseedGenerators();
   RunAfterFork();
@@ -79,13 +76,27 @@ void FailServedChild(Request& request, const absl::Status& status) {
   if (!request.fds.empty()) ReportSetup(request.fds[0].get(), kServerStep, 0, status.message());
 }
 
+namespace {
+
+// Besides the keeper, not instead of it: if that is killed the target goes too. prctl(2), PR_SET_PDEATHSIG. It may have been
+// killed before this.
+void EndWithKeeper(int keeper) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (getppid() != keeper) _exit(125);
+}
+
+}  // namespace
+
+void RunServedCall(std::string_view bytes, int sender, const child::SlotBirth* slot) {
+  if (!IsCall(bytes)) return;
+  EndWithKeeper(sender);
+  RunCall(bytes, slot);
+}
+
 void RunServedChild(Request& request) {
-  // Besides the keeper, not instead of it: if that is killed the target goes too. prctl(2), PR_SET_PDEATHSIG. It may have
-  // been killed before this.
   const bool is_guardian = (child::OrderTag::Decode(request.tag).flags & child::OrderTag::kGuard) != 0;
-  if (!is_guardian) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  if (!is_guardian && getppid() != request.sender) _exit(125);
-  if (IsCall(request.bytes)) RunCall(request);
+  if (!is_guardian) EndWithKeeper(request.sender);
+  if (IsCall(request.bytes)) RunCall(request.bytes, request.slot);
   absl::StatusOr<std::unique_ptr<ReceivedLaunch>> launch = DecodeLaunch(std::move(request.bytes), request.fds);
   if (!launch.ok()) return FailServedChild(request, launch.status());
   ReceivedLaunch* const mine = launch->release();
@@ -93,7 +104,7 @@ void RunServedChild(Request& request) {
   record.served = true;
   record.target.run = RunServed;
   if (is_guardian) prctl(PR_SET_NAME, "brood-guardian", 0, 0, 0);  // Before the target can look who its parent is.
-  const child::SlotBirth* const slot = SlotOfThisChild();
+  const child::SlotBirth* const slot = request.slot;
   if (slot != nullptr) {
     child::LeaveKeepersGroup();
     record.plan.rlimits = slot->rlimits;

@@ -169,7 +169,7 @@ class RawClient {
     raw.size = static_cast<size_t>(message.bytes);
     raw.fd_count = message.fd_count;
     internal::Request request;
-    EXPECT_EQ(internal::UnpackRequest(raw, request), absl::OkStatus());
+    EXPECT_EQ(internal::UnpackRequest({raw.data, raw.size}, raw.fds, raw.fd_count, request), absl::OkStatus());
     return {.kind = internal::ServeTag::Decode(request.tag)->kind, .bytes = request.bytes};
   }
 
