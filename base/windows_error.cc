@@ -23,6 +23,7 @@ using absl::StatusCode;
 
 // Windows has texts for its codes, but no names. These are the ones that starting processes meets; the texts are Windows'.
 constexpr Row kRows[] = {
+    {ERROR_INVALID_FUNCTION, "ERROR_INVALID_FUNCTION", StatusCode::kUnimplemented},
     {ERROR_FILE_NOT_FOUND, "ERROR_FILE_NOT_FOUND", StatusCode::kNotFound},
     {ERROR_PATH_NOT_FOUND, "ERROR_PATH_NOT_FOUND", StatusCode::kNotFound},
     {ERROR_INVALID_DRIVE, "ERROR_INVALID_DRIVE", StatusCode::kNotFound},

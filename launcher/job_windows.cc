@@ -2,10 +2,14 @@
 
 #include <windows.h>
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
+#include "base/status.h"
 #include "base/windows_error.h"
 #include "base/windows_handle.h"
+#include "sandbox/job_limits_windows.h"
 
 namespace brood::internal {
 namespace {
@@ -18,16 +22,34 @@ bool Query(int job, JOBOBJECTINFOCLASS kind, Information* information) {
 
 }  // namespace
 
-absl::StatusOr<Job> Job::Create() {
-  UniqueFd handle = Own(CreateJobObjectW(nullptr, nullptr));
-  if (!handle.valid()) return LastErrorStatus("CreateJobObject");
-  JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits = {};
-  // A crash shows no dialog, which would keep the child from ending.
-  limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION;
-  if (!SetInformationJobObject(HandleOf(handle.get()), JobObjectExtendedLimitInformation, &limits, sizeof(limits))) {
-    return LastErrorStatus("SetInformationJobObject", "kill on close");
+absl::StatusOr<Job> Job::Create(const JobLimits& limits, LayerChecks* checks) {
+  Job job;
+  job.handle_ = Own(CreateJobObjectW(nullptr, nullptr));
+  if (!job.handle_.valid()) return LastErrorStatus("CreateJobObject");
+  BROOD_ASSIGN_OR_RETURN(*checks, SetJobLimits(job.get(), limits));
+  if (!limits.memory_bytes && !limits.processes && !limits.cpu_time) return job;
+  job.port_ = Own(CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, 1));
+  if (!job.port_.valid()) return LastErrorStatus("CreateIoCompletionPort", "for the job");
+  JOBOBJECT_ASSOCIATE_COMPLETION_PORT port = {.CompletionKey = nullptr, .CompletionPort = HandleOf(job.port_.get())};
+  if (!SetInformationJobObject(HandleOf(job.get()), JobObjectAssociateCompletionPortInformation, &port, sizeof(port))) {
+    return LastErrorStatus("SetInformationJobObject", "completion port");
   }
-  return Job(std::move(handle));
+  return job;
+}
+
+std::vector<Layer> Job::TakeLimitsHit() const {
+  std::vector<Layer> hit;
+  DWORD message = 0;
+  ULONG_PTR key = 0;
+  OVERLAPPED* process = nullptr;
+  while (port_.valid() && GetQueuedCompletionStatus(HandleOf(port_.get()), &message, &key, &process, 0)) {
+    std::optional<Layer> layer;
+    if (message == JOB_OBJECT_MSG_JOB_MEMORY_LIMIT || message == JOB_OBJECT_MSG_PROCESS_MEMORY_LIMIT) layer = Layer::kMemory;
+    if (message == JOB_OBJECT_MSG_ACTIVE_PROCESS_LIMIT) layer = Layer::kProcesses;
+    if (message == JOB_OBJECT_MSG_END_OF_JOB_TIME) layer = Layer::kCpuTime;
+    if (layer.has_value() && std::find(hit.begin(), hit.end(), *layer) == hit.end()) hit.push_back(*layer);
+  }
+  return hit;
 }
 
 absl::Status Job::Terminate(uint32_t exit_code) const {

@@ -9,11 +9,13 @@
 #define BROOD_LAUNCHER_JOB_WINDOWS_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/unique_fd.h"
+#include "sandbox/windows_plan.h"
 
 namespace brood::internal {
 
@@ -21,8 +23,8 @@ class Job {
  public:
   Job() = default;
 
-  // With kill on close. Errors: what the system says.
-  static absl::StatusOr<Job> Create();
+  // With kill on close and the limits; `checks` is what of them the system keeps. Errors: what the system says.
+  static absl::StatusOr<Job> Create(const JobLimits& limits, LayerChecks* checks);
 
   int get() const { return handle_.get(); }
   bool valid() const { return handle_.valid(); }
@@ -36,15 +38,21 @@ class Job {
   // User and kernel, of all that was ever in it.
   absl::Duration CpuTime() const;
 
+  // The limits that have refused something so far: what the system has sent of them, each told once.
+  std::vector<Layer> TakeLimitsHit() const;
+
   // Zero where the system does not tell (Wine).
   uint64_t PeakMemoryBytes() const;
 
   // Ends the tree; whoever holds its processes sees them end.
-  void Close() { handle_.reset(); }
+  void Close() {
+    handle_.reset();
+    port_.reset();
+  }
 
  private:
-  explicit Job(UniqueFd handle) : handle_(std::move(handle)) {}
   UniqueFd handle_;
+  UniqueFd port_;  // To which it sends what became of its limits; none without limits.
 };
 
 }  // namespace brood::internal

@@ -16,7 +16,10 @@
 #include "launcher/environment_windows.h"
 #include "launcher/server_policy.h"
 #include "launcher/stdio_windows.h"
-#include "launcher/wall_time_windows.h"
+#include "launcher/time_limits_windows.h"
+#include "sandbox/mitigations_windows.h"
+#include "sandbox/token_windows.h"
+#include "sandbox/windows_layers.h"
 
 namespace brood::internal {
 namespace {
@@ -40,6 +43,13 @@ class Attributes {
   absl::Status Set(DWORD_PTR attribute, std::vector<HANDLE>& handles, std::string_view name) {
     if (!initialized_) return LastErrorStatus("InitializeProcThreadAttributeList");
     if (!UpdateProcThreadAttribute(get(), 0, attribute, handles.data(), handles.size() * sizeof(HANDLE), nullptr, nullptr)) {
+      return LastErrorStatus("UpdateProcThreadAttribute", name);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Set(DWORD_PTR attribute, uint64_t& value, std::string_view name) {
+    if (!UpdateProcThreadAttribute(get(), 0, attribute, &value, sizeof(value), nullptr, nullptr)) {
       return LastErrorStatus("UpdateProcThreadAttribute", name);
     }
     return absl::OkStatus();
@@ -90,7 +100,10 @@ class Birth {
     BROOD_RETURN_IF_ERROR(FindExecutable());
     if (state_->outcome.has_value()) return state_;
     BROOD_RETURN_IF_ERROR(PrepareHandles());
-    BROOD_ASSIGN_OR_RETURN(state_->job, Job::Create());
+    if (options_.policy != nullptr) plan_ = options_.policy->platform();
+    LayerChecks checks;
+    BROOD_ASSIGN_OR_RETURN(state_->job, Job::Create(plan_.job, &checks));
+    if (!Kept(checks)) return state_;
     BROOD_RETURN_IF_ERROR(Create());
     return state_;
   }
@@ -132,13 +145,47 @@ class Birth {
     return absl::OkStatus();
   }
 
+  // Whether all is as the policy tells; else the outcome says which layer is not. What was asked of this machine before may
+  // have become otherwise.
+  bool Kept(const LayerChecks& checks) {
+    for (const auto& [layer, check] : checks) {
+      const bool told = options_.policy->enforced().count(layer) != 0;
+      if (check.ok() || !told) continue;
+      state_->outcome.emplace().ending = SetupFailed{.step = std::string(LayerName(layer)),
+                                                     .error_number = 0,
+                                                     .detail = absl::StrCat(check.message(), "; --allow-weaker ", LayerName(layer),
+                                                                            " goes without")};
+      state_->outcome->start = absl::Now();
+      return false;
+    }
+    return true;
+  }
+
+  // Of a process that has not run yet. False if it is not what was asked for; it is gone then.
+  bool KeptByChild(HANDLE process) {
+    LayerChecks checks;
+    if (plan_.token.any()) checks = CheckTokenOf(FdOf(process), plan_.token);
+    if (plan_.mitigates && CheckMitigations(FdOf(process)).ok()) state_->enforced_at_birth[Layer::kSeccomp] = LayerByWhat(Layer::kSeccomp);
+    if (Kept(checks)) return true;
+    (void)state_->job.Terminate(kLeftOverCode);
+    WaitForSingleObject(process, INFINITE);
+    return false;
+  }
+
   absl::Status Create() {
     std::vector<HANDLE> jobs = {HandleOf(state_->job.get())};
-    Attributes attributes(2);
+    Attributes attributes(3);
     // The child has these handles and no other. All of ours that are inheritable would go down without the list.
     BROOD_RETURN_IF_ERROR(attributes.Set(PROC_THREAD_ATTRIBUTE_HANDLE_LIST, inherited_, "the list of handles"));
     // Born in its job: it has no moment in which it could start something outside.
     BROOD_RETURN_IF_ERROR(attributes.Set(kJobList, jobs, "the job"));
+    uint64_t mitigations = Mitigations();
+    // It is the weaker form of a layer whose absence was accepted: a system that refuses it goes without, and says so.
+    if (plan_.mitigates) (void)attributes.Set(PROC_THREAD_ATTRIBUTE_MITIGATION_POLICY, mitigations, "mitigation policies");
+    UniqueFd token;
+    if (plan_.token.any()) {
+      BROOD_ASSIGN_OR_RETURN(token, MakeToken(plan_.token));
+    }
     STARTUPINFOEXW startup = {};
     startup.StartupInfo.cb = sizeof(startup);
     startup.StartupInfo.dwFlags = STARTF_USESTDHANDLES;
@@ -149,9 +196,16 @@ class Birth {
     std::wstring block = EnvironmentBlock(environment_);
     PROCESS_INFORMATION born = {};
     state_->start = absl::Now();
-    if (!CreateProcessW(target_.executable.c_str(), command_line_.data(), nullptr, nullptr, TRUE,
-                        CREATE_UNICODE_ENVIRONMENT | EXTENDED_STARTUPINFO_PRESENT, block.data(),
-                        directory_.empty() ? nullptr : directory_.c_str(), &startup.StartupInfo, &born)) {
+    // Looked at before its first instruction.
+    const bool looked_at = plan_.token.any() || plan_.mitigates;
+    const DWORD flags = CREATE_UNICODE_ENVIRONMENT | EXTENDED_STARTUPINFO_PRESENT | (looked_at ? CREATE_SUSPENDED : 0);
+    const wchar_t* const directory = directory_.empty() ? nullptr : directory_.c_str();
+    const BOOL created = token.valid()
+        ? CreateProcessAsUserW(HandleOf(token.get()), target_.executable.c_str(), command_line_.data(), nullptr, nullptr, TRUE,
+                               flags, block.data(), directory, &startup.StartupInfo, &born)
+        : CreateProcessW(target_.executable.c_str(), command_line_.data(), nullptr, nullptr, TRUE, flags, block.data(), directory,
+                         &startup.StartupInfo, &born);
+    if (!created) {
       const DWORD error = GetLastError();
       const std::string path = ToUtf8(target_.executable);
       // ERROR_DIRECTORY is told of the folder, all else of the program.
@@ -161,18 +215,23 @@ class Birth {
       state_->outcome->start = state_->start;
       return absl::OkStatus();
     }
-    CloseHandle(born.hThread);
-    state_->sentinel = Own(born.hProcess);
+    const UniqueFd thread = Own(born.hThread);
+    UniqueFd process = Own(born.hProcess);
+    if (looked_at) {
+      if (!KeptByChild(born.hProcess)) return absl::OkStatus();
+      if (ResumeThread(born.hThread) == static_cast<DWORD>(-1)) return LastErrorStatus("ResumeThread");
+    }
+    state_->sentinel = std::move(process);
     state_->pid = static_cast<int>(born.dwProcessId);
     state_->captured[0] = std::move(stdio_.captured[0]);
     state_->captured[1] = std::move(stdio_.captured[1]);
     state_->keep_bytes[0] = options_.stdout_spec.capture_bytes != 0 ? options_.stdout_spec.capture_bytes : kDefaultCapture;
     state_->keep_bytes[1] = options_.stderr_spec.capture_bytes != 0 ? options_.stderr_spec.capture_bytes : kDefaultCapture;
     if (!state_->is_function) state_->started = true;
-    if (options_.policy != nullptr && options_.policy->limits().wall_time.has_value()) {
-      return StartWallTime(*state_, *options_.policy->limits().wall_time);
-    }
-    return absl::OkStatus();
+    if (options_.policy == nullptr) return absl::OkStatus();
+    const Limits& limits = options_.policy->limits();
+    if (limits.cpu_time.has_value()) BROOD_RETURN_IF_ERROR(StartCpuTime(*state_, *limits.cpu_time));
+    return limits.wall_time.has_value() ? StartWallTime(*state_, *limits.wall_time) : absl::OkStatus();
   }
 
   static constexpr uint64_t kDefaultCapture = 16u << 20;
@@ -181,6 +240,7 @@ class Birth {
   static constexpr DWORD_PTR kJobList = 0x0002000D;
 
   const LaunchOptions& options_;
+  PlatformPlan plan_;
   WindowsTarget target_;
   std::shared_ptr<WindowsState> state_;
   std::wstring command_line_;

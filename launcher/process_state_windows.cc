@@ -13,7 +13,8 @@
 #include "base/windows_handle.h"
 #include "ipc/deadline.h"
 #include "launcher/scratch_file_windows.h"
-#include "launcher/wall_time_windows.h"
+#include "launcher/time_limits_windows.h"
+#include "sandbox/windows_layers.h"
 #include "launcher/windows_state.h"
 #include "serialization/framing.h"
 
@@ -108,6 +109,11 @@ decltype(Outcome::ending) EndingOf(WindowsState& state) {
   }
   // Who asked and what came of it: a child that gives the same number by itself has exited with it.
   if (state.out_of_time && code == kWallTimeCode) return TimedOut{};
+  if (state.out_of_cpu && code == kCpuTimeCode) return LimitHit{Layer::kCpuTime};
+  // With this the job object ends what has used up its user time. JOBOBJECT_END_OF_JOB_TIME_INFORMATION.
+  if (state.cpu_limit.has_value() && code == ERROR_NOT_ENOUGH_QUOTA && state.job.CpuTime() >= *state.cpu_limit) {
+    return LimitHit{Layer::kCpuTime};
+  }
   if (state.killed && code == kKilledCode) return Signaled{.signal = kSignalKill, .core_dumped = false};
   if (state.terminated && code == kTerminatedCode) return Signaled{.signal = kSignalTerminate, .core_dumped = false};
   return Exited{code};
@@ -133,7 +139,13 @@ void ReadOutcome(WindowsState& state) {
   outcome.start = state.start;
   const bool ran = !std::holds_alternative<SetupFailed>(outcome.ending);
   if (ran) outcome.enforced = state.policy != nullptr ? state.policy->enforced() : std::map<Layer, std::string>();
-  if (ran) outcome.enforced[Layer::kTree] = "job object, kill on close";
+  if (ran) outcome.enforced.insert(state.enforced_at_birth.begin(), state.enforced_at_birth.end());
+  if (ran) outcome.enforced[Layer::kTree] = kTreeByWhat;
+  outcome.limits_hit = state.job.TakeLimitsHit();
+  if (const auto* limit = std::get_if<LimitHit>(&outcome.ending);
+      limit != nullptr && std::count(outcome.limits_hit.begin(), outcome.limits_hit.end(), limit->limit) == 0) {
+    outcome.limits_hit.push_back(limit->limit);
+  }
   const absl::StatusOr<uint32_t> left = state.job.ActiveProcesses();
   if (left.ok() && *left > 0) {
     (void)state.job.Terminate(kLeftOverCode);
@@ -183,7 +195,7 @@ bool HasEnded(ProcessState& base, absl::Duration timeout) {
   bool ended = AwaitHandle(state.sentinel.get(), deadline);
   // Whatever ends a tree that is waited for ends the process first.
   if (ended && state.tree_end == TreeEnd::kWait) ended = AwaitEmptyJob(state.job, deadline);
-  if (ended) StopWallTime(state);
+  if (ended) StopTimeLimits(state);
   const std::lock_guard<std::mutex> lock(state.mutex);
   --state.waiting;
   if (ended && !state.outcome.has_value()) ReadOutcome(state);
@@ -270,7 +282,7 @@ WindowsState::~WindowsState() {
     AwaitHandle(sentinel.get(), Deadline(kTreePatience));
     AwaitEmptyJob(job, Deadline(kTreePatience));
   }
-  StopWallTime(*this);
+  StopTimeLimits(*this);
 }
 
 }  // namespace brood::internal

@@ -4,54 +4,93 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/status.h"
+#include "sandbox/job_limits_windows.h"
 #include "sandbox/plan.h"
+#include "sandbox/token_windows.h"
+#include "sandbox/windows_layers.h"
 #include "sandbox/windows_plan.h"
 
 namespace brood {
 
-// Fails closed: what Windows lacks, or what this version does not enforce there yet, is an error that names it, unless its
-// absence is accepted.
+// Fails closed: what Windows lacks, or what this system takes and does not keep, is an error that names it, unless its
+// absence is accepted. What is accepted is set all the same, and not told as enforced.
 class PlanBuilder {
  public:
-  explicit PlanBuilder(const Policy& policy) : plan_(std::make_shared<CompiledPolicy>()) {
+  explicit PlanBuilder(const Policy& policy) : plan_(std::make_shared<CompiledPolicy>()), platform_(std::make_shared<PlatformPlan>()) {
     plan_->policy_ = policy;
-    plan_->platform_ = std::make_shared<PlatformPlan>();
+    plan_->platform_ = platform_;
   }
 
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> Build() {
-    Policy& policy = plan_->policy_;
+    const Policy& policy = plan_->policy_;
     for (const Layer layer : policy.namespaces) Lacks(layer);
-    if (policy.drop_privileges) {
-      Lacks(Layer::kCapabilities);
-      Lacks(Layer::kNoNewPrivs);
-    }
     if (policy.landlock == LandlockUse::kRequired) Lacks(Layer::kLandlock);
     if (policy.filter_syscalls) Lacks(Layer::kSeccomp);
-    const Limits& asked = policy.limits;
-    if (asked.memory_bytes) Lacks(Layer::kMemory);
-    if (asked.processes) Lacks(Layer::kProcesses);
-    if (asked.cpu_time) Lacks(Layer::kCpuTime);
-    if (asked.output_bytes) Lacks(Layer::kOutput);
-    if (asked.file_size_bytes) Lacks(Layer::kFileSize);
-    if (asked.open_files) Lacks(Layer::kOpenFiles);
-    // That of a built-in takes the strongest form that there is, which may be none.
-    plan_->limits_.wall_time = asked.wall_time ? asked.wall_time : policy.default_limits.wall_time;
-    if (plan_->limits_.wall_time) plan_->enforced_[Layer::kWallTime] = "timer that ends the job";
-    if (!missing_.empty()) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "policy ", policy.name, ": Windows has no ", absl::StrJoin(missing_, ", "), "; use the policy none, or accept the "
-          "sandbox without them, with --allow-weaker ", absl::StrJoin(missing_, ",")));
-    }
-    return std::shared_ptr<const CompiledPolicy>(plan_);
+    platform_->mitigates = policy.filter_syscalls;
+    platform_->job.restricts_ui = policy.namespaces.count(Layer::kIpc) != 0;
+    platform_->token = {.drops_privileges = policy.drop_privileges, .low_integrity = policy.drop_privileges};
+    PlanLimits();
+    BROOD_ASSIGN_OR_RETURN(LayerChecks checks, ProbeJobLimits(platform_->job));
+    checks.merge(ProbeToken(platform_->token));
+    for (const auto& [layer, status] : checks) Take(layer, status);
+    if (lacking_.empty() && unkept_.empty()) return std::shared_ptr<const CompiledPolicy>(plan_);
+    return absl::FailedPreconditionError(Problem());
   }
 
  private:
+  void PlanLimits() {
+    const Limits& asked = plan_->policy_.limits;
+    const Limits& usual = plan_->policy_.default_limits;  // In the strongest form that there is, which may be none.
+    Limits& limits = plan_->limits_;
+    limits.wall_time = asked.wall_time ? asked.wall_time : usual.wall_time;
+    if (limits.wall_time) plan_->enforced_[Layer::kWallTime] = kWallTimeByWhat;
+    platform_->job.memory_bytes = limits.memory_bytes = asked.memory_bytes ? asked.memory_bytes : usual.memory_bytes;
+    platform_->job.processes = limits.processes = asked.processes ? asked.processes : usual.processes;
+    platform_->job.cpu_time = limits.cpu_time = asked.cpu_time ? asked.cpu_time : usual.cpu_time;
+    if (asked.output_bytes) Lacks(Layer::kOutput);
+    if (asked.file_size_bytes) Lacks(Layer::kFileSize);
+    if (asked.open_files) Lacks(Layer::kOpenFiles);
+  }
+
+  bool Required(Layer layer) const {
+    const Limits& asked = plan_->policy_.limits;
+    if (plan_->policy_.allow_weaker.count(layer) != 0) return false;
+    if (layer == Layer::kMemory) return asked.memory_bytes.has_value();
+    if (layer == Layer::kProcesses) return asked.processes.has_value();
+    if (layer == Layer::kCpuTime) return asked.cpu_time.has_value();
+    return true;
+  }
+
+  void Take(Layer layer, const absl::Status& check) {
+    if (check.ok()) {
+      plan_->enforced_[layer] = LayerByWhat(layer);
+    } else if (layer != Layer::kIpc && Required(layer)) {  // kIpc is lacking in full anyhow.
+      unkept_.emplace_back(layer, check.message());
+    }
+  }
+
   void Lacks(Layer layer) {
-    if (plan_->policy_.allow_weaker.count(layer) == 0) missing_.emplace_back(LayerName(layer));
+    if (plan_->policy_.allow_weaker.count(layer) == 0) lacking_.push_back(layer);
+  }
+
+  std::string Problem() const {
+    std::vector<std::string> parts;
+    std::vector<std::string_view> names;
+    for (const Layer layer : lacking_) names.push_back(LayerName(layer));
+    if (!names.empty()) parts.push_back(absl::StrCat("Windows has no ", absl::StrJoin(names, ", ")));
+    for (const auto& [layer, why] : unkept_) {
+      parts.push_back(absl::StrCat("this system does not enforce ", LayerName(layer), " (", why, ")"));
+      names.push_back(LayerName(layer));
+    }
+    return absl::StrCat("policy ", plan_->policy_.name, ": ", absl::StrJoin(parts, "; "), "; use the policy none, or accept the "
+                        "sandbox without them, with --allow-weaker ", absl::StrJoin(names, ","));
   }
 
   std::shared_ptr<CompiledPolicy> plan_;
-  std::vector<std::string> missing_;
+  std::shared_ptr<PlatformPlan> platform_;
+  std::vector<Layer> lacking_;
+  std::vector<std::pair<Layer, std::string>> unkept_;
 };
 
 absl::StatusOr<std::shared_ptr<const CompiledPolicy>> CompilePolicy(const Policy& policy) { return PlanBuilder(policy).Build(); }

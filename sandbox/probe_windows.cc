@@ -1,20 +1,42 @@
 #include "absl/strings/str_cat.h"
+#include "sandbox/job_limits_windows.h"
+#include "sandbox/mitigations_windows.h"
 #include "sandbox/probe.h"
+#include "sandbox/token_windows.h"
+#include "sandbox/windows_layers.h"
 
 namespace brood {
+namespace {
+
+// All that can be set, with values that no default is: what reads back as they are was kept.
+LayerChecks CheckAll() {
+  absl::StatusOr<LayerChecks> checks = ProbeJobLimits(
+      {.memory_bytes = 123 << 20, .processes = 123, .cpu_time = absl::Seconds(123), .restricts_ui = true});
+  LayerChecks all = checks.ok() ? *std::move(checks) : LayerChecks();
+  all.merge(ProbeToken({.drops_privileges = true, .low_integrity = true}));
+  all[Layer::kSeccomp] = ProbeMitigations();
+  return all;
+}
+
+}  // namespace
 
 std::vector<LayerReport> ProbeMachine() {
+  const LayerChecks checks = CheckAll();
   std::vector<LayerReport> reports;
   for (const Layer layer : kAllLayers) {
     LayerReport report{.layer = layer};
-    if (layer == Layer::kTree) {
-      report.verdict = LayerReport::Verdict::kFull;
-      report.by_what = "job object, kill on close";
-    } else if (layer == Layer::kWallTime) {
-      report.verdict = LayerReport::Verdict::kFull;
-      report.by_what = "timer that ends the job";
+    const std::string_view by_what = LayerByWhat(layer);
+    const auto check = checks.find(layer);
+    const std::string without = absl::StrCat("--allow-weaker ", LayerName(layer), " goes without");
+    if (by_what.empty()) {
+      report.remedy = absl::StrCat("Windows has none; ", without);
+    } else if (check != checks.end() && !check->second.ok()) {
+      report.remedy = absl::StrCat(check->second.message(), "; ", without);
     } else {
-      report.remedy = absl::StrCat("Windows has none; --allow-weaker ", LayerName(layer), " goes without");
+      const bool weaker = by_what.substr(0, 7) == "weaker:";
+      report.verdict = weaker ? LayerReport::Verdict::kWeaker : LayerReport::Verdict::kFull;
+      report.by_what = by_what;
+      if (weaker) report.remedy = absl::StrCat("--allow-weaker ", LayerName(layer), " accepts it");
     }
     reports.push_back(std::move(report));
   }
