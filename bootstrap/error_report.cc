@@ -1,17 +1,14 @@
 #include "bootstrap/error_report.h"
 
-#include <cxxabi.h>
-
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <stdexcept>
-#include <typeinfo>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "bootstrap/exception_type.h"
 
 namespace brood {
 namespace internal {
@@ -34,15 +31,6 @@ std::string Cut(std::string_view text, size_t max) {
 
 std::string_view TextOrNothing(const char* text) { return text != nullptr ? text : ""; }
 
-std::string CurrentTypeName() {
-  const std::type_info* type = abi::__cxa_current_exception_type();
-  if (type == nullptr) return "unknown exception";
-  int failed = 0;
-  const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(type->name(), nullptr, nullptr, &failed),
-                                                         std::free);
-  return Cut(failed == 0 && name != nullptr ? name.get() : type->name(), kMaxTypeName);
-}
-
 // What is thrown is often not the base, but has it.
 std::exception_ptr NestedOfCurrent() {
   try {
@@ -56,7 +44,7 @@ std::exception_ptr NestedOfCurrent() {
 
 ResultError Describe(int causes_left) {
   ResultError error;
-  error.type = CurrentTypeName();
+  error.type = Cut(CurrentExceptionType(), kMaxTypeName);
   std::string message;
   try {
     throw;

@@ -1,7 +1,5 @@
 #include "bootstrap/run_child.h"
 
-#include <cxxabi.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -20,6 +18,7 @@
 #include "bootstrap/current_process.h"
 #include "bootstrap/error_report.h"
 #include "bootstrap/exit.h"
+#include "bootstrap/forced_unwind.h"
 #include "bootstrap/log.h"
 #include "bootstrap/plugin.h"
 #include "bootstrap/registry.h"
@@ -84,7 +83,7 @@ int LeaveResult(const ProcessData& process, Ending& ending) {
 }
 
 // The runtime gives a handler of a forced unwind a reference to nothing, which UndefinedBehaviorSanitizer minds.
-__attribute__((no_sanitize("null", "alignment"))) Ending RunTarget(const BoundTarget& target,
+[[gnu::no_sanitize("null", "alignment")]] Ending RunTarget(const BoundTarget& target,
                                                                    const ProcessData& process) {
   ThrowSite site;
   try {
@@ -96,7 +95,7 @@ __attribute__((no_sanitize("null", "alignment"))) Ending RunTarget(const BoundTa
     return {.code = code, .result = {.value = std::move(result.value), .error = std::nullopt}};
   } catch (const ExitRequest& request) {
     return {.code = ReportExit(request), .result = {}};
-  } catch (const abi::__forced_unwind&) {
+  } catch (const ForcedUnwind&) {
     // pthread_exit or pthread_cancel: a handler that must not be left but by throwing on, and is not left at all.
     WaitForOtherThreads();
     Ending ending;

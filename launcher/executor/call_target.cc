@@ -1,7 +1,5 @@
 #include "launcher/executor/call_target.h"
 
-#include <cxxabi.h>
-
 #include <string>
 
 #include "absl/status/status.h"
@@ -9,6 +7,7 @@
 #include "base/status.h"
 #include "bootstrap/error_report.h"
 #include "bootstrap/exit.h"
+#include "bootstrap/forced_unwind.h"
 #include "bootstrap/target.h"
 #include "bootstrap/throw_site.h"
 
@@ -22,7 +21,7 @@ absl::StatusOr<const TargetEntry*> FindTargetAs(std::string_view name, std::stri
 }
 
 // The runtime gives a handler of a forced unwind a reference to nothing, which UndefinedBehaviorSanitizer minds.
-__attribute__((no_sanitize("null", "alignment"))) std::optional<ResultError> CallTarget(
+[[gnu::no_sanitize("null", "alignment")]] std::optional<ResultError> CallTarget(
     const TargetEntry& entry, WireReader arguments, WireWriter& value) {
   ThrowSite site;
   try {
@@ -35,7 +34,7 @@ __attribute__((no_sanitize("null", "alignment"))) std::optional<ResultError> Cal
     return StatusError(absl::AbortedError(absl::StrCat("returned exit code ", end.exit_code)));
   } catch (const ExitRequest&) {
     throw;  // Ends the worker in order; its executor sees the exit code.
-  } catch (const abi::__forced_unwind&) {
+  } catch (const ForcedUnwind&) {
     throw;  // pthread_exit: likewise.
   } catch (...) {
     return CurrentException(site);
