@@ -1,11 +1,6 @@
 #include "ipc/connection.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <cerrno>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -14,18 +9,7 @@
 namespace brood {
 
 absl::StatusOr<Connection> Connection::Adopt(UniqueFd socket, const ConnectionOptions& options) {
-  const auto option = [&](int name) {
-    int value = -1;
-    socklen_t size = sizeof(value);
-    return getsockopt(socket.get(), SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
-  };
-  const int domain = option(SO_DOMAIN);
-  if ((domain != AF_UNIX && domain != AF_INET && domain != AF_INET6) || option(SO_TYPE) != SOCK_STREAM ||
-      option(SO_ACCEPTCONN) != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("descriptor ", socket.get(), " is no connected stream socket (AF_UNIX, AF_INET or AF_INET6)"));
-  }
-  if (fcntl(socket.get(), F_SETFD, FD_CLOEXEC) != 0) return ErrnoStatus(errno, "make close-on-exec");
+  BROOD_RETURN_IF_ERROR(internal::PrepareStream(socket.get()));
   Connection connection;
   connection.socket_ = std::move(socket);
   connection.options_ = options;
@@ -93,29 +77,12 @@ absl::StatusOr<TypedValue> Connection::ReceiveValue(std::string_view type, const
 
 absl::StatusOr<bool> Connection::Poll(absl::Duration timeout) const {
   BROOD_RETURN_IF_ERROR(CheckUsable(Direction::kSendOnly, "poll"));
-  const int error = internal::WaitUntilReady(socket_.get(), POLLIN, internal::Deadline(timeout));
-  if (error == 0) return true;
-  if (error == ETIMEDOUT) return false;
-  return ErrnoStatus(error, "poll");
+  return internal::AwaitReadable(socket_.get(), internal::Deadline(timeout));
 }
 
 void Connection::Close() {
   socket_.reset();
   incoming_ = {};
-}
-
-absl::StatusOr<PeerCredentials> Connection::peer_credentials() const {
-  if (closed()) return absl::FailedPreconditionError("peer credentials: the connection is closed");
-  ucred credentials = {};
-  socklen_t size = sizeof(credentials);
-  if (getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
-    return ErrnoStatus(errno, "peer credentials");
-  }
-  // What the kernel says of sockets that have none. socket(7) has it for Unix sockets only.
-  if (credentials.uid == static_cast<uid_t>(-1)) {
-    return absl::FailedPreconditionError("peer credentials: only Unix sockets know them");
-  }
-  return PeerCredentials{.pid = credentials.pid, .uid = credentials.uid, .gid = credentials.gid};
 }
 
 absl::Status Connection::CheckUsable(Direction wrong, std::string_view operation) const {

@@ -1,4 +1,5 @@
-// Messages between two processes: bytes, typed values and descriptors, over a stream socket.
+// Messages between two processes: bytes, typed values and descriptors, over a stream socket; on Windows over a pipe, which
+// takes no descriptors, and where a send whose timeout passes may have gone in part (docs/windows.md).
 //
 //   BROOD_ASSIGN_OR_RETURN(auto ends, Pipe());                        // pipe.h; or Dial and Listener (listener.h)
 //   BROOD_RETURN_IF_ERROR(ends.first.Send(std::vector<int>{1, 2}));
@@ -22,8 +23,6 @@
 //   ResourceExhausted   this process cannot open the descriptors that came (EMFILE); the message is dropped
 #ifndef BROOD_IPC_CONNECTION_H_
 #define BROOD_IPC_CONNECTION_H_
-
-#include <sys/types.h>
 
 #include <cstdint>
 #include <optional>
@@ -60,9 +59,9 @@ struct ReceiveOptions {
 
 // Who made the peer's socket: the process that called connect(2), listen(2) or socketpair(2), as it was then.
 struct PeerCredentials {
-  pid_t pid = 0;  // 0 if it is of a pid namespace that cannot be seen from here.
-  uid_t uid = 0;
-  gid_t gid = 0;
+  int pid = 0;  // 0 if it is of a pid namespace that cannot be seen from here.
+  uint32_t uid = 0;
+  uint32_t gid = 0;
 };
 
 namespace internal {
@@ -119,7 +118,7 @@ class Connection {  // Move-only. Its destruction closes it.
   int descriptor() const { return socket_.get(); }  // Borrowed: poll it in your own loop. -1 when closed.
   const ConnectionOptions& options() const { return options_; }
 
-  // Errors: FailedPrecondition (closed, or TCP, which does not know).
+  // Errors: FailedPrecondition (closed, or TCP, which does not know), Unimplemented (Windows).
   absl::StatusOr<PeerCredentials> peer_credentials() const;
 
  private:
@@ -130,14 +129,14 @@ class Connection {  // Move-only. Its destruction closes it.
   absl::StatusOr<TypedValue> ReceiveValue(std::string_view type, const ReceiveOptions& options);
   absl::Status SendFrame(internal::FrameKind kind, std::string_view type, std::string_view body,
                          absl::Span<const int> handles, absl::Duration timeout);
-  absl::Status SendPieces(absl::Span<iovec> pieces, absl::Span<const int> handles, const internal::Deadline& deadline,
+  absl::Status SendPieces(absl::Span<internal::StreamPiece> pieces, absl::Span<const int> handles, const internal::Deadline& deadline,
                           uint64_t& sent);
   absl::StatusOr<internal::IncomingFrame> ReceiveFrame(const ReceiveOptions& options);
   absl::StatusOr<internal::IncomingFrame> ReceiveFrame(internal::FrameKind kind, const ReceiveOptions& options);
   absl::Status ReceiveHeader(const internal::Deadline& deadline);
   absl::Status CheckHeader(const ReceiveOptions& options) const;
   absl::Status ReceiveRest(const internal::Deadline& deadline);
-  absl::StatusOr<size_t> ReceivePieces(absl::Span<const iovec> pieces, const internal::Deadline& deadline);
+  absl::StatusOr<size_t> ReceivePieces(absl::Span<const internal::StreamPiece> pieces, const internal::Deadline& deadline);
   absl::Status CheckUsable(Direction wrong, std::string_view operation) const;
   UniqueFd DuplicateForPeer() const;
 

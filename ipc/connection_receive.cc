@@ -1,7 +1,4 @@
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -15,8 +12,8 @@ using internal::Deadline;
 using internal::FrameHeader;
 using internal::FrameKind;
 using internal::IncomingFrame;
-using internal::IoResult;
 using internal::kMaxHandlesPerCall;
+using internal::StreamPiece;
 
 std::string_view KindName(FrameKind kind) {
   switch (kind) {
@@ -63,34 +60,26 @@ absl::StatusOr<IncomingFrame> Connection::ReceiveFrame(const ReceiveOptions& opt
 }
 
 // Bytes into `pieces`, descriptors into incoming_. 0 at the end of the stream.
-absl::StatusOr<size_t> Connection::ReceivePieces(absl::Span<const iovec> pieces, const Deadline& deadline) {
+absl::StatusOr<size_t> Connection::ReceivePieces(absl::Span<const StreamPiece> pieces, const Deadline& deadline) {
   IncomingFrame& in = incoming_;
-  const IoResult result = internal::ReceiveSome(socket_.get(), pieces, in.handles, in.handles_lost, deadline);
-  switch (result.error) {
-    case 0:
-      break;
-    case ETIMEDOUT:
-      return absl::DeadlineExceededError(in.header_bytes == 0
-                                             ? "receive: nothing came in time"
-                                             : "receive: a message came in part only; receive again to go on with it");
-    case ECONNRESET:
-      return 0;  // The peer has closed without reading all that we sent. What it sent itself came before.
-    default:
-      return ErrnoStatus(result.error, "receive");
+  const absl::StatusOr<size_t> result = internal::ReceiveSomeInto(socket_.get(), pieces, in.handles, in.handles_lost, deadline);
+  if (absl::IsDeadlineExceeded(result.status()) && in.header_bytes > 0) {
+    return absl::DeadlineExceededError("receive: a message came in part only; receive again to go on with it");
   }
+  BROOD_RETURN_IF_ERROR(result.status());
   // More than announced, or than one header can bring before it has announced anything.
   const size_t allowed = in.header_bytes == sizeof(FrameHeader) ? in.header.handles : kMaxHandlesPerCall;
   if (in.handles.size() > allowed) {
     return absl::DataLossError("receive: descriptors came that no message announced");
   }
-  return result.bytes;
+  return *result;
 }
 
 absl::Status Connection::ReceiveHeader(const Deadline& deadline) {
   IncomingFrame& in = incoming_;
   while (in.header_bytes < sizeof(FrameHeader)) {
-    const iovec piece = {.iov_base = reinterpret_cast<char*>(&in.header) + in.header_bytes,
-                         .iov_len = sizeof(FrameHeader) - in.header_bytes};
+    const StreamPiece piece = {.data = reinterpret_cast<char*>(&in.header) + in.header_bytes,
+                               .size = sizeof(FrameHeader) - in.header_bytes};
     BROOD_ASSIGN_OR_RETURN(const size_t got, ReceivePieces(absl::MakeConstSpan(&piece, 1), deadline));
     if (got == 0) {
       if (in.header_bytes == 0) return absl::OutOfRangeError("receive: the peer has closed");
@@ -138,10 +127,10 @@ absl::Status Connection::ReceiveRest(const Deadline& deadline) {
   const uint64_t end = body_end + in.header.HandleChunksAfterFirst();
   while (in.rest_bytes < end) {
     char carrier = 0;
-    iovec pieces[2] = {};
+    StreamPiece pieces[2] = {};
     size_t count = 0;
     const auto add = [&](char* data, size_t size) {
-      if (size > 0) pieces[count++] = {.iov_base = data, .iov_len = size};
+      if (size > 0) pieces[count++] = {.data = data, .size = size};
     };
     if (in.rest_bytes < body_end) {
       const size_t type_got = static_cast<size_t>(std::min<uint64_t>(in.rest_bytes, in.type.size()));

@@ -1,8 +1,4 @@
-#include <fcntl.h>
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -15,25 +11,11 @@ namespace {
 using internal::Deadline;
 using internal::FrameHeader;
 using internal::FrameKind;
-using internal::IoResult;
 using internal::kMaxHandlesPerCall;
+using internal::StreamPiece;
 
-iovec PieceOf(std::string_view bytes) {
-  return {.iov_base = const_cast<char*>(bytes.data()), .iov_len = bytes.size()};  // sendmsg(2) only reads it.
-}
-
-absl::Status CheckHandles(int socket, absl::Span<const int> handles) {
-  if (handles.empty()) return absl::OkStatus();
-  int domain = -1;
-  socklen_t size = sizeof(domain);
-  if (getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0 || domain != AF_UNIX) {
-    return absl::FailedPreconditionError("send: descriptors travel over Unix sockets only");
-  }
-  for (const int fd : handles) {
-    if (fcntl(fd, F_GETFD) < 0)
-      return absl::InvalidArgumentError(absl::StrCat("send: descriptor ", fd, " is not open"));
-  }
-  return absl::OkStatus();
+StreamPiece PieceOf(std::string_view bytes) {
+  return {.data = const_cast<char*>(bytes.data()), .size = bytes.size()};  // Sending only reads it.
 }
 
 }  // namespace
@@ -54,57 +36,52 @@ absl::Status Connection::SendFrame(FrameKind kind, std::string_view type, std::s
     return absl::InvalidArgumentError(
         absl::StrCat("send: the message has ", handles.size(), " descriptors, ", options_.max_handles, " are allowed"));
   }
-  BROOD_RETURN_IF_ERROR(CheckHandles(socket_.get(), handles));
+  BROOD_RETURN_IF_ERROR(internal::CheckHandles(socket_.get(), handles));
 
   const FrameHeader header = {.kind = kind,
                               .type_bytes = static_cast<uint32_t>(type.size()),
                               .handles = static_cast<uint32_t>(handles.size()),
                               .body_bytes = body.size()};
-  iovec pieces[] = {PieceOf({reinterpret_cast<const char*>(&header), sizeof(header)}), PieceOf(type), PieceOf(body)};
+  StreamPiece pieces[] = {PieceOf({reinterpret_cast<const char*>(&header), sizeof(header)}), PieceOf(type), PieceOf(body)};
   const Deadline deadline(timeout);
   uint64_t sent = 0;
   absl::Status status = SendPieces(absl::MakeSpan(pieces), handles.subspan(0, kMaxHandlesPerCall), deadline, sent);
   for (size_t at = kMaxHandlesPerCall; status.ok() && at < handles.size(); at += kMaxHandlesPerCall) {
-    iovec carrier[] = {PieceOf(std::string_view("+", 1))};
+    StreamPiece carrier[] = {PieceOf(std::string_view("+", 1))};
     status = SendPieces(absl::MakeSpan(carrier), handles.subspan(at, kMaxHandlesPerCall), deadline, sent);
   }
   if (!status.ok() && sent > 0) {
     torn_ = true;
-    shutdown(socket_.get(), SHUT_WR);  // So that the peer sees at once that the rest will not come.
+    internal::EndSending(socket_.get());  // So that the peer sees at once that the rest will not come.
   }
   return status;
 }
 
-absl::Status Connection::SendPieces(absl::Span<iovec> pieces, absl::Span<const int> handles, const Deadline& deadline,
+absl::Status Connection::SendPieces(absl::Span<StreamPiece> pieces, absl::Span<const int> handles, const Deadline& deadline,
                                     uint64_t& sent) {
   while (true) {
-    while (!pieces.empty() && pieces[0].iov_len == 0) pieces.remove_prefix(1);
+    while (!pieces.empty() && pieces[0].size == 0) pieces.remove_prefix(1);
     if (pieces.empty()) return absl::OkStatus();
-    const IoResult result = internal::SendSome(socket_.get(), pieces, handles, deadline);
-    switch (result.error) {
-      case 0:
-        break;
-      case ETIMEDOUT:
-        return absl::DeadlineExceededError(
-            sent == 0 ? "send: the peer did not read in time; nothing was sent"
-                      : absl::StrCat("send: the peer did not read in time; ", sent,
-                                     " bytes of the message were sent, and none can follow it: close the connection"));
-      case EPIPE:
-      case ECONNRESET:
-        return absl::UnavailableError("send: the peer has closed");
-      case ETOOMANYREFS:
-        return ErrnoStatus(result.error, "send", {},
-                           "this user has more descriptors on their way than RLIMIT_NOFILE allows. unix(7)");
-      default:
-        return ErrnoStatus(result.error, "send");
+    const absl::StatusOr<size_t> result = internal::SendSomeOf(socket_.get(), pieces, handles, deadline);
+    if (absl::IsDeadlineExceeded(result.status())) {
+      return absl::DeadlineExceededError(
+          sent == 0 ? "send: the peer did not read in time; nothing was sent"
+                    : absl::StrCat("send: the peer did not read in time; ", sent,
+                                   " bytes of the message were sent, and none can follow it: close the connection"));
     }
+    if (absl::IsAborted(result.status())) {
+      ++sent;  // For all that is known.
+      return absl::DeadlineExceededError(
+          "send: the peer did not read in time; the message may have been sent in part, and none can follow it: close the connection");
+    }
+    BROOD_RETURN_IF_ERROR(result.status());
     handles = {};  // They went with the first byte.
-    sent += result.bytes;
-    size_t left = result.bytes;
-    for (iovec& piece : pieces) {
-      const size_t take = std::min(left, piece.iov_len);
-      piece.iov_base = static_cast<char*>(piece.iov_base) + take;
-      piece.iov_len -= take;
+    sent += *result;
+    size_t left = *result;
+    for (StreamPiece& piece : pieces) {
+      const size_t take = std::min(left, piece.size);
+      piece.data += take;
+      piece.size -= take;
       left -= take;
     }
   }

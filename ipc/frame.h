@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
-#include "ipc/socket_io.h"
+#include "ipc/stream_io.h"
 
 namespace brood::internal {
 

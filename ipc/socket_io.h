@@ -14,10 +14,9 @@
 #include "base/fd_message_child.h"
 #include "base/unique_fd.h"
 #include "ipc/deadline.h"
+#include "ipc/stream_io.h"
 
 namespace brood::internal {
-
-inline constexpr size_t kMaxHandlesPerCall = child::kMaxFdsOfMessage;
 
 struct IoResult {
   size_t bytes = 0;  // At least 1, or 0 at the end of the stream.

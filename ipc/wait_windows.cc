@@ -8,7 +8,9 @@
 #include "absl/time/clock.h"
 #include "base/windows_error.h"
 #include "base/windows_handle.h"
+#include "ipc/connection.h"
 #include "ipc/deadline.h"
+#include "ipc/stream_io.h"
 #include "ipc/wait.h"
 
 namespace brood {
@@ -64,11 +66,36 @@ absl::StatusOr<std::vector<HANDLE>> AwaitSomeOfMany(const std::vector<HANDLE>& h
   return ready;
 }
 
+// With connections, whose pipes no wait takes: all is looked at, at once, then at intervals that grow to 16 ms.
+absl::StatusOr<std::vector<size_t>> WaitByLooking(absl::Span<const Waitable> objects, const internal::Deadline& deadline) {
+  for (DWORD pause = 0;; pause = std::min<DWORD>(pause == 0 ? 1 : 2 * pause, 16)) {
+    std::vector<size_t> ready;
+    for (size_t i = 0; i < objects.size(); ++i) {
+      const int handle = objects[i].descriptor();
+      bool is_ready = false;
+      if (GetFileType(HandleOf(handle)) == FILE_TYPE_PIPE) {
+        const absl::StatusOr<bool> readable = internal::AwaitReadable(handle, internal::Deadline(absl::ZeroDuration()));
+        if (!readable.ok()) return readable.status();
+        is_ready = *readable;
+      } else {
+        is_ready = WaitForSingleObject(HandleOf(handle), 0) == WAIT_OBJECT_0;
+      }
+      if (is_ready) ready.push_back(i);
+    }
+    if (!ready.empty() || deadline.passed()) return ready;
+    Sleep(pause);
+  }
+}
+
 }  // namespace
+
+Waitable::Waitable(const Connection& connection)
+    : fd_(connection.descriptor()), sends_only_(!connection.closed() && !connection.readable()) {}
 
 absl::StatusOr<std::vector<size_t>> Wait(absl::Span<const Waitable> objects, absl::Duration timeout) {
   const internal::Deadline deadline(timeout);
   if (objects.empty() && deadline.infinite()) return absl::InvalidArgumentError("wait: for ever, and for nothing");
+  bool with_pipes = false;
   std::map<HANDLE, bool> ready;  // One that stands there twice is waited for once: the call refuses it otherwise.
   for (size_t i = 0; i < objects.size(); ++i) {
     DWORD flags = 0;
@@ -81,11 +108,13 @@ absl::StatusOr<std::vector<size_t>> Wait(absl::Span<const Waitable> objects, abs
           absl::StrCat("wait: object ", i, " is an end of a connection that only sends: nothing will ever come"));
     }
     ready.emplace(HandleOf(handle), false);
+    with_pipes |= GetFileType(HandleOf(handle)) == FILE_TYPE_PIPE;
   }
   if (objects.empty()) {
     absl::SleepFor(deadline.Left());
     return std::vector<size_t>();
   }
+  if (with_pipes) return WaitByLooking(objects, deadline);
   std::vector<HANDLE> handles;
   for (const auto& [handle, unused] : ready) handles.push_back(handle);
   absl::StatusOr<std::vector<HANDLE>> woken =

@@ -3,6 +3,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -15,6 +16,8 @@
 #include "bootstrap/finalizer.h"
 #include "bootstrap/target.h"
 #include "gtest/gtest.h"
+#include "ipc/connection.h"
+#include "ipc/pipe.h"
 #include "launcher/children.h"
 #include "launcher/context.h"
 
@@ -59,6 +62,15 @@ BROOD_TARGET(SleepsForEver);
 void Signals(const UniqueFd& event) { SetEvent(HandleOf(event.get())); }
 BROOD_TARGET(Signals);
 
+// The only end besides the test's: when that closes, this ends.
+void SquareUntilTheEnd(Connection connection) {
+  for (;;) {
+    const absl::StatusOr<int> number = connection.Receive<int>();
+    if (!number.ok() || !connection.Send(*number * *number).ok()) return;
+  }
+}
+BROOD_TARGET(SquareUntilTheEnd);
+
 // Name, daemon, start method; and whether the parent is who it should be, seen by a handle that can do nothing but wait.
 std::string WhoAmI(int parent_pid) {
   const ProcessIdentity& self = CurrentProcess();
@@ -91,6 +103,25 @@ TEST_F(SpawnTest, ItRunsInAnotherProcessWhichTheCallerKnowsByNumber) {
   const int number = process->pid();
   EXPECT_NE(number, OwnProcessNumber());
   EXPECT_EQ(process->Result<int>().value(), number);
+}
+
+TEST_F(SpawnTest, AConnectionAsAnArgumentIsTheOnlyOtherEnd) {
+  auto [ours, theirs] = Pipe().value();
+  Process process = context_.Start(SquareUntilTheEnd, theirs).value();
+  theirs.Close();
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_EQ(ours.Send(i), absl::OkStatus());
+    ASSERT_EQ(ours.Receive<int>({.timeout = absl::Seconds(20)}).value(), i * i);
+  }
+  // The child's end is seen when it is gone, and ours by it.
+  Process killed = std::move(process);
+  ASSERT_EQ(killed.Kill(), absl::OkStatus());
+  EXPECT_EQ(ours.Receive<int>({.timeout = absl::Seconds(20)}).status().code(), absl::StatusCode::kOutOfRange);
+  auto [second_ours, second_theirs] = Pipe().value();
+  Process second = context_.Start(SquareUntilTheEnd, second_theirs).value();
+  second_theirs.Close();
+  second_ours.Close();
+  EXPECT_EQ(second.Join(absl::Seconds(20)).value().exit_code(), 0);
 }
 
 TEST_F(SpawnTest, LargeArgumentsAndResultsGoThrough) {
