@@ -1,6 +1,4 @@
 // What a caller, a child or a peer does wrong is a clear status; nothing hangs, and nothing is left (the fixture).
-#include <unistd.h>
-
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -46,13 +44,6 @@ BROOD_TARGET(Take);
 std::string Repeat(char c, size_t count) { return std::string(count, c); }
 BROOD_TARGET(Repeat);
 
-// Writes over the descriptor in which its result would be, then ends as if all were well.
-void WriteGarbage(const std::string& garbage) {
-  (void)!write(internal::kResultFd, garbage.data(), garbage.size());
-  _exit(0);
-}
-BROOD_TARGET(WriteGarbage);
-
 using BadInputTest = ConformanceTest;
 BROOD_FOR_EACH_START_METHOD(BadInputTest);
 
@@ -95,14 +86,6 @@ TEST_P(BadInputTest, AnArgumentThatCannotBeReadFailsTheStartWithItsReason) {
 TEST_P(BadInputTest, AResultThatIsTooLargeIsResourceExhausted) {
   const Context narrow(GetParam(), {.max_result_bytes = 1000});
   EXPECT_EQ(narrow.Call(Quiet(), Repeat, 'x', size_t{2000}).status().code(), absl::StatusCode::kResourceExhausted);
-}
-
-TEST_P(BadInputTest, GarbageInPlaceOfAResultIsAnError) {
-  for (const std::string& garbage : {std::string("x"), std::string(100, '\xff'), std::string(100'000, '\0')}) {
-    Process process = context_.Start(WriteGarbage, garbage).value();
-    EXPECT_EQ(process.Result<int>().status().code(), absl::StatusCode::kDataLoss) << process.Result<int>().status();
-    EXPECT_EQ(process.exit_code(), 0);
-  }
 }
 
 }  // namespace

@@ -2,22 +2,25 @@
 
 load("@rules_cc//cc:cc_test.bzl", "cc_test")
 
-def conformance_test(name, size = "small", deps = [], **kwargs):
+def conformance_test(name, size = "small", deps = [], windows = False, **kwargs):
     """Builds NAME.cc with what all of the suite's files use.
 
     Args:
       name: the file's name, without its suffix
       size: as cc_test
       deps: what only this file uses
+      windows: whether it also runs there: what it has of POSIX is none
       **kwargs: of cc_test
     """
     cc_test(
         name = name,
         size = size,
         srcs = [name + ".cc"],
-        tags = ["local"],
+        tags = ["local"] + (["windows"] if windows else []),
         deps = deps + [
             ":conformance",
+            "//base:own_process",
+            "//base:signals",
             "//base:status",
             "//base:unique_fd",
             "//bootstrap",

@@ -1,127 +1,12 @@
 #include "tests/conformance/conformance.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "bootstrap/target.h"
 #include "launcher/children.h"
 
 namespace brood {
-
-RawPipe::RawPipe() {
-  int ends[2] = {-1, -1};
-  EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
-  reader.reset(ends[0]);
-  writer.reset(ends[1]);
-}
-
-bool IsReadable(int fd, int timeout_ms) {
-  pollfd poll_fd = {.fd = fd, .events = POLLIN, .revents = 0};
-  return poll(&poll_fd, 1, timeout_ms) == 1;
-}
-
-bool EndsWithinPatience(int fd) {
-  const absl::Time deadline = absl::Now() + absl::Milliseconds(kPatienceMs);
-  char buffer[4096];
-  while (IsReadable(fd, static_cast<int>(std::max<int64_t>(0, absl::ToInt64Milliseconds(deadline - absl::Now()))))) {
-    if (read(fd, buffer, sizeof(buffer)) == 0) return true;
-  }
-  return false;
-}
-
-std::string ReadToEnd(int fd) {
-  std::string text;
-  char buffer[4096];
-  while (IsReadable(fd, kPatienceMs)) {
-    const ssize_t count = read(fd, buffer, sizeof(buffer));
-    if (count <= 0) return text;
-    text.append(buffer, static_cast<size_t>(count));
-  }
-  return absl::StrCat(text, " and no end");
-}
-
-std::string ReadFromStart(const UniqueFd& file) {
-  std::string text;
-  char buffer[4096];
-  for (ssize_t count; (count = pread(file.get(), buffer, sizeof(buffer), static_cast<off_t>(text.size()))) > 0;) {
-    text.append(buffer, static_cast<size_t>(count));
-  }
-  return text;
-}
-
-UniqueFd OpenPid(pid_t pid) { return UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))); }
-
-std::set<int> OpenDescriptors() {
-  std::set<int> open;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    int fd = -1;
-    if (absl::SimpleAtoi(entry.path().filename().string(), &fd) && fcntl(fd, F_GETFD) >= 0) open.insert(fd);
-  }
-  // The iterator's own is among them while it runs, and closed now.
-  std::erase_if(open, [](int fd) { return fcntl(fd, F_GETFD) < 0; });
-  return open;
-}
-
-// "PID (NAME) STATE PPID ...", where NAME may hold anything. proc(5)
-std::string FieldsAfterName(pid_t pid) {
-  std::ifstream file(absl::StrCat("/proc/", pid, "/stat"));
-  std::stringstream text;
-  text << file.rdbuf();
-  const std::string all = text.str();
-  const size_t end_of_name = all.rfind(')');
-  return end_of_name == std::string::npos ? "" : all.substr(end_of_name + 2);
-}
-
-char StateOf(pid_t pid) {
-  const std::string fields = FieldsAfterName(pid);
-  return fields.empty() ? '\0' : fields[0];
-}
-
-pid_t NearestAbove(pid_t pid, std::string_view name) {
-  while (pid > 0) {
-    std::string line;
-    std::ifstream status(absl::StrCat("/proc/", pid, "/status"));
-    std::getline(status, line);
-    if (line == absl::StrCat("Name:\t", name)) return pid;
-    std::string field;
-    while (status >> field && field != "PPid:") {
-    }
-    if (!(status >> pid)) return 0;
-  }
-  return 0;
-}
-
-std::set<pid_t> ChildrenOfThisProcess() {
-  std::set<pid_t> children;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    pid_t pid = 0;
-    if (!absl::SimpleAtoi(entry.path().filename().string(), &pid)) continue;
-    std::istringstream fields(FieldsAfterName(pid));
-    char state = 0;
-    pid_t parent = 0;
-    if (fields >> state >> parent && parent == getpid()) children.insert(pid);
-  }
-  return children;
-}
-
-TemporaryFolder::TemporaryFolder() : path_(testing::TempDir() + "brood-XXXXXX") {
-  EXPECT_NE(mkdtemp(path_.data()), nullptr);  // It replaces the six letters. mkdtemp(3)
-}
-
-TemporaryFolder::~TemporaryFolder() { std::filesystem::remove_all(path_); }
 
 int Identity(int value) { return value; }
 BROOD_TARGET(Identity);
@@ -129,19 +14,9 @@ BROOD_TARGET(Identity);
 void Nothing() {}
 BROOD_TARGET(Nothing);
 
-void Sleep() {
-  while (true) pause();
-}
+// What they do each system does in its way: conformance_linux.cc, conformance_windows.cc.
 BROOD_TARGET(Sleep);
-
-void WaitForEnd(const UniqueFd& pipe) {
-  char byte;
-  while (read(pipe.get(), &byte, 1) != 0) {
-  }
-}
 BROOD_TARGET(WaitForEnd);
-
-void WriteByte(const UniqueFd& pipe, char byte) { (void)!write(pipe.get(), &byte, 1); }
 BROOD_TARGET(WriteByte);
 
 void ConformanceTest::SetUp() {

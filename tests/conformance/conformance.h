@@ -7,11 +7,10 @@
 #ifndef BROOD_TESTS_CONFORMANCE_CONFORMANCE_H_
 #define BROOD_TESTS_CONFORMANCE_CONFORMANCE_H_
 
-#include <sys/types.h>
-
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "gtest/gtest.h"
@@ -35,11 +34,15 @@ bool IsReadable(int fd, int timeout_ms = 0);
 bool EndsWithinPatience(int fd);           // True when the last writer is gone; false after kPatienceMs.
 std::string ReadToEnd(int fd);             // Until the last writer is gone, or kPatienceMs pass.
 std::string ReadFromStart(const UniqueFd& file);
-UniqueFd OpenPid(pid_t pid);               // pidfd_open(2)
-std::set<int> OpenDescriptors();
-std::set<pid_t> ChildrenOfThisProcess();   // Zombies too. /proc/[pid]/stat
-char StateOf(pid_t pid);                   // 'R', 'S', 'Z'; 0 if there is no such process.
-pid_t NearestAbove(pid_t pid, std::string_view name);  // `pid` or an ancestor of it that has this name; 0: none.
+std::set<int> OpenDescriptors();           // On Windows: handles.
+std::set<int> ChildrenOfThisProcess();     // Zombies too.
+char ReadByte(const UniqueFd& pipe);       // '\0' at the end.
+std::vector<std::string> DoNothingProgram();  // A command line.
+
+// Linux only.
+UniqueFd OpenPid(int pid);                 // pidfd_open(2)
+char StateOf(int pid);                     // 'R', 'S', 'Z'; 0 if there is no such process. /proc/[pid]/stat
+int NearestAbove(int pid, std::string_view name);  // `pid` or an ancestor of it that has this name; 0: none.
 
 // A folder that goes with the object.
 class TemporaryFolder {
@@ -103,11 +106,11 @@ class ConformanceTest : public testing::TestWithParam<StartMethod> {
  private:
   UniqueFd held_;
   std::set<int> descriptors_;
-  std::set<pid_t> children_;
+  std::set<int> children_;
 };
 
 #define BROOD_FOR_EACH_START_METHOD(suite)                                                \
-  INSTANTIATE_TEST_SUITE_P(StartMethods, suite, testing::ValuesIn(::brood::kStartMethods), \
+  INSTANTIATE_TEST_SUITE_P(StartMethods, suite, testing::ValuesIn(::brood::StartMethodsHere()), \
                            [](const auto& info) { return std::string(::brood::StartMethodName(info.param)); })
 
 }  // namespace brood

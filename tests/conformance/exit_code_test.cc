@@ -1,13 +1,12 @@
 // How a process ends, and the exit code that tells it (_TestProcess, _TestSubclassingProcess.test_sys_exit).
-#include <signal.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <thread>
 
+#include "base/own_process.h"
+#include "base/signals.h"
 #include "bootstrap/exit.h"
 #include "tests/conformance/conformance.h"
 
@@ -29,28 +28,9 @@ BROOD_TARGET(ExitWithText);
 void Throw() { throw std::runtime_error("broken"); }
 BROOD_TARGET(Throw);
 
-void EndBySignal(int number) {
-  signal(number, SIG_DFL);  // A sanitizer may have a handler for it, and would exit instead.
-  raise(number);
-}
-BROOD_TARGET(EndBySignal);
-
-// Says that it is there, and sleeps in a target with a destructor and a finalizer that would be seen.
-void SleepTidily(const UniqueFd& pipe) {
-  struct Tidy {
-    const UniqueFd& pipe;
-    ~Tidy() { WriteByte(pipe, 'd'); }
-  } const tidy{pipe};
-  WriteByte(pipe, 'r');
-  while (true) pause();
-}
-BROOD_TARGET(SleepTidily);
-
 void LeaveAThread(const UniqueFd& pipe) {
   const auto number = std::make_shared<UniqueFd>(Duplicate(pipe.get()));
-  std::thread([number] {
-    while (true) pause();
-  }).detach();
+  std::thread([number] { SleepForEver(); }).detach();
 }
 BROOD_TARGET(LeaveAThread);
 
@@ -70,15 +50,6 @@ TEST_P(ExitCodeTest, ReturningAndExitingWithoutACodeAreZero) {
   EXPECT_EQ(Run(ExitWithoutCode).outcome.exit_code(), 0);
 }
 
-TEST_P(ExitCodeTest, ACodeOf256IsTheCallersErrorAndNoSuccess) {
-  for (const int code : {256, 512, -1, 300, INT32_MAX, INT32_MIN}) {
-    const Ended ended = Run(ExitWith, code);
-    EXPECT_EQ(ended.outcome.exit_code(), 1) << code;
-    EXPECT_NE(ended.err.find(std::to_string(code)), std::string::npos) << ended.err;
-    EXPECT_EQ(context_.Call(ReturnCode, code).code(), absl::StatusCode::kAborted);
-  }
-}
-
 TEST_P(ExitCodeTest, ATextIsPrintedAndGivesOne) {
   const Ended ended = Run(ExitWithText);
   EXPECT_EQ(ended.outcome.exit_code(), 1);
@@ -93,36 +64,13 @@ TEST_P(ExitCodeTest, AnUncaughtExceptionIsPrintedWholeAndGivesOne) {
   EXPECT_EQ(ended.err.back(), '\n');
 }
 
-TEST_P(ExitCodeTest, SignalNIsMinusN) {
-  for (const int number : {SIGHUP, SIGABRT, SIGKILL, SIGSEGV, SIGPIPE, SIGTERM, SIGRTMIN + 1}) {
-    EXPECT_EQ(Run(EndBySignal, number).outcome.exit_code(), -number);
-  }
-}
-
-TEST_P(ExitCodeTest, InterruptIsMinusTwo) {
-  Process process = StartWaiting();
-  ASSERT_EQ(process.Signal(SIGINT), absl::OkStatus());
-  EXPECT_EQ(process.Join()->exit_code(), -SIGINT);
-}
-
 TEST_P(ExitCodeTest, TerminateAndKillAreTheirSignals) {
   Process terminated = context_.Start(Sleep).value();
   EXPECT_EQ(terminated.Terminate(), absl::OkStatus());
-  EXPECT_EQ(terminated.Join()->exit_code(), -SIGTERM);
+  EXPECT_EQ(terminated.Join()->exit_code(), -kSignalTerminate);
   Process killed = context_.Start(Sleep).value();
   EXPECT_EQ(killed.Kill(), absl::OkStatus());
-  EXPECT_EQ(killed.Join()->exit_code(), -SIGKILL);
-}
-
-TEST_P(ExitCodeTest, TerminateRunsNoDestructor) {
-  RawPipe pipe;
-  Process process = context_.Start(SleepTidily, pipe.writer).value();
-  char ready = 0;
-  ASSERT_EQ(read(pipe.reader.get(), &ready, 1), 1);
-  ASSERT_EQ(process.Terminate(), absl::OkStatus());
-  ASSERT_TRUE(process.Join().ok());
-  pipe.writer.reset();
-  EXPECT_EQ(ReadToEnd(pipe.reader.get()), "");
+  EXPECT_EQ(killed.Join()->exit_code(), -kSignalKill);
 }
 
 TEST_P(ExitCodeTest, ASignalAfterTheEndReachesNobody) {

@@ -1,12 +1,6 @@
 // What CPython's multiprocessing promises of Process (Lib/test/_test_multiprocessing.py, _TestProcess), once for each
 // start method.
-#include <poll.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <atomic>
-#include <fstream>
 #include <memory>
 #include <set>
 #include <string>
@@ -15,9 +9,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/own_process.h"
+#include "base/signals.h"
 #include "base/unique_fd.h"
 #include "bootstrap/current_process.h"
-#include "bootstrap/finalizer.h"
 #include "ipc/auth_key.h"
 #include "launcher/children.h"
 #include "launcher/context.h"
@@ -57,39 +52,6 @@ BROOD_TARGET(Descend);
 absl::Status StartAChild(int method) { return Context(static_cast<StartMethod>(method)).Call(Identity, 1).status(); }
 BROOD_TARGET(StartAChild);
 
-// Says 'd' when it is terminated, and has `held` until then.
-void SayWhenTerminated(const UniqueFd& pipe, const UniqueFd& /*held*/) {
-  sigset_t terminated;
-  sigemptyset(&terminated);
-  sigaddset(&terminated, SIGTERM);
-  sigprocmask(SIG_BLOCK, &terminated, nullptr);
-  WriteByte(pipe, 'r');
-  int number = 0;
-  sigwait(&terminated, &number);
-  WriteByte(pipe, 'd');
-}
-BROOD_TARGET(SayWhenTerminated);
-
-void SayAtTheEndOf(const UniqueFd& pipe, const UniqueFd& other) {
-  WaitForEnd(other);
-  WriteByte(pipe, 'c');
-}
-BROOD_TARGET(SayAtTheEndOf);
-
-// Leaves children behind that are neither joined nor destroyed before its end: the order in which all end is written
-// to `pipe`. The one that is no daemon ends after the daemon only.
-void LeaveChildren(int method, const UniqueFd& pipe, const UniqueFd& may_end) {
-  const Context context(static_cast<StartMethod>(method));
-  const auto number = std::make_shared<UniqueFd>(Duplicate(pipe.get()));
-  AddFinalizer([number] { WriteByte(*number, 'b'); }, {.priority = 1});
-  AddFinalizer([number] { WriteByte(*number, 'e'); }, {.priority = -1});
-  RawPipe held;
-  new Process(context.Start({.daemon = true}, SayWhenTerminated, pipe, held.writer).value());
-  new Process(context.Start(SayAtTheEndOf, pipe, held.reader).value());
-  WaitForEnd(may_end);
-}
-BROOD_TARGET(LeaveChildren);
-
 // --- the tests ---
 
 using ProcessTest = ConformanceTest;
@@ -123,7 +85,7 @@ TEST_P(ProcessTest, ACreatedProcessIsStartedOnceAndThenJoined) {
   EXPECT_TRUE(daemon);
   EXPECT_EQ(numbers.size(), 1u);
   EXPECT_EQ(parent, "MainProcess");
-  EXPECT_EQ(parent_pid, getpid());
+  EXPECT_EQ(parent_pid, OwnProcessNumber());
   EXPECT_EQ(children, 0u);
   EXPECT_TRUE(same_key);
   EXPECT_EQ(process.exit_code(), 0);
@@ -159,52 +121,22 @@ TEST_P(ProcessTest, JoinWithoutTimeLooksOnce) {
   EXPECT_TRUE(process.IsAlive());
   ASSERT_EQ(process.Terminate(), absl::OkStatus());
   ASSERT_TRUE(process.Join().ok());
-  EXPECT_EQ(process.exit_code(), -SIGTERM);
-}
-
-void StopAndWait(pid_t pid) {
-  ASSERT_EQ(kill(pid, SIGSTOP), 0);
-  for (int waited = 0; StateOf(pid) != 'T'; ++waited) {
-    ASSERT_LT(waited, kPatienceMs) << "not stopped: " << StateOf(pid);
-    poll(nullptr, 0, 1);
-  }
-}
-
-TEST_P(ProcessTest, AStoppedProcessIsKilled) {
-  Process process = StartWaiting();
-  StopAndWait(process.pid());
-  ASSERT_EQ(process.Kill(), absl::OkStatus());
-  ASSERT_TRUE(process.Join(absl::Milliseconds(kPatienceMs)).ok());
-  EXPECT_EQ(process.exit_code(), -SIGKILL);
-}
-
-// Its target may do that, where nothing isolates the one from the other.
-TEST_P(ProcessTest, AProcessWhoseGuardianIsStoppedIsKilled) {
-  Process process = StartWaiting();
-  const bool served = GetParam() == StartMethod::kForkServer;
-  const pid_t guardian = NearestAbove(process.pid(), served ? "brood-keeper" : "brood-guardian");
-  ASSERT_GT(guardian, 0);
-  StopAndWait(guardian);
-  ASSERT_EQ(process.Kill(), absl::OkStatus());
-  ASSERT_TRUE(process.Join(absl::Milliseconds(kPatienceMs)).ok());
-  EXPECT_EQ(process.exit_code(), -SIGKILL);
+  EXPECT_EQ(process.exit_code(), -kSignalTerminate);
 }
 
 TEST_P(ProcessTest, AKilledProcessHasTheSignalAsItsExitCode) {
   Process process = context_.Start(Sleep).value();
   ASSERT_EQ(process.Kill(), absl::OkStatus());
-  EXPECT_EQ(process.Join()->exit_code(), -SIGKILL);
+  EXPECT_EQ(process.Join()->exit_code(), -kSignalKill);
 }
 
 TEST_P(ProcessTest, TheSentinelIsReadyOnceTheChildHasEndedAndStaysSo) {
   Process process = StartWaiting();
-  pollfd sentinel = {process.sentinel(), POLLIN, 0};
-  EXPECT_EQ(poll(&sentinel, 1, 0), 0);
+  EXPECT_FALSE(IsReadable(process.sentinel()));
   Release();
-  EXPECT_EQ(poll(&sentinel, 1, 20'000), 1);
+  EXPECT_TRUE(IsReadable(process.sentinel(), kPatienceMs));
   ASSERT_TRUE(process.Join().ok());
-  sentinel.fd = process.sentinel();
-  EXPECT_EQ(poll(&sentinel, 1, 0), 1);
+  EXPECT_TRUE(IsReadable(process.sentinel()));
 }
 
 TEST_P(ProcessTest, ClosingARunningProcessIsAnErrorAndTwiceIsNone) {
@@ -270,24 +202,8 @@ TEST_P(ProcessTest, TheResultHasItsTypeAndCanBeAskedForAgain) {
 }
 
 TEST_P(ProcessTest, AProgramHasNoResult) {
-  Process process = Process::Start({.argv = {"true"}}).value();
+  Process process = Process::Start({.argv = DoNothingProgram()}).value();
   EXPECT_EQ(process.Result<int>().status().code(), absl::StatusCode::kFailedPrecondition);
-}
-
-TEST_P(ProcessTest, OnlyTheProcessThatMadeAnObjectMayUseIt) {
-  Process process = StartWaiting();
-  Process unstarted = context_.Create(Identity, 1).value();
-  const pid_t pid = fork();
-  if (pid == 0) {
-    const bool refused = process.Join(absl::ZeroDuration()).status().code() == absl::StatusCode::kFailedPrecondition &&
-                         unstarted.Start().code() == absl::StatusCode::kFailedPrecondition &&
-                         ActiveChildren().empty() && !process.IsAlive();
-    _exit(refused ? 0 : 1);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(pid, &status, 0), pid);
-  EXPECT_EQ(status, 0);
-  EXPECT_TRUE(process.IsAlive());
 }
 
 TEST_P(ProcessTest, AChildSeesThatItsParentIsAlive) { EXPECT_TRUE(context_.Call(ParentIsAlive).value()); }
@@ -297,18 +213,6 @@ TEST_P(ProcessTest, ADaemonMayNotHaveChildrenAndOthersMay) {
   LaunchOptions daemon = {.daemon = true};
   daemon.stderr_spec = Stdio::Null();
   EXPECT_EQ(context_.Call(daemon, StartAChild, method()).code(), absl::StatusCode::kFailedPrecondition);
-}
-
-TEST_P(ProcessTest, AtTheEndFinalizersRunThenDaemonsAreTerminatedAndOthersJoined) {
-  RawPipe pipe, may_end;
-  Process process = context_.Start(LeaveChildren, method(), pipe.writer, may_end.reader).value();
-  pipe.writer.reset();
-  char byte = 0;
-  ASSERT_EQ(read(pipe.reader.get(), &byte, 1), 1);
-  EXPECT_EQ(byte, 'r');  // The daemon runs.
-  may_end.writer.reset();
-  EXPECT_EQ(ReadToEnd(pipe.reader.get()), "bdce");
-  EXPECT_EQ(process.Result<void>(), absl::OkStatus());
 }
 
 }  // namespace

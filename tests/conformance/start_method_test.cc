@@ -47,7 +47,7 @@ TEST_P(StartMethodTest, WhatIsSetIsWhatContextsAndDescendantsHave) {
 
 TEST_P(StartMethodTest, ItCannotBeSetAgainUnlessItIsReplaced) {
   ASSERT_EQ(SetStartMethod(GetParam()), absl::OkStatus());
-  for (const StartMethod other : kStartMethods) {
+  for (const StartMethod other : StartMethodsHere()) {
     EXPECT_EQ(SetStartMethod(other).code(), absl::StatusCode::kFailedPrecondition);
   }
   EXPECT_EQ(GetStartMethod(), GetParam());
@@ -70,7 +70,7 @@ TEST_P(StartMethodTest, ItIsFoundByItsName) {
 
 // A child may start children by each method, and hands on what it got (test_nested_startmethod, test_mixed_startmethod).
 TEST_P(StartMethodTest, ChildrenOfEachMethodMayStartThoseOfEachOther) {
-  for (const StartMethod inner : kStartMethods) {
+  for (const StartMethod inner : StartMethodsHere()) {
     EXPECT_EQ(context_.Call(PassOn, static_cast<int>(inner), 7).value(), 7) << StartMethodName(inner);
   }
 }

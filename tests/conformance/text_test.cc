@@ -1,11 +1,9 @@
 // What a process object says of itself (repr of BaseProcess), and its name.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/own_process.h"
 #include "bootstrap/current_process.h"
 #include "tests/conformance/conformance.h"
 
@@ -25,7 +23,7 @@ using TextTest = ConformanceTest;
 BROOD_FOR_EACH_START_METHOD(TextTest);
 
 TEST_P(TextTest, AProcessSaysWhoseItIsAndHowFar) {
-  const std::string parent = absl::StrCat(" parent=", getpid());
+  const std::string parent = absl::StrCat(" parent=", OwnProcessNumber());
   Process process = context_.Create({.name = "o'hara\n", .daemon = true}, Sleep).value();
   EXPECT_EQ(process.ToString(), absl::StrCat("<Process name='o\\'hara\\n'", parent, " initial daemon>"));
   ASSERT_EQ(process.Start(), absl::OkStatus());
@@ -42,15 +40,6 @@ TEST_P(TextTest, AnEndedProcessSaysItsCode) {
   Process process = context_.Start({.name = "n"}, Nothing).value();
   ASSERT_TRUE(process.Join().ok());
   EXPECT_TRUE(process.ToString().ends_with(" stopped exitcode=0>")) << process.ToString();
-}
-
-TEST_P(TextTest, InAForkOfItsCreatorItsStateIsUnknown) {
-  Process process = StartWaiting({.name = "n"});
-  const pid_t pid = fork();
-  if (pid == 0) _exit(process.ToString().ends_with(" unknown>") ? 0 : 1);
-  int status = -1;
-  ASSERT_EQ(waitpid(pid, &status, 0), pid);
-  EXPECT_EQ(status, 0);
 }
 
 TEST_P(TextTest, ANameChangesAtAnyTimeAndAfterTheStartForTheParentOnly) {

@@ -1,0 +1,135 @@
+#include <windows.h>
+// After windows.h, whose types it needs.
+#include <tlhelp32.h>
+#include <winternl.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+#include "base/own_process.h"
+#include "base/windows_handle.h"
+#include "ipc/wait.h"
+#include "tests/conformance/conformance.h"
+
+namespace brood {
+namespace {
+
+// False at the end.
+bool ReadInto(int file, std::string* text) {
+  char buffer[4096];
+  DWORD count = 0;
+  if (!ReadFile(HandleOf(file), buffer, sizeof(buffer), &count, nullptr) || count == 0) return false;
+  text->append(buffer, count);
+  return true;
+}
+
+bool IsOfALock(HANDLE handle) {
+  constexpr int kObjectTypeInformation = 2;
+  using Query = LONG(NTAPI*)(HANDLE, int, void*, ULONG, ULONG*);
+  static const auto query = reinterpret_cast<Query>(
+      reinterpret_cast<void*>(GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "NtQueryObject")));
+  struct {
+    UNICODE_STRING name;
+    char rest[1024];
+  } type = {};
+  ULONG size = 0;
+  if (query(handle, kObjectTypeInformation, &type, sizeof(type), &size) < 0) return false;
+  const std::wstring_view name(type.name.Buffer, type.name.Length / sizeof(wchar_t));
+  return name == L"Event" || name == L"Semaphore";
+}
+
+}  // namespace
+
+RawPipe::RawPipe() {
+  HANDLE ends[2] = {};
+  EXPECT_TRUE(CreatePipe(&ends[0], &ends[1], nullptr, 0));
+  reader = Own(ends[0]);
+  writer = Own(ends[1]);
+}
+
+bool IsReadable(int fd, int timeout_ms) {
+  const auto ready = Wait({fd}, absl::Milliseconds(timeout_ms));
+  return ready.ok() && !ready->empty();
+}
+
+bool EndsWithinPatience(int fd) {
+  std::string unused;
+  while (IsReadable(fd, kPatienceMs)) {
+    if (!ReadInto(fd, &unused)) return true;
+  }
+  return false;
+}
+
+std::string ReadToEnd(int fd) {
+  std::string text;
+  while (IsReadable(fd, kPatienceMs)) {
+    if (!ReadInto(fd, &text)) return text;
+  }
+  return absl::StrCat(text, " and no end");
+}
+
+// Line feeds come as "\r\n" from the C library of a child.
+std::string ReadFromStart(const UniqueFd& file) {
+  std::string text;
+  SetFilePointerEx(HandleOf(file.get()), {}, nullptr, FILE_BEGIN);
+  while (ReadInto(file.get(), &text)) {
+  }
+  std::erase(text, '\r');
+  return text;
+}
+
+// Without events and semaphores: winpthreads makes one for each lock when that is first contended, and keeps it. Files, pipes,
+// processes, threads and jobs are what brood could leave.
+// Handles are multiples of four; tests have few.
+std::set<int> OpenDescriptors() {
+  constexpr int kHighest = 0x4000;
+  std::set<int> open;
+  DWORD flags = 0;
+  for (int handle = 4; handle < kHighest; handle += 4) {
+    if (GetHandleInformation(HandleOf(handle), &flags) && !IsOfALock(HandleOf(handle))) open.insert(handle);
+  }
+  return open;
+}
+
+std::set<int> ChildrenOfThisProcess() {
+  std::set<int> children;
+  const UniqueFd snapshot = Own(CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0));
+  PROCESSENTRY32W entry = {};
+  entry.dwSize = sizeof(entry);
+  for (BOOL more = Process32FirstW(HandleOf(snapshot.get()), &entry); more; more = Process32NextW(HandleOf(snapshot.get()), &entry)) {
+    if (entry.th32ParentProcessID == GetCurrentProcessId()) children.insert(static_cast<int>(entry.th32ProcessID));
+  }
+  return children;
+}
+
+char ReadByte(const UniqueFd& pipe) {
+  char byte = 0;
+  DWORD count = 0;
+  return ReadFile(HandleOf(pipe.get()), &byte, 1, &count, nullptr) && count == 1 ? byte : '\0';
+}
+
+std::vector<std::string> DoNothingProgram() { return {"cmd", "/c", "exit 0"}; }
+
+TemporaryFolder::TemporaryFolder() {
+  static int number = 0;
+  path_ = absl::StrCat(testing::TempDir(), "\\brood-", GetCurrentProcessId(), "-", ++number);
+  EXPECT_TRUE(std::filesystem::create_directory(path_));
+}
+
+TemporaryFolder::~TemporaryFolder() { std::filesystem::remove_all(path_); }
+
+void Sleep() { SleepForEver(); }
+
+void WaitForEnd(const UniqueFd& pipe) {
+  while (ReadByte(pipe) != '\0') {
+  }
+}
+
+void WriteByte(const UniqueFd& pipe, char byte) {
+  DWORD count = 0;
+  WriteFile(HandleOf(pipe.get()), &byte, 1, &count, nullptr);
+}
+
+}  // namespace brood

@@ -1,0 +1,7 @@
+#include "tests/conformance/start_methods.h"
+
+namespace brood {
+
+std::vector<StartMethod> StartMethodsHere() { return {StartMethod::kSpawn}; }
+
+}  // namespace brood
