@@ -167,6 +167,7 @@ absl::StatusOr<std::unique_ptr<RunningJob>> ProcessRunner::Start(const Job& job)
   options.cwd = job.cwd.empty() ? defaults_.cwd : job.cwd;
   options.stdin_spec = job.stdin_path.empty() ? Stdio::Null() : Stdio::Path(job.stdin_path);
   options.tree_end = defaults_.tree_end;
+  options.violation_stack = defaults_.violation_stack;
   options.isolation = defaults_.isolation;
   options.name = job.id;
 

@@ -31,6 +31,7 @@ struct JobDefaults {
   std::string cwd;
   std::string output_dir;  // Not empty: streams go to OUTPUT_DIR/ID/stdout and stderr.
   TreeEnd tree_end = TreeEnd::kKill;
+  bool violation_stack = false;
   // Of each captured stream, what is kept for its result; the rest is counted. --output limits what may be written. A
   // function's value that is larger is an error of the function.
   uint64_t capture_bytes = uint64_t{1} << 20;

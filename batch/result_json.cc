@@ -43,8 +43,15 @@ Json ViolationJson(const Outcome& outcome) {
   Json args = Json::array();
   // As text: JSON's readers keep 53 bits of a number.
   for (const uint64_t arg : violation->args) args.push_back(HexText(arg));
-  return {{"syscall", violation->syscall}, {"nr", violation->number}, {"args", args},
-          {"arch", violation->arch},       {"tid", violation->tid},   {"ip", HexText(violation->instruction_pointer)}};
+  Json json = {{"syscall", violation->syscall}, {"nr", violation->number}, {"args", args},
+               {"arch", violation->arch},       {"tid", violation->tid},   {"ip", HexText(violation->instruction_pointer)}};
+  if (violation->stack_end.empty()) return json;  // Not asked for.
+  json["stack"] = Json::array();
+  for (const auto& [address, function, offset, file] : violation->stack) {
+    json["stack"].push_back({{"ip", HexText(address)}, {"function", function}, {"offset", HexText(offset)}, {"file", file}});
+  }
+  json["stack_end"] = violation->stack_end;
+  return json;
 }
 
 Json NotifiedJson(const Outcome& outcome) {

@@ -75,6 +75,16 @@ Violation ReadViolation(const Json& json) {
   violation.arch = Text(json, "arch");
   violation.tid = Integer(json, "tid");
   violation.instruction_pointer = Hexadecimal(Text(json, "ip"));
+  if (const Json* stack = Find(json, "stack"); stack != nullptr && stack->is_array()) {
+    for (const Json& frame : *stack) {
+      if (!frame.is_object()) continue;
+      violation.stack.push_back({.address = Hexadecimal(Text(frame, "ip")),
+                                 .function = Text(frame, "function"),
+                                 .offset = Hexadecimal(Text(frame, "offset")),
+                                 .file = Text(frame, "file")});
+    }
+  }
+  violation.stack_end = Text(json, "stack_end");
   return violation;
 }
 

@@ -19,6 +19,7 @@
 #include "cli/printable.h"
 #include "cli/shared_options.h"
 #include "cli/signals.h"
+#include "cli/stack_lines.h"
 #include "cli/supervise.h"
 #include "launcher/context.h"
 
@@ -44,6 +45,7 @@ absl::StatusOr<int> Call(const ParsedOptions& options, const JobDefaults& defaul
   launch.env = defaults.env;
   launch.cwd = defaults.cwd;
   launch.tree_end = defaults.tree_end;
+  launch.violation_stack = defaults.violation_stack;
   BROOD_RETURN_IF_ERROR(policies->SetPolicyOf(job, launch));
   launch.isolation = defaults.isolation;
   BROOD_ASSIGN_OR_RETURN(const std::string target, ResolveTarget(job.target));
@@ -54,6 +56,7 @@ absl::StatusOr<int> Call(const ParsedOptions& options, const JobDefaults& defaul
   BROOD_ASSIGN_OR_RETURN(end.value, ReturnedJson(process));
   if (IsWorthALine(end.outcome) && !ChildHasSaid(end.outcome)) {
     PrintError("call", absl::StrCat(job.target, ": ", end.outcome.ToString()));
+    for (const std::string& line : StackLines(end.outcome)) PrintError("call", line);
   }
   if (end.value.has_value() && !PrintOut(absl::StrCat(*end.value, "\n"))) return kExitBroodFailed;
   BROOD_RETURN_IF_ERROR(result.Write(job.target, end));

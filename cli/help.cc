@@ -223,7 +223,7 @@ itself wins over the command line, that over the policy file.
                       violation, setup_failed, lost
   exit_code           null unless it exited
   signal, core        if a signal ended it
-  violation           {syscall, nr, args, arch, tid, ip}; args, ip are hex
+  violation           {syscall, nr, args, arch, tid, ip, stack}; numbers in hex
   limits_hit          every limit that refused something, fatal or not
   setup               {step, errno, detail} if it could not be started
   start; wall_s cpu_s ISO 8601, UTC; seconds

@@ -22,6 +22,7 @@ const std::vector<Option>& AllOptions() {
       {"--env", "-e", "K=V | K", "set a variable, or pass the caller's K; repeatable", "", "run call batch",
        Topic::kEveryday, true},
       {"--result", "", "FILE", "write the outcome as JSON; - is stdout, at the end", "", "run call"},
+      {"--violation-stack", "", "", "report violations with the functions they came from", "", "run call batch", Topic::kLimits},
       {"--start-method", "", "HOW", "spawn, fork or forkserver", "spawn", "call"},
       {"--preload", "", "LIB", "forkserver: first load LIB, or run LIB:NAME", "", "call", Topic::kEveryday, true},
       {"--isolation", "", "HOW", "forkserver: fresh, or kept for the next child", "kept", "call"},

@@ -13,6 +13,7 @@
 #include "cli/run_remedy.h"
 #include "cli/shared_options.h"
 #include "cli/signals.h"
+#include "cli/stack_lines.h"
 #include "cli/supervise.h"
 #include "launcher/process.h"
 
@@ -28,6 +29,7 @@ absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& default
   launch.env = defaults.env;
   launch.cwd = defaults.cwd;
   launch.tree_end = defaults.tree_end;
+  launch.violation_stack = defaults.violation_stack;
   BROOD_RETURN_IF_ERROR(policies->SetPolicyOf(Job{}, launch));
   BROOD_ASSIGN_OR_RETURN(Process process, Process::Launch(launch));
   JobEnd end;
@@ -35,6 +37,7 @@ absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& default
   if (IsWorthALine(end.outcome)) {
     const std::string& program = launch.argv[0];
     PrintError("run", absl::StrCat(program, ": ", end.outcome.ToString(), RunRemedy(end.outcome, program, defaults.policy)));
+    for (const std::string& line : StackLines(end.outcome)) PrintError("run", line);
   }
   BROOD_RETURN_IF_ERROR(result.Write(launch.argv[0], end));
   return end.outcome.ShellExitCode();

@@ -147,6 +147,7 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
   }
   if (options.Has("--server")) BROOD_RETURN_IF_ERROR(ReadServer(options, defaults));
   if (options.Has("--wait-tree")) defaults.tree_end = TreeEnd::kWait;
+  defaults.violation_stack = options.Has("--violation-stack");
   BROOD_RETURN_IF_ERROR(Read(options, "--start-method", ParseStartMethod, defaults.start_method));
   BROOD_RETURN_IF_ERROR(Read(options, "--isolation", ParseIsolation, defaults.isolation));
   BROOD_RETURN_IF_ERROR(ReadPreload(options, defaults));

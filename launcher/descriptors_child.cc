@@ -27,6 +27,7 @@ void ForEach(LaunchRecord* record, Visit visit) {
   visit(&record->guardian_socket);
   visit(&record->init_socket);
   visit(&record->setup_socket);
+  visit(&record->stack_sink);
   visit(&record->target.executable_fd);
   for (StreamRecord& stream : record->streams) {
     visit(&stream.pipe);

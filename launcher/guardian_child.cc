@@ -22,6 +22,7 @@
 #include "launcher/limit_watch_child.h"
 #include "launcher/messages_child.h"
 #include "launcher/pump_child.h"
+#include "launcher/stack/snapshot_child.h"
 #include "launcher/stay_awake_child.h"
 #include "launcher/target_signals_child.h"
 #include "launcher/tree_child.h"
@@ -104,6 +105,9 @@ class Guardian {
     pump_.Move(polls + kStreams, 2);
     if (pump_.over_limit()) End(EndCause::kOutput);
     if (polls[kListener].revents != 0 && violations_.Receive(polls[kListener].revents, &report_)) {
+      if (record_.stack_sink >= 0 && report_.violation_arch != 0) {
+        WriteStackSnapshot(static_cast<pid_t>(report_.violation_tid), record_.stack_sink);
+      }
       End(EndCause::kViolation);
     }
     if (polls[kConnects].revents != 0) violations_.OnPending();

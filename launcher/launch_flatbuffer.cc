@@ -29,7 +29,7 @@ class Encoder {
     const auto& [plan, target, candidates, argv, envp, cwd_text, cwd_required, wait_for_tree, served, slot_number, slot_watches_ipc,
                  slot_watches_net, slot, slot_size, stays, let_go,
                  wipe_begin, wipe_end, child_fds, child_fd_count, lowest_free, control, report_pipe, owner,
-                 guardian_socket, init_socket, setup_socket, stream_records, wall_ns, cpu_ns, output_bytes,
+                 guardian_socket, init_socket, setup_socket, stream_records, stack_sink, wall_ns, cpu_ns, output_bytes,
                  output_limited, sampled_memory_bytes, sample_usage, counted_processes, cgroup] = record;
     const int report = Place(report_pipe);  // First, so that the server finds it in whatever it cannot read.
     const auto written_birth = WriteBirth(birth);
@@ -79,6 +79,7 @@ class Encoder {
     launch.add_init_socket(Place(init_socket));
     launch.add_setup_socket(Place(setup_socket));
     launch.add_streams(written_streams);
+    launch.add_stack_sink(Place(stack_sink));
     launch.add_wall_ns(wall_ns);
     launch.add_cpu_ns(cpu_ns);
     launch.add_output_bytes(output_bytes);
@@ -227,6 +228,7 @@ class Decoder {
     for (const int fd : {record_.control, record_.report, record_.owner, record_.setup_socket}) {
       if (fd < 0) found_ = false;
     }
+    record_.stack_sink = Fd(from.stack_sink());
     if (from.streams() == nullptr || from.streams()->size() != std::size(record_.streams)) return Damaged("streams");
     for (size_t i = 0; i < std::size(record_.streams); ++i) {
       const fbs::Stream* stream = from.streams()->Get(static_cast<flatbuffers::uoffset_t>(i));

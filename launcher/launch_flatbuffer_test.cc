@@ -56,6 +56,7 @@ struct Sample {
     record.guardian_socket = 3;
     record.init_socket = 4;
     record.setup_socket = 5;
+    record.stack_sink = 17;
     record.streams[0] = {.pipe = 8, .sink = 9, .keep_bytes = 10};
     record.streams[1] = {.pipe = 10, .sink = 11, .keep_bytes = 12};
     record.slot = "slot";

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -184,6 +185,7 @@ class Preparation {
   bool ChooseSlot() {
     if (fork_elsewhere_ == nullptr || options_.policy == nullptr || record_.wait_for_tree) return false;
     if (options_.isolation == Isolation::kFresh) return false;
+    if (options_.violation_stack) return false;  // Only a guardian takes a snapshot.
     // What does not fit into one message is received by the child, and a filter may forbid that. unix(7), SCM_RIGHTS
     if (options_.inherited.size() > kMostInSlot) return false;
     slot_ = internal::SlotOf(options_.policy);
@@ -223,6 +225,11 @@ class Preparation {
       if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
       record_.setup_socket = Own(pair[0]);
       moves_.push_back({Own(pair[1]), target_.setup_child_fd});
+    }
+    if (options_.violation_stack && options_.policy != nullptr && options_.policy->policy().filter_syscalls) {
+      state_->stack_memory.reset(memfd_create("brood-violation-stack", MFD_CLOEXEC));
+      if (!state_->stack_memory.valid()) return ErrnoStatus(errno, "memfd_create");
+      record_.stack_sink = state_->stack_memory.get();
     }
     return absl::OkStatus();
   }

@@ -79,6 +79,8 @@ struct LaunchOptions {
 
   std::shared_ptr<const CompiledPolicy> policy;  // Null: the built-in `none`.
   TreeEnd tree_end = TreeEnd::kKill;
+  // A violation is reported with the functions that the thread was in: Violation::stack. Costs some milliseconds, then only.
+  bool violation_stack = false;
   Isolation isolation = Isolation::kKept;
   std::string name;  // For people; empty: argv[0].
 

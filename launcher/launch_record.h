@@ -61,6 +61,8 @@ struct LaunchRecord {
   int setup_socket = -1;     // Functions only; the child's end is one of `child_fds`, and sees ours close when we end.
   StreamRecord streams[2];
 
+  int stack_sink = -1;        // A file for the snapshot of a thread that breaks its policy, see stack/snapshot.h. -1: none is taken.
+
   uint64_t wall_ns = 0;       // 0: no limit. The same below.
   uint64_t cpu_ns = 0;
   uint64_t output_bytes = 0;

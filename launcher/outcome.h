@@ -39,6 +39,14 @@ struct LimitHit {
   Layer limit = Layer::kMemory;
 };
 
+// A function that a thread was in.
+struct StackFrame {
+  uint64_t address = 0;  // Of the instruction; of a caller, the one behind the call.
+  std::string function;  // As C++ writes it; empty: the file does not say.
+  uint64_t offset = 0;   // From the function's beginning.
+  std::string file;      // As the child sees it. Empty: code of no file.
+};
+
 // A system call that the policy forbids; the tree was killed before it took effect.
 struct Violation {
   std::string syscall;                // "mount"; "unknown" if the number has no name, or was not learnt.
@@ -47,6 +55,10 @@ struct Violation {
   std::string arch;                   // "x86_64", "x86", "x32".
   int64_t tid = 0;                    // As seen by brood, not inside.
   uint64_t instruction_pointer = 0;
+  // Where it was called from, the innermost first, if that was asked for (LaunchOptions::violation_stack). From the child's
+  // memory: a hostile one can make it say anything.
+  std::vector<StackFrame> stack;
+  std::string stack_end;              // Why there are no more: "outermost function", or what is missing. Empty: not asked for.
 };
 
 // The child could not be set up: it never ran its target.

@@ -44,9 +44,17 @@ struct EndingWriter {
     const auto syscall = Text(builder, ending.syscall);
     const auto args = builder.CreateVector(ending.args.data(), ending.args.size());
     const auto arch = Text(builder, ending.arch);
-    return {fbs::Ending::Violation,
-            fbs::CreateViolation(builder, syscall, ending.number, args, arch, ending.tid, ending.instruction_pointer)
-                .Union()};
+    std::vector<flatbuffers::Offset<fbs::StackFrame>> frames;
+    for (const auto& [address, function, offset, file] : ending.stack) {
+      const auto function_text = Text(builder, function);
+      const auto file_text = Text(builder, file);
+      frames.push_back(fbs::CreateStackFrame(builder, address, function_text, offset, file_text));
+    }
+    const auto stack = builder.CreateVector(frames);
+    const auto stack_end = Text(builder, ending.stack_end);
+    return {fbs::Ending::Violation, fbs::CreateViolation(builder, syscall, ending.number, args, arch, ending.tid,
+                                                         ending.instruction_pointer, stack, stack_end)
+                                        .Union()};
   }
   WrittenEnding operator()(const SetupFailed& ending) const {
     const auto step = Text(builder, ending.step);
@@ -81,6 +89,15 @@ absl::StatusOr<Violation> ReadViolation(const fbs::Violation& from) {
   violation.arch = View(from.arch());
   violation.tid = from.tid();
   violation.instruction_pointer = from.instruction_pointer();
+  if (from.stack() != nullptr) {
+    for (const fbs::StackFrame* frame : *from.stack()) {
+      violation.stack.push_back({.address = frame->address(),
+                                 .function = std::string(View(frame->function())),
+                                 .offset = frame->offset(),
+                                 .file = std::string(View(frame->file()))});
+    }
+  }
+  violation.stack_end = View(from.stack_end());
   return violation;
 }
 

@@ -23,7 +23,10 @@ std::vector<Outcome> SampleOutcomes() {
                                  .args = {~uint64_t{0}, 1, 2, 3, 4, uint64_t{1} << 63},
                                  .arch = "x86_64",
                                  .tid = 4'194'304,
-                                 .instruction_pointer = 0x7fff'ffff'f000};
+                                 .instruction_pointer = 0x7fff'ffff'f000,
+                                 .stack = {{.address = 0x7fff'ffff'f000, .function = "syscall", .offset = 29, .file = "/usr/lib/libc.so.6"},
+                                           {.address = 4096, .function = "", .offset = 0, .file = ""}},
+                                 .stack_end = "no code there"};
   outcomes[10].ending = Violation{.syscall = "unknown"};
   outcomes[11].ending = SetupFailed{.step = "exec", .error_number = ENOENT, .detail = "/no/such: \"\xc3\xa9\"\n"};
   outcomes[12].ending = Lost{"the guardian was killed"};

@@ -19,6 +19,7 @@
 #include "launcher/launch_record.h"
 #include "launcher/messages_child.h"
 #include "launcher/report_outcome.h"
+#include "launcher/stack/stack_trace.h"
 #include "sandbox/cgroup.h"
 #include "serialization/framing.h"
 
@@ -139,6 +140,16 @@ std::string EndWithoutGuardian(GuardedState& state) {
   return left;
 }
 
+void ReadStack(GuardedState& state) {
+  auto* violation = std::get_if<Violation>(&state.outcome->ending);
+  if (violation != nullptr && state.stack_memory.valid()) {
+    StackTrace trace = ReadStackTrace(state.stack_memory.get(), state.policy != nullptr ? &state.policy->policy() : nullptr);
+    violation->stack = std::move(trace.frames);
+    violation->stack_end = std::move(trace.end);
+  }
+  state.stack_memory.reset();
+}
+
 void TakeResult(GuardedState& state) {
   if (!state.result_memory.valid()) return;
   state.result = ReadResult(state.result_memory.get(), state.max_result_bytes);
@@ -161,6 +172,7 @@ void ReadOutcome(GuardedState& state) {
   if (n == static_cast<ssize_t>(sizeof(report)) && report.magic == kReportMagic) {
     Note(state, report);
     state.outcome = OutcomeOf(report, state.policy.get());
+    ReadStack(state);
   } else {
     Outcome lost;
     lost.ending = Lost{"the guardian was killed"};
@@ -318,7 +330,7 @@ int EndedSentinel() {
 GuardedState::~GuardedState() {
   if (creator != ForkGeneration()) {
     // In a fork the numbers stand for nothing, or for somebody else's files.
-    for (UniqueFd* fd : {&guardian_fd, &control, &init_fd, &sentinel, &captured[0], &captured[1], &result_memory}) {
+    for (UniqueFd* fd : {&guardian_fd, &control, &init_fd, &sentinel, &captured[0], &captured[1], &result_memory, &stack_memory}) {
       (void)fd->release();
     }
     return;

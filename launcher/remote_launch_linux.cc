@@ -180,6 +180,7 @@ absl::StatusOr<std::shared_ptr<GuardedState>> LaunchRemote(const LaunchOptions& 
   launch.cwd_optional = options.cwd.empty() && policy.namespaces.contains(Layer::kMount);
   launch.wait_for_tree = options.tree_end == TreeEnd::kWait;
   launch.fresh = options.isolation == Isolation::kFresh;
+  launch.violation_stack = options.violation_stack;
   launch.inherited = options.inherited;
   if (function != nullptr) {
     launch.argv.clear();

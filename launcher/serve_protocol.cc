@@ -62,6 +62,7 @@ class Decoder {
     launch.cwd_optional = from.cwd_optional();
     launch.wait_for_tree = from.wait_for_tree();
     launch.fresh = from.fresh();
+    launch.violation_stack = from.violation_stack();
     BROOD_RETURN_IF_ERROR(Streams(from, launch));
     if (from.inherited() != nullptr) {
       for (const fbs::ServeDescriptor* one : *from.inherited()) {
@@ -122,7 +123,7 @@ class Decoder {
 
 EncodedRemoteLaunch EncodeRemoteLaunch(const RemoteLaunch& launch) {
   // Taken apart, so that a new field does not compile until it travels.
-  const auto& [name, argv, message, result, policy, environment, cwd, cwd_optional, wait_for_tree, fresh, streams,
+  const auto& [name, argv, message, result, policy, environment, cwd, cwd_optional, wait_for_tree, fresh, violation_stack, streams,
               inherited, control] = launch;
   Builder builder(4096);
   Places places;
@@ -146,7 +147,7 @@ EncodedRemoteLaunch EncodeRemoteLaunch(const RemoteLaunch& launch) {
   const auto inherited_at = builder.CreateVector(written_inherited);
   fbs::FinishServeLaunchBuffer(
       builder, fbs::CreateServeLaunch(builder, written_name, written_argv, places.Of(message), places.Of(result),
-                                      written_policy, written_environment, written_cwd, cwd_optional, wait_for_tree, fresh, streams_at,
+                                      written_policy, written_environment, written_cwd, cwd_optional, wait_for_tree, fresh, violation_stack, streams_at,
                                       inherited_at, places.Of(control)));
   return {std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize()), places.Take()};
 }

@@ -63,6 +63,7 @@ struct RemoteLaunch {
   bool cwd_optional = false;
   bool wait_for_tree = false;
   bool fresh = false;
+  bool violation_stack = false;
   RemoteStream streams[3];
   std::vector<InheritedFd> inherited;
   int control = -1;

@@ -184,6 +184,7 @@ absl::Status ServeClient::Launch(Request request) {
   options.env = launch.environment;
   options.cwd = launch.cwd;
   options.cwd_missing = launch.cwd_optional ? CwdMissing::kRoot : CwdMissing::kError;
+  options.violation_stack = launch.violation_stack;
   options.isolation = launch.fresh ? Isolation::kFresh : Isolation::kKept;
   options.tree_end = launch.wait_for_tree ? TreeEnd::kWait : TreeEnd::kKill;
   options.stdin_spec = StreamOf(launch.streams[0]);

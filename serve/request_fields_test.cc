@@ -120,6 +120,11 @@ const std::map<std::string, std::vector<Try>>& Attempts() {
           const Outcome outcome = Ends(s, "exit 0", [](RemoteLaunch& l) { l.fresh = true; });
           return outcome.ok() ? "" : outcome.ToString();
         }}},
+      {"violation_stack",  // Of the child's own functions.
+       {[](const std::string& s) {
+          const Outcome outcome = Ends(s, "exit 0", [](RemoteLaunch& l) { l.violation_stack = true; });
+          return outcome.ok() ? "" : outcome.ToString();
+        }}},
       {"streams.fd",
        {[](const std::string& s) {
           return Refused(s, [](RemoteLaunch& l) { l.streams[0].fd = fds->root.get(); }, "stdin: is a directory");
