@@ -18,6 +18,7 @@
 
 #include "absl/status/statusor.h"
 #include "batch/policy_options.h"
+#include "launcher/launch_options.h"
 
 namespace brood {
 
@@ -40,6 +41,8 @@ struct Job {
   std::string policy;          // Name or file; empty: the batch's.
   PolicyOptions options;       // Nearer than the batch's.
   std::optional<int> retries;  // Unset: the batch's.
+  std::vector<CopyIn> copy_in;
+  std::vector<CopyOut> copy_out;
 };
 
 // Reads the text of a job file; `file` is for messages.

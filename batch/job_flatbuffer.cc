@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "batch/copy_options.h"
 #include "batch/policy_options.h"
 #include "sandbox/policy_flatbuffer.h"
 #include "serialization/verify.h"
@@ -99,6 +100,18 @@ absl::Status ReadFileRules(const Texts* from, std::string_view field, Parse pars
       }
     }
     to.push_back(*std::move(rule));
+  }
+  return absl::OkStatus();
+}
+
+template <typename Parse, typename Copy>
+absl::Status ReadCopies(const Texts* from, std::string_view field, Parse parse, std::vector<Copy>& to) {
+  std::vector<std::string> texts;
+  BROOD_RETURN_IF_ERROR(ReadTexts(from, field, texts));
+  for (const std::string& text : texts) {
+    absl::StatusOr<Copy> copy = parse(text);
+    if (!copy.ok()) return Invalid(field, copy.status().message());
+    to.push_back(*std::move(copy));
   }
   return absl::OkStatus();
 }
@@ -202,10 +215,32 @@ absl::StatusOr<std::string> EncodeJob(const Job& job) {
   const auto tmpfs = WriteTexts(builder, options.tmpfs);
   const auto net = WriteText(builder, options.net);
   const auto limits = HasAny(job.options.limits) ? EncodeLimits(builder, job.options.limits) : Offset<fbs::Limits>();
-  const auto retries = job.retries.has_value() ? flatbuffers::Optional<uint32_t>(static_cast<uint32_t>(*job.retries))
-                                               : flatbuffers::nullopt;
-  fbs::FinishJobBuffer(builder, fbs::CreateJob(builder, id, argv, target, args, env, cwd, stdin_path, stdout_path,
-                                               stderr_path, policy, ro, rw, tmpfs, net, limits, retries));
+  std::vector<std::string> copy_in_texts;
+  for (const CopyIn& copy : job.copy_in) copy_in_texts.push_back(CopyInText(copy));
+  std::vector<std::string> copy_out_texts;
+  for (const CopyOut& copy : job.copy_out) copy_out_texts.push_back(CopyOutText(copy));
+  const auto copy_in = WriteTexts(builder, copy_in_texts);
+  const auto copy_out = WriteTexts(builder, copy_out_texts);
+  fbs::JobBuilder table(builder);
+  table.add_id(id);
+  table.add_argv(argv);
+  table.add_target(target);
+  table.add_args(args);
+  table.add_env(env);
+  table.add_cwd(cwd);
+  table.add_stdin(stdin_path);
+  table.add_stdout(stdout_path);
+  table.add_stderr(stderr_path);
+  table.add_policy(policy);
+  table.add_ro(ro);
+  table.add_rw(rw);
+  table.add_tmpfs(tmpfs);
+  table.add_net(net);
+  table.add_limits(limits);
+  if (job.retries.has_value()) table.add_retries(static_cast<uint32_t>(*job.retries));
+  table.add_copy_in(copy_in);
+  table.add_copy_out(copy_out);
+  fbs::FinishJobBuffer(builder, table.Finish());
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }
 
@@ -229,6 +264,8 @@ absl::StatusOr<Job> DecodeJob(std::string_view bytes) {
   BROOD_RETURN_IF_ERROR(ReadText(from.stderr(), "stderr", job.stderr_path));
   BROOD_RETURN_IF_ERROR(ReadText(from.policy(), "policy", job.policy));
   BROOD_RETURN_IF_ERROR(ReadOptions(from, job.options));
+  BROOD_RETURN_IF_ERROR(ReadCopies(from.copy_in(), "copy_in", ParseCopyIn, job.copy_in));
+  BROOD_RETURN_IF_ERROR(ReadCopies(from.copy_out(), "copy_out", ParseCopyOut, job.copy_out));
   if (from.retries().has_value()) {
     if (*from.retries() > kMaxRetries) return Invalid("retries", absl::StrCat("expected 0 to ", kMaxRetries));
     job.retries = static_cast<int>(*from.retries());

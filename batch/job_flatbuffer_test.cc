@@ -19,7 +19,7 @@ constexpr std::string_view kProgram =
     R"({"id":"a","argv":["gzip","","-t"],"env":["A=b","C"],"cwd":"/","stdin":"i","stdout":"o","stderr":"e",)"
     R"("policy":"strict","ro":["/in"],"rw":["/out:/o"],"tmpfs":["/scratch:1M","/other"],"net":"loopback",)"
     R"("limits":{"memory":"64M","processes":3,"cpu_time":"1.5s","wall_time":"5s","output":0,"file_size":"1K",)"
-    R"("open_files":9,"core":7},"retries":1})";
+    R"("open_files":9,"core":7},"retries":1,"copy_in":["a:/b"],"copy_out":["/tmp/c:d:1K","/tmp/e:f"]})";
 
 Job Program() { return ParseJobs(kProgram, "jobs").value()[0]; }
 
@@ -52,6 +52,9 @@ TEST(JobFlatbufferTest, WhatIsWrittenIsReadBack) {
     EXPECT_EQ(read->args, job.args);
     EXPECT_EQ(read->env, job.env);
     EXPECT_EQ(read->retries, job.retries);
+    EXPECT_EQ(read->copy_in.size(), job.copy_in.size());
+    EXPECT_EQ(read->copy_out.size(), job.copy_out.size());
+    for (size_t i = 0; i < job.copy_out.size(); ++i) EXPECT_EQ(read->copy_out[i].max_bytes, job.copy_out[i].max_bytes);
     EXPECT_EQ(read->options.files.size(), job.options.files.size());
     EXPECT_EQ(read->options.network->to, job.options.network->to);
     EXPECT_EQ(read->options.limits.cpu_time, job.options.limits.cpu_time);

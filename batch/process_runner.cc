@@ -168,6 +168,8 @@ absl::StatusOr<std::unique_ptr<RunningJob>> ProcessRunner::Start(const Job& job)
   options.stdin_spec = job.stdin_path.empty() ? Stdio::Null() : Stdio::Path(job.stdin_path);
   options.tree_end = defaults_.tree_end;
   options.violation_stack = defaults_.violation_stack;
+  options.copy_in = job.copy_in;
+  options.copy_out = job.copy_out;
   options.isolation = defaults_.isolation;
   options.name = job.id;
 

@@ -32,6 +32,9 @@ struct JobDefaults {
   std::string output_dir;  // Not empty: streams go to OUTPUT_DIR/ID/stdout and stderr.
   TreeEnd tree_end = TreeEnd::kKill;
   bool violation_stack = false;
+  // Of `brood run` and `brood call`: each job of a batch would have the same files.
+  std::vector<CopyIn> copy_in;
+  std::vector<CopyOut> copy_out;
   // Of each captured stream, what is kept for its result; the rest is counted. --output limits what may be written. A
   // function's value that is larger is an error of the function.
   uint64_t capture_bytes = uint64_t{1} << 20;

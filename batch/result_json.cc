@@ -104,6 +104,13 @@ std::string ResultLine(std::string_view id, int attempt, const JobEnd& end, Resu
   for (const auto& [layer, by_what] : outcome.enforced) json["enforced"][std::string(LayerName(layer))] = by_what;
   json["kept_groups"] = outcome.kept_groups;
   json["notified"] = NotifiedJson(outcome);
+  // Nothing where nothing was asked for.
+  for (const auto& [source, destination, bytes, problem] : outcome.copied) {
+    json["copied"].push_back({{"from", source},
+                              {"to", destination},
+                              {"bytes", bytes},
+                              {"problem", problem.empty() ? Json(nullptr) : Json(problem)}});
+  }
   json["refused"] = Json::array();
   for (const RefusedConnection& entry : outcome.refused) json["refused"].push_back({{"to", entry.to}, {"count", entry.count}});
   // Paths and details are the machine's, not UTF-8 by any promise; what is not becomes U+FFFD.

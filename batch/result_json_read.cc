@@ -208,6 +208,12 @@ std::optional<ReadResult> ParseResult(std::string_view line) {
     result.end.value = value->dump(-1, ' ', false, Json::error_handler_t::replace);
   }
   outcome.notified = ReadNotified(Find(json, "notified"));
+  if (const Json* copied = Find(json, "copied"); copied != nullptr && copied->is_array()) {
+    for (const Json& entry : *copied) {
+      if (!entry.is_object()) continue;
+      outcome.copied.push_back({Text(entry, "from"), Text(entry, "to"), Unsigned(entry, "bytes"), Text(entry, "problem")});
+    }
+  }
   if (const Json* refused = Find(json, "refused"); refused != nullptr && refused->is_array()) {
     for (const Json& entry : *refused) {
       if (entry.is_object()) outcome.refused.push_back({Text(entry, "to"), Unsigned(entry, "count")});

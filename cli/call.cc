@@ -15,6 +15,7 @@
 #include "batch/process_runner.h"
 #include "cli/call_list.h"
 #include "cli/commands.h"
+#include "cli/copy_problems.h"
 #include "cli/options.h"
 #include "cli/printable.h"
 #include "cli/shared_options.h"
@@ -46,6 +47,8 @@ absl::StatusOr<int> Call(const ParsedOptions& options, const JobDefaults& defaul
   launch.cwd = defaults.cwd;
   launch.tree_end = defaults.tree_end;
   launch.violation_stack = defaults.violation_stack;
+  launch.copy_in = defaults.copy_in;
+  launch.copy_out = defaults.copy_out;
   BROOD_RETURN_IF_ERROR(policies->SetPolicyOf(job, launch));
   launch.isolation = defaults.isolation;
   BROOD_ASSIGN_OR_RETURN(const std::string target, ResolveTarget(job.target));
@@ -60,7 +63,9 @@ absl::StatusOr<int> Call(const ParsedOptions& options, const JobDefaults& defaul
   }
   if (end.value.has_value() && !PrintOut(absl::StrCat(*end.value, "\n"))) return kExitBroodFailed;
   BROOD_RETURN_IF_ERROR(result.Write(job.target, end));
-  return end.outcome.ShellExitCode();
+  const std::vector<std::string> problems = CopyProblemLines(end.outcome);
+  for (const std::string& line : problems) PrintError("call", line);
+  return end.outcome.ok() && !problems.empty() ? kExitBroodFailed : end.outcome.ShellExitCode();
 }
 
 absl::StatusOr<int> List(const ParsedOptions& options, const JobDefaults& defaults) {

@@ -208,7 +208,7 @@ lines are checked before anything runs.
   policy   name or file                     retries         further attempts
   limits   {"wall_time":"5s", "memory":"64M", "cpu_time", "processes", "output",
             "file_size", "open_files", "core"}
-  ro, rw, tmpfs  lists, as the options      net             as the option
+  ro, rw, tmpfs, copy_in, copy_out  lists   net             as the options
 
   {"id":"a", "argv":["gzip","-t","/data/f.gz"], "ro":["/data"],
    "limits":{"wall_time":"5s"}}                                  (on one line)
@@ -233,7 +233,7 @@ itself wins over the command line, that over the policy file.
   value               what a function returned
   enforced            layer: by what
   kept_groups         supplementary groups that could not be dropped
-  refused             [{to, count}] of what --net allow: does not name
+  refused; copied     [{to, count}] by --net; [{from, to, bytes, problem}]
   notified            [{syscall, nr, count, first_args}] of rules with "notify"
 
 Jobs that were stopped with their batch have no result. A journal (--results

@@ -9,6 +9,7 @@
 #include "batch/job.h"
 #include "batch/process_runner.h"
 #include "cli/commands.h"
+#include "cli/copy_problems.h"
 #include "cli/options.h"
 #include "cli/run_remedy.h"
 #include "cli/shared_options.h"
@@ -30,6 +31,8 @@ absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& default
   launch.cwd = defaults.cwd;
   launch.tree_end = defaults.tree_end;
   launch.violation_stack = defaults.violation_stack;
+  launch.copy_in = defaults.copy_in;
+  launch.copy_out = defaults.copy_out;
   BROOD_RETURN_IF_ERROR(policies->SetPolicyOf(Job{}, launch));
   BROOD_ASSIGN_OR_RETURN(Process process, Process::Launch(launch));
   JobEnd end;
@@ -40,7 +43,9 @@ absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& default
     for (const std::string& line : StackLines(end.outcome)) PrintError("run", line);
   }
   BROOD_RETURN_IF_ERROR(result.Write(launch.argv[0], end));
-  return end.outcome.ShellExitCode();
+  const std::vector<std::string> problems = CopyProblemLines(end.outcome);
+  for (const std::string& line : problems) PrintError("run", line);
+  return end.outcome.ok() && !problems.empty() ? kExitBroodFailed : end.outcome.ShellExitCode();
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "batch/copy_options.h"
 #include "batch/files.h"
 #include "batch/function_job.h"
 #include "batch/suggest.h"
@@ -148,6 +149,16 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
   if (options.Has("--server")) BROOD_RETURN_IF_ERROR(ReadServer(options, defaults));
   if (options.Has("--wait-tree")) defaults.tree_end = TreeEnd::kWait;
   defaults.violation_stack = options.Has("--violation-stack");
+  for (const std::string& text : options.Values("--copy-in")) {
+    absl::StatusOr<CopyIn> copy = ParseCopyIn(text);
+    if (!copy.ok()) return Annotate(copy.status(), "--copy-in");
+    defaults.copy_in.push_back(*std::move(copy));
+  }
+  for (const std::string& text : options.Values("--copy-out")) {
+    absl::StatusOr<CopyOut> copy = ParseCopyOut(text);
+    if (!copy.ok()) return Annotate(copy.status(), "--copy-out");
+    defaults.copy_out.push_back(*std::move(copy));
+  }
   BROOD_RETURN_IF_ERROR(Read(options, "--start-method", ParseStartMethod, defaults.start_method));
   BROOD_RETURN_IF_ERROR(Read(options, "--isolation", ParseIsolation, defaults.isolation));
   BROOD_RETURN_IF_ERROR(ReadPreload(options, defaults));

@@ -28,6 +28,8 @@ void ForEach(LaunchRecord* record, Visit visit) {
   visit(&record->init_socket);
   visit(&record->setup_socket);
   visit(&record->stack_sink);
+  for (size_t i = 0; i < record->copies.in_count; ++i) visit(&record->copies.in[i].source);
+  for (size_t i = 0; i < record->copies.out_count; ++i) visit(&record->copies.out[i].sink);
   visit(&record->target.executable_fd);
   for (StreamRecord& stream : record->streams) {
     visit(&stream.pipe);
@@ -105,6 +107,7 @@ int KeepInitDescriptors(const LaunchRecord& record) {
   for (size_t i = 0; i < record.child_fd_count; ++i) kept.Add(record.child_fds[i].source);
   kept.Add(record.init_socket);
   kept.Add(record.target.executable_fd);
+  for (size_t i = 0; i < record.copies.in_count; ++i) kept.Add(record.copies.in[i].source);
   for (size_t i = 0; i < record.cgroup.count; ++i) kept.Add(record.cgroup.directories[i].tasks_fd);
   return kept.CloseOthers();
 }

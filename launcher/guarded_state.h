@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "launcher/copy/copies.h"
 #include "launcher/light_guardian.h"
 #include "launcher/outcome.h"
 #include "launcher/process_state.h"
@@ -27,6 +28,7 @@ struct GuardedState : ProcessState {
   UniqueFd control;         // Our end of the guardian's socket; closing it ends the child.
   UniqueFd init_fd;         // pidfd of the child's init, once that is born; for the case that the guardian is killed.
   UniqueFd stack_memory;    // For the snapshot of a violation; see stack/snapshot.h.
+  Copies copies;
   std::vector<std::string> cgroups;  // Paths, for the same case.
 
   ~GuardedState() override;

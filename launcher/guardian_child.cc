@@ -16,6 +16,7 @@
 #include <initializer_list>
 
 #include "base/child_safe.h"
+#include "launcher/copy/copy_child.h"
 #include "launcher/descriptors_child.h"
 #include "launcher/guardian_birth_child.h"
 #include "launcher/guardian_end_child.h"
@@ -204,9 +205,10 @@ class Guardian {
 
   void OnInitMessage() {
     InitMessage message;
-    int fds[2] = {-1, -1};
+    int fds[kMaxCopies];
+    for (int& fd : fds) fd = -1;
     int count = 0;
-    if (!ReceiveMessage(record_.guardian_socket, &message, fds, 2, &count)) {
+    if (!ReceiveMessage(record_.guardian_socket, &message, fds, kMaxCopies, &count)) {
       ended_ = true;
       return;
     }
@@ -229,6 +231,9 @@ class Guardian {
         if (record_.wait_for_tree) return;  // The child ends with the last of its tree.
         end_time_ = message.time_ns;
         ended_ = true;
+        return;
+      case InitMessage::Kind::kPlaces:
+        for (size_t i = 0; i < kMaxCopies; ++i) places_[i] = {fds[i], message.rests[i]};
         return;
       case InitMessage::Kind::kGo:
         return;
@@ -348,6 +353,7 @@ class Guardian {
       if (!KillTree(record_, init_.pidfd, kKillPatienceMs)) report_.tree_survived = 1;
     }
     FinalWords();
+    CopyFilesOut();
     JudgeUnknownViolation();
     violations_.End();
     Drain();
@@ -395,6 +401,15 @@ class Guardian {
            waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 && errno == ECHILD;
   }
 
+  void CopyFilesOut() {
+    // While something of the tree runs it could change what is looked at.
+    const bool tried = started() && report_.tree_survived == 0 && report_.cause != EndCause::kOwnerGone;
+    for (size_t i = 0; i < record_.copies.out_count; ++i) {
+      if (tried) report_.copied[i] = CopyFileOut(record_.copies.out[i], places_[i]);
+      if (places_[i].directory >= 0) close(places_[i].directory);
+    }
+  }
+
   // A call that was forbidden did not take effect and its process ended before it could be told: the policy's word on such
   // a child is violation all the same, and not what the child made of its end. Which call it was is not known.
   void JudgeUnknownViolation() {
@@ -426,6 +441,7 @@ class Guardian {
   LimitWatch limits_;
   StayAwake awake_;
   ViolationWatch violations_;
+  CopyPlace places_[kMaxCopies];
   TargetSignals signals_;
   GuardianReport report_;
   InitProcess init_;

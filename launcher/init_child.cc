@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "base/child_safe.h"
+#include "launcher/copy/copy_child.h"
 #include "launcher/descriptors_child.h"
 #include "launcher/messages_child.h"
 #include "launcher/read_only_files_child.h"
@@ -56,6 +57,25 @@ bool AwaitGo(const LaunchRecord& record, int* sources) {
   return true;
 }
 
+// Before anything of the child's runs: the guardian gets the directories of an honest tree.
+bool CopyFiles(const LaunchRecord& record, SetupMessage* failure) {
+  if (!CopyFilesIn(record.copies, failure)) return false;
+  if (record.copies.out_count == 0) return true;
+  CopyPlace places[kMaxCopies];
+  if (!OpenCopyPlaces(record.copies, places, failure)) return false;
+  InitMessage message;
+  message.kind = InitMessage::Kind::kPlaces;
+  int fds[kMaxCopies];
+  for (size_t i = 0; i < record.copies.out_count; ++i) {
+    fds[i] = places[i].directory;
+    message.rests[i] = places[i].rest;
+  }
+  const int count = static_cast<int>(record.copies.out_count);
+  const bool sent = SendMessage(record.init_socket, message, fds, count);
+  for (int i = 0; i < count; ++i) close(fds[i]);
+  return sent || Fail(failure, "copy-out", EPIPE, "tell the guardian");
+}
+
 bool SetUp(const LaunchRecord& record, int* sources, int* queues, SetupMessage* failure) {
   const ChildPlan& plan = record.plan;
   if (!OwnPidNamespace(record) && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
@@ -81,6 +101,7 @@ bool SetUp(const LaunchRecord& record, int* sources, int* queues, SetupMessage* 
   if (own_mounts && !(OpenMountSources(plan, sources, failure) && OpenFilesReadOnly(record, failure))) return false;
   if (mapped && !SwitchIds(kInsideId, kInsideId, plan.drop_groups, failure)) return false;
   if (own_mounts && !BuildRoot(plan, sources, failure)) return false;
+  if (own_mounts && !CopyFiles(record, failure)) return false;
   if (record.slot_watches_ipc && (*queues = OpenQueues(failure)) < 0) return false;
   if (plan.drop_privileges && !LockPrivileges(failure)) return false;
   if (!mapped && plan.switch_ids) {

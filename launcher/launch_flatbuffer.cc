@@ -24,13 +24,13 @@ class Encoder {
   // Every record is taken apart by a structured binding, so that a new field does not compile until it travels, or says
   // here why it does not.
   EncodedLaunch Encode(const LaunchRecord& record, const Birth& birth, absl::Duration patience) {
-    // Not sent: what only a program or a slot has, `served` and `stays`, which are the receiver's to say, what lies in the caller's
+    // Not sent: copies, which LaunchInternal refuses for functions on a server; what only a program or a slot has, `served` and `stays`, which are the receiver's to say, what lies in the caller's
     // memory, and the wiping of the caller's arguments, which the server has not got.
     const auto& [plan, target, candidates, argv, envp, cwd_text, cwd_required, wait_for_tree, served, slot_number, slot_watches_ipc,
                  slot_watches_net, slot, slot_size, stays, let_go,
                  wipe_begin, wipe_end, child_fds, child_fd_count, lowest_free, control, report_pipe, owner,
                  guardian_socket, init_socket, setup_socket, stream_records, stack_sink, wall_ns, cpu_ns, output_bytes,
-                 output_limited, sampled_memory_bytes, sample_usage, counted_processes, cgroup] = record;
+                 output_limited, sampled_memory_bytes, sample_usage, counted_processes, cgroup, copies] = record;
     const int report = Place(report_pipe);  // First, so that the server finds it in whatever it cannot read.
     const auto written_birth = WriteBirth(birth);
     const auto written_plan = WritePlan(builder_, plan);

@@ -70,6 +70,7 @@ class Preparation {
     BROOD_RETURN_IF_ERROR(PrepareTexts());
     BROOD_RETURN_IF_ERROR(PrepareLimits());
     BROOD_RETURN_IF_ERROR(PrepareStdio(options_, record_.output_limited, &stdio_));
+    BROOD_RETURN_IF_ERROR(PrepareCopies());
     record_.streams[0] = stdio_.streams[0];
     record_.streams[1] = stdio_.streams[1];
     if (!ChooseSlot()) BROOD_RETURN_IF_ERROR(PrepareCgroups());
@@ -173,6 +174,17 @@ class Preparation {
     return absl::OkStatus();
   }
 
+  absl::Status PrepareCopies() {
+    if (options_.copy_in.empty() && options_.copy_out.empty()) return absl::OkStatus();
+    if (options_.policy == nullptr || options_.policy->platform().child.mount_count == 0) {
+      return absl::InvalidArgumentError("copy-in, copy-out: the policy has no own root, so that the child has the caller's files already");
+    }
+    if (fork_elsewhere_ != nullptr) return absl::UnimplementedError("copy-in, copy-out: not with the start method forkserver");
+    BROOD_ASSIGN_OR_RETURN(state_->copies, Copies::Prepare(options_.copy_in, options_.copy_out));
+    record_.copies = state_->copies.Record();
+    return absl::OkStatus();
+  }
+
   absl::Status PrepareCgroups() {
     if (options_.policy == nullptr || !options_.policy->platform().needs_cgroups) return absl::OkStatus();
     BROOD_ASSIGN_OR_RETURN(cgroups_, Cgroups::Create(options_.policy->platform().cgroups));
@@ -186,6 +198,7 @@ class Preparation {
     if (fork_elsewhere_ == nullptr || options_.policy == nullptr || record_.wait_for_tree) return false;
     if (options_.isolation == Isolation::kFresh) return false;
     if (options_.violation_stack) return false;  // Only a guardian takes a snapshot.
+    if (record_.copies.in_count + record_.copies.out_count > 0) return false;
     // What does not fit into one message is received by the child, and a filter may forbid that. unix(7), SCM_RIGHTS
     if (options_.inherited.size() > kMostInSlot) return false;
     slot_ = internal::SlotOf(options_.policy);

@@ -60,6 +60,21 @@ enum class Isolation {
   kFresh,  // One is made for it alone, as with the other start methods.
 };
 
+// A regular file of the caller's that is copied into the child's own root before the child starts, with the directories above
+// it. Where there is a file already, or nothing can be written, the launch fails (step "copy-in").
+struct CopyIn {
+  std::string source;
+  std::string destination;  // Absolute, inside.
+};
+
+// A regular file that is copied out of the child's own root when nothing of its tree is left: Outcome::copied says whether.
+// Of what the child left no link is followed and nothing is waited for.
+struct CopyOut {
+  std::string source;       // Absolute, inside.
+  std::string destination;  // Replaced, once the file is complete. Its directory must be there.
+  uint64_t max_bytes = uint64_t{64} << 20;
+};
+
 struct LaunchOptions {
   std::vector<std::string> argv;  // argv[0] is the program, looked up by the child's PATH if it has no slash.
 
@@ -83,6 +98,10 @@ struct LaunchOptions {
   bool violation_stack = false;
   Isolation isolation = Isolation::kKept;
   std::string name;  // For people; empty: argv[0].
+
+  // Both need a policy with an own root, and go neither with a server nor, for functions, with a forkserver. At most 16 each.
+  std::vector<CopyIn> copy_in;
+  std::vector<CopyOut> copy_out;
 
   // The socket of a `brood serve` that starts the child in our place, with the limits, umask and priority of its own; empty:
   // nobody does. `server_policy` is what it is asked for, and may only be tighter than the server's own, which is what the

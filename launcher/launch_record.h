@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "base/setup_message.h"
+#include "launcher/copy/copy_record.h"
 #include "launcher/launch_target.h"
 #include "sandbox/cgroup_child.h"
 #include "sandbox/child_plan.h"
@@ -72,6 +73,7 @@ struct LaunchRecord {
   uint64_t counted_processes = 0;  // Only where RLIMIT_NPROC enforces it, which tells nobody: with init. 0: not looked at.
 
   CgroupRecord cgroup;
+  CopyRecord copies;
 };
 
 // A function with nothing to set up inside, and of whose tree nothing is asked but that it ends with the target: the
@@ -144,6 +146,7 @@ struct GuardianReport {
   uint64_t violation_args[6] = {};
   uint32_t notified_count = 0;
   NotifiedRecord notified[24];  // Calls beyond so many different ones are let through and not told.
+  CopyResult copied[kMaxCopies];
   uint32_t refused_count = 0;
   uint32_t refused_others = 0;  // Beyond so many different ones.
   RefusedRecord refused[12];
@@ -166,6 +169,7 @@ struct InitMessage {
     kStarted = 2,  // From init: with the pidfd of the target and, where there is one, the filter's listener.
     kFailed = 3,
     kExited = 4,
+    kPlaces = 5,   // From init, before kStarted: with the directories that files are copied out of.
   };
   uint32_t magic = kReportMagic;
   Kind kind = Kind::kGo;
@@ -174,6 +178,7 @@ struct InitMessage {
   int32_t target = 0;    // kStarted: its number in init's pid namespace.
   uint64_t tasks = 0;    // kExited: of the tree, the one that ended and init among them, where counted_processes is set.
   uint64_t time_ns = 0;  // kStarted, kExited: CLOCK_MONOTONIC just before the birth, just after the end.
+  uint16_t rests[kMaxCopies] = {};  // kPlaces: CopyPlace::rest.
   SetupMessage setup;
 };
 

@@ -90,6 +90,9 @@ class Birth {
 
   absl::StatusOr<std::shared_ptr<WindowsState>> Run() {
     if (!options_.server.empty()) return PolicyOfServer(options_.server).status();
+    if (!options_.copy_in.empty() || !options_.copy_out.empty()) {
+      return absl::UnimplementedError("copy-in, copy-out: not on Windows, where the child has the caller's files");
+    }
     state_->name = options_.name.empty() && !options_.argv.empty() ? options_.argv[0] : options_.name;
     state_->daemon = options_.daemon.value_or(false);
     state_->is_function = !target_.executable.empty();

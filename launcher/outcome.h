@@ -87,6 +87,14 @@ struct RefusedConnection {
   uint64_t count = 0;
 };
 
+// A file that was to be copied out (LaunchOptions::copy_out).
+struct CopiedFile {
+  std::string source;       // Inside.
+  std::string destination;
+  uint64_t bytes = 0;
+  std::string problem;      // Why it was not copied: "missing", "too large: ...". Empty: it was.
+};
+
 struct Usage {
   absl::Duration wall_time;
   absl::Duration cpu_time;         // User and system, the whole tree.
@@ -106,6 +114,7 @@ struct Outcome {
   absl::Time start = absl::InfinitePast();       // Wall clock; for people, not for arithmetic.
   std::vector<Layer> limits_hit;                 // Every limit that refused something, whether or not it ended the child.
   std::vector<RefusedConnection> refused;        // In the order of their first attempts.
+  std::vector<CopiedFile> copied;                // In the order in which they were asked for.
   std::vector<Notified> notified;                // In the order of their first calls; at most 24 different ones.
   std::map<Layer, std::string> enforced;         // Layer -> by what.
   std::vector<int64_t> kept_groups;              // Supplementary groups that could not be dropped.

@@ -199,6 +199,13 @@ std::string EncodeOutcome(const Outcome& outcome) {
     refused.push_back(fbs::CreateRefused(builder, to, entry.count));
   }
   const auto written_refused = builder.CreateVector(refused);
+  std::vector<Offset<fbs::CopiedFile>> copied;
+  for (const auto& [source, destination, file_bytes, problem] : outcome.copied) {
+    const auto from = Text(builder, source);
+    const auto to = Text(builder, destination);
+    copied.push_back(fbs::CreateCopiedFile(builder, from, to, file_bytes, Text(builder, problem)));
+  }
+  const auto written_copied = builder.CreateVector(copied);
   const fbs::Stream stdout_result(outcome.stdout_result.bytes, outcome.stdout_result.truncated);
   const fbs::Stream stderr_result(outcome.stderr_result.bytes, outcome.stderr_result.truncated);
   fbs::FinishOutcomeBuffer(
@@ -206,7 +213,7 @@ std::string EncodeOutcome(const Outcome& outcome) {
                    builder, kind, ending, &usage,
                    started ? flatbuffers::Optional<int64_t>(absl::ToUnixNanos(outcome.start)) : flatbuffers::nullopt,
                    written_limits, written_enforced, kept_groups, &stdout_result, &stderr_result,
-                   written_notified, written_refused));
+                   written_notified, written_refused, written_copied));
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }
 
@@ -248,6 +255,12 @@ absl::StatusOr<Outcome> DecodeOutcome(std::string_view bytes) {
   BROOD_RETURN_IF_ERROR(ReadNotified(*from, outcome));
   if (from->refused() != nullptr) {
     for (const fbs::Refused* entry : *from->refused()) outcome.refused.push_back({std::string(View(entry->to())), entry->count()});
+  }
+  if (from->copied() != nullptr) {
+    for (const fbs::CopiedFile* file : *from->copied()) {
+      outcome.copied.push_back({std::string(View(file->source())), std::string(View(file->destination())), file->bytes(),
+                                std::string(View(file->problem()))});
+    }
   }
   outcome.stdout_result = ReadStream(from->stdout_result());
   outcome.stderr_result = ReadStream(from->stderr_result());

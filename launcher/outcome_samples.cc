@@ -39,6 +39,8 @@ std::vector<Outcome> SampleOutcomes() {
     if (const auto* hit = std::get_if<LimitHit>(&outcome.ending)) outcome.limits_hit.push_back(hit->limit);
     outcome.limits_hit.push_back(Layer::kProcesses);
     outcome.enforced = {{Layer::kMemory, "cgroup v2"}, {Layer::kSeccomp, "seccomp filter, 328 instructions"}};
+    outcome.copied = {{.source = "/tmp/a", .destination = "a", .bytes = uint64_t{1} << 33, .problem = ""},
+                      {.source = "/tmp/b", .destination = "/out/b", .bytes = 0, .problem = "missing"}};
     outcome.refused = {{.to = "10.0.0.5:443", .count = 2}, {.to = "others", .count = uint64_t{1} << 40}};
     outcome.notified = {{.syscall = "uname", .number = 63, .count = 3, .first_args = {1, 2, 3, 4, 5, ~uint64_t{0}}}};
     outcome.kept_groups = {27, 4'294'967'294};

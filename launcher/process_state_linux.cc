@@ -173,12 +173,14 @@ void ReadOutcome(GuardedState& state) {
     Note(state, report);
     state.outcome = OutcomeOf(report, state.policy.get());
     ReadStack(state);
+    state.outcome->copied = state.copies.Finish(report.copied, kMaxCopies);
   } else {
     Outcome lost;
     lost.ending = Lost{"the guardian was killed"};
     ReapGuardian(state);  // Its locks go with it.
     const std::string left = EndWithoutGuardian(state);
     if (!left.empty()) lost.enforced[Layer::kTree] = left;
+    lost.copied = state.copies.Finish(nullptr, 0);
     state.outcome = lost;
   }
   state.outcome->start = state.start;
@@ -333,6 +335,7 @@ GuardedState::~GuardedState() {
     for (UniqueFd* fd : {&guardian_fd, &control, &init_fd, &sentinel, &captured[0], &captured[1], &result_memory, &stack_memory}) {
       (void)fd->release();
     }
+    copies.Abandon();
     return;
   }
   if (outcome.has_value() || guardian < 0) return;

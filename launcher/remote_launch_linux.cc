@@ -111,6 +111,7 @@ absl::Status Check(const LaunchOptions& options, const RemoteFunction* function)
   for (const std::string& word : options.argv) {
     if (word.find('\0') != std::string::npos) return absl::InvalidArgumentError("argv: an argument contains a zero byte");
   }
+  if (!options.copy_in.empty() || !options.copy_out.empty()) return absl::UnimplementedError("copy-in, copy-out: not with a server");
   for (const InheritedFd& inherited : options.inherited) {
     if (fcntl(inherited.fd, F_GETFD) < 0) return ErrnoStatus(errno, "inherited: descriptor", absl::StrCat(inherited.fd));
   }

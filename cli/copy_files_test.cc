@@ -1,0 +1,53 @@
+// --copy-in and --copy-out, and the same of a job.
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include "cli/testdata/brood_under_test.h"
+#include "gtest/gtest.h"
+
+namespace brood {
+namespace {
+
+bool Contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+std::string Place(const std::string& name) { return std::string(getenv("TEST_TMPDIR")) + "/" + name; }
+
+TEST(CopyFilesTest, RunCopiesInAndOut) {
+  const std::string in = TempFile("in", "text");
+  const Finished run = RunBrood({"run", "-p", "strict", "--copy-in", in + ":/tmp/in", "--copy-out", "/tmp/out:" + Place("out") + ":1K",
+                                 "--result", "-", "sh", "-c", "tr t T </tmp/in >/tmp/out"});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(FileContent(Place("out")), "TexT");
+  EXPECT_TRUE(Contains(run.out, R"("copied":[{"from":"/tmp/out","to":")" + Place("out") + R"(","bytes":4,"problem":null}])")) << run.out;
+}
+
+TEST(CopyFilesTest, WhatDidNotComeOutIsToldAndNoSuccess) {
+  const Finished run = RunBrood({"run", "-p", "strict", "--copy-out", "/tmp/a:" + Place("a"), "--copy-out", "/tmp/b:" + Place("b") + ":2",
+                                 "sh", "-c", "echo long >/tmp/b"});
+  EXPECT_EQ(run.exit_code, 125);
+  EXPECT_EQ(run.err, "brood run: copy-out: /tmp/a: missing\nbrood run: copy-out: /tmp/b: too large: 5 bytes, at most 2\n");
+  EXPECT_FALSE(std::filesystem::exists(Place("a")) || std::filesystem::exists(Place("b")));
+  EXPECT_EQ(RunBrood({"run", "-p", "strict", "--copy-out", "/tmp/a:" + Place("a"), "sh", "-c", "exit 7"}).exit_code, 7);
+}
+
+TEST(CopyFilesTest, MistakesAreTold) {
+  EXPECT_TRUE(Contains(RunBrood({"run", "--copy-in", "a", "true"}).err, "--copy-in: expected SRC:DEST")) ;
+  EXPECT_TRUE(Contains(RunBrood({"run", "--copy-out", "a:b", "true"}).err, "--copy-out: expected SRC:DEST[:SIZE]"));
+  EXPECT_TRUE(Contains(RunBrood({"run", "-p", "none", "--copy-out", "/a:b", "true"}).err, "no own root"));
+}
+
+TEST(CopyFilesTest, AJobHasItsOwn) {
+  const std::string in = TempFile("job-in", "job");
+  const std::string jobs = TempFile("jobs.jsonl", R"({"argv":["cp","/tmp/in","/tmp/out"],"policy":"strict","copy_in":[")" + in +
+                                                      R"(:/tmp/in"],"copy_out":["/tmp/out:)" + Place("job-out") + R"("]})" + "\n");
+  const Finished batch = RunBrood({"batch", jobs});
+  EXPECT_EQ(batch.exit_code, 0) << batch.err;
+  EXPECT_EQ(FileContent(Place("job-out")), "job");
+  EXPECT_TRUE(Contains(batch.out, R"("bytes":3,"problem":null)")) << batch.out;
+}
+
+}  // namespace
+}  // namespace brood
