@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <csignal>
 
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
 #include "batch/json.h"
 #include "gtest/gtest.h"
 #include "launcher/outcome_flatbuffer.h"
@@ -72,7 +74,8 @@ TEST(ResultJsonTest, ViolationsAndSetupFailuresAreSpelledOut) {
             std::string::npos);
   end.outcome.ending = SetupFailed{.step = "exec", .error_number = ENOENT, .detail = "nothing\xff"};
   EXPECT_NE(ResultLine("a", 1, end)
-                .find("\"setup\":{\"step\":\"exec\",\"errno\":\"ENOENT\",\"detail\":\"nothing\xef\xbf\xbd\"}"),
+                .find(absl::StrCat("\"setup\":{\"step\":\"exec\",\"errno\":\"", SystemErrorName(ENOENT),
+                                   "\",\"detail\":\"nothing\xef\xbf\xbd\"}")),
             std::string::npos);
 }
 
