@@ -94,6 +94,7 @@ class PlanBuilder {
   // accepted. What was asked for and is neither fails when the child is set up, by what the kernel says.
   absl::Status LeaveOutMissing() {
     Policy& effective = plan_->policy_;
+    asked_ = policy();
     LayerSet accepted;
     for (const Layer layer : policy().namespaces) {
       if (Weaker(layer)) accepted.insert(layer);
@@ -207,8 +208,20 @@ class PlanBuilder {
   absl::Status Landlock() {
     if (policy().landlock == LandlockUse::kNone || !policy().drop_privileges) return absl::OkStatus();
     const bool own_network = (child().namespaces & CLONE_NEWNET) != 0;
+    const bool alone = asked_.namespaces.count(Layer::kMount) != 0 && !Has(Layer::kMount);
     LandlockPlan landlock =
-        PlanLandlock(machine_.landlock_abi, policy(), platform_->mounts, own_network, &platform_->texts);
+        PlanLandlock(machine_.landlock_abi, policy(), alone || !platform_->mounts.empty(), own_network);
+    if (landlock.files != 0 && alone) {
+      BROOD_RETURN_IF_ERROR(AllowHostFiles(asked_, &platform_->texts, &landlock));
+      Enforce(Layer::kMount,
+              "weaker: by Landlock, no mount namespace can be made here: other files cannot be opened, their names and "
+              "attributes can be seen; no private /tmp");
+    } else if (landlock.files != 0) {
+      AllowMounts(platform_->mounts, &platform_->texts, &landlock);
+    }
+    if (landlock.tcp != 0 && asked_.namespaces.count(Layer::kNet) != 0 && !Has(Layer::kNet)) {
+      Enforce(Layer::kNet, "weaker: TCP refused by Landlock, no network namespace can be made here");
+    }
     child().landlock_files = landlock.files;
     child().landlock_tcp = landlock.tcp;
     child().landlock_scopes = landlock.scopes;
@@ -361,6 +374,7 @@ class PlanBuilder {
   const Machine& machine_;
   std::string hostname_;
   std::vector<ResolvedName> names_;
+  Policy asked_;  // Before what is missing here was left out.
 };
 
 absl::StatusOr<std::shared_ptr<const CompiledPolicy>> CompilePolicy(const Policy& policy) {

@@ -1,11 +1,15 @@
 #include "sandbox/plan_landlock.h"
 
 #include <linux/mount.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <map>
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/status.h"
 #include "sandbox/landlock_abi.h"
 
 namespace brood {
@@ -37,44 +41,18 @@ class LandlockPlanner {
   std::vector<std::string_view> missing_;
 };
 
-void AddRule(std::string path, uint64_t access, std::deque<std::string>* texts, std::vector<LandlockRule>& rules) {
-  rules.push_back({.path = texts->emplace_back(std::move(path)).c_str(), .access = access});
-}
-
-// A root of its own is all there is to read; to be written is what is mounted so. A rule for each mount that is only read
-// would cost each launch its walk to it, and say no more.
-void AllowMounts(const std::vector<MountStep>& mounts, std::deque<std::string>* texts, std::vector<LandlockRule>& rules) {
-  AddRule("/", kLandlockRead, texts, rules);
-  bool devices = false;
-  for (const MountStep& step : mounts) {
-    const bool makes_mount = step.kind == MountStep::Kind::kBind || step.kind == MountStep::Kind::kTmpfs ||
-                             step.kind == MountStep::Kind::kQueues;
-    if (!makes_mount || (step.attributes & MOUNT_ATTR_RDONLY) != 0) continue;
-    // Of a whole host that is shown at / too: the rule is for it and what is below.
-    const std::string_view target = step.target;
-    const bool device = step.kind == MountStep::Kind::kBind && (step.attributes & MOUNT_ATTR_NODEV) == 0;
-    if (device) {
-      devices = true;
-    } else {
-      rules.push_back({.path = texts->emplace_back(absl::StrCat("/", target)).c_str(),
-                       .access = kLandlockRead | kLandlockWrite,
-                       .optional = step.optional});
-    }
-  }
-  // Nothing else in it can be written, and nothing is controlled by ioctl(2).
-  if (devices) rules.push_back({.path = "/dev", .access = kLandlockWriteFile | kLandlockTruncate});
+LandlockRule Rule(std::string path, uint64_t access, bool optional, std::deque<std::string>* texts) {
+  return {.path = texts->emplace_back(std::move(path)).c_str(), .access = access, .optional = optional};
 }
 
 }  // namespace
 
-LandlockPlan PlanLandlock(int abi, const Policy& policy, const std::vector<MountStep>& mounts, bool own_network,
-                          std::deque<std::string>* texts) {
+LandlockPlan PlanLandlock(int abi, const Policy& policy, bool files, bool own_network) {
   LandlockPlan plan;
   LandlockPlanner planner(abi);
-  if (!mounts.empty()) {
+  if (files) {
     if (planner.Use(kLeastAbi, "files")) {
       plan.files = kLandlockRead | kLandlockWriteFile | kLandlockMakeOrRemove | kLandlockRefer;
-      AllowMounts(mounts, texts, plan.rules);
     }
     if (planner.Use(3, "truncation")) plan.files |= kLandlockTruncate;
     if (planner.Use(5, "ioctl of devices")) plan.files |= kLandlockDeviceControl;
@@ -85,6 +63,52 @@ LandlockPlan PlanLandlock(int abi, const Policy& policy, const std::vector<Mount
   if (no_tcp && planner.Use(4, "TCP")) plan.tcp = kLandlockTcp;
   if (planner.Use(6, "abstract UNIX sockets and signals to others")) plan.scopes = kLandlockScopes;
   return planner.Finish(std::move(plan));
+}
+
+// A root of its own is all there is to read; to be written is what is mounted so. A rule for each mount that is only read
+// would cost each launch its walk to it, and say no more.
+void AllowMounts(const std::vector<MountStep>& mounts, std::deque<std::string>* texts, LandlockPlan* plan) {
+  plan->rules.push_back(Rule("/", kLandlockRead, false, texts));
+  bool devices = false;
+  for (const MountStep& step : mounts) {
+    const bool makes_mount = step.kind == MountStep::Kind::kBind || step.kind == MountStep::Kind::kTmpfs ||
+                             step.kind == MountStep::Kind::kQueues;
+    if (!makes_mount || (step.attributes & MOUNT_ATTR_RDONLY) != 0) continue;
+    if (step.kind == MountStep::Kind::kBind && (step.attributes & MOUNT_ATTR_NODEV) == 0) {
+      devices = true;
+    } else {
+      plan->rules.push_back(Rule(absl::StrCat("/", step.target), kLandlockRead | kLandlockWrite, step.optional, texts));
+    }
+  }
+  // Nothing else in it can be written, and nothing is controlled by ioctl(2).
+  if (devices) plan->rules.push_back({.path = "/dev", .access = kLandlockWriteFile | kLandlockTruncate});
+}
+
+absl::Status AllowHostFiles(const Policy& policy, std::deque<std::string>* texts, LandlockPlan* plan) {
+  std::map<std::string, const FileRule*> places;  // The last rule for one counts.
+  for (const FileRule& rule : policy.files) places[rule.destination] = &rule;
+  for (const auto& [destination, rule] : places) {
+    if (rule->kind == FileRule::Kind::kTmpfs) continue;
+    if (rule->source != destination) {
+      return absl::InvalidArgumentError(absl::StrCat("files: \"", rule->source, "\" at \"", destination,
+                                                     "\": without a mount namespace a file is at its own path only"));
+    }
+    if (!rule->optional && access(rule->source.c_str(), F_OK) != 0) return ErrnoStatus(errno, "files: path", rule->source);
+    const bool writable = rule->access == FileRule::Access::kReadWrite;
+    plan->rules.push_back(Rule(destination, kLandlockRead | (writable ? kLandlockWrite : 0), rule->optional, texts));
+  }
+  if (!policy.minimal_system) return absl::OkStatus();
+  for (const char* device : {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"}) {
+    plan->rules.push_back({.path = device, .access = kLandlockReadFile | kLandlockWriteFile | kLandlockTruncate, .optional = true});
+  }
+  // Of the first process: a rule is for a file that there is, and others have a directory of their own.
+  plan->rules.push_back({.path = "/proc/self", .access = kLandlockRead, .optional = true});
+  if (policy.unlisted == SyscallAction::kKill) return absl::OkStatus();
+  for (const char* file : {"/proc/cpuinfo", "/proc/filesystems", "/proc/loadavg", "/proc/meminfo", "/proc/stat", "/proc/sys",
+                           "/proc/uptime", "/proc/version"}) {
+    plan->rules.push_back({.path = file, .access = kLandlockRead, .optional = true});
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace brood

@@ -6,13 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "sandbox/child_plan.h"
 #include "sandbox/policy.h"
 
 namespace brood {
 
 struct LandlockPlan {
-  uint64_t files = 0;
+  uint64_t files = 0;  // Then nothing can be opened that no rule allows.
   uint64_t tcp = 0;
   uint64_t scopes = 0;
   std::vector<LandlockRule> rules;
@@ -20,9 +21,15 @@ struct LandlockPlan {
   std::string missing;  // What an older kernel than is needed for all of it can't refuse; empty: nothing.
 };
 
-// For a child with its own root, in which `mounts` are. `own_network` is false where it has this machine's.
-LandlockPlan PlanLandlock(int abi, const Policy& policy, const std::vector<MountStep>& mounts, bool own_network,
-                          std::deque<std::string>* texts);
+// All but the rules. `files`: there is a list of them. `own_network` is false where the child has this machine's.
+LandlockPlan PlanLandlock(int abi, const Policy& policy, bool files, bool own_network);
+
+// The files of a child with its own root, in which `mounts` are.
+void AllowMounts(const std::vector<MountStep>& mounts, std::deque<std::string>* texts, LandlockPlan* plan);
+
+// The files of a child that has no mount namespace, though `policy` asks for one: of this machine what the policy shows, each
+// at its own path. Errors: InvalidArgument and NotFound, naming the rule.
+absl::Status AllowHostFiles(const Policy& policy, std::deque<std::string>* texts, LandlockPlan* plan);
 
 }  // namespace brood
 

@@ -19,7 +19,9 @@ LandlockPlan Plan(int abi, NetworkMode mode, bool own_network, std::deque<std::s
       {.kind = MountStep::Kind::kBind, .source = "/out", .target = "out", .attributes = MOUNT_ATTR_NODEV},
       {.kind = MountStep::Kind::kTmpfs, .target = "tmp", .attributes = MOUNT_ATTR_NODEV},
       {.kind = MountStep::Kind::kBind, .source = "/usr", .target = "usr", .attributes = MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY}};
-  return PlanLandlock(abi, policy, mounts, own_network, texts);
+  LandlockPlan plan = PlanLandlock(abi, policy, true, own_network);
+  if (plan.files != 0) AllowMounts(mounts, texts, &plan);
+  return plan;
 }
 
 TEST(PlanLandlockTest, AllIsReadAndOnlyWhatIsMountedSoIsWritten) {

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <deque>
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
@@ -157,8 +156,7 @@ class Doctor {
     }
     Policy all;
     all.network.mode = NetworkMode::kNone;
-    std::deque<std::string> texts;
-    const LandlockPlan plan = PlanLandlock(abi, all, {{.target = ""}}, true, &texts);
+    const LandlockPlan plan = PlanLandlock(abi, all, true, true);
     if (plan.missing.empty()) return Yes(Layer::kLandlock, plan.by_what);
     return Weaker(Layer::kLandlock, plan.by_what, absl::StrCat("Linux 6.12 or later, for all of it: now ", plan.missing));
   }

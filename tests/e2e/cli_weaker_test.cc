@@ -1,5 +1,6 @@
 // `brood run` where the machine or the caller lacks something: refused, or weaker by name, and told as it is.
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -72,6 +73,38 @@ PlainRun BroodWithoutNamespaces(std::vector<std::string> args) {
   return RunPlain(args);
 }
 
+bool HasLandlock() { return syscall(SYS_landlock_create_ruleset, nullptr, 0, 1u) > 1; }
+
+TEST(CliWeakerTest, WithoutNamespacesTheFilesOfThePolicyAreThoseOfLandlock) {
+  if (!HasLandlock()) GTEST_SKIP() << "needs Landlock";
+  TemporaryDirectory directory;
+  const std::string file = directory.path() + "/file";
+  const std::string result = directory.path() + "/result";
+  Write(file, "content");
+  const auto run = [&](std::vector<std::string> options, const std::string& script) {
+    options.insert(options.begin(), {"run", "--allow-weaker", kAllNamespaces, "--result", result});
+    options.insert(options.end(), {"--", "sh", "-c", script});
+    return BroodWithoutNamespaces(options);
+  };
+  const std::string none = directory.path() + "/none.json";
+  Write(none, R"({"extends": "default", "landlock": "none"})");
+  const std::string read = absl::StrCat("cat ", file);
+  EXPECT_EQ(run({"-p", none}, read).out, "content");
+  const PlainRun hidden = run({}, read);
+  EXPECT_EQ(hidden.out, "");
+  EXPECT_TRUE(absl::StrContains(hidden.err, "Permission denied")) << hidden.err;
+  EXPECT_EQ(run({"--ro", file}, read).out, "content");
+  EXPECT_TRUE(absl::StrContains(run({"--ro", file}, absl::StrCat("echo x > ", file)).err, "Permission denied"));
+  EXPECT_EQ(run({"--rw", directory.path()}, absl::StrCat("echo more > ", directory.path(), "/new && mv ", directory.path(), "/new ", file)).code, 0);
+  EXPECT_EQ(FileContent(file), "more\n");
+  EXPECT_EQ(run({}, "ls /home || ls /root || ls /proc/1/fd || ls /sys || ls /tmp").out, "");
+  EXPECT_EQ(run({}, "head -c 4 /dev/zero | wc -c && echo x > /dev/null && ls /usr > /dev/null && read name < /proc/self/status").code, 0);
+  EXPECT_TRUE(absl::StrContains(FileContent(result), "\"net\":\"weaker: TCP refused by Landlock")) << FileContent(result);
+  const PlainRun elsewhere = run({"--ro", file + ":/elsewhere"}, "true");
+  EXPECT_EQ(elsewhere.code, 125);
+  EXPECT_TRUE(absl::StrContains(elsewhere.err, "without a mount namespace a file is at its own path only")) << elsewhere.err;
+}
+
 TEST(CliWeakerTest, MissingNamespacesFailTheLaunchUnlessTheirAbsenceIsAccepted) {
   const std::string ids = ProgramPath("prints_ids");
   for (const char* some : {"memory", "user", "user,pid,net,ipc,uts,cgroup"}) {
@@ -82,18 +115,22 @@ TEST(CliWeakerTest, MissingNamespacesFailTheLaunchUnlessTheirAbsenceIsAccepted) 
   }
   TemporaryDirectory directory;
   const std::string result = directory.path() + "/result";
-  const PlainRun run = BroodWithoutNamespaces({"run", "--allow-weaker", kAllNamespaces, "--result", result, "--", ids});
+  const PlainRun run =
+      BroodWithoutNamespaces({"run", "--allow-weaker", kAllNamespaces, "--ro", ids, "--result", result, "--", ids});
   EXPECT_EQ(run.code, 0) << run.err;
   EXPECT_TRUE(absl::StrContains(run.out, "CapEff:\t0000000000000000")) << run.out;
   EXPECT_TRUE(absl::StrContains(run.out, "NoNewPrivs:\t1")) << run.out;
   EXPECT_TRUE(absl::StrContains(run.out, "Seccomp:\t2")) << run.out;
   const std::string told = FileContent(result);
   for (const std::string_view layer : absl::StrSplit(kAllNamespaces, ',')) {
-    EXPECT_TRUE(absl::StrContains(told, absl::StrCat("\"", layer, "\":\"weaker: absent, "))) << layer << told;
+    std::string_view by = "absent, ";
+    if (HasLandlock() && layer == "mount") by = "by Landlock, ";
+    if (HasLandlock() && layer == "net") by = "TCP refused by Landlock, ";
+    EXPECT_TRUE(absl::StrContains(told, absl::StrCat("\"", layer, "\":\"weaker: ", by))) << layer << told;
   }
   EXPECT_TRUE(absl::StrContains(told, "\"tree\":\"subreaper\"")) << told;
-  const PlainRun attack =
-      BroodWithoutNamespaces({"run", "--allow-weaker", kAllNamespaces, "--", ProgramPath("mounts_tmpfs")});
+  const std::string mounts = ProgramPath("mounts_tmpfs");
+  const PlainRun attack = BroodWithoutNamespaces({"run", "--allow-weaker", kAllNamespaces, "--ro", mounts, "--", mounts});
   EXPECT_EQ(attack.code, 159) << attack.out << attack.err;
 }
 
@@ -108,7 +145,8 @@ TEST(CliWeakerTest, RootWithoutCapabilitiesIsToldThatItHasNoUserNamespace) {
   EXPECT_TRUE(absl::StrContains(refused.err, "--allow-weaker user,")) << refused.err;
   const PlainRun doctor = run({"doctor"});
   EXPECT_TRUE(absl::StrContains(doctor.out, "give root CAP_SETFCAP")) << doctor.out;
-  const PlainRun accepted = run({"run", "--allow-weaker", kAllNamespaces, "--", ProgramPath("prints_ids")});
+  const std::string ids = ProgramPath("prints_ids");
+  const PlainRun accepted = run({"run", "--allow-weaker", kAllNamespaces, "--ro", ids, "--", ids});
   EXPECT_EQ(accepted.code, 0) << accepted.err;
   EXPECT_TRUE(absl::StrContains(accepted.out, "CapBnd:\t0000000000000000")) << accepted.out;
 }
