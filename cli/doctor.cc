@@ -31,11 +31,13 @@ std::string_view VerdictWord(LayerReport::Verdict verdict) {
 }
 
 std::string Table(const std::vector<LayerReport>& reports) {
-  std::string text = absl::StrFormat("%-14s %-7s %s\n", "layer", "here", "by what; what to change");
+  std::string text = absl::StrFormat("%-14s %-7s %s\n", "layer", "here", "by what; what is in the way; what to change");
   for (const LayerReport& report : reports) {
-    const std::string what = report.remedy.empty()    ? report.by_what
-                             : report.by_what.empty() ? report.remedy
-                                                      : absl::StrCat(report.by_what, "; ", report.remedy);
+    std::vector<std::string_view> parts;
+    for (const std::string* part : {&report.by_what, &report.why, &report.remedy}) {
+      if (!part->empty()) parts.push_back(*part);
+    }
+    const std::string what = absl::StrJoin(parts, "; ");
     absl::StrAppendFormat(&text, "%-14s %-7s %s\n", LayerName(report.layer), VerdictWord(report.verdict), what);
   }
   return text;
@@ -46,7 +48,7 @@ std::string Json(const std::vector<LayerReport>& reports, const absl::Status& de
   for (const LayerReport& report : reports) {
     layers.push_back(absl::StrCat(
         "{\"layer\":", JsonText(LayerName(report.layer)), ",\"here\":", JsonText(VerdictWord(report.verdict)),
-        ",\"by_what\":", JsonText(report.by_what), ",\"remedy\":", JsonText(report.remedy), "}"));
+        ",\"by_what\":", JsonText(report.by_what), ",\"why\":", JsonText(report.why), ",\"remedy\":", JsonText(report.remedy), "}"));
   }
   const std::string problem = default_policy.ok() ? "null" : JsonText(default_policy.message());
   return absl::StrCat("{\"v\":1,\"default_policy_ok\":", default_policy.ok() ? "true" : "false",

@@ -18,7 +18,8 @@ struct LayerReport {
   Layer layer = Layer::kUser;
   Verdict verdict = Verdict::kUnavailable;
   std::string by_what;
-  std::string remedy;  // What to change; empty for kFull.
+  std::string why;     // What is in the way; empty for kFull.
+  std::string remedy;  // The command or setting that would change it; empty for kFull.
 };
 
 // One report for each layer, in the order of kAllLayers. Starts and ends a short-lived process for each kind of

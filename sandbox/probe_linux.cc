@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "base/child_safe.h"
 #include "base/status.h"
+#include "sandbox/advice.h"
 #include "sandbox/landlock_abi.h"
 #include "sandbox/machine.h"
 #include "sandbox/namespace_probe.h"
@@ -21,26 +21,6 @@ namespace brood {
 namespace {
 
 using Verdict = LayerReport::Verdict;
-
-std::string Setting(const char* path) {
-  std::ifstream file(path);
-  std::string text;
-  std::getline(file, text);
-  return text;
-}
-
-std::string UserNamespaceRemedy(int error) {
-  if (!ThisMachine().can_map_own_id) {
-    return "give root CAP_SETFCAP, without which it may not map its own id, or run as another user. user_namespaces(7)";
-  }
-  if (Setting("/proc/sys/kernel/unprivileged_userns_clone") == "0") return "sysctl -w kernel.unprivileged_userns_clone=1";
-  if (Setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1") {
-    return "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile with `userns,` for brood";
-  }
-  if (Setting("/proc/sys/user/max_user_namespaces") == "0") return "sysctl -w user.max_user_namespaces=10000";
-  return absl::StrCat("the kernel answers ", ErrnoText(error),
-                      ": a container's seccomp profile, or a chroot, refuses user namespaces; run brood outside of it");
-}
 
 int NewPrivileges() { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : errno; }
 
@@ -56,7 +36,7 @@ class Doctor {
   LayerReport Report(Layer layer) const {
     switch (layer) {
       case Layer::kUser:
-        if (user_error_ != 0) return No(layer, UserNamespaceRemedy(user_error_));
+        if (user_error_ != 0) return No(layer, UserNamespaceAdvice(user_error_));
         return Yes(layer, machine_.can_map_any_id ? "user namespace, an id that owns nothing outside"
                                                   : "user namespace, the caller's own id");
       case Layer::kPid:
@@ -64,10 +44,9 @@ class Doctor {
       case Layer::kMount: {
         const int error = TryInNamespaces(Flags(CLONE_NEWNS | CLONE_NEWPID), TryNewProc);
         if (error == 0) return Yes(layer, "mount namespace, pivot_root, own procfs");
-        if (user_error_ != 0) return No(layer, UserNamespaceRemedy(user_error_));
-        return No(layer, absl::StrCat("a new procfs cannot be mounted (", ErrnoText(error),
-                                      "): parts of /proc are masked here, as containers do it; unmask them (docker: "
-                                      "--security-opt systempaths=unconfined) or run outside"));
+        if (user_error_ != 0) return No(layer, UserNamespaceAdvice(user_error_));
+        const int bare = TryInNamespaces(Flags(CLONE_NEWNS | CLONE_NEWPID), nullptr);
+        return No(layer, bare != 0 ? NamespaceAdvice(layer, bare) : NewProcAdvice(error));
       }
       case Layer::kNet:
         return Namespace(layer, CLONE_NEWNET, "network namespace");
@@ -78,7 +57,7 @@ class Doctor {
       case Layer::kCgroup:
         return Namespace(layer, CLONE_NEWCGROUP, "cgroup namespace");
       case Layer::kTime:
-        return No(layer, "no policy of this version asks for it");
+        return No(layer, {"no policy of this version asks for it", "none: times are those of the machine"});
       case Layer::kLandlock: {
         return Landlock();
       }
@@ -87,28 +66,30 @@ class Doctor {
         return Yes(layer, "capset and ambient set; no_new_privs makes the bounding set void");
       case Layer::kNoNewPrivs: {
         const int error = TryInNamespaces(0, NewPrivileges);
-        return error == 0 ? Yes(layer, "prctl") : No(layer, ErrnoText(error));
+        return error == 0 ? Yes(layer, "prctl")
+                          : No(layer, {absl::StrCat("the kernel answers ", ErrnoText(error)), "a filter around brood refuses prctl: run brood outside"});
       }
       case Layer::kSeccomp: {
         const int error = SeccompListener();
         return error == 0 ? Yes(layer, "seccomp filter, violations by user notification")
-                          : No(layer, absl::StrCat("the kernel lacks user notification (Linux 5.0): ", ErrnoText(error)));
+                          : No(layer, {absl::StrCat("no user notification: ", ErrnoText(error)),
+                                       "Linux 5.0 with CONFIG_SECCOMP_FILTER; or a filter around brood refuses seccomp: run brood outside"});
       }
       case Layer::kTree:
         if (Namespace(Layer::kPid, CLONE_NEWPID, "").verdict == Verdict::kFull) return Yes(layer, "pid namespace; else subreaper");
-        return machine_.has_proc_children ? Yes(layer, "subreaper") : No(layer, "a kernel with CONFIG_PROC_CHILDREN");
+        return machine_.has_proc_children ? Yes(layer, "subreaper") : No(layer, {"no pid namespace, and no /proc/PID/task/TID/children", "a kernel with CONFIG_PROC_CHILDREN, or what `pid` needs"});
       case Layer::kMemory:
         return Memory();
       case Layer::kProcesses:
         if (HasUnified("pids")) return Yes(layer, absl::StrCat("cgroup v2 pids in ", machine_.cgroups.unified));
         if (!machine_.cgroups.pids.empty()) return Yes(layer, absl::StrCat("cgroup v1 pids in ", machine_.cgroups.pids));
         if (user_error_ == 0) return Yes(layer, "RLIMIT_NPROC of the own user namespace");
-        return Weaker(layer, "RLIMIT_NPROC, which counts all processes of the user", machine_.cgroups.why_not);
+        return Weaker(layer, "RLIMIT_NPROC, which counts all processes of the user", CgroupAdvice());
       case Layer::kCpuTime:
         if (!machine_.cgroups.unified.empty()) return Yes(layer, "cgroup v2 cpu.stat and RLIMIT_CPU");
         if (!machine_.cgroups.cpuacct.empty()) return Yes(layer, "cgroup v1 cpuacct and RLIMIT_CPU");
         return Weaker(layer, "RLIMIT_CPU of each process, and /proc, which forgets children that nobody waited for",
-                      machine_.cgroups.why_not);
+                      CgroupAdvice());
       case Layer::kWallTime:
         return Yes(layer, "guardian, CLOCK_MONOTONIC");
       case Layer::kOutput:
@@ -118,14 +99,14 @@ class Doctor {
       case Layer::kOpenFiles:
         return Yes(layer, "RLIMIT_NOFILE");
     }
-    return No(layer, "unknown layer");
+    return No(layer, {"unknown layer", "none"});
   }
 
  private:
-  static LayerReport Yes(Layer layer, std::string by) { return {layer, Verdict::kFull, std::move(by), ""}; }
-  static LayerReport No(Layer layer, std::string remedy) { return {layer, Verdict::kUnavailable, "", std::move(remedy)}; }
-  static LayerReport Weaker(Layer layer, std::string by, std::string remedy) {
-    return {layer, Verdict::kWeaker, std::move(by), std::move(remedy)};
+  static LayerReport Yes(Layer layer, std::string by) { return {layer, Verdict::kFull, std::move(by), "", ""}; }
+  static LayerReport No(Layer layer, Advice advice) { return {layer, Verdict::kUnavailable, "", advice.why, advice.remedy}; }
+  static LayerReport Weaker(Layer layer, std::string by, Advice advice) {
+    return {layer, Verdict::kWeaker, std::move(by), advice.why, advice.remedy};
   }
 
   // A policy makes all namespaces together with the user namespace.
@@ -134,8 +115,8 @@ class Doctor {
   LayerReport Namespace(Layer layer, uint64_t flag, const char* by) const {
     const int error = TryInNamespaces(Flags(flag), nullptr);
     if (error == 0) return Yes(layer, by);
-    if (user_error_ != 0 && error == EPERM) return No(layer, UserNamespaceRemedy(user_error_));
-    return No(layer, absl::StrCat("the kernel answers ", ErrnoText(error), "; see /proc/sys/user/max_*_namespaces"));
+    // Without a user namespace the others take rights that not every caller has.
+    return No(layer, user_error_ != 0 && error == EPERM ? UserNamespaceAdvice(user_error_) : NamespaceAdvice(layer, error));
   }
 
   bool HasUnified(std::string_view controller) const {
@@ -147,26 +128,21 @@ class Doctor {
     const int abi = machine_.landlock_abi;
     if (abi == 0) {
       const long asked = syscall(SYS_landlock_create_ruleset, nullptr, 0, kLandlockVersion);
-      const int error = asked < 0 ? errno : 0;
-      if (error == EOPNOTSUPP) {
-        return No(Layer::kLandlock, absl::StrCat("boot with landlock in the kernel's lsm= parameter; now it is lsm=", Setting("/sys/kernel/security/lsm")));
-      }
-      return No(Layer::kLandlock, error == ENOSYS ? "a kernel of 5.19 or later with CONFIG_SECURITY_LANDLOCK; or a filter around brood hides it"
-                                                  : absl::StrCat("the kernel answers ", ErrnoText(error), ": a container's seccomp profile refuses it"));
+      return No(Layer::kLandlock, LandlockAdvice(asked < 0 ? errno : 0));
     }
     Policy all;
     all.network.mode = NetworkMode::kNone;
     const LandlockPlan plan = PlanLandlock(abi, all, true, true);
     if (plan.missing.empty()) return Yes(Layer::kLandlock, plan.by_what);
-    return Weaker(Layer::kLandlock, plan.by_what, absl::StrCat("Linux 6.12 or later, for all of it: now ", plan.missing));
+    return Weaker(Layer::kLandlock, plan.by_what, {absl::StrCat("this kernel has ABI ", abi, ": ", plan.missing), "Linux 6.12 or later"});
   }
 
   LayerReport Memory() const {
     const Machine::Cgroups& cgroups = machine_.cgroups;
     const char* weaker = "RLIMIT_DATA of each process, and sampling of the tree";
-    if (!HasUnified("memory") && cgroups.memory.empty()) return Weaker(Layer::kMemory, weaker, cgroups.why_not);
+    if (!HasUnified("memory") && cgroups.memory.empty()) return Weaker(Layer::kMemory, weaker, CgroupAdvice());
     if (cgroups.swap_in_use && !cgroups.swap_limit) {
-      return Weaker(Layer::kMemory, weaker, "boot with swapaccount=1, or swapoff -a: the limit must count swap");
+      return Weaker(Layer::kMemory, weaker, {"the cgroups here do not limit swap, and there is some", "boot with swapaccount=1, or swapoff -a"});
     }
     return Yes(Layer::kMemory, HasUnified("memory") ? absl::StrCat("cgroup v2 memory in ", cgroups.unified)
                                                     : absl::StrCat("cgroup v1 memory in ", cgroups.memory));

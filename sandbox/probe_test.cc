@@ -13,6 +13,7 @@ TEST(ProbeTest, EveryLayerHasAVerdictAndARemedyWhereItIsMissing) {
     if (reports[i].verdict == LayerReport::Verdict::kFull) {
       EXPECT_FALSE(reports[i].by_what.empty()) << LayerName(reports[i].layer);
     } else {
+      EXPECT_FALSE(reports[i].why.empty()) << LayerName(reports[i].layer);
       EXPECT_FALSE(reports[i].remedy.empty()) << LayerName(reports[i].layer);
     }
   }

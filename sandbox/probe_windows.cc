@@ -29,13 +29,16 @@ std::vector<LayerReport> ProbeMachine() {
     const auto check = checks.find(layer);
     const std::string without = absl::StrCat("--allow-weaker ", LayerName(layer), " goes without");
     if (by_what.empty()) {
-      report.remedy = absl::StrCat("Windows has none; ", without);
+      report.why = "Windows has none";
+      report.remedy = without;
     } else if (check != checks.end() && !check->second.ok()) {
-      report.remedy = absl::StrCat(check->second.message(), "; ", without);
+      report.why = check->second.message();
+      report.remedy = without;
     } else {
       const bool weaker = by_what.substr(0, 7) == "weaker:";
       report.verdict = weaker ? LayerReport::Verdict::kWeaker : LayerReport::Verdict::kFull;
       report.by_what = by_what;
+      if (weaker) report.why = "Windows has no full form";
       if (weaker) report.remedy = absl::StrCat("--allow-weaker ", LayerName(layer), " accepts it");
     }
     reports.push_back(std::move(report));
