@@ -85,9 +85,10 @@ flatbuffers::Offset<fbs::Policy> WritePolicy(TableReader& in) {
   const auto default_limits = in.Table<fbs::Limits>("default_limits", WriteJsonLimits);
   const auto allow_weaker = in.Texts("allow_weaker");
   const auto landlock = in.Text("landlock");
+  const auto read_back = in.Flag("read_back");
   return fbs::CreatePolicy(in.builder(), extends, name, namespaces, drop_privileges, minimal_system, files, network,
                            filter_syscalls, syscalls, unlisted, unlisted_errno, environment, hostname, limits,
-                           default_limits, allow_weaker, landlock);
+                           default_limits, allow_weaker, landlock, read_back);
 }
 
 absl::StatusOr<Policy> Decode(const JsonValue& value, const std::string& file) {

@@ -154,6 +154,7 @@ bool BearInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
   const int count = OpenLentMounts(*record, init->outside_id, lent, failure);
   if (count < 0) return false;
   InitMessage go;
+  if (plan.read_back) go.outside = OwnNamespaces();
   const bool sent = SendMessage(record->guardian_socket, go, lent, count);
   for (int i = 0; i < count; ++i) close(lent[i]);
   if (!sent) return Fail(failure, "init", EPIPE, "the init ended before it was set up");

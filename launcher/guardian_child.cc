@@ -465,6 +465,8 @@ void RunGuardian(LaunchRecord* record) {
   GuardianReport report;
   if (!BecomeGuardian(record, &report.setup)) {
     report.setup_failed = 1;
+    // Nobody has been in them.
+    RemoveCgroups(record->cgroup, 2000);
     TellAndLeave(*record, report, false);
   }
   Guardian guardian(record, nullptr);

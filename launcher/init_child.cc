@@ -22,6 +22,7 @@
 #include "launcher/tree_child.h"
 #include "sandbox/mounts_child.h"
 #include "sandbox/privileges_child.h"
+#include "sandbox/read_back_child.h"
 
 namespace brood::child {
 namespace {
@@ -43,11 +44,12 @@ bool OwnPidNamespace(const LaunchRecord& record) { return (record.plan.namespace
 }
 
 // Waits for the guardian's word that the id maps and cgroups are in place; takes the lent mounts.
-bool AwaitGo(const LaunchRecord& record, int* sources) {
+bool AwaitGo(const LaunchRecord& record, int* sources, NamespaceNumbers* outside) {
   int fds[kMaxPassedFds];
   int count = 0;
   InitMessage message;
   if (!ReceiveMessage(record.init_socket, &message, fds, kMaxPassedFds, &count)) return false;
+  *outside = message.outside;
   int next = 0;
   for (size_t i = 0; i < record.plan.mount_count; ++i) {
     if (record.plan.mounts[i].kind == MountStep::Kind::kBind && record.plan.mounts[i].lent) {
@@ -76,7 +78,7 @@ bool CopyFiles(const LaunchRecord& record, SetupMessage* failure) {
   return sent || Fail(failure, "copy-out", EPIPE, "tell the guardian");
 }
 
-bool SetUp(const LaunchRecord& record, int* sources, int* queues, SetupMessage* failure) {
+bool SetUp(const LaunchRecord& record, const NamespaceNumbers& outside, int* sources, int* queues, SetupMessage* failure) {
   const ChildPlan& plan = record.plan;
   if (!OwnPidNamespace(record) && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
     return Fail(failure, "tree", errno, "PR_SET_CHILD_SUBREAPER");
@@ -94,12 +96,14 @@ bool SetUp(const LaunchRecord& record, int* sources, int* queues, SetupMessage* 
   }
   if (plan.loopback && !BringLoopbackUp(failure)) return false;
 
+  ExpectedIds ids = {.uid = plan.caller_uid, .gid = plan.caller_gid};
   const bool own_mounts = (plan.namespaces & CLONE_NEWNS) != 0 && plan.mount_count > 0;
   const bool mapped = (plan.namespaces & CLONE_NEWUSER) != 0;
   // Sources are opened with the caller's id; what the tree is made of must belong to the child's id, because a file
   // system refuses to create for an id that its user namespace does not know (EOVERFLOW). user_namespaces(7).
   if (own_mounts && !(OpenMountSources(plan, sources, failure) && OpenFilesReadOnly(record, failure))) return false;
   if (mapped && !SwitchIds(kInsideId, kInsideId, plan.drop_groups, failure)) return false;
+  if (mapped) ids = {.uid = kInsideId, .gid = kInsideId, .no_groups = plan.drop_groups};
   if (own_mounts && !BuildRoot(plan, sources, failure)) return false;
   if (own_mounts && !CopyFiles(record, failure)) return false;
   if (record.slot_watches_ipc && (*queues = OpenQueues(failure)) < 0) return false;
@@ -107,6 +111,7 @@ bool SetUp(const LaunchRecord& record, int* sources, int* queues, SetupMessage* 
   if (!mapped && plan.switch_ids) {
     const uint32_t id = plan.ownerless_base + static_cast<uint32_t>(getppid()) % plan.ownerless_count;
     if (!SwitchIds(id, id, plan.drop_groups, failure)) return false;
+    ids = {.uid = id, .gid = id, .no_groups = plan.drop_groups};
   }
   if (plan.new_session && setsid() < 0) return Fail(failure, "session", errno, "setsid");
   if (plan.drop_privileges && !DropPrivileges(failure)) return false;
@@ -115,6 +120,8 @@ bool SetUp(const LaunchRecord& record, int* sources, int* queues, SetupMessage* 
   // then Reap() sees the guardian's end.
   prctl(PR_SET_PDEATHSIG, OwnPidNamespace(record) ? SIGKILL : 0, 0, 0, 0);
 
+  // Before our place is another than "/".
+  if (plan.read_back && !ReadBackSetUp(plan, outside, ids, sources, failure)) return false;
   if (record.cwd != nullptr && chdir(record.cwd) != 0) {
     if (record.cwd_required) return Fail(failure, "cwd", errno, record.cwd);
     if (chdir("/") != 0) return Fail(failure, "cwd", errno, "/");
@@ -175,13 +182,14 @@ void RunInit(const LaunchRecord& record) {
   if (record.wipe_begin != nullptr) memset(record.wipe_begin, 0, static_cast<size_t>(record.wipe_end - record.wipe_begin));
   int sources[kMaxMountSteps];
   for (int& source : sources) source = -1;
-  if (!AwaitGo(record, sources)) End();
+  NamespaceNumbers outside;
+  if (!AwaitGo(record, sources, &outside)) End();
 
   InitMessage message;
   Birth birth;
   int queues = -1;
   const bool ready = (kept == 0 || Fail(&message.setup, "descriptors", kept, "close the guardian's descriptors")) &&
-                     SetUp(record, sources, &queues, &message.setup);
+                     SetUp(record, outside, sources, &queues, &message.setup);
   if (ready && record.slot_number != 0) RunSlotInit(record, queues);
   message.time_ns = MonotonicNanoseconds();
   if (!ready || !StartTarget(record, &birth, &message.setup)) {

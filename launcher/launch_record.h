@@ -12,6 +12,7 @@
 #include "launcher/launch_target.h"
 #include "sandbox/cgroup_child.h"
 #include "sandbox/child_plan.h"
+#include "sandbox/read_back_child.h"
 
 namespace brood {
 
@@ -176,6 +177,7 @@ struct InitMessage {
   int32_t status = 0;
   uint32_t fd_count = 0;
   int32_t target = 0;    // kStarted: its number in init's pid namespace.
+  child::NamespaceNumbers outside;  // kGo: the caller's, where the plan is to be read back.
   uint64_t tasks = 0;    // kExited: of the tree, the one that ended and init among them, where counted_processes is set.
   uint64_t time_ns = 0;  // kStarted, kExited: CLOCK_MONOTONIC just before the birth, just after the end.
   uint16_t rests[kMaxCopies] = {};  // kPlaces: CopyPlace::rest.

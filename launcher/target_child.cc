@@ -20,6 +20,7 @@
 #include "sandbox/landlock_child.h"
 #include "sandbox/mounts_child.h"
 #include "sandbox/privileges_child.h"
+#include "sandbox/read_back_child.h"
 
 extern char** environ;
 
@@ -69,6 +70,7 @@ bool Prepare(const LaunchRecord& record, SetupMessage* failure) {
   // First: of descriptors there may be few.
   if (!EnterLandlock(record, failure)) return false;
   if (!ApplyRlimits(record.plan, failure)) return false;
+  if (record.plan.read_back && !ReadBackTarget(record.plan, failure)) return false;
   // The dispositions are the default ones since the guardian was born, so nothing runs in this shared memory.
   UnblockSignals();
   return true;
@@ -106,7 +108,8 @@ int Exec(const LaunchRecord& record, const char** tried) {
 int RunProgram(void* arg) {
   auto* shared = static_cast<Shared*>(arg);
   const LaunchRecord& record = *shared->record;
-  if (!Prepare(record, shared->failure) || !LoadFilter(record.plan, &shared->listener, shared->failure)) {
+  if (!Prepare(record, shared->failure) || !LoadFilter(record.plan, &shared->listener, shared->failure) ||
+      (record.plan.read_back && !ReadBackFilter(record.plan, shared->failure))) {
     shared->failed = true;
     syscall(SYS_exit_group, 1);
   }
@@ -194,6 +197,7 @@ bool StartCourier(int init_side, Courier* courier, SetupMessage* failure) {
     close(courier.pipe[1]);
     close(listener);
   }
+  if (ready && record.plan.read_back) ready = ReadBackFilter(record.plan, &failure);
   close(init_side);
   if (!ready) {
     if (write(setup_fd, &failure, sizeof(failure)) < 0) syscall(SYS_exit_group, 125);

@@ -39,6 +39,7 @@ absl::Status CheckLayers(const Policy& ceiling, const Policy& asked) {
     }
   }
   if (ceiling.drop_privileges && !asked.drop_privileges) return More("drop_privileges", "false");
+  if (ceiling.read_back && !asked.read_back) return More("read_back", "false");
   // What is required is available, or nothing is started.
   if (ceiling.landlock != LandlockUse::kNone && asked.landlock < ceiling.landlock) {
     return More("landlock", asked.landlock == LandlockUse::kNone ? "none" : "available");
@@ -162,9 +163,9 @@ absl::StatusOr<Policy> Tighten(const Policy& ceiling, const Policy& asked) {
   Policy policy = asked;
   // Taken apart, so that a new field does not compile until it is compared. The name is for people; the environment and the
   // host name give no right to anything.
-  const auto& [name, namespaces, drop_privileges, landlock, files, minimal_system, network, filter_syscalls, syscalls, unlisted,
+  const auto& [name, namespaces, drop_privileges, landlock, read_back, files, minimal_system, network, filter_syscalls, syscalls, unlisted,
                unlisted_errno, environment, hostname, limits, default_limits, allow_weaker] = policy;
-  (void)std::tie(name, namespaces, drop_privileges, landlock, files, minimal_system, filter_syscalls, syscalls, unlisted,
+  (void)std::tie(name, namespaces, drop_privileges, landlock, read_back, files, minimal_system, filter_syscalls, syscalls, unlisted,
                  unlisted_errno, environment, hostname, limits, default_limits, allow_weaker);
   BROOD_RETURN_IF_ERROR(CheckLayers(ceiling, policy));
   BROOD_RETURN_IF_ERROR(CheckFiles(ceiling, policy));

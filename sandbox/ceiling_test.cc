@@ -35,6 +35,7 @@ Policy Ceiling() {
                    .open_files = 100,
                    .core_bytes = 0};
   policy.allow_weaker = {Layer::kMemory};
+  policy.read_back = true;
   return policy;
 }
 
@@ -76,6 +77,7 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
         {"none", [](Policy& p) { p.namespaces.clear(); }, "namespaces"}}},
       {"drop_privileges", {{"kept", [](Policy& p) { p.drop_privileges = false; }, "drop_privileges"}}},
       {"landlock", {{"none", [](Policy& p) { p.landlock = LandlockUse::kNone; }, "landlock: none"}}},
+      {"read_back", {{"left out", [](Policy& p) { p.read_back = false; }, "read_back: false"}}},
       {"minimal_system", {}},  // The ceiling has it; see ASystemThatTheCeilingHasNot.
       {"files.path",
        {{"another", [](Policy& p) { RuleFor(p, "/root"); }, "files: /root"},

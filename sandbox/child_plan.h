@@ -76,6 +76,7 @@ struct ChildPlan {
   bool drop_privileges = false;    // Capabilities, no_new_privs.
   const char* hostname = nullptr;  // Null: unchanged.
   bool loopback = false;           // Bring `lo` up.
+  bool read_back = false;          // Compare what was set up with this.
 
   const MountStep* mounts = nullptr;
   size_t mount_count = 0;
@@ -83,6 +84,7 @@ struct ChildPlan {
   const sock_filter* filter = nullptr;
   uint16_t filter_length = 0;  // Instructions; 0: no filter.
   bool filter_notifies = false;
+  bool filter_hides_clone3 = false;  // By which it is seen that it is there.
 
   const RlimitStep* rlimits = nullptr;
   size_t rlimit_count = 0;

@@ -1,10 +1,12 @@
 #include "sandbox/plan.h"
 
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -60,6 +62,9 @@ class PlanBuilder {
     }
     if (policy().minimal_system && (!Has(Layer::kMount) || !Has(Layer::kPid))) {
       return absl::InvalidArgumentError("minimal_system needs the mount and pid namespaces");
+    }
+    if (policy().read_back && !policy().minimal_system) {
+      return absl::InvalidArgumentError("read_back: needs minimal_system, in whose /proc the kernel tells what was set up");
     }
     if (policy().limits.memory_bytes == uint64_t{0} || policy().limits.processes == uint64_t{0}) {
       return absl::InvalidArgumentError("limits: memory and processes must be more than zero: nothing could start");
@@ -185,6 +190,7 @@ class PlanBuilder {
     child().caller_gid = machine_.gid;
     child().drop_privileges = policy().drop_privileges;
     child().new_session = policy().drop_privileges;
+    child().read_back = policy().read_back && policy().minimal_system;
     child().drop_groups = machine_.can_drop_groups && policy().drop_privileges;
     child().ownerless_base = machine_.ownerless_base;
     child().ownerless_count = machine_.ownerless_count;
@@ -361,6 +367,7 @@ class PlanBuilder {
     child().filter = platform_->filter.instructions.data();
     child().filter_length = static_cast<uint16_t>(platform_->filter.instructions.size());
     child().filter_notifies = platform_->filter.notifies;
+    child().filter_hides_clone3 = AnswerTo(child().filter, child().filter_length, SYS_clone3, {}) == (SECCOMP_RET_ERRNO | ENOSYS);
     child().rlimits = platform_->rlimits.data();
     child().rlimit_count = platform_->rlimits.size();
     child().destinations = platform_->destinations.data();

@@ -111,6 +111,8 @@ struct Policy {
   // Drop all capabilities and set no_new_privs. On in every built-in but `none`.
   bool drop_privileges = false;
   LandlockUse landlock = LandlockUse::kNone;  // Needs drop_privileges.
+  // Once all is set up, asks the kernel for it and compares; a difference fails the launch. Needs minimal_system.
+  bool read_back = false;
   std::vector<FileRule> files;
   // Adds the synthetic parts: /proc of the own pid namespace, minimal /dev. Needs the mount namespace.
   bool minimal_system = false;

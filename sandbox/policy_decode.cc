@@ -237,6 +237,7 @@ absl::Status ReadPolicy(const fbs::Policy& from, unsigned first_layer, Policy& t
     }
   }
   if (from.drop_privileges().has_value()) to.drop_privileges = *from.drop_privileges();
+  if (from.read_back().has_value()) to.read_back = *from.read_back();
   if (from.minimal_system().has_value()) to.minimal_system = *from.minimal_system();
   if (from.filter_syscalls().has_value()) to.filter_syscalls = *from.filter_syscalls();
   BROOD_RETURN_IF_ERROR(ReadFiles(from, to.files));

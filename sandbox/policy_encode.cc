@@ -120,7 +120,7 @@ std::string EncodePolicy(const Policy& policy) {
   fbs::FinishPolicyBuffer(
       builder, fbs::CreatePolicy(builder, 0, name, namespaces, policy.drop_privileges, policy.minimal_system,
                                  written_files, network, policy.filter_syscalls, written_syscalls, unlisted,
-                                 unlisted_errno, environment, hostname, limits, default_limits, allow_weaker, landlock));
+                                 unlisted_errno, environment, hostname, limits, default_limits, allow_weaker, landlock, policy.read_back));
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }
 

@@ -54,6 +54,7 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(read->namespaces, policy.namespaces);
   EXPECT_EQ(read->allow_weaker, policy.allow_weaker);
   EXPECT_EQ(read->hostname, "inside");
+  EXPECT_TRUE(read->read_back);
   EXPECT_EQ(read->landlock, LandlockUse::kRequired);
   EXPECT_EQ(read->environment, EnvironmentBase::kEmpty);
   EXPECT_EQ(read->network.to, policy.network.to);
