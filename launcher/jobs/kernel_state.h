@@ -20,6 +20,7 @@ struct KernelStateFiles {
   int maps = -1;
   int fd = -1;
   int timers = -1;
+  int pagemap = -1;  // Not there: the kernel may keep it to itself.
 
   // Null, or what could not be opened, with errno.
   const char* Open();

@@ -161,6 +161,7 @@ const char* KernelStateFiles::Open() {
   maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
   fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   timers = open("/proc/self/timers", O_RDONLY | O_CLOEXEC);
+  pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
   if (status < 0) return "/proc/self/status";
   if (maps < 0) return "/proc/self/maps";
   if (fd < 0) return "/proc/self/fd";

@@ -18,6 +18,7 @@
 #include "bootstrap/reseed.h"
 #include "bootstrap/run_child.h"
 #include "bootstrap/target.h"
+#include "launcher/jobs/call_watch.h"
 #include "launcher/jobs/image.h"
 #include "launcher/jobs/job_child.h"
 #include "launcher/jobs/kernel_state.h"
@@ -31,17 +32,19 @@ struct Kept {
   KernelStateFiles files;
   KernelState before;
   KernelState after;
+  CallWatch watch;
 };
 
 // Only what is on the stack may be used here before and after a rewind, and nothing of what is below: all that was allocated
-// before the first one, the callers' objects among it, is gone.
-[[gnu::noinline]] void RunOne(int socket) {
+// before the first one, the callers' objects among it, is gone. True if the job may have changed what the kernel knows.
+[[gnu::noinline]] bool RunOne(int socket, CallWatch& watch) {
   std::string job;
   if (!ReadJob(socket, job)) _exit(0);
   SeedRandom(RandomSeed());
   ReseedGenerators();
-  RunAfterFork();
   std::string reply;
+  watch.Begin();
+  RunAfterFork();
   try {
     const ExitScope scope;
     reply = RunJob(job, kMaxJobBytes);
@@ -50,10 +53,14 @@ struct Kept {
     std::fflush(nullptr);
     _exit(code);
   }
-  // What it has printed would be gone.
+  // What it has printed would be gone. Of the job's own calls too, since what it is written to may be a file of its own.
   std::cout.flush();
   std::fflush(nullptr);
+  const bool called = watch.End();
+  // If it has called nothing there is nothing that could retire us.
+  if (!called) reply += JobReplyBytes(JobReplyKind::kReady, "");
   WriteAll(socket, reply);
+  return called;
 }
 
 [[gnu::noinline]] void Say(int socket, JobReplyKind kind, const char* what) { WriteAll(socket, JobReplyBytes(kind, what)); }
@@ -61,9 +68,12 @@ struct Kept {
 // The C library has handlers for signals of its own from its first thread on.
 [[gnu::noinline]] void HaveHadAThread() { std::thread([] {}).join(); }
 
+constexpr int kNoted = 3;  // Jobs from which is learned what all write to.
+
 const char* TakeBefore(Kept* kept) {
   kept->image.Rewind();
   if (const char* failed = kept->before.Take(kept->files); failed != nullptr) return failed;
+  kept->watch.Start();
   HaveHadAThread();
   kept->image.Rewind();
   if (const char* failed = kept->after.Take(kept->files); failed != nullptr) return failed;
@@ -77,19 +87,35 @@ const char* TakeBefore(Kept* kept) {
     Say(socket, JobReplyKind::kRetired, failed);
     _exit(0);
   }
-  for (;;) {
-    Say(socket, JobReplyKind::kReady, "");
-    RunOne(socket);
-    kept->image.Rewind();
+  Image& image = kept->image;
+  Say(socket, JobReplyKind::kReady, "");
+  for (int noted = 0;;) {
+    const bool called = RunOne(socket, kept->watch);
+    if (!called && noted == kNoted) {
+      image.RewindKnown();
+      continue;
+    }
+    if (!called && kept->files.pagemap >= 0) image.NoteWritten(kept->files.pagemap);
+    image.Rewind();
+    if (!called) {
+      if (++noted == kNoted) image.SaveHot();
+      continue;
+    }
     const char* differs = kept->after.Take(kept->files);
     if (differs == nullptr) differs = kept->before.Difference(kept->after);
-    if (differs == nullptr) continue;
+    if (differs == nullptr) {
+      Say(socket, JobReplyKind::kReady, "");
+      continue;
+    }
     // Large blocks and stacks of threads that the job has left: what knew of them is gone.
     kept->after.UnmapNew(kept->before);
     kept->after.CloseNewCode(kept->before);
     differs = kept->after.Take(kept->files);
     if (differs == nullptr) differs = kept->before.Difference(kept->after);
-    if (differs == nullptr) continue;
+    if (differs == nullptr) {
+      Say(socket, JobReplyKind::kReady, "");
+      continue;
+    }
     Say(socket, JobReplyKind::kRetired, differs);
     _exit(0);
   }

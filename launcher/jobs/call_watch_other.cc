@@ -1,0 +1,10 @@
+#include "launcher/jobs/call_watch.h"
+
+namespace brood::internal {
+
+void CallWatch::Start() {}
+void CallWatch::Begin() {}
+bool CallWatch::End() { return true; }
+void CallWatch::Note() {}
+
+}  // namespace brood::internal
