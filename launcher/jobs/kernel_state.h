@@ -57,6 +57,9 @@ struct KernelState {
   // Null, or what could not be told.
   const char* Take(const KernelStateFiles& files);
 
+  // Whether another thread runs. Uses `status`.
+  bool HasOtherThreads(const KernelStateFiles& files);
+
   // Unmaps the anonymous memory that is here and was not in `before`, for a process in which nobody knows of it any more. What
   // has become part of something that was there stays.
   void UnmapNew(const KernelState& before) const;

@@ -193,6 +193,10 @@ const char* KernelState::Take(const KernelStateFiles& files) {
   return nullptr;
 }
 
+bool KernelState::HasOtherThreads(const KernelStateFiles& files) {
+  return ReadWhole(files.status, status, sizeof(status)) && child::NumberAfter(status, "Threads:", 1) > 1;
+}
+
 void KernelState::UnmapNew(const KernelState& before) const {
   Line mine;
   for (const char* at = maps; NextLine(&at, &mine);) {

@@ -91,6 +91,11 @@ const char* TakeBefore(Kept* kept) {
   Say(socket, JobReplyKind::kReady, "");
   for (int noted = 0;;) {
     const bool called = RunOne(socket, kept->watch);
+    // Before its memory is taken away under it, which it would die of, and we with it.
+    if (called && kept->after.HasOtherThreads(kept->files)) {
+      Say(socket, JobReplyKind::kRetired, "threads");
+      _exit(0);
+    }
     if (!called && noted == kNoted) {
       image.RewindKnown();
       continue;
