@@ -64,10 +64,29 @@ Contest CallFunctions(int rounds) {
 
 namespace {
 
-absl::StatusOr<Server> StartStrictServer() {
+absl::StatusOr<std::shared_ptr<const CompiledPolicy>> StrictPlan() {
   BROOD_ASSIGN_OR_RETURN(const Policy policy, BuiltinPolicy("strict"));
-  BROOD_ASSIGN_OR_RETURN(auto plan, CompilePolicy(policy));
+  return CompilePolicy(policy);
+}
+
+absl::StatusOr<Server> StartStrictServer() {
+  BROOD_ASSIGN_OR_RETURN(auto plan, StrictPlan());
   return Server::Start({}, std::move(plan));
+}
+
+// Each child in a sandbox that was made for it, in which nobody was before.
+void AddFresh(Contest& contest) {
+  const std::string name = "strict, fresh namespaces";
+  const auto plan = StrictPlan();
+  if (!plan.ok()) return contest.Skip(name, std::string(plan.status().message()));
+  LaunchOptions options;
+  options.policy = *plan;
+  options.isolation = Isolation::kFresh;
+  contest.Add(name, [context = Context(StartMethod::kForkServer), options]() -> absl::Status {
+    BROOD_ASSIGN_OR_RETURN(Process process, context.StartByName(options, "Nothing", {}));
+    BROOD_ASSIGN_OR_RETURN(const Outcome outcome, process.Join());
+    return outcome.ok() ? absl::OkStatus() : absl::InternalError(outcome.ToString());
+  });
 }
 
 }  // namespace
@@ -103,6 +122,7 @@ Contest CallServers(int rounds) {
   } else {
     contest.Skip("server, strict", std::string(sandboxed.status().message()));
   }
+  AddFresh(contest);
   if (!AddBubblewrap(contest).ok()) contest.Skip("bwrap --unshare-all", "bubblewrap is not installed");
   contest.Run(rounds);
   return contest;
