@@ -119,6 +119,7 @@ absl::Status ProcessRunner::SetPolicyOf(const Job& job, LaunchOptions& options) 
   }
   options.server = defaults_.server;
   options.server_uid = defaults_.server_uid;
+  if (!job.target.empty()) options.server_template = defaults_.server_template;
   BROOD_ASSIGN_OR_RETURN(options.server_policy, FindPolicy(job));
   return absl::OkStatus();
 }

@@ -45,6 +45,7 @@ struct JobDefaults {
   // The socket of a `brood serve` that starts the jobs. An empty `policy` is its own then.
   std::string server;
   std::optional<uint32_t> server_uid;
+  std::string server_template;  // LaunchOptions::server_template, of functions.
 };
 
 class ProcessRunner : public JobRunner {

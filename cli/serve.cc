@@ -44,6 +44,23 @@ absl::StatusOr<Freeze> ReadFreeze(const ParsedOptions& options) {
   return absl::InvalidArgumentError(absl::StrCat("--freeze: expected off, auto or on, got \"", value, "\""));
 }
 
+// Those of one path are of one template.
+absl::StatusOr<std::vector<ServeTemplate>> ReadTemplates(const ParsedOptions& options) {
+  std::vector<ServeTemplate> templates;
+  for (const std::string& value : options.Values("--template")) {
+    const size_t equals = value.find('=');
+    if (equals == 0 || equals == std::string::npos || equals + 1 == value.size()) {
+      return absl::InvalidArgumentError(absl::StrCat("--template: expected PATH=LIB or PATH=LIB:NAME, got \"", value, "\""));
+    }
+    absl::StatusOr<std::string> target = ResolveTarget(value.substr(equals + 1));
+    if (!target.ok()) return Annotate(target.status(), "--template");
+    const std::string path = value.substr(0, equals);
+    if (templates.empty() || templates.back().path != path) templates.push_back({.path = path, .preload = {}});
+    templates.back().preload.push_back(*std::move(target));
+  }
+  return templates;
+}
+
 absl::StatusOr<ServeOptions> ReadServeOptions(const ParsedOptions& options) {
   ServeOptions serve;
   serve.socket = options.Value("--socket");
@@ -54,12 +71,16 @@ absl::StatusOr<ServeOptions> ReadServeOptions(const ParsedOptions& options) {
   BROOD_ASSIGN_OR_RETURN(JobDefaults defaults, ReadSharedOptions(options));
   BROOD_ASSIGN_OR_RETURN(serve.other_users, ReadUsers(options));
   BROOD_ASSIGN_OR_RETURN(serve.freeze, ReadFreeze(options));
+  BROOD_ASSIGN_OR_RETURN(serve.templates, ReadTemplates(options));
   serve.version = VersionString();
   serve.preload = defaults.preload;
   BROOD_ASSIGN_OR_RETURN(serve.policy, LoadPolicy(defaults.policy));
   BROOD_RETURN_IF_ERROR(ApplyPolicyOptions(defaults.options, serve.policy));
   // Whose code the children have, they may read.
   for (const std::string& target : serve.preload) ShowPlugin(target, serve.policy);
+  for (const ServeTemplate& one : serve.templates) {
+    for (const std::string& target : one.preload) ShowPlugin(target, serve.policy);
+  }
   return serve;
 }
 
@@ -84,7 +105,7 @@ absl::StatusOr<ServeStatus> AskStatus(const ParsedOptions& options) {
 }
 
 int PrintStatus(const ParsedOptions& options) {
-  for (const std::string_view name : {"--socket", "--policy", "--preload"}) {
+  for (const std::string_view name : {"--socket", "--policy", "--preload", "--template"}) {
     if (options.Has(name)) return ReportUsage("serve", absl::InvalidArgumentError(absl::StrCat("--status asks a server that runs; it takes no ", name)), kExitUsage);
   }
   if (options.Has("--json") && options.Has("--prometheus")) {

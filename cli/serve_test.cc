@@ -187,7 +187,20 @@ TEST_F(ServeTest, ItsStatusIsTextJsonAndPrometheus) {
   EXPECT_EQ(RunBrood({"serve", "--status", socket_}).exit_code, 1);
 }
 
+TEST_F(ServeTest, FunctionsComeFromTheTemplateThatIsNamed) {
+  const std::string plugin = Plugin("words");
+  Serve({"--policy", "none", "--template", absl::StrCat("words=", plugin, ":LoadWords")});
+  EXPECT_EQ(Client("call", {absl::StrCat(plugin, ":Words")}).out, "0\n");
+  EXPECT_EQ(Client("call", {"--template", "words", absl::StrCat(plugin, ":Words")}).out, "1000\n");
+  const Finished none = Client("call", {"--template", "names", absl::StrCat(plugin, ":Words")});
+  EXPECT_EQ(none.exit_code, 125);
+  EXPECT_TRUE(absl::StrContains(none.err, "template \"names\": this server has words")) << none.err;
+  EXPECT_TRUE(absl::StrContains(RunBrood({"serve", "--status", socket_}).out, "\ntemplate     words: 1 born, ready in "));
+}
+
 TEST_F(ServeTest, WrongUsageIsSaidAtOnce) {
+  EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "--template", "words"}).exit_code, 2);
+  EXPECT_EQ(RunBrood({"call", "--template", "words", "x"}).exit_code, 125);
   EXPECT_EQ(RunBrood({"serve", "--status", socket_, "--json", "--prometheus"}).exit_code, 2);
   EXPECT_EQ(RunBrood({"serve", "--status", socket_, "--socket", socket_}).exit_code, 2);
   EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "--json"}).exit_code, 2);

@@ -107,6 +107,7 @@ absl::Status ReadServer(const ParsedOptions& options, JobDefaults& defaults) {
     if (options.Has(name)) return absl::InvalidArgumentError(absl::StrCat(name, ": the server has its own; see brood serve"));
   }
   if (!options.Has("--policy")) defaults.policy.clear();
+  defaults.server_template = options.Value("--template");
   if (!options.Has("--server-uid")) return absl::OkStatus();
   uint32_t uid = 0;
   if (!absl::SimpleAtoi(options.Value("--server-uid"), &uid)) {
@@ -146,7 +147,11 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
     policy.hostname = options.Value("--hostname");
     BROOD_RETURN_IF_ERROR(Annotate(CheckHostname(*policy.hostname), "--hostname"));
   }
-  if (options.Has("--server")) BROOD_RETURN_IF_ERROR(ReadServer(options, defaults));
+  if (options.Has("--server")) {
+    BROOD_RETURN_IF_ERROR(ReadServer(options, defaults));
+  } else if (!options.Has("--socket") && options.Has("--template")) {
+    return absl::InvalidArgumentError("--template: of a server; it goes with --server");
+  }
   if (options.Has("--wait-tree")) defaults.tree_end = TreeEnd::kWait;
   defaults.violation_stack = options.Has("--violation-stack");
   for (const std::string& text : options.Values("--copy-in")) {

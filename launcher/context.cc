@@ -34,6 +34,7 @@ Process Context::Make(LaunchOptions options, internal::FunctionStart start) cons
   if (options.server.empty()) {
     options.server = options_.server;
     options.server_uid = options_.server_uid;
+    options.server_template = options_.server_template;
   }
   start.number = internal::NextChildNumber();
   if (options.name.empty()) options.name = DefaultName(method_, start.number);

@@ -29,7 +29,8 @@ struct ContextOptions {
   // from its own program: targets are started by name, and what follows here of preloads does not count. One thread, many
   // clients: a child is ready when the outcome or Process::pid says so.
   std::string server;
-  std::optional<uint32_t> server_uid;  // LaunchOptions::server_uid.
+  std::optional<uint32_t> server_uid;  // LaunchOptions::server_uid, as is the next.
+  std::string server_template;
   uint64_t max_argument_bytes = uint64_t{64} << 20;  // All arguments of a call. More is InvalidArgument.
   uint64_t max_result_bytes = uint64_t{64} << 20;    // More is an error of the child's. At most 64 MiB.
   int log_level = 0;  // A LogLevel (bootstrap/log.h) for the children. 0: that of this process at the start.

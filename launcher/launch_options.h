@@ -110,6 +110,8 @@ struct LaunchOptions {
   std::optional<Policy> server_policy;
   // The server's user, where that is neither ours nor root: it gets all that a request says.
   std::optional<uint32_t> server_uid;
+  // The path of a template of the server's, which bears the child: of a function. Empty: the server does.
+  std::string server_template;
 
   // A process that ends in order waits for its children that are still running, and terminates those that are daemons. A
   // function that is a daemon may not start functions. Nothing: as the process that starts it.

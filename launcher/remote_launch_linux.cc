@@ -183,6 +183,7 @@ absl::StatusOr<std::shared_ptr<GuardedState>> LaunchRemote(const LaunchOptions& 
   launch.fresh = options.isolation == Isolation::kFresh;
   launch.violation_stack = options.violation_stack;
   launch.inherited = options.inherited;
+  launch.template_path = options.server_template;
   if (function != nullptr) {
     launch.argv.clear();
     launch.message = function->message;

@@ -63,6 +63,8 @@ class Decoder {
     launch.wait_for_tree = from.wait_for_tree();
     launch.fresh = from.fresh();
     launch.violation_stack = from.violation_stack();
+    launch.template_path = View(from.template_path());
+    if (!launch.template_path.empty() && !launch.is_function()) return Invalid("template_path", "a function; programs come from no template");
     BROOD_RETURN_IF_ERROR(Streams(from, launch));
     if (from.inherited() != nullptr) {
       for (const fbs::ServeDescriptor* one : *from.inherited()) {
@@ -124,7 +126,7 @@ class Decoder {
 EncodedRemoteLaunch EncodeRemoteLaunch(const RemoteLaunch& launch) {
   // Taken apart, so that a new field does not compile until it travels.
   const auto& [name, argv, message, result, policy, environment, cwd, cwd_optional, wait_for_tree, fresh, violation_stack, streams,
-              inherited, control] = launch;
+              inherited, control, template_path] = launch;
   Builder builder(4096);
   Places places;
   const auto written_name = builder.CreateString(name);
@@ -145,10 +147,11 @@ EncodedRemoteLaunch EncodeRemoteLaunch(const RemoteLaunch& launch) {
     written_inherited.push_back(fbs::CreateServeDescriptor(builder, places.Of(fd), child_fd));
   }
   const auto inherited_at = builder.CreateVector(written_inherited);
+  const auto written_template = builder.CreateString(template_path);
   fbs::FinishServeLaunchBuffer(
       builder, fbs::CreateServeLaunch(builder, written_name, written_argv, places.Of(message), places.Of(result),
                                       written_policy, written_environment, written_cwd, cwd_optional, wait_for_tree, fresh, violation_stack, streams_at,
-                                      inherited_at, places.Of(control)));
+                                      inherited_at, places.Of(control), written_template));
   return {std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize()), places.Take()};
 }
 

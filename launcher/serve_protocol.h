@@ -67,6 +67,7 @@ struct RemoteLaunch {
   RemoteStream streams[3];
   std::vector<InheritedFd> inherited;
   int control = -1;
+  std::string template_path;
 
   bool is_function() const { return argv.empty(); }
 };

@@ -25,6 +25,8 @@ class ServedStart {
 
   absl::StatusOr<ServerReport> Report() const { return server_->Report(patience_); }
 
+  ServerState State() const { return server_->State(); }
+
   // The supervisor, if one runs.
   std::shared_ptr<ForkServer::Instance> Running() const { return server_->Running(); }
 

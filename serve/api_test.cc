@@ -82,6 +82,51 @@ TEST(ServeApiTest, FunctionsRunOnTheServerWithWhatItHasPreloaded) {
   }
 }
 
+int g_words = 0;
+void LoadWords() { g_words = g_loaded ? 1000 : -1; }
+BROOD_TARGET(LoadWords);
+void LoadNames() { g_words += 7; }
+BROOD_TARGET(LoadNames);
+int CountWords() { return g_words; }
+BROOD_TARGET(CountWords);
+
+TEST(ServeApiTest, ATemplateIsAddressedByItsPathAndListed) {
+  for (const char* policy : {"none", "strict"}) {
+    ServeOptions options = Options(policy);
+    options.templates = {{.path = "words", .preload = {"LoadWords"}}, {.path = "words/names", .preload = {"LoadNames"}}};
+    ServerProcess server(options);
+    const auto words = [&](const char* path) {
+      return Context(StartMethod::kForkServer, {.server = server.path(), .server_template = path}).Call(CountWords);
+    };
+    EXPECT_EQ(words("").value(), 0) << policy;
+    EXPECT_EQ(words("words").value(), 1000) << policy;
+    EXPECT_EQ(words("words/names").value(), 1007) << policy;
+    EXPECT_EQ(words("words").value(), 1000) << policy;
+    const absl::Status none = words("names").status();
+    EXPECT_EQ(none.code(), absl::StatusCode::kNotFound);
+    EXPECT_TRUE(absl::StrContains(none.message(), "template \"names\": this server has words, words/names")) << none;
+    const absl::StatusOr<ServeStatus> status = StatusOfServer(server.path());
+    ASSERT_TRUE(status.ok()) << status.status();
+    ASSERT_EQ(status->templates.size(), 3u);
+    EXPECT_EQ(status->templates[0].preload, std::vector<std::string>{"Load"});
+    EXPECT_EQ(status->templates[1].path, "words");
+    EXPECT_EQ(status->templates[2].preload, std::vector<std::string>{"LoadNames"});
+    for (const ServeTemplateStatus& one : status->templates) EXPECT_TRUE(one.running) << one.path;
+    EXPECT_EQ(status->templates[1].children, 2u);
+    EXPECT_EQ(status->templates[2].children, 1u);
+    EXPECT_EQ(status->servers, 3u);
+  }
+}
+
+TEST(ServeApiTest, ATemplateWithoutWhatItIsATemplateOfIsRefused) {
+  ServeOptions options = Options();
+  options.socket = "/nonexistent/socket";
+  options.templates = {{.path = "words/names", .preload = {"LoadNames"}}};
+  const absl::Status status = ServeServer::Create(options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(), "template \"words/names\": there is no template \"words\" before it");
+}
+
 TEST(ServeApiTest, AProcessOfAServersIsStoppedJoinedAndAskedAsAnyOther) {
   ServerProcess server(Options());
   absl::StatusOr<Process> process = On(server).Start(Sleep);

@@ -193,7 +193,8 @@ absl::Status ServeClient::Launch(Request request) {
   options.inherited = launch.inherited;
   std::optional<RemoteFunction> function;
   if (launch.is_function()) function = {.message = launch.message, .result = launch.result};
-  absl::StatusOr<Process> process = LaunchForClient(server_.context(), std::move(options), function);
+  BROOD_ASSIGN_OR_RETURN(const ContextOptions* const context, server_.ContextOf(launch.template_path));
+  absl::StatusOr<Process> process = LaunchForClient(*context, std::move(options), function);
   if (!process.ok()) return process.status();
   process_.emplace(*std::move(process));
   policy_ = policy;

@@ -3,6 +3,7 @@
 #define BROOD_SERVE_OWN_PROCESSES_H_
 
 #include <cstdint>
+#include <vector>
 
 namespace brood::internal {
 
@@ -13,8 +14,8 @@ struct OwnProcesses {
   uint64_t keepers = 0;           // Of the first some thousand children of a supervisor.
 };
 
-// `supervisor`: a pidfd of it; -1: there is none.
-OwnProcesses CountOwnProcesses(int supervisor);
+// `supervisors`: a pidfd of each; -1: there is none.
+OwnProcesses CountOwnProcesses(const std::vector<int>& supervisors);
 
 }  // namespace brood::internal
 

@@ -46,12 +46,12 @@ uint64_t ResidentBytes(int pid) {
 
 }  // namespace
 
-OwnProcesses CountOwnProcesses(int supervisor) {
-  OwnProcesses own;
-  own.own_bytes = ResidentBytes(getpid());
+namespace {
+
+void Count(int supervisor, OwnProcesses& own) {
   const int pid = PidOfPidfd(supervisor);
-  if (pid <= 0) return own;
-  own.forkserver_bytes = ResidentBytes(pid);
+  if (pid <= 0) return;
+  own.forkserver_bytes += ResidentBytes(pid);
   for (const int child : ChildrenOf(pid)) {
     const std::string name = NameOf(child);
     if (name == "brood-keeper\n") ++own.keepers;  // Its memory is the server's. clone(2), CLONE_VM
@@ -59,6 +59,14 @@ OwnProcesses CountOwnProcesses(int supervisor) {
     ++own.servers;
     own.forkserver_bytes += ResidentBytes(child);
   }
+}
+
+}  // namespace
+
+OwnProcesses CountOwnProcesses(const std::vector<int>& supervisors) {
+  OwnProcesses own;
+  own.own_bytes = ResidentBytes(getpid());
+  for (const int supervisor : supervisors) Count(supervisor, own);
   return own;
 }
 

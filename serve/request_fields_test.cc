@@ -125,6 +125,10 @@ const std::map<std::string, std::vector<Try>>& Attempts() {
           const Outcome outcome = Ends(s, "exit 0", [](RemoteLaunch& l) { l.violation_stack = true; });
           return outcome.ok() ? "" : outcome.ToString();
         }}},
+      {"template_path",
+       {[](const std::string& s) {
+          return Refused(s, [](RemoteLaunch& l) { l.template_path = "model"; }, "template_path");
+        }}},
       {"streams.fd",
        {[](const std::string& s) {
           return Refused(s, [](RemoteLaunch& l) { l.streams[0].fd = fds->root.get(); }, "stdin: is a directory");

@@ -32,6 +32,7 @@
 #include "sandbox/plan.h"
 #include "sandbox/policy.h"
 #include "serve/status.h"
+#include "serve/templates.h"
 
 namespace brood {
 
@@ -45,6 +46,7 @@ struct ServeOptions {
   std::vector<uid_t> other_users;     // Served besides this one.
   std::vector<std::string> preload;   // ContextOptions::preload, as is the next.
   Freeze freeze = Freeze::kOff;
+  std::vector<ServeTemplate> templates;  // Each after that which it is a template of.
   absl::Duration patience = absl::Seconds(10);  // From a connection to its request, and for the outcome to be taken.
   std::string version;                // For the status.
   size_t max_waiting = 4096;          // Connections that have asked for nothing yet. For another one, the oldest goes.
@@ -52,9 +54,9 @@ struct ServeOptions {
 
 class ServeServer {
  public:
-  // Compiles the policy, starts the forkserver, which has preloaded then, and listens.
+  // Compiles the policy, starts the forkserver and its templates, which have preloaded then, and listens.
   //
-  // Errors: AlreadyExists (somebody listens there), those of CompilePolicy and of Context::StartServer.
+  // Errors: AlreadyExists (somebody listens there), InvalidArgument (a template), those of CompilePolicy and of Context::StartServer.
   static absl::StatusOr<std::unique_ptr<ServeServer>> Create(ServeOptions options);
   ~ServeServer();
 
@@ -75,7 +77,8 @@ class ServeServer {
   // --- for the clients ---
   internal::EventLoop& loop() { return loop_; }
   const ServeOptions& options() const { return options_; }
-  const ContextOptions& context() const { return context_; }
+  // Errors: NotFound (there is no such template).
+  absl::StatusOr<const ContextOptions*> ContextOf(const std::string& template_path) const;
   // What a process gets at most: the server's policy; that of its own child for one below that.
   //
   // Errors: PermissionDenied (one below a child of which nothing is known).
@@ -95,7 +98,8 @@ class ServeServer {
   void Remove(uint64_t client);
 
   const ServeOptions options_;
-  ContextOptions context_;
+  ContextOptions context_;  // Of the server itself.
+  std::map<std::string, ContextOptions> contexts_;  // Also of its templates, by path.
   std::shared_ptr<const CompiledPolicy> policy_;
   std::map<std::string, std::shared_ptr<const CompiledPolicy>> tighter_;  // By wire form.
   internal::EventLoop loop_;

@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/child_safe.h"
 #include "base/status.h"
 #include "ipc/address.h"
@@ -56,7 +57,11 @@ absl::StatusOr<std::unique_ptr<ServeServer>> ServeServer::Create(ServeOptions op
   BROOD_RETURN_IF_ERROR(server->loop_.Open());
   server->joined_event_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!server->joined_event_.valid()) return ErrnoStatus(errno, "eventfd");
-  BROOD_RETURN_IF_ERROR(Context(StartMethod::kForkServer, server->context_).StartServer());
+  BROOD_ASSIGN_OR_RETURN(server->contexts_, internal::ContextsOf(server->context_, server->options_.templates));
+  for (const auto& [path, context] : server->contexts_) {
+    const absl::Status started = Context(StartMethod::kForkServer, context).StartServer();
+    if (!started.ok()) return path.empty() ? started : Annotate(started, absl::StrCat("template ", path));
+  }
   BROOD_RETURN_IF_ERROR(server->Listen());
   server->start_ns_ = Now();
   return server;
@@ -180,13 +185,41 @@ ServeStatus ServeServer::Status() const {
   status.uptime = absl::Nanoseconds(Now() - start_ns_);
   status.connections = clients_.size();
   status.waiting = waiting_.size();
-  std::shared_ptr<internal::ForkServer::Instance> held;
-  const internal::OwnProcesses own = internal::CountOwnProcesses(SupervisorPidfd(held));
+  std::vector<std::shared_ptr<internal::ForkServer::Instance>> held;
+  std::vector<int> supervisors;
+  for (const auto& [path, context] : contexts_) {
+    ServeTemplateStatus one;
+    one.path = path;
+    one.preload = path.empty() ? context.preload : context.templates.back().preload;
+    const absl::StatusOr<internal::ServedStart> served = internal::ServedStart::Prepare(context);
+    if (served.ok()) {
+      const ServerState state = served->State();
+      one.running = state.running;
+      one.children = state.children;
+      one.time = state.report.time;
+      for (const PreloadReport& preload : state.report.preloads) one.memory_bytes += preload.memory_bytes;
+      held.push_back(served->Running());
+      if (held.back() != nullptr) supervisors.push_back(held.back()->pidfd.get());
+    }
+    status.templates.push_back(std::move(one));
+  }
+  const internal::OwnProcesses own = internal::CountOwnProcesses(supervisors);
   status.serve_bytes = own.own_bytes;
   status.forkserver_bytes = own.forkserver_bytes;
   status.servers = own.servers;
   status.keepers = own.keepers;
   return status;
+}
+
+absl::StatusOr<const ContextOptions*> ServeServer::ContextOf(const std::string& template_path) const {
+  const auto found = contexts_.find(template_path);
+  if (found != contexts_.end()) return &found->second;
+  std::vector<std::string> known;
+  for (const auto& [path, context] : contexts_) {
+    if (!path.empty()) known.push_back(path);
+  }
+  return absl::NotFoundError(absl::StrCat("template \"", template_path, "\": ",
+                                          known.empty() ? "this server has none" : absl::StrCat("this server has ", absl::StrJoin(known, ", "))));
 }
 
 // --- policies ---

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -37,6 +38,17 @@ class Histogram {
   bool operator==(const Histogram&) const = default;
 };
 
+// Of the server itself, and of each of its templates.
+struct ServeTemplateStatus {
+  std::string path;  // As clients name it; empty: the server.
+  bool running = false;
+  uint64_t children = 0;      // It was asked for.
+  absl::Duration time;        // What its start took.
+  uint64_t memory_bytes = 0;  // That its preloads have left.
+  std::vector<std::string> preload;  // Its own, besides those of what it is a template of.
+  bool operator==(const ServeTemplateStatus&) const = default;
+};
+
 struct ServeStatus {
   std::string version;
   absl::Duration uptime;
@@ -52,6 +64,7 @@ struct ServeStatus {
   uint64_t forkserver_bytes = 0;  // Of the processes of its forkserver, without children; what they share counts once each.
   uint64_t servers = 0;  // Processes that have preloaded: the forkserver and its templates.
   uint64_t keepers = 0;  // Processes that each have one child at a time, or wait for one.
+  std::vector<ServeTemplateStatus> templates;  // By path, the server first.
 
   bool operator==(const ServeStatus&) const = default;
 };

@@ -32,7 +32,7 @@ absl::Status Read(const fbs::ServeHistogram* from, Histogram& to) {
 std::string EncodeServeStatus(const ServeStatus& status) {
   // Taken apart, so that a new field does not compile until it travels.
   const auto& [version, uptime, connections, waiting, live, born, refused, ended, start, run, serve_bytes, forkserver_bytes,
-               servers, keepers] = status;
+               servers, keepers, templates] = status;
   Builder builder(1024);
   std::vector<flatbuffers::Offset<fbs::ServeEnded>> written;
   for (const auto& [word, count] : ended) written.push_back(fbs::CreateServeEnded(builder, builder.CreateString(word), count));
@@ -40,10 +40,18 @@ std::string EncodeServeStatus(const ServeStatus& status) {
   const auto written_ended = builder.CreateVector(written);
   const auto written_start = Write(builder, start);
   const auto written_run = Write(builder, run);
+  std::vector<flatbuffers::Offset<fbs::ServeTemplateStatus>> written_templates;
+  for (const auto& [path, running, children, time, memory_bytes, preload] : templates) {
+    const auto written_path = builder.CreateString(path);
+    const auto written_preload = builder.CreateVectorOfStrings(preload);
+    written_templates.push_back(fbs::CreateServeTemplateStatus(builder, written_path, running, children,
+                                                               static_cast<uint64_t>(absl::ToInt64Nanoseconds(time)), memory_bytes, written_preload));
+  }
+  const auto templates_at = builder.CreateVector(written_templates);
   fbs::FinishServeStatusBuffer(
       builder, fbs::CreateServeStatus(builder, written_version, static_cast<uint64_t>(absl::ToInt64Nanoseconds(uptime)),
                                       connections, waiting, live, born, refused, written_ended, written_start, written_run,
-                                      serve_bytes, forkserver_bytes, servers, keepers));
+                                      serve_bytes, forkserver_bytes, servers, keepers, templates_at));
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }
 
@@ -70,6 +78,18 @@ absl::StatusOr<ServeStatus> DecodeServeStatus(std::string_view bytes) {
   status.forkserver_bytes = from->forkserver_bytes();
   status.servers = from->servers();
   status.keepers = from->keepers();
+  if (from->templates() != nullptr) {
+    for (const fbs::ServeTemplateStatus* one : *from->templates()) {
+      ServeTemplateStatus& read = status.templates.emplace_back();
+      read.path = View(one->path());
+      read.running = one->running();
+      read.children = one->children();
+      read.time = absl::Nanoseconds(static_cast<int64_t>(one->time_ns()));
+      read.memory_bytes = one->memory_bytes();
+      if (one->preload() == nullptr) continue;
+      for (const flatbuffers::String* target : *one->preload()) read.preload.emplace_back(View(target));
+    }
+  }
   return status;
 }
 

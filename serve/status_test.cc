@@ -37,6 +37,8 @@ ServeStatus Sample() {
   status.forkserver_bytes = 20 << 20;
   status.servers = 1;
   status.keepers = 4;
+  status.templates = {{.path = "", .running = true, .children = 100, .time = absl::Milliseconds(1500), .memory_bytes = 5 << 20, .preload = {"./m.so"}},
+                      {.path = "a/b", .running = false, .children = 7, .time = absl::ZeroDuration(), .memory_bytes = 0, .preload = {"\"x", "y"}}};
   return status;
 }
 
@@ -95,6 +97,8 @@ TEST(StatusTest, TheTextTellsAllOnAFewLines) {
             "connections  7, of which 2 have asked for nothing yet\n"
             "forkserver   1 preloaded, 4 keepers\n"
             "memory       8.0 MiB server, 20.0 MiB forkserver\n"
+            "template     (server): 100 born, ready in 1.5s, 5.0 MiB preloaded: ./m.so\n"
+            "template     a/b: not running; the next child starts it: \"x, y\n"
             "up           12s, 1.2.3 (commit abc, opt)\n");
   EXPECT_TRUE(absl::StrContains(StatusText(ServeStatus()), "ended        none yet\nstart        none yet\n"));
 }
@@ -109,6 +113,12 @@ TEST(StatusTest, TheJsonIsOneLineOfJsonWithTheSameNumbers) {
   EXPECT_EQ(Field(*json, "uptime_s").text, "12.345");
   EXPECT_EQ(Field(*json, "born").text, "107");
   EXPECT_EQ(Field(Field(*json, "ended"), "timeout").text, "12");
+  const JsonValue& templates = Field(*json, "templates");
+  ASSERT_EQ(templates.items.size(), 2u);
+  EXPECT_EQ(Field(templates.items[0], "children").text, "100");
+  EXPECT_EQ(Field(templates.items[0], "start_s").text, "1.500000");
+  EXPECT_EQ(Field(templates.items[1], "path").text, "a/b");
+  EXPECT_EQ(Field(templates.items[1], "preload").items.at(0).text, "\"x");
   const JsonValue& start = Field(*json, "start");
   EXPECT_EQ(Field(start, "count").text, "100");
   ASSERT_EQ(Field(start, "buckets").items.size(), Histogram::kBoundsInSeconds.size() + 1);
@@ -129,6 +139,8 @@ TEST(StatusTest, TheExpositionIsWhatAPrometheusReads) {
   EXPECT_EQ(sample("brood_serve_children_ended_total{status=\"ok\"}"), 90);
   EXPECT_EQ(sample("brood_serve_refused_total"), 3);
   EXPECT_EQ(sample("brood_serve_forkserver_keepers"), 4);
+  EXPECT_EQ(sample("brood_serve_template_children_total{path=\"a/b\"}"), 7);
+  EXPECT_EQ(sample("brood_serve_template_running{path=\"\"}"), 1);
   EXPECT_EQ(sample("brood_serve_resident_bytes"), 8 << 20);
   EXPECT_EQ(sample("brood_serve_start_seconds_bucket{le=\"0.0005\"}"), 0);
   EXPECT_EQ(sample("brood_serve_start_seconds_bucket{le=\"0.001\"}"), 99);

@@ -36,6 +36,47 @@ std::string JsonOf(const Histogram& histogram) {
                          histogram.count());
 }
 
+// What a client calls it.
+std::string NameOf(const ServeTemplateStatus& one) { return one.path.empty() ? "(server)" : one.path; }
+
+std::string Lines(const std::vector<ServeTemplateStatus>& templates) {
+  std::string lines;
+  for (const ServeTemplateStatus& one : templates) {
+    absl::StrAppend(&lines, "template     ", NameOf(one), ": ");
+    if (one.running) {
+      absl::StrAppend(&lines, one.children, " born, ready in ", absl::FormatDuration(absl::Trunc(one.time, absl::Milliseconds(1))), ", ",
+                      Bytes(one.memory_bytes), " preloaded");
+    } else {
+      absl::StrAppend(&lines, "not running; the next child starts it");
+    }
+    absl::StrAppend(&lines, one.preload.empty() ? "" : ": ", absl::StrJoin(one.preload, ", "), "\n");
+  }
+  return lines;
+}
+
+// As JSON has it.
+std::string Quoted(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      absl::StrAppend(&quoted, "\\", std::string(1, c));
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      absl::StrAppendFormat(&quoted, "\\u%04x", c);
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted + "\"";
+}
+
+std::string JsonOf(const ServeTemplateStatus& one) {
+  std::vector<std::string> preload;
+  for (const std::string& target : one.preload) preload.push_back(Quoted(target));
+  return absl::StrCat("{\"path\":", Quoted(one.path), ",\"running\":", one.running ? "true" : "false", ",\"children\":", one.children,
+                      absl::StrFormat(",\"start_s\":%.6f", Seconds(one.time)), ",\"memory_bytes\":", one.memory_bytes, ",\"preload\":[",
+                      absl::StrJoin(preload, ","), "]}");
+}
+
 // --- Prometheus ---
 
 void Head(std::string& out, std::string_view name, std::string_view type, std::string_view help) {
@@ -93,18 +134,21 @@ std::string StatusText(const ServeStatus& status) {
       "connections  ", status.connections, ", of which ", status.waiting, " have asked for nothing yet\n",        //
       "forkserver   ", status.servers, " preloaded, ", status.keepers, " keepers\n",                              //
       "memory       ", Bytes(status.serve_bytes), " server, ", Bytes(status.forkserver_bytes), " forkserver\n",   //
+      Lines(status.templates),                                                                                    //
       "up           ", absl::FormatDuration(absl::Trunc(status.uptime, absl::Seconds(1))), ", ", status.version, "\n");
 }
 
 std::string StatusJson(const ServeStatus& status) {
   std::vector<std::string> ended;
   for (const auto& [word, count] : status.ended) ended.push_back(absl::StrCat("\"", word, "\":", count));
+  std::vector<std::string> templates;
+  for (const ServeTemplateStatus& one : status.templates) templates.push_back(JsonOf(one));
   return absl::StrCat("{\"v\":1,\"version\":\"", status.version, "\",", absl::StrFormat("\"uptime_s\":%.3f", Seconds(status.uptime)),
                       ",\"connections\":", status.connections, ",\"waiting\":", status.waiting, ",\"live\":", status.live,
                       ",\"born\":", status.born, ",\"refused\":", status.refused, ",\"ended\":{", absl::StrJoin(ended, ","),
                       "},\"start\":", JsonOf(status.start), ",\"run\":", JsonOf(status.run), ",\"serve_bytes\":", status.serve_bytes,
                       ",\"forkserver_bytes\":", status.forkserver_bytes, ",\"servers\":", status.servers,
-                      ",\"keepers\":", status.keepers, "}\n");
+                      ",\"keepers\":", status.keepers, ",\"templates\":[", absl::StrJoin(templates, ","), "]}\n");
 }
 
 std::string StatusPrometheus(const ServeStatus& status) {
@@ -128,6 +172,14 @@ std::string StatusPrometheus(const ServeStatus& status) {
   Number(out, "brood_serve_forkserver_resident_bytes", "gauge", "Resident memory of the forkserver's processes.", status.forkserver_bytes);
   Number(out, "brood_serve_forkserver_servers", "gauge", "Processes that have preloaded.", status.servers);
   Number(out, "brood_serve_forkserver_keepers", "gauge", "Processes that have one child at a time.", status.keepers);
+  Head(out, "brood_serve_template_children_total", "counter", "Children that a template was asked for.");
+  for (const ServeTemplateStatus& one : status.templates) {
+    absl::StrAppend(&out, "brood_serve_template_children_total{path=", Quoted(one.path), "} ", one.children, "\n");
+  }
+  Head(out, "brood_serve_template_running", "gauge", "1 if it has preloaded and lives.");
+  for (const ServeTemplateStatus& one : status.templates) {
+    absl::StrAppend(&out, "brood_serve_template_running{path=", Quoted(one.path), "} ", one.running ? 1 : 0, "\n");
+  }
   return out;
 }
 
