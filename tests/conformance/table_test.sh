@@ -1,5 +1,5 @@
 #!/bin/bash
-# Every test that docs/from-python.md names is one, so that no row claims more than is tested.
+# Every test that a table of docs names is one, so that no row claims more than is tested.
 set -euo pipefail
 table=$1
 shift
