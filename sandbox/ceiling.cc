@@ -39,7 +39,6 @@ absl::Status CheckLayers(const Policy& ceiling, const Policy& asked) {
     }
   }
   if (ceiling.drop_privileges && !asked.drop_privileges) return More("drop_privileges", "false");
-  if (ceiling.read_back && !asked.read_back) return More("read_back", "false");
   // What is required is available, or nothing is started.
   if (ceiling.landlock != LandlockUse::kNone && asked.landlock < ceiling.landlock) {
     return More("landlock", asked.landlock == LandlockUse::kNone ? "none" : "available");
@@ -172,6 +171,8 @@ absl::StatusOr<Policy> Tighten(const Policy& ceiling, const Policy& asked) {
   if (!IsWithin(network, ceiling.network)) return More("network", kModes[static_cast<int>(network.mode)]);
   BROOD_RETURN_IF_ERROR(internal::CheckSyscalls(ceiling, policy));
   BROOD_RETURN_IF_ERROR(TightenLimits(ceiling, policy));
+  // Whoever does not ask for the look at what was set up gets it all the same, where there is a /proc to look in.
+  policy.read_back = read_back || (ceiling.read_back && minimal_system);
   return policy;
 }
 

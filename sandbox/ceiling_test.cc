@@ -77,7 +77,7 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
         {"none", [](Policy& p) { p.namespaces.clear(); }, "namespaces"}}},
       {"drop_privileges", {{"kept", [](Policy& p) { p.drop_privileges = false; }, "drop_privileges"}}},
       {"landlock", {{"none", [](Policy& p) { p.landlock = LandlockUse::kNone; }, "landlock: none"}}},
-      {"read_back", {{"left out", [](Policy& p) { p.read_back = false; }, "read_back: false"}}},
+      {"read_back", {}},  // The ceiling's holds; see WhatIsReadBackStaysSo.
       {"minimal_system", {}},  // The ceiling has it; see ASystemThatTheCeilingHasNot.
       {"files.path",
        {{"another", [](Policy& p) { RuleFor(p, "/root"); }, "files: /root"},
@@ -176,6 +176,14 @@ TEST(CeilingTest, MoreOfAnyFieldIsRefusedByName) {
       EXPECT_TRUE(absl::StrContains(got.status().message(), attempt.refused)) << attempt.what << ": " << got.status();
     }
   }
+}
+
+TEST(CeilingTest, WhatIsReadBackStaysSo) {
+  Policy asked = Ceiling();
+  asked.read_back = false;
+  const absl::StatusOr<Policy> got = Tighten(Ceiling(), asked);
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_TRUE(got->read_back);
 }
 
 TEST(CeilingTest, WhatIsTheSameOrLessIsGiven) {
