@@ -41,10 +41,6 @@ struct Keeper {
 };
 static_assert(sizeof(Keeper) < kKeeperStack / 2);
 
-// Where in an order's file the slot's part begins, which does not change.
-constexpr long kSlotOffset = 8192;
-static_assert(sizeof(KeptOrder) <= kSlotOffset);
-
 const KeeperHouse* g_house = nullptr;
 
 long Retry(long result) { return result == -EINTR ? 1 : 0; }
@@ -336,18 +332,11 @@ int RunShield(void* arg) {
 
 namespace {
 
-constexpr size_t kOrderHeader = offsetof(KeptOrder, request.data);
-constexpr long kOrderFds = offsetof(KeptOrder, request.fds);
-
-bool ReadAll(int file, void* to, size_t size, long from) {
-  return RawSyscall(SYS_pread64, file, to, static_cast<long>(size), from) == static_cast<long>(size);
-}
-
 // Not inlined: its frame is for children of slots.
 [[gnu::noinline]] void RunInSlot(int file, size_t size, ChildOrder& order) {
   // Without the end of its environment.
   auto* const birth = static_cast<SlotBirth*>(__builtin_alloca_with_align(size, 64 * 8));
-  if (!ReadAll(file, birth, size, kSlotOffset)) return;
+  if (!ReadOrder(file, birth, size, kSlotOffset)) return;
   RawSyscall(SYS_close, file);
   order.slot = birth;
   g_house->run(order);
@@ -361,7 +350,7 @@ void RunKept(int file, const char* kept) {
   order.record = {read.request.data, read.request.size};
   order.fd_count = read.request.fd_count;
   auto* const fds = static_cast<int*>(__builtin_alloca(order.fd_count * sizeof(int)));
-  if (order.fd_count > 0 && !ReadAll(file, fds, order.fd_count * sizeof(int), kOrderFds)) return;
+  if (order.fd_count > 0 && !ReadOrder(file, fds, order.fd_count * sizeof(int), kOrderFds)) return;
   order.fds = fds;
   if (read.slot_bytes != 0) return RunInSlot(file, read.slot_bytes, order);
   RawSyscall(SYS_close, file);
@@ -369,31 +358,6 @@ void RunKept(int file, const char* kept) {
 }
 
 }  // namespace
-
-int MakeOrderFile() {
-  constexpr int kCloexec = MFD_CLOEXEC;
-  constexpr int kNoExec = 8;  // MFD_NOEXEC_SEAL, since 6.3, where vm.memfd_noexec may ask for it. memfd_create(2)
-  long file = RawSyscall(SYS_memfd_create, "brood-order", kCloexec | kNoExec);
-  if (file == -EINVAL) file = RawSyscall(SYS_memfd_create, "brood-order", kCloexec);
-  if (file >= 0) return static_cast<int>(file);
-  errno = static_cast<int>(-file);
-  return -1;
-}
-
-// One call for each of the two parts, of which the second is empty in most.
-void* WriteOrder(int file, const KeptOrder& order) {
-  const size_t size = kOrderHeader + order.request.size;
-  long written = RawSyscall(SYS_pwrite64, file, &order, static_cast<long>(size), 0);
-  bool whole = written == static_cast<long>(size);
-  if (whole && order.request.fd_count > 0) {
-    const auto more = static_cast<long>(order.request.fd_count * sizeof(int));
-    written = RawSyscall(SYS_pwrite64, file, order.request.fds, more, kOrderFds);
-    whole = written == more;
-  }
-  if (whole) return reinterpret_cast<void*>(uintptr_t{size} << 32 | static_cast<uint32_t>(file));
-  errno = written < 0 ? static_cast<int>(-written) : EIO;
-  return nullptr;
-}
 
 int BeginChild(void* arg) {
   const int file = static_cast<int>(reinterpret_cast<uintptr_t>(arg) & 0xffffffff);
@@ -403,7 +367,7 @@ int BeginChild(void* arg) {
   if (g_house->dumpable == 1) RawSyscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
   // No larger than it is: each page of the stack is one that the kernel has to copy.
   char* const kept = static_cast<char*>(__builtin_alloca_with_align(static_cast<size_t>(size), 64 * 8));
-  if (ReadAll(file, kept, static_cast<size_t>(size), 0)) RunKept(file, kept);
+  if (ReadOrder(file, kept, static_cast<size_t>(size), 0)) RunKept(file, kept);
   RawSyscall(SYS_exit_group, 125);
   __builtin_unreachable();
 }

@@ -23,6 +23,7 @@
 #include <string_view>
 
 #include "base/setup_message.h"
+#include "forkserver/order_file_child.h"
 #include "forkserver/request.h"
 #include "forkserver/slot_child.h"
 
@@ -87,14 +88,6 @@ struct ChildOrder {
   const SlotBirth* slot = nullptr;  // Null outside of one.
 };
 
-// How a keeper has it. The child finds it in a file of its keeper's, which it closes when it has read it: of the keeper's memory
-// it has nothing, and so no other child's order.
-struct KeptOrder {
-  int32_t keeper = 0;
-  uint32_t slot_bytes = 0;  // 0: it is not in a slot.
-  brood::internal::RawRequest request;  // Only as much of it is written as it says.
-};
-
 // Of the server, for all of its keepers. Must live as long as they do.
 struct KeeperHouse {
   char* stacks = nullptr;                     // kMaxKeepers of kKeeperStack bytes.
@@ -115,12 +108,6 @@ const char* OpenKeeperHouse(KeeperHouse* house);
 
 // As what the supervisor orders over `supervisor`: starts keepers. Ends with the supervisor.
 [[noreturn]] void RunKeeperHouse(const KeeperHouse& house, int supervisor);
-
-// A file for the orders of one keeper. -1, with errno.
-int MakeOrderFile();
-
-// Writes an order there, and gives what BeginChild takes; null, with errno.
-void* WriteOrder(int file, const KeptOrder& order);
 
 // What a child does first of all: it becomes a fork of the server, and runs.
 int BeginChild(void* order);
