@@ -80,9 +80,9 @@ TEST_F(CopyFilesTest, AFileGoesInAndAnotherComesOut) {
   std::string content(300'000, 'x');
   content += "end";
   WriteText(directory_ + "/in", content);
-  LaunchOptions options = Options("tr x y </tmp/work/in >/tmp/work/out");
-  options.copy_in = {{.source = directory_ + "/in", .destination = "/tmp/work/in"}};
-  options.copy_out = {{.source = "/tmp/work/out", .destination = out_ + "/file"}};
+  LaunchOptions options = Options("tr x y </tmp/place/in >/tmp/place/out");
+  options.copy_in = {{.source = directory_ + "/in", .destination = "/tmp/place/in"}};
+  options.copy_out = {{.source = "/tmp/place/out", .destination = out_ + "/file"}};
   const Outcome outcome = Process::Launch(options)->Join().value();
   ASSERT_TRUE(outcome.ok()) << outcome.ToString();
   EXPECT_EQ(outcome.copied[0].problem, "");

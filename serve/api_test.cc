@@ -125,6 +125,9 @@ TEST(ServeApiTest, ATemplateWithoutWhatItIsATemplateOfIsRefused) {
   const absl::Status status = ServeServer::Create(options).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(status.message(), "template \"words/names\": there is no template \"words\" before it");
+  options.templates[0].path = "two\nlines";
+  EXPECT_EQ(ServeServer::Create(options).status().message(),
+            "template \"two\\nlines\": expected NAME or PARENT/NAME, of visible ASCII");
 }
 
 TEST(ServeApiTest, AProcessOfAServersIsStoppedJoinedAndAskedAsAnyOther) {

@@ -1,7 +1,9 @@
 #include "serve/templates.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
 namespace brood::internal {
@@ -12,8 +14,10 @@ absl::StatusOr<std::map<std::string, ContextOptions>> ContextsOf(const ContextOp
     const size_t slash = one.path.rfind('/');
     const std::string parent = slash == std::string::npos ? "" : one.path.substr(0, slash);
     const std::string name = slash == std::string::npos ? one.path : one.path.substr(slash + 1);
-    if (name.empty() || (slash != std::string::npos && parent.empty())) {
-      return absl::InvalidArgumentError(absl::StrCat("template \"", one.path, "\": expected NAME or PARENT/NAME"));
+    // It is told in lines, labels and JSON.
+    const bool is_word = std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f && c != '"' && c != '\\'; });
+    if (name.empty() || !is_word || (slash != std::string::npos && parent.empty())) {
+      return absl::InvalidArgumentError(absl::StrCat("template \"", absl::CHexEscape(one.path), "\": expected NAME or PARENT/NAME, of visible ASCII"));
     }
     const auto found = contexts.find(parent);
     if (found == contexts.end()) {
