@@ -46,6 +46,12 @@ flatbuffers::Offset<fbs::Network> WriteNetwork(TableReader& in) {
   return fbs::CreateNetwork(in.builder(), mode, to);
 }
 
+flatbuffers::Offset<fbs::Clocks> WriteClocks(TableReader& in) {
+  const auto monotonic = in.TextOrNumber("monotonic");
+  const auto boottime = in.TextOrNumber("boottime");
+  return fbs::CreateClocks(in.builder(), monotonic, boottime);
+}
+
 flatbuffers::Offset<fbs::ArgumentRule> WriteArgument(TableReader& in) {
   // Without an index the rule would silently be about the first argument.
   const auto index = in.Count("index");
@@ -86,9 +92,10 @@ flatbuffers::Offset<fbs::Policy> WritePolicy(TableReader& in) {
   const auto allow_weaker = in.Texts("allow_weaker");
   const auto landlock = in.Text("landlock");
   const auto read_back = in.Flag("read_back");
+  const auto clocks = in.Table<fbs::Clocks>("clocks", WriteClocks);
   return fbs::CreatePolicy(in.builder(), extends, name, namespaces, drop_privileges, minimal_system, files, network,
                            filter_syscalls, syscalls, unlisted, unlisted_errno, environment, hostname, limits,
-                           default_limits, allow_weaker, landlock, read_back);
+                           default_limits, allow_weaker, landlock, read_back, clocks);
 }
 
 absl::StatusOr<Policy> Decode(const JsonValue& value, const std::string& file) {

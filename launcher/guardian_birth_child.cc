@@ -114,8 +114,8 @@ bool BearInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
   // Another one for each, as far as they go round.
   const uint32_t number = record->slot_number != 0 ? record->slot_number : static_cast<uint32_t>(getpid());
   init->outside_id = plan.ownerless_count > 0 ? plan.ownerless_base + number % plan.ownerless_count : plan.caller_uid;
-  // The cgroup namespace comes later, when init is in its cgroup.
-  const unsigned long namespaces = plan.namespaces & ~static_cast<uint64_t>(CLONE_NEWCGROUP);
+  // The cgroup namespace comes later, when init is in its cgroup, and that of time, which no clone(2) makes.
+  const unsigned long namespaces = plan.namespaces & ~static_cast<uint64_t>(CLONE_NEWCGROUP | CLONE_NEWTIME);
   bool in_cgroup = false;
   const long pid = CloneInit(namespaces, BirthCgroup(record->cgroup), &init->pidfd, &in_cgroup);
   if (pid < 0) {
@@ -154,7 +154,7 @@ bool BearInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
   const int count = OpenLentMounts(*record, init->outside_id, lent, failure);
   if (count < 0) return false;
   InitMessage go;
-  if (plan.read_back) go.outside = OwnNamespaces();
+  if (plan.read_back) go.outside = OwnNamespaces(plan);
   const bool sent = SendMessage(record->guardian_socket, go, lent, count);
   for (int i = 0; i < count; ++i) close(lent[i]);
   if (!sent) return Fail(failure, "init", EPIPE, "the init ended before it was set up");

@@ -23,12 +23,18 @@
 #include "sandbox/mounts_child.h"
 #include "sandbox/privileges_child.h"
 #include "sandbox/read_back_child.h"
+#include "sandbox/time_namespace_child.h"
 
 namespace brood::child {
 namespace {
 
 constexpr int kKillPatienceMs = 10'000;
 constexpr int kLookAgainMs = 10;
+
+ClockOffsets g_clocks;  // Of the one launch that happens in an init.
+
+// The guardian's clock, on which all limits are.
+uint64_t OutsideNanoseconds() { return MonotonicNanoseconds() - static_cast<uint64_t>(g_clocks.monotonic_ns); }
 
 [[noreturn]] void End() {
   syscall(SYS_exit_group, 0);
@@ -91,6 +97,7 @@ bool SetUp(const LaunchRecord& record, const NamespaceNumbers& outside, int* sou
   if ((plan.namespaces & CLONE_NEWCGROUP) != 0 && unshare(CLONE_NEWCGROUP) != 0) {
     return Fail(failure, "cgroup namespace", errno, "unshare");
   }
+  if ((plan.namespaces & CLONE_NEWTIME) != 0 && !EnterTimeNamespace(plan, &g_clocks, failure)) return false;
   if (plan.hostname != nullptr && sethostname(plan.hostname, strlen(plan.hostname)) != 0) {
     return Fail(failure, "hostname", errno, plan.hostname);
   }
@@ -122,6 +129,7 @@ bool SetUp(const LaunchRecord& record, const NamespaceNumbers& outside, int* sou
 
   // Before our place is another than "/".
   if (plan.read_back && !ReadBackSetUp(plan, outside, ids, sources, failure)) return false;
+  if (plan.read_back && (plan.namespaces & CLONE_NEWTIME) != 0 && !ReadBackClocks(g_clocks, failure)) return false;
   if (record.cwd != nullptr && chdir(record.cwd) != 0) {
     if (record.cwd_required) return Fail(failure, "cwd", errno, record.cwd);
     if (chdir("/") != 0) return Fail(failure, "cwd", errno, "/");
@@ -164,7 +172,7 @@ bool SetUp(const LaunchRecord& record, const NamespaceNumbers& outside, int* sou
     message.kind = InitMessage::Kind::kExited;
     message.status = status;
     message.tasks = tasks;
-    message.time_ns = MonotonicNanoseconds();
+    message.time_ns = OutsideNanoseconds();
     if (!SendMessage(record.init_socket, message, nullptr, 0)) EndWithTree(record);
     // In a pid namespace our end is that of everything inside. pid_namespaces(7).
     if (!record.wait_for_tree) End();
@@ -191,7 +199,7 @@ void RunInit(const LaunchRecord& record) {
   const bool ready = (kept == 0 || Fail(&message.setup, "descriptors", kept, "close the guardian's descriptors")) &&
                      SetUp(record, outside, sources, &queues, &message.setup);
   if (ready && record.slot_number != 0) RunSlotInit(record, queues);
-  message.time_ns = MonotonicNanoseconds();
+  message.time_ns = OutsideNanoseconds();
   if (!ready || !StartTarget(record, &birth, &message.setup)) {
     message.kind = InitMessage::Kind::kFailed;
     SendMessage(record.init_socket, message, nullptr, 0);

@@ -27,6 +27,8 @@ struct Sample {
                    .drop_privileges = true,
                    .hostname = "host",
                    .loopback = true,
+                   .monotonic_start_ns = 108,
+                   .boottime_start_ns = 109,
                    .read_back = true,
                    .mounts = mounts,
                    .mount_count = std::size(mounts),

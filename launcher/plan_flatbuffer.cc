@@ -52,7 +52,7 @@ absl::Status ReadDestination(const fbs::Destination& from, std::vector<Destinati
 // Every record is taken apart by a structured binding, so that a new field does not compile until it travels.
 Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
   const auto& [namespaces, ids, caller_uid, caller_gid, ownerless_base, ownerless_count, switch_ids, drop_groups,
-               drop_privileges, hostname_text, loopback, read_back, mount_steps, mount_count, instructions, filter_length,
+               drop_privileges, hostname_text, loopback, monotonic_start_ns, boottime_start_ns, read_back, mount_steps, mount_count, instructions, filter_length,
                filter_notifies, filter_hides_clone3, rlimit_steps, rlimit_count, new_session, destination_records, destination_count,
                landlock_files, landlock_tcp, landlock_scopes, landlock_steps, landlock_rule_count] = plan;
   const auto hostname = Text(builder, hostname_text);
@@ -87,7 +87,7 @@ Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
   const auto landlock_rules = builder.CreateVector(written_landlock);
   return fbs::CreatePlan(builder, namespaces, static_cast<uint8_t>(ids), caller_uid, caller_gid,
                          ownerless_base, ownerless_count, switch_ids, drop_groups, drop_privileges,
-                         hostname, loopback, read_back, mounts, filter, filter_notifies, filter_hides_clone3, rlimits, new_session, destinations,
+                         hostname, loopback, monotonic_start_ns, boottime_start_ns, read_back, mounts, filter, filter_notifies, filter_hides_clone3, rlimits, new_session, destinations,
                          landlock_files, landlock_tcp, landlock_scopes, landlock_rules);
 }
 
@@ -106,6 +106,8 @@ absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
   plan.drop_privileges = from.drop_privileges();
   plan.hostname = Pointer(from.hostname());
   plan.loopback = from.loopback();
+  plan.monotonic_start_ns = from.monotonic_start_ns();
+  plan.boottime_start_ns = from.boottime_start_ns();
   plan.read_back = from.read_back();
   plan.filter_notifies = from.filter_notifies();
   plan.filter_hides_clone3 = from.filter_hides_clone3();

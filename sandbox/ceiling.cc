@@ -160,11 +160,11 @@ absl::Status TightenLimits(const Policy& ceiling, Policy& asked) {
 
 absl::StatusOr<Policy> Tighten(const Policy& ceiling, const Policy& asked) {
   Policy policy = asked;
-  // Taken apart, so that a new field does not compile until it is compared. The name is for people; the environment and the
-  // host name give no right to anything.
-  const auto& [name, namespaces, drop_privileges, landlock, read_back, files, minimal_system, network, filter_syscalls, syscalls, unlisted,
+  // Taken apart, so that a new field does not compile until it is compared. The name is for people; the environment, the
+  // host name and where clocks begin give no right to anything.
+  const auto& [name, namespaces, drop_privileges, landlock, read_back, files, minimal_system, network, clocks, filter_syscalls, syscalls, unlisted,
                unlisted_errno, environment, hostname, limits, default_limits, allow_weaker] = policy;
-  (void)std::tie(name, namespaces, drop_privileges, landlock, read_back, files, minimal_system, filter_syscalls, syscalls, unlisted,
+  (void)std::tie(name, namespaces, drop_privileges, landlock, read_back, files, minimal_system, clocks, filter_syscalls, syscalls, unlisted,
                  unlisted_errno, environment, hostname, limits, default_limits, allow_weaker);
   BROOD_RETURN_IF_ERROR(CheckLayers(ceiling, policy));
   BROOD_RETURN_IF_ERROR(CheckFiles(ceiling, policy));

@@ -76,6 +76,8 @@ struct ChildPlan {
   bool drop_privileges = false;    // Capabilities, no_new_privs.
   const char* hostname = nullptr;  // Null: unchanged.
   bool loopback = false;           // Bring `lo` up.
+  uint64_t monotonic_start_ns = 0; // What the clocks of a time namespace show at first.
+  uint64_t boottime_start_ns = 0;
   bool read_back = false;          // Compare what was set up with this.
 
   const MountStep* mounts = nullptr;

@@ -89,6 +89,10 @@ void ExplainIsolation(const Policy& policy, std::string& text) {
                   policy.drop_privileges ? "; no capabilities, and no program gives any back\n" : "; the caller's privileges\n");
   if (policy.landlock == LandlockUse::kAvailable) absl::StrAppend(&text, "  Landlock besides, as much of it as the machine has\n");
   if (policy.landlock == LandlockUse::kRequired) absl::StrAppend(&text, "  Landlock besides, all that the policy makes use of\n");
+  if (policy.namespaces.count(Layer::kTime) != 0) {
+    absl::StrAppend(&text, "  clocks that begin anew: monotonic at ", absl::FormatDuration(policy.clocks.monotonic), ", boottime at ",
+                    absl::FormatDuration(policy.clocks.boottime), "\n");
+  }
   if (!policy.allow_weaker.empty()) {
     std::vector<std::string_view> weaker;
     for (const Layer layer : policy.allow_weaker) weaker.push_back(LayerName(layer));

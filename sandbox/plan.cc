@@ -87,12 +87,21 @@ class PlanBuilder {
     if (policy().landlock == LandlockUse::kRequired && !policy().drop_privileges) {
       return absl::InvalidArgumentError("landlock: needs drop_privileges (no_new_privs). landlock(7)");
     }
-    for (Layer layer : {Layer::kLandlock, Layer::kTime}) {
-      if (Has(layer)) {
+    for (const Layer layer : policy().namespaces) {
+      if (layer > Layer::kTime) {
         return absl::InvalidArgumentError(absl::StrCat("namespaces: \"", LayerName(layer), "\" is not one that can be asked for"));
       }
     }
-    return absl::OkStatus();
+    return CheckClocks();
+  }
+
+  absl::Status CheckClocks() const {
+    const Clocks& clocks = policy().clocks;
+    if (std::min(clocks.monotonic, clocks.boottime) < absl::ZeroDuration() || std::max(clocks.monotonic, clocks.boottime) > kMaxClock) {
+      return absl::InvalidArgumentError("clocks: expected from 0 to 876000h, a hundred years");
+    }
+    if (Has(Layer::kTime) || std::max(clocks.monotonic, clocks.boottime) == absl::ZeroDuration()) return absl::OkStatus();
+    return absl::InvalidArgumentError("clocks: need the time namespace; add \"time\" to namespaces");
   }
 
   // Takes those namespaces out of the policy that are not to be had here and whose absence is accepted; looks only if one is
@@ -151,7 +160,8 @@ class PlanBuilder {
         {Layer::kUser, CLONE_NEWUSER, "user namespace"}, {Layer::kPid, CLONE_NEWPID, "pid namespace"},
         {Layer::kMount, CLONE_NEWNS, "mount namespace"}, {Layer::kNet, CLONE_NEWNET, "network namespace"},
         {Layer::kIpc, CLONE_NEWIPC, "ipc namespace"},    {Layer::kUts, CLONE_NEWUTS, "uts namespace"},
-        {Layer::kCgroup, CLONE_NEWCGROUP, "cgroup namespace"}};
+        {Layer::kCgroup, CLONE_NEWCGROUP, "cgroup namespace"},
+        {Layer::kTime, CLONE_NEWTIME, "time namespace"}};
     const bool host_network = policy().network.mode == NetworkMode::kHost;
     for (const Kind& kind : kKinds) {
       if (!Has(kind.layer) || (kind.layer == Layer::kNet && host_network)) continue;
@@ -164,6 +174,13 @@ class PlanBuilder {
       Enforce(Layer::kNet, served ? absl::StrCat("network namespace with its own loopback, connections by the guardian to ",
                                                  policy().network.to.size(), " destinations")
                            : child().loopback ? "network namespace with its own loopback" : "network namespace without interfaces");
+    }
+    if (Has(Layer::kTime)) {
+      const Clocks& clocks = policy().clocks;
+      child().monotonic_start_ns = static_cast<uint64_t>(absl::ToInt64Nanoseconds(clocks.monotonic));
+      child().boottime_start_ns = static_cast<uint64_t>(absl::ToInt64Nanoseconds(clocks.boottime));
+      Enforce(Layer::kTime, absl::StrCat("time namespace, clocks begin at ", absl::FormatDuration(clocks.monotonic), " (monotonic) and ",
+                                         absl::FormatDuration(clocks.boottime), " (boottime)"));
     }
     if (Has(Layer::kUts)) {
       hostname_ = policy().hostname.empty() ? "brood" : policy().hostname;

@@ -97,6 +97,13 @@ enum class LandlockUse {
   kRequired,   // All that this policy makes use of, or the launch fails.
 };
 
+// What the clocks show when the child starts, in a time namespace: neither tells how long the machine has been running.
+struct Clocks {
+  absl::Duration monotonic = absl::ZeroDuration();  // CLOCK_MONOTONIC
+  absl::Duration boottime = absl::ZeroDuration();   // CLOCK_BOOTTIME
+};
+inline constexpr absl::Duration kMaxClock = absl::Hours(24 * 365 * 100);  // The kernel takes 146 years. time_namespaces(7)
+
 enum class EnvironmentBase {
   kMinimal,  // PATH, HOME=/tmp, LANG and TERM only.
   kInherit,  // The caller's.
@@ -106,7 +113,7 @@ enum class EnvironmentBase {
 struct Policy {
   std::string name;  // The built-in it is or extends, or its file.
 
-  // Which of user, pid, mount, net, ipc, uts, cgroup get their own namespace. Empty: none.
+  // Which of user, pid, mount, net, ipc, uts, cgroup, time get their own namespace. Empty: none.
   LayerSet namespaces;
   // Drop all capabilities and set no_new_privs. On in every built-in but `none`.
   bool drop_privileges = false;
@@ -117,6 +124,7 @@ struct Policy {
   // Adds the synthetic parts: /proc of the own pid namespace, minimal /dev. Needs the mount namespace.
   bool minimal_system = false;
   Network network;
+  Clocks clocks;  // Other than zero: needs the time namespace.
   bool filter_syscalls = false;  // False: no filter at all, `syscalls` must be empty.
   std::vector<SyscallRule> syscalls;
   // What happens to a known system call that no rule names. Unknown numbers always give ENOSYS.

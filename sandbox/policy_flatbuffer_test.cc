@@ -32,6 +32,7 @@ Policy Everything() {
   policy.unlisted = SyscallAction::kErrno;
   policy.unlisted_errno = EPERM;
   policy.hostname = "inside";
+  policy.clocks = {.monotonic = absl::Nanoseconds(3), .boottime = kMaxClock};
   policy.landlock = LandlockUse::kRequired;
   policy.environment = EnvironmentBase::kEmpty;
   policy.limits = {.memory_bytes = 1,
@@ -55,6 +56,8 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(read->allow_weaker, policy.allow_weaker);
   EXPECT_EQ(read->hostname, "inside");
   EXPECT_TRUE(read->read_back);
+  EXPECT_EQ(read->clocks.monotonic, absl::Nanoseconds(3));
+  EXPECT_EQ(read->clocks.boottime, kMaxClock);
   EXPECT_EQ(read->landlock, LandlockUse::kRequired);
   EXPECT_EQ(read->environment, EnvironmentBase::kEmpty);
   EXPECT_EQ(read->network.to, policy.network.to);

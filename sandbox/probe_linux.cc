@@ -57,7 +57,7 @@ class Doctor {
       case Layer::kCgroup:
         return Namespace(layer, CLONE_NEWCGROUP, "cgroup namespace");
       case Layer::kTime:
-        return No(layer, {"no policy of this version asks for it", "none: times are those of the machine"});
+        return Namespace(layer, 0, "time namespace, own CLOCK_MONOTONIC and CLOCK_BOOTTIME", TryTimeNamespace);
       case Layer::kLandlock: {
         return Landlock();
       }
@@ -112,8 +112,8 @@ class Doctor {
   // A policy makes all namespaces together with the user namespace.
   uint64_t Flags(uint64_t flags) const { return user_error_ == 0 ? flags | CLONE_NEWUSER : flags; }
 
-  LayerReport Namespace(Layer layer, uint64_t flag, const char* by) const {
-    const int error = TryInNamespaces(Flags(flag), nullptr);
+  LayerReport Namespace(Layer layer, uint64_t flag, const char* by, int (*step)() = nullptr) const {
+    const int error = TryInNamespaces(Flags(flag), step);
     if (error == 0) return Yes(layer, by);
     // Without a user namespace the others take rights that not every caller has.
     return No(layer, user_error_ != 0 && error == EPERM ? UserNamespaceAdvice(user_error_) : NamespaceAdvice(layer, error));

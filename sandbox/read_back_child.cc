@@ -28,11 +28,17 @@ struct NamespaceKind {
 };
 constexpr NamespaceKind kKinds[kNamespaceKinds] = {{CLONE_NEWUSER, "user"}, {CLONE_NEWPID, "pid"},      {CLONE_NEWNS, "mnt"},
                                                    {CLONE_NEWNET, "net"},   {CLONE_NEWIPC, "ipc"},      {CLONE_NEWUTS, "uts"},
-                                                   {CLONE_NEWCGROUP, "cgroup"}};
+                                                   {CLONE_NEWCGROUP, "cgroup"}, {CLONE_NEWTIME, "time"}};
+
+// A kernel without time namespaces has no number for them, and nobody makes one unasked.
+bool IsLookedAt(const ChildPlan& plan, const NamespaceKind& kind) {
+  return kind.flag != CLONE_NEWTIME || (plan.namespaces & kind.flag) != 0;
+}
 
 bool ReadBackNamespaces(const ChildPlan& plan, const NamespaceNumbers& outside, SetupMessage* failure) {
-  const NamespaceNumbers own = OwnNamespaces();
+  const NamespaceNumbers own = OwnNamespaces(plan);
   for (size_t i = 0; i < kNamespaceKinds; ++i) {
+    if (!IsLookedAt(plan, kKinds[i])) continue;
     const bool wanted = (plan.namespaces & kKinds[i].flag) != 0;
     const bool is_own = own.of[i] != outside.of[i];
     if (own.of[i] != 0 && outside.of[i] != 0 && is_own == wanted) continue;
@@ -228,9 +234,10 @@ bool ReadBackStatus(const ChildPlan& plan, const ExpectedIds& ids, SetupMessage*
 
 }  // namespace
 
-NamespaceNumbers OwnNamespaces() {
+NamespaceNumbers OwnNamespaces(const ChildPlan& plan) {
   NamespaceNumbers numbers;
   for (size_t i = 0; i < kNamespaceKinds; ++i) {
+    if (!IsLookedAt(plan, kKinds[i])) continue;
     Text<32> path;
     path.Add("/proc/self/ns/").Add(kKinds[i].name);
     struct stat about = {};
