@@ -12,6 +12,7 @@
 
 #include "base/child_safe.h"
 #include "launcher/descriptors_child.h"
+#include "launcher/id_maps_child.h"
 #include "launcher/init_child.h"
 #include "launcher/lent_mounts_child.h"
 #include "launcher/messages_child.h"
@@ -128,14 +129,7 @@ bool BearInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
 
   close(record->init_socket);
   record->init_socket = -1;
-  if (plan.ids == IdMapping::kOwnerless &&
-      !WriteIdMaps(init->pid, kInsideId, init->outside_id, kInsideId, init->outside_id, false, failure)) {
-    return false;
-  }
-  if (plan.ids == IdMapping::kCaller &&
-      !WriteIdMaps(init->pid, kInsideId, plan.caller_uid, kInsideId, plan.caller_gid, !plan.drop_groups, failure)) {
-    return false;
-  }
+  if (!MapChildIds(plan, init->pid, init->outside_id, number, failure)) return false;
   if (!in_cgroup) {
     const int error = EnterCgroups(record->cgroup, init->pid);
     const char* remedy = CgroupRemedy(error);

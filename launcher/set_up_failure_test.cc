@@ -185,6 +185,7 @@ constexpr Fault kFaults[] = {
     {"SecureBits", SYS_prctl, EINVAL, "capabilities", 0, ~0u, PR_SET_SECUREBITS},
     {"Ambient", SYS_prctl, EACCES, "capabilities", 0, ~0u, PR_CAP_AMBIENT},
     {"Capabilities", SYS_capset, EPERM, "capabilities"},
+    {"KeptCapability", SYS_prctl, EPERM, "capabilities", 1, ~0u, PR_CAP_AMBIENT_RAISE},
     {"NoNewPrivs", SYS_prctl, EINVAL, "no_new_privs", 0, ~0u, PR_SET_NO_NEW_PRIVS},
     {"Dumpable", SYS_prctl, EINVAL, "capabilities", 0, ~0u, PR_SET_DUMPABLE},
     {"Session", SYS_setsid, EPERM, "session"},
@@ -203,6 +204,7 @@ TEST_P(SetUpStepTest, ThatFailsEndsTheLaunchAndIsTold) {
   const Fault& fault = GetParam();
   policy_ = BuiltinPolicy(fault.policy).value();
   policy_.files.push_back({.source = directory_, .destination = directory_, .access = FileRule::Access::kReadWrite});
+  if (std::string_view(fault.name) == "KeptCapability") policy_.capabilities = {"chown"};
   if (std::string_view(fault.step) == "time namespace") policy_.namespaces.insert(Layer::kTime);
   const std::vector<std::string> argv = {"sh", "-c", absl::StrCat("echo ran > ", directory_, "/ran")};
   const bool landlock = ThisMachine().landlock_abi > 1;

@@ -104,6 +104,16 @@ struct Clocks {
 };
 inline constexpr absl::Duration kMaxClock = absl::Hours(24 * 365 * 100);  // The kernel takes 146 years. time_namespaces(7)
 
+// The ids inside of a user namespace: the program's own, and others that files and processes there can have. Which ids of the
+// machine they are the policy does not say: none that owns something, or those that the caller was given. subuid(5)
+struct Ids {
+  uint32_t uid = 1000;
+  uint32_t gid = 1000;
+  uint32_t count = 1;  // 1: the own ones alone. More: those from 0 to before this.
+};
+inline constexpr uint32_t kMaxIds = 65536;
+inline constexpr uint32_t kMaxId = 0x7fffffff;  // Some programs take higher ones for negative numbers.
+
 enum class EnvironmentBase {
   kMinimal,  // PATH, HOME=/tmp, LANG and TERM only.
   kInherit,  // The caller's.
@@ -115,7 +125,10 @@ struct Policy {
 
   // Which of user, pid, mount, net, ipc, uts, cgroup, time get their own namespace. Empty: none.
   LayerSet namespaces;
-  // Drop all capabilities and set no_new_privs. On in every built-in but `none`.
+  Ids ids;  // Others than these need the user namespace.
+  // Capabilities over the own ids that the program keeps, by sandbox/capabilities.h: "chown", "setuid". Need the user namespace.
+  std::vector<std::string> capabilities;
+  // Drop all other capabilities and set no_new_privs. On in every built-in but `none`.
   bool drop_privileges = false;
   LandlockUse landlock = LandlockUse::kNone;  // Needs drop_privileges.
   // Once all is set up, asks the kernel for it and compares; a difference fails the launch. Needs minimal_system.

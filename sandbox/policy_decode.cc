@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "base/status.h"
 #include "sandbox/destination.h"
+#include "sandbox/ids.h"
 #include "sandbox/policy_flatbuffer.h"
 #include "sandbox/policy_words.h"
 
@@ -255,6 +256,15 @@ absl::Status ReadPolicy(const fbs::Policy& from, unsigned first_layer, Policy& t
   if (from.minimal_system().has_value()) to.minimal_system = *from.minimal_system();
   if (from.filter_syscalls().has_value()) to.filter_syscalls = *from.filter_syscalls();
   BROOD_RETURN_IF_ERROR(ReadFiles(from, to.files));
+  if (from.ids() != nullptr) {
+    to.ids.uid = from.ids()->uid().value_or(to.ids.uid);
+    to.ids.gid = from.ids()->gid().value_or(to.ids.gid);
+    to.ids.count = from.ids()->count().value_or(to.ids.count);
+  }
+  if (from.capabilities() != nullptr) {
+    BROOD_ASSIGN_OR_RETURN(to.capabilities, ReadStrings(from.capabilities(), "capabilities"));
+  }
+  BROOD_RETURN_IF_ERROR(Annotate(CheckIds(to), "policy"));
   if (from.clocks() != nullptr) {
     BROOD_RETURN_IF_ERROR(ReadClock(from.clocks()->monotonic(), "clocks: monotonic", to.clocks.monotonic));
     BROOD_RETURN_IF_ERROR(ReadClock(from.clocks()->boottime(), "clocks: boottime", to.clocks.boottime));

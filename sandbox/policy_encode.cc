@@ -129,10 +129,13 @@ std::string EncodePolicy(const Policy& policy) {
   const auto default_limits = EncodeLimits(builder, policy.default_limits);
   const auto allow_weaker = WriteLayers(builder, policy.allow_weaker);
   const auto clocks = WriteClocks(builder, policy.clocks);
+  const auto ids = fbs::CreateIds(builder, policy.ids.uid, policy.ids.gid, policy.ids.count);
+  const auto capabilities = WriteStrings(builder, policy.capabilities);
   fbs::FinishPolicyBuffer(
       builder, fbs::CreatePolicy(builder, 0, name, namespaces, policy.drop_privileges, policy.minimal_system,
                                  written_files, network, policy.filter_syscalls, written_syscalls, unlisted,
-                                 unlisted_errno, environment, hostname, limits, default_limits, allow_weaker, landlock, policy.read_back, clocks));
+                                 unlisted_errno, environment, hostname, limits, default_limits, allow_weaker, landlock, policy.read_back, clocks,
+                                 ids, capabilities));
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }
 

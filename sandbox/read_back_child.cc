@@ -222,13 +222,14 @@ bool ReadBackStatus(const ChildPlan& plan, const ExpectedIds& ids, SetupMessage*
   if (!LineIs(status, "Uid", uid.c_str(), failure) || !LineIs(status, "Gid", gid.c_str(), failure)) return false;
   if (ids.no_groups && !LineIs(status, "Groups", "", failure)) return false;
   if (!plan.drop_privileges) return true;
-  constexpr const char* kNone = "0000000000000000";
+  char kept[17] = "0000000000000000";
+  for (int digit = 0; digit < 16; ++digit) kept[15 - digit] = "0123456789abcdef"[plan.kept_capabilities >> (4 * digit) & 15];
   constexpr const char* kSets[] = {"CapInh", "CapPrm", "CapEff", "CapAmb"};
   for (const char* set : kSets) {
-    if (!LineIs(status, set, kNone, failure)) return false;
+    if (!LineIs(status, set, kept, failure)) return false;
   }
   // Without a namespace of one's own it takes a right to empty this one, which not every caller has.
-  if ((plan.namespaces & CLONE_NEWUSER) != 0 && !LineIs(status, "CapBnd", kNone, failure)) return false;
+  if ((plan.namespaces & CLONE_NEWUSER) != 0 && !LineIs(status, "CapBnd", kept, failure)) return false;
   return LineIs(status, "NoNewPrivs", "1", failure);
 }
 
