@@ -31,6 +31,8 @@ std::vector<Goal> Goals() {
       {"slot", "call on a server", "server, strict", kAtMost, "clone+wait", 1.35},
       {"slot-bwrap", "call on a server", "server, strict", kFaster, "bwrap --unshare-all", 35},
       {"fresh", "call on a server", "strict, fresh namespaces", kAtMost, "clone+wait", 2.2},
+      {"program-strict", "start a static program", "library, strict, kept", kAtMost, "vfork+exec+wait", 2.5},
+      {"program-bwrap", "start a static program", "library, strict, kept", kFaster, "bwrap --unshare-all", 4},
       {"task", "run a task", "Executor", kAtMost, "ping-pong", 3},
       {"task-cpython", "run a task", "Executor", kFaster, "ProcessPoolExecutor", 5},
       {"arena-1g", "fork with 1 GiB", "preload arena", kAtMost, "nothing", 1.1},

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "cli/runfiles.h"
+#include "launcher/context.h"
 #include "launcher/process.h"
 
 namespace brood {
@@ -92,6 +93,15 @@ absl::StatusOr<Contest> StartPrograms(int rounds) {
   for (const char* policy : {"none", "default", "strict"}) {
     BROOD_ASSIGN_OR_RETURN(const LaunchOptions options, LibraryLaunch(policy, program));
     contest.Add(absl::StrCat("library, ", policy), [=] { return LaunchAndJoin(options); });
+  }
+  const Context context(StartMethod::kForkServer);
+  for (const char* policy : {"default", "strict"}) {
+    BROOD_ASSIGN_OR_RETURN(const LaunchOptions options, LibraryLaunch(policy, program));
+    contest.Add(absl::StrCat("library, ", policy, ", kept"), [=]() -> absl::Status {
+      BROOD_ASSIGN_OR_RETURN(Process process, context.Launch(options));
+      BROOD_ASSIGN_OR_RETURN(const Outcome outcome, process.Join());
+      return outcome.ok() ? absl::OkStatus() : absl::InternalError(outcome.ToString());
+    });
   }
   contest.Add("brood run, none", [=] { return SpawnAndWait({brood, "run", "--policy", "none", "--", program}); });
   for (const char* policy : {"default", "strict"}) {

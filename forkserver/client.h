@@ -50,6 +50,9 @@ class ForkServer {
     const std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
     ServerReport report;
     uint64_t children = 0;  // Guarded by its ForkServer's mutex.
+    std::mutex plans_mutex;  // Held while what names a plan by its number is sent.
+    std::vector<std::string> plans;
+    uint32_t next_plan = 0;
     ~Instance();
   };
 
@@ -68,9 +71,11 @@ class ForkServer {
   // As Start, then sends a request, and gives who has it; a server that has ended in the meantime is started again. Whoever
   // holds the other ends of what is sent sees end of file if the server ends before it has served this.
   //
+  // `plan`: of the slot that the child is to be born in, instead of a tag.
+  //
   // Errors: those of Start; DeadlineExceeded (its queue is full and it takes nothing; it is killed then, as by Kill).
   absl::StatusOr<std::shared_ptr<Instance>> Send(std::string_view bytes, const std::vector<int>& fds,
-                                                 const ForkServerPatience& patience, uint64_t tag = 0);
+                                                 const ForkServerPatience& patience, uint64_t tag = 0, std::string_view plan = {});
 
   // Counts a child of a keeper that the caller has leased. False if `instance` has served enough, by `patience`; as Replace then.
   bool MayBear(const std::shared_ptr<Instance>& instance, const ForkServerPatience& patience);

@@ -267,13 +267,35 @@ bool ForkServer::MayBear(const std::shared_ptr<Instance>& instance, const ForkSe
   return Running(patience, For::kChild) == instance;
 }
 
+namespace {
+
+// One whose number another takes is sent anew when it is asked for again. The lock is held until the request has followed.
+absl::Status SendInSlot(ForkServer::Instance& instance, std::string_view bytes, const std::vector<int>& fds,
+                        const ForkServerPatience& patience, std::string_view plan) {
+  const std::lock_guard<std::mutex> lock(instance.plans_mutex);
+  const auto known = std::find(instance.plans.begin(), instance.plans.end(), plan);
+  auto number = static_cast<uint32_t>(known - instance.plans.begin());
+  if (known == instance.plans.end()) {
+    number = instance.next_plan++ % kMaxPlans;
+    if (number < instance.plans.size()) instance.plans[number].clear();  // Nobody has it, should what follows fail.
+    BROOD_RETURN_IF_ERROR(SendRequest(instance.socket.get(), plan, {}, {.patience = patience.request, .tag = kPlanTag | number}));
+    instance.plans.resize(std::max<size_t>(instance.plans.size(), number + 1));
+    instance.plans[number] = plan;
+  }
+  return SendRequest(instance.socket.get(), bytes, fds, {.patience = patience.request, .tag = kInSlotTag | number});
+}
+
+}  // namespace
+
 absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Send(std::string_view bytes, const std::vector<int>& fds,
-                                                                       const ForkServerPatience& patience, uint64_t tag) {
+                                                                       const ForkServerPatience& patience, uint64_t tag,
+                                                                       std::string_view plan) {
   constexpr int kAttempts = 3;  // Somebody who kills each server at once does not keep us for ever.
   absl::Status sent;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     BROOD_ASSIGN_OR_RETURN(std::shared_ptr<Instance> instance, Get(patience, tag == 0 ? For::kChild : For::kNothing));
-    sent = SendRequest(instance->socket.get(), bytes, fds, {.patience = patience.request, .tag = tag});
+    sent = plan.empty() ? SendRequest(instance->socket.get(), bytes, fds, {.patience = patience.request, .tag = tag})
+                        : SendInSlot(*instance, bytes, fds, patience, plan);
     if (sent.ok()) return instance;
     if (absl::IsDeadlineExceeded(sent)) Kill(instance);
     if (!absl::IsUnavailable(sent)) return sent;

@@ -66,7 +66,7 @@ struct Order {
   std::string bytes;
   std::vector<UniqueFd> fds;
   bool tell_birth = false;
-  std::string slot;  // The plan of the sandbox that it is to be born in (slot.h); empty: of none.
+  std::string_view slot;  // The plan of the sandbox that it is to be born in (slot.h); empty: of none. Read by Place only.
   absl::Duration patience = absl::InfiniteDuration();  // Until the birth. Needs tell_birth.
 };
 
@@ -76,6 +76,14 @@ inline constexpr uint64_t kLeaseTag = 2;
 inline constexpr uint64_t kContinueTag = 3;
 // Of one for a template: template.h.
 inline constexpr uint64_t kTemplateTag = 4;
+
+// A plan of a slot is sent once, and has a number below kMaxPlans then, which the client chooses, in the low 32 bits of its
+// tag. Of one with that tag:
+inline constexpr uint64_t kPlanTag = uint64_t{5} << 32;
+// Of a request for a child in a slot of that plan. It follows on the same socket, so that the number means what it meant to
+// who sent it.
+inline constexpr uint64_t kInSlotTag = uint64_t{6} << 32;
+inline constexpr uint32_t kMaxPlans = 64;
 
 // Tells a client that it gets no keeper.
 void NoteFailure(int connection, std::string_view why);
@@ -94,6 +102,9 @@ class Supervisor {
 
   // Until the owner ends, or the client has closed `socket` and no child is left.
   [[noreturn]] void Run();
+
+  // What a request is to be born in by its tag; empty: in no slot, or it names a plan that nobody has sent.
+  std::string_view PlanOf(uint64_t tag) const;
 
   // Its charge knows its place.
   void Place(Order order);
@@ -116,12 +127,13 @@ class Supervisor {
   struct Keeper {
     UniqueFd socket;  // Invalid: there is no such keeper.
     pid_t pid = 0;    // Known once it is there.
-    pid_t shield = 0; // Of one in a slot: its parent, which is our child and ends with it.
+    pid_t shield = 0; // Of one in a slot: its parent, which is our child and ends with it. -1: it was reaped, as is pid.
     bool old = false; // Of a server that has ended.
     bool leased = false;  // The client has its socket.
     std::optional<uint32_t> place;
     uint32_t kind = 0;
     std::unique_ptr<Slot> slot;
+    int64_t idle_since_ns = 0;
     bool entering = false;  // It is there, and its slot, or its place in it, is not.
   };
   // Keepers that bear the same children: those without a sandbox, which are the first kind, and those in slots of one plan.
@@ -137,6 +149,7 @@ class Supervisor {
 
   absl::Status Start();
   void OnConnection();
+  void KeepPlan(Request request);
   void OnSignal();
 
   absl::Status StartServer();
@@ -154,8 +167,10 @@ class Supervisor {
   void ContinueKeepers() const;
   void Retire(uint32_t number);
   void EndStrays();
+  void GiveUpIdleSlots();
 
   std::optional<uint32_t> FindKind(std::string_view plan);
+  uint32_t GiveUpIdleKind();
   void BeginSlot(uint32_t number);
   void OnSlot(uint32_t number);
   void EnterNext();
@@ -190,6 +205,8 @@ class Supervisor {
   std::string failure_;     // Why the server that was started last is not ready.
   std::string doing_;       // What that said last that it does.
 
+  std::vector<std::string> plans_;  // By the number that the client gave.
+
   std::deque<Child> children_;  // Which stay where they are. By place.
   std::vector<uint32_t> free_places_;
   size_t live_ = 0;
@@ -198,6 +215,7 @@ class Supervisor {
 
   std::deque<Keeper> keepers_;  // By number.
   std::vector<uint32_t> free_numbers_;
+  std::vector<std::pair<pid_t, uint32_t>> leaving_;  // Numbers that are free once that process is reaped.
   std::deque<Kind> kinds_ = std::deque<Kind>(1);  // Which stay where they are.
   struct EndingSlot {
     std::unique_ptr<Slot> slot;
@@ -212,6 +230,7 @@ class Supervisor {
 
   std::optional<timer_t> awake_;  // While children live.
   bool armed_ = false;
+  bool gives_up_idle_ = false;  // It is scheduled.
 };
 
 }  // namespace brood::internal

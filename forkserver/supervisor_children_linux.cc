@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/child_safe.h"
@@ -20,6 +21,7 @@ namespace {
 
 constexpr size_t kMaxChildren = 65536;  // Those that wait included.
 constexpr size_t kMaxIdleKeepers = 32;  // Each takes some 40 KiB of the kernel's and our memory.
+constexpr int64_t kIdleSlotNs = 10'000'000'000;
 
 int64_t Now() { return static_cast<int64_t>(child::MonotonicNanoseconds()); }
 
@@ -114,7 +116,30 @@ void Supervisor::Release(uint32_t number) {
   if (!keepers_[number].old && kind.leases_wanted > 0) return Lease(number);
   if (keepers_[number].old || (kind.idle.size() >= kMaxIdleKeepers && kind.queued.empty())) return Retire(number);
   kind.idle.push_back(number);
+  keepers_[number].idle_since_ns = Now();
+  if (keepers_[number].kind != 0 && !std::exchange(gives_up_idle_, true)) loop_.Schedule(Now() + kIdleSlotNs, [this] { GiveUpIdleSlots(); });
   DispatchKind(keepers_[number].kind);
+}
+
+// A slot takes three processes and their memory, and its shield, which the kernel counts as one that waits for a disk, is in
+// the load average.
+void Supervisor::GiveUpIdleSlots() {
+  gives_up_idle_ = false;
+  int64_t oldest = INT64_MAX;
+  for (uint32_t number = 1; number < kinds_.size(); ++number) {
+    std::vector<uint32_t>& idle = kinds_[number].idle;
+    const auto first = std::find_if(idle.begin(), idle.end(), [this](uint32_t keeper) {
+      return keepers_[keeper].idle_since_ns > Now() - kIdleSlotNs;  // The latest is the last.
+    });
+    const std::vector<uint32_t> given_up(idle.begin(), first);
+    idle.erase(idle.begin(), first);
+    for (const uint32_t keeper : given_up) Retire(keeper);
+    if (!given_up.empty()) kinds_[number].has_spare = false;
+    if (!idle.empty()) oldest = std::min(oldest, keepers_[idle.front()].idle_since_ns);
+  }
+  if (oldest == INT64_MAX) return;
+  gives_up_idle_ = true;
+  loop_.Schedule(oldest + kIdleSlotNs, [this] { GiveUpIdleSlots(); });
 }
 
 void Supervisor::Lease(uint32_t number) {
@@ -136,12 +161,19 @@ void Supervisor::RefuseLeases(uint32_t kind, std::string_view why) {
   for (; kinds_[kind].leases_wanted > 0; --kinds_[kind].leases_wanted) NoteFailure(socket_, why);
 }
 
-// It ends when it sees the end of its socket.
+// It ends when it sees the end of its socket. Until then it runs on the stack of that number, in a slot together with its
+// shield, which ends last.
 void Supervisor::Retire(uint32_t number) {
   LeaveSlot(number);
-  if (keepers_[number].socket.valid()) loop_.Forget(keepers_[number].socket.get());
-  keepers_[number] = Keeper();
-  free_numbers_.push_back(number);
+  Keeper& keeper = keepers_[number];
+  const pid_t last = keeper.kind != 0 ? keeper.shield : keeper.pid;
+  if (keeper.socket.valid()) loop_.Forget(keeper.socket.get());
+  keeper = Keeper();
+  if (last > 0) {
+    leaving_.emplace_back(last, number);
+  } else {
+    free_numbers_.push_back(number);  // It never came, or was reaped.
+  }
 }
 
 void Supervisor::OnKeeperEnd(uint32_t number) {
@@ -180,7 +212,9 @@ void Supervisor::EndStrays() {
                        std::any_of(keepers_.begin(), keepers_.end(), [pid](const Keeper& keeper) {
                          return keeper.pid == pid || keeper.shield == pid || (keeper.slot != nullptr && keeper.slot->pid() == pid);
                        });
-    const bool ends = std::any_of(ending_slots_.begin(), ending_slots_.end(), [pid](const EndingSlot& ending) {
+    // Its keeper is there as long as it is.
+    const bool leaves = std::any_of(leaving_.begin(), leaving_.end(), [pid](const auto& leaving) { return leaving.first == pid; });
+    const bool ends = leaves || std::any_of(ending_slots_.begin(), ending_slots_.end(), [pid](const EndingSlot& ending) {
       return ending.keeper == pid || ending.slot->pid() == pid;
     });
     // Ours, and reaped by nobody else: the number is its.

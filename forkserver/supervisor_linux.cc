@@ -1,6 +1,7 @@
 #include "forkserver/supervisor.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -23,6 +24,7 @@
 namespace brood::internal {
 namespace {
 
+constexpr int kKeptHeap = 4 << 20;
 constexpr int64_t kContinueEveryNs = 100'000'000;
 constexpr int64_t kDisarmAfterNs = 1'000'000'000;
 
@@ -38,6 +40,8 @@ uint64_t RaiseFileLimit() {
   return before;
 }
 
+bool IsOf(uint64_t tag, uint64_t kind) { return tag >> 32 == kind >> 32; }
+
 // They are the user's, for what the preload prints. A reader of them would wait for our end.
 void LeaveStreams() {
   const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -51,6 +55,9 @@ Supervisor::Supervisor(int socket, Admit admit, SlotMaker make_slot, std::string
 
 void Supervisor::Run() {
   prctl(PR_SET_NAME, "brood-supervise", 0, 0, 0);
+  // What a child needs here, its streams' buffers above all, the next one needs again: the heap is not to shrink between them.
+  mallopt(M_TRIM_THRESHOLD, kKeptHeap);
+  mallopt(M_MMAP_THRESHOLD, kKeptHeap);
   if (const absl::Status started = Start(); !started.ok()) {
     failure_ = started.message();
     TellFailure();
@@ -91,6 +98,7 @@ void Supervisor::OnConnection() {
     return;
   }
   if (received.ok() && request.tag == kContinueTag) return ContinueKeepers();
+  if (received.ok() && IsOf(request.tag, kPlanTag)) return KeepPlan(std::move(request));
   if (received.ok() && request.tag == kTemplateTag) return PlaceTemplate(*this, std::move(request));
   if (!received.ok() || request.tag != kLeaseTag) return admit_(*this, socket_, std::move(request), received);
   const std::optional<uint32_t> kind = FindKind(request.bytes);
@@ -98,6 +106,18 @@ void Supervisor::OnConnection() {
   ++kinds_[*kind].leases_wanted;
   if (forker_.pidfd() < 0) return Restart();
   DispatchKind(*kind);
+}
+
+void Supervisor::KeepPlan(Request request) {
+  const auto number = static_cast<uint32_t>(request.tag);
+  if (number >= kMaxPlans) return;
+  if (plans_.size() <= number) plans_.resize(number + 1);
+  plans_[number] = std::move(request.bytes);
+}
+
+std::string_view Supervisor::PlanOf(uint64_t tag) const {
+  const auto number = static_cast<uint32_t>(tag);
+  return IsOf(tag, kInSlotTag) && number < plans_.size() ? std::string_view(plans_[number]) : std::string_view();
 }
 
 void Supervisor::OnSignal() {
@@ -115,8 +135,13 @@ void Supervisor::OnSignal() {
     reaped = true;
     if (pid == forker_.pid()) forker_.OnReaped(status);
     // From now on the number may be another's. That it is gone is seen by its socket, if we have that.
+    for (const auto& [last, number] : leaving_) {
+      if (last == pid) free_numbers_.push_back(number);
+    }
+    std::erase_if(leaving_, [pid](const auto& leaving) { return leaving.first == pid; });
     for (uint32_t number = 0; number < keepers_.size(); ++number) {
       Keeper& keeper = keepers_[number];
+      if (keeper.shield == pid) keeper.shield = -1;
       if (keeper.pid != pid) continue;
       keeper.pid = -1;
       if (keeper.place.has_value() && children_[*keeper.place].is_guardian) guardians_strayed_ = true;

@@ -49,10 +49,30 @@ std::optional<uint32_t> Supervisor::FindKind(std::string_view plan) {
   } else {
     for (number = 1; number < kinds_.size() && is_used(number); ++number) {
     }
-    if (number == kinds_.size()) return std::nullopt;
+    if (number == kinds_.size()) number = GiveUpIdleKind();
+    if (number == 0) return std::nullopt;
   }
   kinds_[number].plan = plan;
   return number;
+}
+
+// Of the kinds of slots, one that nothing is born in now; 0: there is none.
+uint32_t Supervisor::GiveUpIdleKind() {
+  for (uint32_t number = 1; number < kinds_.size(); ++number) {
+    Kind& kind = kinds_[number];
+    const auto keepers = static_cast<size_t>(std::count_if(keepers_.begin(), keepers_.end(), [number](const Keeper& keeper) {
+      return keeper.kind == number && (keeper.socket.valid() || keeper.leased);
+    }));
+    if (keepers != kind.idle.size() || kind.Wanted() > 0 || kind.coming > 0) continue;
+    while (!kind.idle.empty()) {
+      const uint32_t keeper = kind.idle.back();
+      kind.idle.pop_back();
+      Retire(keeper);
+    }
+    kind.has_spare = false;
+    return number;
+  }
+  return 0;
 }
 
 void Supervisor::BeginSlot(uint32_t number) {

@@ -23,14 +23,15 @@ GuardedState& Guarded(Process& process) { return static_cast<GuardedState&>(*Sta
 
 absl::StatusOr<Process> LaunchForClient(const ContextOptions& context, LaunchOptions options,
                                         const std::optional<RemoteFunction>& function) {
-  if (!function.has_value()) return LaunchInternal(options, {});
+  BROOD_ASSIGN_OR_RETURN(ServedStart served, ServedStart::Prepare(context));
+  const auto launch = [&](const LaunchRecord& record) { return served.Launch(record); };
+  if (!function.has_value()) return LaunchInternal(options, LaunchTarget(), launch);
   options.inherited.push_back({.fd = function->message, .child_fd = kMessageFd});
   options.inherited.push_back({.fd = function->result, .child_fd = kResultFd});
-  BROOD_ASSIGN_OR_RETURN(ServedStart served, ServedStart::Prepare(context));
   LaunchTarget target;
   target.kind = LaunchTarget::Kind::kFunction;
   target.setup_child_fd = kSetupFd;
-  return LaunchInternal(options, target, [&](const LaunchRecord& record) { return served.Launch(record); });
+  return LaunchInternal(options, target, launch);
 }
 
 int NewsOf(Process& process) {

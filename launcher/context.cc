@@ -49,6 +49,11 @@ Process Context::CreateByName(LaunchOptions options, std::string_view target, st
   return Make(std::move(options), {.target = std::string(target), .arguments = std::move(arguments)});
 }
 
+absl::StatusOr<Process> Context::Launch(const LaunchOptions& options) const {
+  if (method_ != StartMethod::kForkServer || !options.server.empty()) return Process::Launch(options);
+  return internal::LaunchByForkServer(options_, options);
+}
+
 absl::StatusOr<Process> Context::LaunchByName(const LaunchOptions& options, std::string_view target,
                                               std::vector<TypedValue> arguments) const {
   Process process = Make(options, {.target = std::string(target),

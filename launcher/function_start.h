@@ -34,6 +34,9 @@ struct FunctionStart {
   absl::StatusOr<Process> operator()(const LaunchOptions& options);
 };
 
+// As Context::Launch, of a forkserver.
+absl::StatusOr<Process> LaunchByForkServer(const ContextOptions& context, const LaunchOptions& options);
+
 // As Context::StartServer, of a forkserver.
 absl::Status StartServerOf(const ContextOptions& context);
 

@@ -153,6 +153,11 @@ absl::Status NoSuchMethod(StartMethod method) {
 
 }  // namespace
 
+// There is no server, and so no sandbox but one of its own.
+absl::StatusOr<Process> LaunchByForkServer(const ContextOptions& /*context*/, const LaunchOptions& options) {
+  return Process::Launch(options);
+}
+
 absl::Status StartServerOf(const ContextOptions& /*context*/) { return NoSuchMethod(StartMethod::kForkServer); }
 
 absl::StatusOr<ServerReport> ServerReportOf(const ContextOptions& /*context*/) { return NoSuchMethod(StartMethod::kForkServer); }

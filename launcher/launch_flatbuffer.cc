@@ -15,6 +15,7 @@ namespace {
 
 using Builder = flatbuffers::FlatBufferBuilder;
 using flatbuffers::Offset;
+using Texts = flatbuffers::Vector<Offset<flatbuffers::String>>;
 
 constexpr int kHighestChildFd = 4096;  // As LaunchInternal.
 constexpr size_t kMaxProcessorWords = 128;
@@ -24,8 +25,10 @@ class Encoder {
   // Every record is taken apart by a structured binding, so that a new field does not compile until it travels, or says
   // here why it does not.
   EncodedLaunch Encode(const LaunchRecord& record, const Birth& birth, absl::Duration patience) {
-    // Not sent: copies, which LaunchInternal refuses for functions on a server; what only a program or a slot has, `served` and `stays`, which are the receiver's to say, what lies in the caller's
-    // memory, and the wiping of the caller's arguments, which the server has not got.
+    // Not sent: copies, which LaunchInternal refuses for functions on a server, and does itself for programs; what only a slot has, and its plan, which
+    // is sent before;
+    // `served` and `stays`, which are the receiver's to say; what lies in the caller's memory, and the wiping of the caller's
+    // arguments, which the server has not got.
     const auto& [plan, target, candidates, argv, envp, cwd_text, cwd_required, wait_for_tree, served, slot_number, slot_watches_ipc,
                  slot_watches_net, slot, slot_size, stays, let_go,
                  wipe_begin, wipe_end, child_fds, child_fd_count, lowest_free, control, report_pipe, owner,
@@ -34,9 +37,12 @@ class Encoder {
     const int report = Place(report_pipe);  // First, so that the server finds it in whatever it cannot read.
     const auto written_birth = WriteBirth(birth);
     const auto written_plan = WritePlan(builder_, plan);
-    std::vector<Offset<flatbuffers::String>> variables;
-    for (const char* const* entry = envp; *entry != nullptr; ++entry) variables.push_back(builder_.CreateString(*entry));
-    const auto environment = builder_.CreateVector(variables);
+    const auto environment = TextsOf(envp);
+    Offset<Texts> words, places;
+    if (target.kind == LaunchTarget::Kind::kProgram) {
+      words = TextsOf(argv);
+      places = TextsOf(candidates);
+    }
     const auto cwd = Text(cwd_text);
     std::vector<Offset<fbs::FdMove>> moves;
     for (size_t i = 0; i < child_fd_count; ++i) {
@@ -59,9 +65,6 @@ class Encoder {
           fbs::CreateCgroupDirectory(builder_, static_cast<uint8_t>(role), Place(directory), Place(tasks), path));
     }
     const auto written_cgroups = builder_.CreateVector(cgroups);
-
-    flatbuffers::Offset<flatbuffers::Vector<uint8_t>> written_slot;
-    if (slot != nullptr) written_slot = builder_.CreateVector(reinterpret_cast<const uint8_t*>(slot), slot_size);
 
     fbs::LaunchBuilder launch(builder_);
     launch.add_birth(written_birth);
@@ -91,7 +94,9 @@ class Encoder {
     launch.add_cgroup_limits_memory(limits_memory);
     launch.add_cgroup_limits_processes(limits_processes);
     launch.add_cgroup_counts_cpu(counts_cpu);
-    if (!written_slot.IsNull()) launch.add_slot(written_slot);
+    launch.add_in_slot(slot != nullptr);
+    if (!words.IsNull()) launch.add_argv(words);
+    if (!places.IsNull()) launch.add_candidates(places);
     if (patience != absl::InfiniteDuration()) {
       launch.add_patience_ns(static_cast<uint64_t>(std::max<int64_t>(absl::ToInt64Nanoseconds(patience), 1)));
     }
@@ -111,6 +116,12 @@ class Encoder {
 
   Offset<flatbuffers::String> Text(const char* text) {
     return text != nullptr ? builder_.CreateString(text) : Offset<flatbuffers::String>();
+  }
+
+  Offset<Texts> TextsOf(const char* const* texts) {
+    std::vector<Offset<flatbuffers::String>> written;
+    for (; *texts != nullptr; ++texts) written.push_back(builder_.CreateString(*texts));
+    return builder_.CreateVector(written);
   }
 
   Offset<fbs::Birth> WriteBirth(const Birth& birth) {
@@ -143,17 +154,18 @@ class Decoder {
     BROOD_RETURN_IF_ERROR(ReadBirth(*from->birth()));
     BROOD_RETURN_IF_ERROR(ReadPlan(*from->plan(), out_.plan));
     record_.plan = out_.plan.plan;
-    out_.pointers.emplace_back();
-    if (from->environment() != nullptr) {
-      for (const flatbuffers::String* entry : *from->environment()) out_.pointers.back().push_back(entry->c_str());
-    }
-    out_.pointers.back().push_back(nullptr);
-    record_.envp = out_.pointers.back().data();
+    record_.envp = Pointers(from->environment());
     record_.cwd = Pointer(from->cwd());
     record_.cwd_required = from->cwd_required();
     record_.wait_for_tree = from->wait_for_tree();
     record_.target.kind = LaunchTarget::Kind::kFunction;
     record_.target.setup_child_fd = from->setup_number();
+    if (from->argv() != nullptr) {
+      if (!from->in_slot() || from->argv()->size() == 0) return Damaged("a program without a slot, or without a name");
+      record_.target.kind = LaunchTarget::Kind::kProgram;
+      record_.argv = Pointers(from->argv());
+      record_.candidates = Pointers(from->candidates());
+    }
     BROOD_RETURN_IF_ERROR(ReadDescriptors(*from));
     BROOD_RETURN_IF_ERROR(ReadCgroups(*from));
     record_.wall_ns = from->wall_ns();
@@ -163,10 +175,7 @@ class Decoder {
     record_.sampled_memory_bytes = from->sampled_memory_bytes();
     record_.sample_usage = from->sample_usage();
     record_.counted_processes = from->counted_processes();
-    if (from->slot() != nullptr) {
-      record_.slot = reinterpret_cast<const char*>(from->slot()->data());
-      record_.slot_size = from->slot()->size();
-    }
+    if (from->in_slot()) record_.slot = "";
     if (from->patience_ns() > 0) {
       out_.patience = absl::Nanoseconds(static_cast<int64_t>(std::min<uint64_t>(from->patience_ns(), INT64_MAX)));
     }
@@ -176,6 +185,15 @@ class Decoder {
   }
 
  private:
+  const char* const* Pointers(const Texts* texts) {
+    std::vector<const char*>& pointers = out_.pointers.emplace_back();
+    if (texts != nullptr) {
+      for (const flatbuffers::String* text : *texts) pointers.push_back(text->c_str());
+    }
+    pointers.push_back(nullptr);
+    return pointers.data();
+  }
+
   int Fd(int place) {
     if (place == -1) return -1;
     if (place >= 0 && static_cast<size_t>(place) < fds_.size()) return fds_[static_cast<size_t>(place)].get();

@@ -1,5 +1,5 @@
-// A LaunchRecord as bytes and a list of descriptors (serialization/launch.fbs), for a forkserver. Only starts of
-// functions: what a program needs besides stays out.
+// A LaunchRecord as bytes and a list of descriptors (serialization/launch.fbs), for a forkserver: the start of a function, or
+// of a program in a slot.
 #ifndef BROOD_LAUNCHER_LAUNCH_FLATBUFFER_H_
 #define BROOD_LAUNCHER_LAUNCH_FLATBUFFER_H_
 

@@ -22,22 +22,11 @@ struct Sample {
                    .caller_gid = 102,
                    .ownerless_base = 103,
                    .ownerless_count = 104,
-                   .inside_uid = 110,
-                   .inside_gid = 111,
-                   .id_count = 112,
-                   .sub_uid = 113,
-                   .sub_gid = 114,
-                   .sub_ranges = 115,
-                   .uid_mapper = "newuidmap",
-                   .gid_mapper = "newgidmap",
-                   .kept_capabilities = 116,
                    .switch_ids = true,
                    .drop_groups = true,
                    .drop_privileges = true,
                    .hostname = "host",
                    .loopback = true,
-                   .monotonic_start_ns = 108,
-                   .boottime_start_ns = 109,
                    .read_back = true,
                    .mounts = mounts,
                    .mount_count = std::size(mounts),
@@ -55,7 +44,9 @@ struct Sample {
                    .landlock_scopes = 107,
                    .landlock_rules = landlock_rules,
                    .landlock_rule_count = std::size(landlock_rules)};
-    record.target.kind = LaunchTarget::Kind::kFunction;
+    record.target.kind = LaunchTarget::Kind::kProgram;
+    record.argv = words;
+    record.candidates = places;
     record.target.setup_child_fd = 4;
     record.envp = environment;
     record.cwd = "/work";
@@ -72,8 +63,7 @@ struct Sample {
     record.stack_sink = 17;
     record.streams[0] = {.pipe = 8, .sink = 9, .keep_bytes = 10};
     record.streams[1] = {.pipe = 10, .sink = 11, .keep_bytes = 12};
-    record.slot = "slot";
-    record.slot_size = 4;
+    record.slot = "";
     record.wall_ns = 201;
     record.cpu_ns = 202;
     record.output_bytes = 203;
@@ -116,6 +106,8 @@ struct Sample {
   const LandlockRule landlock_rules[1] = {{.path = "/allowed", .access = 1, .optional = true}};
   const RlimitStep rlimits[2] = {{.resource = 1, .limit = {2, 3}}, {.resource = 4, .limit = {5, 6}}};
   const char* const environment[3] = {"A=1", "B=", nullptr};
+  const char* const words[3] = {"program", "-x", nullptr};
+  const char* const places[3] = {"/bin/program", "/usr/bin/program", nullptr};
   FdMove moves[2] = {{.source = 6, .child_fd = 30, .read_only_path = "/file"}, {.source = 7, .child_fd = 1}};
   LaunchRecord record;
   Birth birth;
@@ -149,7 +141,24 @@ TEST(LaunchFlatbufferTest, WhatIsWrittenIsReadBack) {
   for (const UniqueFd& fd : fds) numbers.push_back(fd.get());
   EXPECT_EQ(again.fds, numbers);
   EXPECT_EQ((*read)->record.lowest_free, 31);
+  EXPECT_EQ((*read)->record.target.kind, LaunchTarget::Kind::kProgram);
+}
+
+TEST(LaunchFlatbufferTest, AFunctionHasNoArgumentsAndNoPath) {
+  Sample sample;
+  sample.record.target.kind = LaunchTarget::Kind::kFunction;
+  const EncodedLaunch encoded = EncodeLaunch(sample.record, sample.birth, absl::Seconds(3));
+  const auto read = DecodeLaunch(encoded.bytes, SomeFds(encoded.fds.size()));
+  ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ((*read)->record.target.kind, LaunchTarget::Kind::kFunction);
+  EXPECT_EQ((*read)->record.argv, nullptr);
+}
+
+TEST(LaunchFlatbufferTest, AProgramIsForASlotOnly) {
+  Sample sample;
+  sample.record.slot = nullptr;
+  const EncodedLaunch encoded = EncodeLaunch(sample.record, sample.birth, absl::Seconds(3));
+  EXPECT_EQ(DecodeLaunch(encoded.bytes, SomeFds(encoded.fds.size())).status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST(LaunchFlatbufferTest, TheReportPipeIsTheFirstDescriptor) {

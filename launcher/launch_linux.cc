@@ -58,7 +58,7 @@ constexpr size_t kMostInSlot = 200;  // Of the 253 descriptors of a message; the
 class Preparation {
  public:
   Preparation(const LaunchOptions& options, const LaunchTarget& target, const brood::ForkElsewhere& fork)
-      : options_(options), target_(target), fork_elsewhere_(fork) {}
+      : options_(options), target_(target), fork_elsewhere_(fork), elsewhere_(fork != nullptr) {}
 
   absl::StatusOr<std::shared_ptr<GuardedState>> Launch() {
     BROOD_RETURN_IF_ERROR(Check());
@@ -73,11 +73,15 @@ class Preparation {
     BROOD_RETURN_IF_ERROR(PrepareCopies());
     record_.streams[0] = stdio_.streams[0];
     record_.streams[1] = stdio_.streams[1];
-    if (!ChooseSlot()) BROOD_RETURN_IF_ERROR(PrepareCgroups());
-    light_ = fork_elsewhere_ == nullptr && internal::LightGuardiansWork() && NeedsNoInit(record_);
+    if (!ChooseSlot()) {
+      // Only a slot is worth the way.
+      if (target_.kind == LaunchTarget::Kind::kProgram) elsewhere_ = false;
+      BROOD_RETURN_IF_ERROR(PrepareCgroups());
+    }
+    light_ = !elsewhere_ && internal::LightGuardiansWork() && NeedsNoInit(record_);
     BROOD_RETURN_IF_ERROR(PrepareChannels());
     BROOD_RETURN_IF_ERROR(PrepareDescriptors());
-    return fork_elsewhere_ != nullptr ? ForkElsewhere() : Fork();
+    return elsewhere_ ? ForkElsewhere() : Fork();
   }
 
  private:
@@ -179,7 +183,7 @@ class Preparation {
     if (options_.policy == nullptr || options_.policy->platform().child.mount_count == 0) {
       return absl::InvalidArgumentError("copy-in, copy-out: the policy has no own root, so that the child has the caller's files already");
     }
-    if (fork_elsewhere_ != nullptr) return absl::UnimplementedError("copy-in, copy-out: not with the start method forkserver");
+    if (elsewhere_ && target_.kind != LaunchTarget::Kind::kProgram) return absl::UnimplementedError("copy-in, copy-out: not with the start method forkserver");
     BROOD_ASSIGN_OR_RETURN(state_->copies, Copies::Prepare(options_.copy_in, options_.copy_out));
     record_.copies = state_->copies.Record();
     return absl::OkStatus();
@@ -195,13 +199,14 @@ class Preparation {
   // A sandbox that is kept for the next child does the same for less, where this one asks for nothing that must be done while
   // a sandbox is made.
   bool ChooseSlot() {
-    if (fork_elsewhere_ == nullptr || options_.policy == nullptr || record_.wait_for_tree) return false;
+    if (!elsewhere_ || options_.policy == nullptr || record_.wait_for_tree) return false;
     if (options_.isolation == Isolation::kFresh) return false;
     if (options_.violation_stack) return false;  // Only a guardian takes a snapshot.
     if (record_.copies.in_count + record_.copies.out_count > 0) return false;
     // What does not fit into one message is received by the child, and a filter may forbid that. unix(7), SCM_RIGHTS
     if (options_.inherited.size() > kMostInSlot) return false;
-    slot_ = internal::SlotOf(options_.policy);
+    const bool program = target_.kind == LaunchTarget::Kind::kProgram;
+    slot_ = internal::SlotOf(options_.policy, program ? internal::SlotUse::kPrograms : internal::SlotUse::kFunctions);
     if (slot_ == nullptr) return false;
     std::vector<int> sources(std::begin(stdio_.child), std::end(stdio_.child));
     for (const InheritedFd& inherited : options_.inherited) sources.push_back(inherited.fd);
@@ -212,6 +217,13 @@ class Preparation {
     record_.plan = ChildPlan();
     record_.slot = slot_->data();
     record_.slot_size = slot_->size();
+    if (target_.kind == LaunchTarget::Kind::kProgram) {
+      target_.setup_child_fd = 3;
+      for (const InheritedFd& inherited : options_.inherited) {
+        target_.setup_child_fd = std::max(target_.setup_child_fd, inherited.child_fd + 1);
+      }
+      record_.target = target_;
+    }
     return true;
   }
 
@@ -222,7 +234,7 @@ class Preparation {
     record_.control = Own(pair[1]);
     if (light_) {
       BROOD_ASSIGN_OR_RETURN(light_memory_, internal::LightMemory::Create());
-    } else if (fork_elsewhere_ == nullptr || (slot_ == nullptr && !NeedsNoInit(record_))) {
+    } else if (!elsewhere_ || (slot_ == nullptr && !NeedsNoInit(record_))) {
       if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
       record_.guardian_socket = Own(pair[0]);
       record_.init_socket = Own(pair[1]);
@@ -318,8 +330,9 @@ class Preparation {
   }
 
   const LaunchOptions& options_;
-  const LaunchTarget& target_;
+  LaunchTarget target_;
   const brood::ForkElsewhere& fork_elsewhere_;
+  bool elsewhere_;
   std::shared_ptr<GuardedState> state_;
   LaunchRecord record_;
   bool light_ = false;  // See light_guardian.h.

@@ -43,7 +43,8 @@ struct LaunchRecord {
   uint32_t slot_number = 0;    // Not 0: there is no target, and the init keeps the sandbox for others, see slot_init_child.h.
   bool slot_watches_ipc = false;  // What is to be looked at after each child, besides its folders.
   bool slot_watches_net = false;
-  const char* slot = nullptr;  // Not null: the bytes of a SlotRequest, in which the child is born; the plan is empty.
+  // Not null: the child is born in a slot, and the plan is empty. At the client, the bytes of its SlotRequest.
+  const char* slot = nullptr;
   size_t slot_size = 0;
   bool stays = false;          // The guardian outlives its report, see guardian_end_child.h.
   // Not 0: the caller will reap the guardian as soon as it has reported. Null: it says so with kLetGo.

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "gtest/gtest.h"
+#include "launcher/context.h"
 #include "launcher/process.h"
 #include "sandbox/machine.h"
 
@@ -34,13 +35,18 @@ struct Result {
   std::string err;
 };
 
-class SandboxTest : public testing::TestWithParam<std::string> {
+struct Way {
+  const char* policy;
+  bool kept;  // In a sandbox of a forkserver's, one program after the other; else in one of its own.
+};
+
+class SandboxTest : public testing::TestWithParam<Way> {
  protected:
   void SetUp() override {
     char pattern[] = "/tmp/brood-test-XXXXXX";
     ASSERT_NE(mkdtemp(pattern), nullptr);
     directory_ = pattern;
-    policy_ = BuiltinPolicy(GetParam()).value();
+    policy_ = BuiltinPolicy(GetParam().policy).value();
   }
   void TearDown() override { std::filesystem::remove_all(directory_); }
 
@@ -55,7 +61,7 @@ class SandboxTest : public testing::TestWithParam<std::string> {
     options.stdin_spec = Stdio::Null();
     options.stdout_spec = Stdio::Capture();
     options.stderr_spec = Stdio::Capture();
-    absl::StatusOr<Process> process = Process::Launch(options);
+    absl::StatusOr<Process> process = GetParam().kept ? Kept().Launch(options) : Process::Launch(options);
     EXPECT_TRUE(process.ok()) << process.status();
     if (!process.ok()) return result;
     absl::StatusOr<Outcome> outcome = process->Join(absl::Seconds(60));
@@ -66,6 +72,11 @@ class SandboxTest : public testing::TestWithParam<std::string> {
     return result;
   }
 
+  static const Context& Kept() {
+    static const Context context(StartMethod::kForkServer);
+    return context;
+  }
+
   void Bind(const std::string& path, FileRule::Access access) {
     policy_.files.push_back({.kind = FileRule::Kind::kBind, .source = path, .destination = path, .access = access});
   }
@@ -74,8 +85,9 @@ class SandboxTest : public testing::TestWithParam<std::string> {
   Policy policy_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Policies, SandboxTest, testing::Values("strict", "default"),
-                         [](const auto& param) { return param.param; });
+INSTANTIATE_TEST_SUITE_P(Policies, SandboxTest,
+                         testing::Values(Way{"strict", false}, Way{"default", false}, Way{"strict", true}, Way{"default", true}),
+                         [](const auto& param) { return std::string(param.param.policy) + (param.param.kept ? "_kept" : ""); });
 
 TEST(CompilePolicyTest, AHostnameNeedsItsNamespace) {
   Policy policy = BuiltinPolicy("none").value();
@@ -135,7 +147,7 @@ TEST_P(SandboxTest, OnlyOwnProcessesAreVisible) {
 TEST_P(SandboxTest, NoNetworkBeyondItsOwn) {
   const Result result = Run("python3 -c 'import socket; socket.create_connection((\"192.0.2.1\", 9), 2)' 2>&1");
   EXPECT_FALSE(result.outcome.ok()) << result.outcome.ToString();
-  if (GetParam() == "strict") {
+  if (std::string_view(GetParam().policy) == "strict") {
     EXPECT_EQ(result.outcome.StatusWord(), "violation") << result.outcome.ToString() << result.out;
   }
 }

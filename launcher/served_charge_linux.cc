@@ -57,6 +57,7 @@ class TargetCharge : public Charge {
         control_number_(record.control),
         report_number_(record.report),
         setup_number_(record.setup_socket),
+        is_program_(record.target.kind == LaunchTarget::Kind::kProgram),
         wall_ns_(static_cast<int64_t>(record.wall_ns)),
         streams_(supervisor.loop(), record, [this] { End(EndCause::kOutput); }) {
     report_.outside_id = record.plan.caller_uid;
@@ -103,7 +104,10 @@ class TargetCharge : public Charge {
 
   void OnEnded(std::unique_ptr<Charge> self, const child::KeeperNote& note) override {
     const int64_t end = Now();
+    pidfd_ = -1;
     if (!setup_heard_) OnSetup();  // Its last words.
+    // The client may not have closed its copy of the program's end yet.
+    if (!setup_heard_ && execs_) BeReady();
     report_.pid = note.pid;
     report_.status = note.status;
     report_.has_status = 1;
@@ -120,7 +124,6 @@ class TargetCharge : public Charge {
     int64_t deadline = wall_ns_ > 0 ? begin_ + wall_ns_ : 0;
     if (report_.cause != EndCause::kNone) deadline = end + kDrainPatienceNs;
     self_ = std::move(self);
-    pidfd_ = -1;
     streams_.Drain(report_.cause == EndCause::kOwnerGone ? end : deadline, [this] {
       Report();
       // With us, the closure ends that runs.
@@ -135,6 +138,7 @@ class TargetCharge : public Charge {
   // The end of the pipe without a word is the word. But it may have started, which is to be known first.
   void OnLost() override {
     if (!setup_heard_ && setup_.valid()) OnSetup();
+    if (!setup_heard_ && execs_) BeReady();
     if (ready_ && report_.started == 0) Started();  // Its keeper was killed before it could tell of the birth.
   }
 
@@ -175,17 +179,29 @@ class TargetCharge : public Charge {
 
   void OnSetup() {
     SetupMessage message;
-    const ssize_t n = recv(setup_.get(), &message, sizeof(message), MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    ssize_t n;
+    // A program that says to be ready is about to exec. What follows is why that failed, or the end of the socket.
+    do {
+      n = recv(setup_.get(), &message, sizeof(message), MSG_DONTWAIT);
+      if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+      if (is_program_ && n == 0 && execs_) return BeReady();
+    } while (is_program_ && IsWhole(n, message) && message.kind == SetupKind::kReady && !std::exchange(execs_, true));
     setup_heard_ = true;
     loop().Forget(setup_.get());
-    if (n != static_cast<ssize_t>(sizeof(message)) || message.magic != kSetupMessageMagic) return;
+    if (!IsWhole(n, message)) return;
     message.step[sizeof(message.step) - 1] = '\0';
     message.detail[sizeof(message.detail) - 1] = '\0';
-    if (message.kind != SetupKind::kReady) {
-      report_.setup = message;
-      return;
-    }
+    if (message.kind == SetupKind::kReady && !is_program_) return BeReady();
+    report_.setup = message;
+  }
+
+  static bool IsWhole(ssize_t n, const SetupMessage& message) {
+    return n == static_cast<ssize_t>(sizeof(message)) && message.magic == kSetupMessageMagic;
+  }
+
+  void BeReady() {
+    setup_heard_ = true;
+    loop().Forget(setup_.get());
     ready_ = true;
     if (patience_.has_value()) loop().Cancel(*std::exchange(patience_, std::nullopt));
     if (report_.pid != 0) Started();
@@ -224,6 +240,7 @@ class TargetCharge : public Charge {
   const int control_number_;
   const int report_number_;
   const int setup_number_;
+  const bool is_program_;
   const int64_t wall_ns_;
   ServedStreams streams_;
   std::unique_ptr<Charge> self_;  // Once the child has ended: until its output is passed on.
@@ -235,6 +252,7 @@ class TargetCharge : public Charge {
   std::optional<EventLoop::Timer> wall_, patience_, note_;
   int64_t begin_ = 0;
   bool ready_ = false;
+  bool execs_ = false;
   bool setup_heard_ = false;
   GuardianReport report_;
 };
@@ -249,13 +267,16 @@ void AdmitLaunch(Supervisor& supervisor, int /*connection*/, Request request, co
   if (!received.ok()) return FailServedChild(request, received);
   const absl::StatusOr<std::unique_ptr<ReceivedLaunch>> launch = DecodeLaunch(request.bytes, request.fds);
   if (!launch.ok()) return FailServedChild(request, launch.status());
+  const bool in_slot = (*launch)->record.slot != nullptr;
+  const std::string_view plan = supervisor.PlanOf(request.tag);
+  if (in_slot == plan.empty()) return FailServedChild(request, absl::DataLossError("launch: in a slot of no plan"));
   Order order;
   order.patience = (*launch)->patience;
   order.bytes = std::move(request.bytes);
   order.fds = std::move(request.fds);
   order.tell_birth = true;
-  if ((*launch)->record.slot != nullptr) order.slot.assign((*launch)->record.slot, (*launch)->record.slot_size);
-  if (order.slot.empty() && !NeedsNoInit((*launch)->record)) {
+  order.slot = plan;
+  if (!in_slot && !NeedsNoInit((*launch)->record)) {
     order.is_guardian = true;
     order.charge = std::make_unique<GuardianCharge>();
   } else {

@@ -106,7 +106,12 @@ void RunServedChild(Request& request) {
   if (is_guardian) prctl(PR_SET_NAME, "brood-guardian", 0, 0, 0);  // Before the target can look who its parent is.
   const child::SlotBirth* const slot = request.slot;
   if (slot != nullptr) {
-    child::LeaveKeepersGroup();
+    // A program has a session of its own in every sandbox: of a group's leader the kernel would refuse that to it later. setsid(2)
+    if (record.target.kind == LaunchTarget::Kind::kProgram) {
+      setsid();
+    } else {
+      child::LeaveKeepersGroup();
+    }
     record.plan.rlimits = slot->rlimits;
     record.plan.rlimit_count = slot->rlimit_count;
   }

@@ -45,13 +45,14 @@ bool ServedStart::NeedsNewServer(const absl::Status& status) {
 absl::Status ServedStart::Launch(const LaunchRecord& record) {
   BROOD_ASSIGN_OR_RETURN(Birth birth, CaptureBirth(status_text_));
   UniqueFd cwd;
-  if (record.plan.mount_count == 0) {
+  if (record.plan.mount_count == 0 && record.slot == nullptr) {
     cwd.reset(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!cwd.valid()) return ErrnoStatus(errno, "open", "the working directory");
     birth.cwd = cwd.get();
   }
   const EncodedLaunch encoded = EncodeLaunch(record, birth, patience_.request);
-  BROOD_ASSIGN_OR_RETURN(instance_, server_->Send(encoded.bytes, encoded.fds, patience_));
+  BROOD_ASSIGN_OR_RETURN(instance_, server_->Send(encoded.bytes, encoded.fds, patience_, 0,
+                                                       record.slot != nullptr ? std::string_view(record.slot, record.slot_size) : std::string_view()));
   return absl::OkStatus();
 }
 

@@ -1,5 +1,6 @@
 #include "launcher/slot_fitness.h"
 
+#include <fcntl.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
@@ -100,7 +101,22 @@ absl::Status FilterFits(const ChildPlan& plan) {
   return absl::OkStatus();
 }
 
+// What a child does besides, to become a program, and to tell why it could not.
+constexpr Call kNeededByPrograms[] = {
+    {SYS_execve, "execve"}, {SYS_dup2, "dup2"}, {SYS_setsid, "setsid"}, {SYS_chdir, "chdir"}, {SYS_faccessat2, "faccessat2"}};
+
 }  // namespace
+
+absl::Status FitsPrograms(const CompiledPolicy& policy) {
+  const ChildPlan& plan = policy.platform().child;
+  for (const Call& call : kNeededByPrograms) {
+    if (AnswersOf(plan.filter, plan.filter_length, static_cast<uint32_t>(call.number)).always_allows()) continue;
+    return Unfit(absl::StrCat("the policy must allow ", call.name));
+  }
+  const uint64_t duplicate[6] = {3, F_DUPFD_CLOEXEC, 3};
+  if (AnswerTo(plan.filter, plan.filter_length, SYS_fcntl, duplicate) == SECCOMP_RET_ALLOW) return absl::OkStatus();
+  return Unfit("the policy must allow to duplicate descriptors");
+}
 
 bool AllowsIpc(const ChildPlan& plan) {
   return std::any_of(std::begin(kIpc), std::end(kIpc), [&plan](const Call& call) {
@@ -117,10 +133,6 @@ absl::Status FitsSlot(const CompiledPolicy& policy) {
   if ((plan.namespaces & kAll) != kAll || plan.mount_count == 0 || !plan.drop_privileges) {
     return Unfit("the policy must have the user, pid, mount, net, ipc and uts namespaces, and drop privileges");
   }
-  if (plan.id_count > 1 || plan.inside_uid != kInsideId || plan.inside_gid != kInsideId || plan.kept_capabilities != 0) {
-    return Unfit("the policy has ids or capabilities of its own");
-  }
-  if ((plan.namespaces & CLONE_NEWTIME) != 0) return Unfit("the policy has the time namespace, whose clocks begin anew for each child");
   if (!policy.policy().minimal_system) return Unfit("the policy must have minimal_system, for its /proc");
   if (plan.filter_length == 0) return Unfit("the policy must filter system calls");
   if (plan.filter_length + child::kFilterPreludeLength > BPF_MAXINSNS) return Unfit("its filter is too long");
@@ -136,6 +148,10 @@ absl::Status FitsSlot(const CompiledPolicy& policy) {
   folders += AllowsIpc(plan) ? 1 : 0;
   if (folders > child::SlotEntry::kMaxFolders) return Unfit(absl::StrCat("more than ", child::SlotEntry::kMaxFolders, " tmpfs"));
   if (plan.rlimit_count > child::SlotBirth::kMaxRlimits) return Unfit("too many resource limits");
+  // The accounts of version 2 are of the group's whole life; those of a child would need a group of its own.
+  if (policy.platform().needs_cgroups && policy.platform().cgroups.memory_bytes.has_value() && ThisMachine().cgroups.memory.empty()) {
+    return Unfit("a limit of memory needs cgroups of version 1 here");
+  }
   if (policy.limits().cpu_time.has_value() || policy.platform().sample_memory || policy.platform().count_processes) {
     return Unfit("a limit of the tree that is kept by looking at it now and then");
   }

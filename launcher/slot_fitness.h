@@ -12,6 +12,9 @@ namespace brood::internal {
 // a slot does not give. docs/slots.md.
 absl::Status FitsSlot(const CompiledPolicy& policy);
 
+// Of a policy that fits, whether children may be programs. Errors: as above.
+absl::Status FitsPrograms(const CompiledPolicy& policy);
+
 // Whether children can make objects of IPC in their namespace, and leave them there.
 bool AllowsIpc(const ChildPlan& plan);
 

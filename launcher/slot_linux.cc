@@ -26,6 +26,7 @@
 #include "launcher/slot_fitness.h"
 #include "launcher/slot_init_child.h"
 #include "launcher/slot_request.h"
+#include "sandbox/machine.h"
 
 namespace brood::internal {
 namespace {
@@ -139,6 +140,9 @@ class LaunchedSlot : public Slot {
     LaunchRecord record;
     record.plan = request_->plan.plan;
     record.slot_number = number;
+    // The supervisor's are the owner's, which children would read as those of their pid 1. proc(5)
+    record.wipe_begin = ThisMachine().argument_begin;
+    record.wipe_end = ThisMachine().argument_end;
     watches_ipc_ = record.slot_watches_ipc = AllowsIpc(record.plan);
     watches_net_ = record.slot_watches_net = record.plan.loopback;
     if (request_->cgroups.has_value()) {

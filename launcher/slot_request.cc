@@ -46,10 +46,15 @@ absl::StatusOr<std::string> EncodeSlot(const CompiledPolicy& policy) {
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }
 
-std::shared_ptr<const std::string> SlotOf(const std::shared_ptr<const CompiledPolicy>& policy) {
+std::shared_ptr<const std::string> SlotOf(const std::shared_ptr<const CompiledPolicy>& policy, SlotUse use) {
   struct Kept {
     std::weak_ptr<const CompiledPolicy> policy;
     std::shared_ptr<const std::string> slot;
+    bool for_programs;
+
+    std::shared_ptr<const std::string> For(SlotUse use) const {
+      return use == SlotUse::kFunctions || for_programs ? slot : nullptr;
+    }
   };
   struct Cache {
     std::mutex mutex;
@@ -61,11 +66,13 @@ std::shared_ptr<const std::string> SlotOf(const std::shared_ptr<const CompiledPo
   const std::lock_guard<std::mutex> lock(cache.mutex);
   std::erase_if(cache.kept, [](const Kept& kept) { return kept.policy.expired(); });
   for (const Kept& kept : cache.kept) {
-    if (kept.policy.lock() == policy) return kept.slot;
+    if (kept.policy.lock() == policy) return kept.For(use);
   }
   absl::StatusOr<std::string> bytes = EncodeSlot(*policy);
-  cache.kept.push_back({policy, bytes.ok() ? std::make_shared<const std::string>(*std::move(bytes)) : nullptr});
-  return cache.kept.back().slot;
+  cache.kept.push_back({.policy = policy,
+                        .slot = bytes.ok() ? std::make_shared<const std::string>(*std::move(bytes)) : nullptr,
+                        .for_programs = bytes.ok() && FitsPrograms(*policy).ok()});
+  return cache.kept.back().For(use);
 }
 
 absl::StatusOr<std::unique_ptr<SlotRequest>> DecodeSlot(std::string_view bytes) {

@@ -29,8 +29,10 @@ struct SlotRequest {
 // Errors: those of FitsSlot (slot_fitness.h).
 absl::StatusOr<std::string> EncodeSlot(const CompiledPolicy& policy);
 
+enum class SlotUse { kFunctions, kPrograms };
+
 // The same, kept as long as the policy lives; null if it does not fit. Thread-safe.
-std::shared_ptr<const std::string> SlotOf(const std::shared_ptr<const CompiledPolicy>& policy);
+std::shared_ptr<const std::string> SlotOf(const std::shared_ptr<const CompiledPolicy>& policy, SlotUse use = SlotUse::kFunctions);
 
 // Errors: DataLoss (not well formed).
 absl::StatusOr<std::unique_ptr<SlotRequest>> DecodeSlot(std::string_view bytes);

@@ -263,9 +263,37 @@ int RunLightExecutable(void* arg) {
 
 }  // namespace
 
+namespace {
+
+// In its slot, whose filter it is under already. What follows the word that it is ready is an exec that failed, or the end of
+// the socket, which the exec closes: the parent knows then that the program runs.
+void RunProgramInSlot(const LaunchRecord& record, SetupMessage* failure) {
+  const int setup_fd = record.target.setup_child_fd;
+  SetupMessage ready;
+  ready.kind = SetupKind::kReady;
+  if (!Prepare(record, failure)) return;
+  const unsigned number = static_cast<unsigned>(setup_fd);
+  if (syscall(SYS_close_range, number, number, CLOSE_RANGE_CLOEXEC) != 0) {
+    Fail(failure, "descriptors", errno, "have the exec close the set-up socket");
+    return;
+  }
+  if (write(setup_fd, &ready, sizeof(ready)) != static_cast<ssize_t>(sizeof(ready))) syscall(SYS_exit_group, 125);
+  const char* tried = nullptr;
+  const int error = Exec(record, &tried);
+  Fail(failure, "exec", error, tried);
+  ExplainExec(record, failure);
+}
+
+}  // namespace
+
 void RunLightTarget(const LaunchRecord& record) {
   SetupMessage failure;
-  if (Enter(record, &failure)) RunFunction(record, -1);
+  if (Enter(record, &failure)) {
+    if (record.target.kind != internal::LaunchTarget::Kind::kProgram) RunFunction(record, -1);
+    RunProgramInSlot(record, &failure);
+    if (write(record.target.setup_child_fd, &failure, sizeof(failure)) < 0) syscall(SYS_exit_group, 125);
+    syscall(SYS_exit_group, 125);
+  }
   // The set-up socket may not have its number yet.
   for (size_t i = 0; i < record.child_fd_count; ++i) {
     if (record.child_fds[i].child_fd != record.target.setup_child_fd) continue;

@@ -1,0 +1,254 @@
+// Programs in sandboxes that a forkserver keeps: Context::Launch beside Process::Launch.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "launcher/context.h"
+#include "launcher/process.h"
+#include "launcher/server_list.h"
+#include "sandbox/machine.h"
+
+namespace brood {
+namespace {
+
+std::string TextOf(const UniqueFd& fd) {
+  std::string text;
+  char buffer[4096];
+  ssize_t n;
+  while ((n = pread(fd.get(), buffer, sizeof(buffer), static_cast<off_t>(text.size()))) > 0) {
+    text.append(buffer, static_cast<size_t>(n));
+  }
+  return text;
+}
+
+class SlotProgramTest : public testing::Test {
+ protected:
+  SlotProgramTest() {
+    options_.policy = CompilePolicy(policy_).value();
+    options_.stdin_spec = Stdio::Null();
+    options_.stdout_spec = Stdio::Capture();
+    options_.stderr_spec = Stdio::Capture();
+  }
+
+  Outcome Run(std::vector<std::string> argv) {
+    options_.argv = std::move(argv);
+    absl::StatusOr<Process> process = context_.Launch(options_);
+    EXPECT_TRUE(process.ok()) << process.status();
+    if (!process.ok()) return Outcome();
+    const absl::StatusOr<Outcome> outcome = process->Join(absl::Seconds(60));
+    EXPECT_TRUE(outcome.ok()) << outcome.status();
+    out_ = TextOf(process->TakeStdout());
+    err_ = TextOf(process->TakeStderr());
+    return outcome.value_or(Outcome());
+  }
+  Outcome Script(const std::string& script) { return Run({"/bin/sh", "-c", script}); }
+
+  // The number of its mount namespace, which no two sandboxes share.
+  std::string Sandbox() {
+    EXPECT_TRUE(Run({"readlink", "/proc/self/ns/mnt"}).ok()) << err_;
+    return out_;
+  }
+
+  const Context context_{StartMethod::kForkServer};
+  Policy policy_ = BuiltinPolicy("default").value();
+  LaunchOptions options_;
+  std::string out_;
+  std::string err_;
+};
+
+TEST_F(SlotProgramTest, OneIsBornInTheSandboxOfTheOneBefore) {
+  const std::string first = Sandbox();
+  EXPECT_EQ(Sandbox(), first);
+  options_.isolation = Isolation::kFresh;
+  EXPECT_NE(Sandbox(), first);
+}
+
+TEST_F(SlotProgramTest, TwoThatLiveAtOnceShareNone) {
+  options_.argv = {"sh", "-c", "readlink /proc/self/ns/mnt; read line"};
+  int pipe_fds[2];
+  ASSERT_EQ(pipe2(pipe_fds, O_CLOEXEC), 0);
+  const UniqueFd reader(pipe_fds[0]);
+  UniqueFd writer(pipe_fds[1]);
+  options_.stdin_spec = Stdio::Fd(reader.get());
+  Process one = context_.Launch(options_).value();
+  Process other = context_.Launch(options_).value();
+  writer.reset();
+  ASSERT_TRUE(one.Join().ok());
+  ASSERT_TRUE(other.Join().ok());
+  EXPECT_NE(TextOf(one.TakeStdout()), TextOf(other.TakeStdout()));
+}
+
+TEST_F(SlotProgramTest, ArgumentsStreamsAndExitCodeAreThoseThatWereAskedFor) {
+  EXPECT_EQ(Run({"/bin/sh", "-c", "printf '%s|' \"$@\"; echo wrong >&2; exit 42", "sh", "a b", "", "c"}).exit_code(), 42);
+  EXPECT_EQ(out_, "a b||c|");
+  EXPECT_EQ(err_, "wrong\n");
+}
+
+TEST_F(SlotProgramTest, LongArgumentsArriveWhole) {
+  const std::string word(100'000, 'x');
+  std::vector<std::string> argv = {"/bin/sh", "-c", "echo $#; echo ${#1}", "sh"};
+  for (int i = 0; i < 10; ++i) argv.push_back(word);
+  EXPECT_TRUE(Run(argv).ok()) << err_;
+  EXPECT_EQ(out_, "10\n100000\n");
+}
+
+TEST_F(SlotProgramTest, TheBirthIsThatOfProcessLaunch) {
+  // Everything that a child has from its caller and its policy.
+  const std::vector<std::string> argv = {"/bin/bash", "-c",
+                                         "env | grep -v ^_= | sort; pwd; umask; ulimit -a; nice; ls /proc/self/fd | wc -l;"
+                                         "grep -E '^(SigPnd|SigBlk|SigIgn|SigCgt|Shd|Cap|NoNew|Seccomp|Cpus_allowed)' /proc/self/status; id; hostname"};
+  const mode_t before = umask(027);
+  options_.env = {"A=1"};
+  options_.argv = argv;
+  Process own = Process::Launch(options_).value();
+  ASSERT_TRUE(own.Join()->ok());
+  const std::string expected = TextOf(own.TakeStdout());
+  EXPECT_TRUE(Run(argv).ok()) << err_;
+  EXPECT_EQ(out_, expected);
+  EXPECT_TRUE(absl::StrContains(out_, "\n0027\n")) << out_;
+  umask(before);
+}
+
+TEST_F(SlotProgramTest, DescriptorsHaveTheNumbersThatWereAskedForAndNoOtherIsOpen) {
+  const UniqueFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  options_.inherited = {{.fd = null.get(), .child_fd = 3}, {.fd = null.get(), .child_fd = 4}, {.fd = null.get(), .child_fd = 9}};
+  EXPECT_TRUE(Script("cd /proc/self/fd; echo *").ok()) << err_;
+  EXPECT_EQ(out_, "0 1 2 3 4 5 9\n");  // 5 is how the shell looks.
+}
+
+TEST_F(SlotProgramTest, WhatCannotBeExecutedSaysWhyAsProcessLaunchDoes) {
+  const std::vector<std::vector<std::string>> all = {{"/nonexistent"}, {"no-such-program"}, {"/etc"}, {"/usr/share/dict/../../bin/true"},
+                                                     {"/etc/ld.so.cache"}};
+  for (const std::vector<std::string>& argv : all) {
+    options_.argv = argv;
+    const Outcome own = Process::Launch(options_)->Join().value();
+    const Outcome kept = Run(argv);
+    EXPECT_EQ(kept.ToString(), own.ToString()) << argv[0];
+    EXPECT_EQ(kept.ShellExitCode(), own.ShellExitCode()) << argv[0];
+  }
+}
+
+TEST_F(SlotProgramTest, AWorkingDirectoryThatIsMissingIsAnError) {
+  options_.cwd = "/nonexistent";
+  const Outcome kept = Run({"true"});
+  EXPECT_EQ(kept.StatusWord(), "setup_failed") << kept.ToString();
+  EXPECT_TRUE(absl::StrContains(kept.ToString(), "/nonexistent")) << kept.ToString();
+}
+
+TEST_F(SlotProgramTest, TheNextFindsNothingOfWhatOneHasLeft) {
+  EXPECT_TRUE(Script("echo x > /tmp/left; (setsid sleep 1000 &) ; (sleep 1000 &); true").ok()) << err_;
+  EXPECT_TRUE(Script("ls -A /tmp; cd /proc; for p in [0-9]*; do cat $p/comm; done").ok()) << err_;
+  EXPECT_FALSE(absl::StrContains(out_, "left")) << out_;
+  EXPECT_FALSE(absl::StrContains(out_, "sleep")) << out_;
+}
+
+TEST_F(SlotProgramTest, SignalsAndKillsAreTold) {
+  options_.argv = {"sleep", "1000"};
+  Process killed = context_.Launch(options_).value();
+  ASSERT_TRUE(killed.Kill().ok());
+  const Outcome end = killed.Join().value();
+  ASSERT_TRUE(std::holds_alternative<Signaled>(end.ending)) << end.ToString();
+  EXPECT_EQ(std::get<Signaled>(end.ending).signal, SIGKILL);
+  Process terminated = context_.Launch(options_).value();
+  ASSERT_TRUE(terminated.Terminate().ok());
+  const Outcome outcome = terminated.Join().value();
+  const auto* const signaled = std::get_if<Signaled>(&outcome.ending);
+  ASSERT_NE(signaled, nullptr) << outcome.ToString();
+  EXPECT_EQ(signaled->signal, SIGTERM);
+}
+
+TEST_F(SlotProgramTest, AViolationIsToldAndTheNextProgramRuns) {
+  policy_ = BuiltinPolicy("strict").value();
+  options_.policy = CompilePolicy(policy_).value();
+  const Outcome outcome = Run({"python3", "-c", "import socket; socket.socket()"});
+  EXPECT_EQ(outcome.StatusWord(), "violation") << outcome.ToString() << err_;
+  EXPECT_TRUE(Run({"true"}).ok());
+}
+
+TEST_F(SlotProgramTest, ItsPeakIsItsOwn) {
+  if (ThisMachine().cgroups.memory.empty()) GTEST_SKIP() << "needs a version 1 cgroup for memory: " << ThisMachine().cgroups.why_not;
+  policy_.limits.memory_bytes = 1 << 30;
+  options_.policy = CompilePolicy(policy_).value();
+  const Outcome large = Run({"python3", "-c", "x = b'x' * (100 << 20)"});
+  const Outcome small = Run({"true"});
+  EXPECT_GE(large.usage.memory_peak_bytes, 100u << 20) << large.ToString();
+  EXPECT_LT(small.usage.memory_peak_bytes, 50u << 20) << small.ToString();
+}
+
+TEST_F(SlotProgramTest, WhatASlotCannotGiveIsGivenByASandboxOfItsOwn) {
+  const std::string kept = Sandbox();
+  options_.tree_end = TreeEnd::kWait;
+  EXPECT_NE(Sandbox(), kept);
+  options_.tree_end = TreeEnd::kKill;
+  policy_.limits.cpu_time = absl::Seconds(10);
+  options_.policy = CompilePolicy(policy_).value();
+  EXPECT_NE(Sandbox(), kept);
+  options_.policy = nullptr;
+  EXPECT_TRUE(Run({"true"}).ok());
+}
+
+TEST_F(SlotProgramTest, AnyNumberOfPoliciesFollowOneAnother) {
+  for (int i = 0; i < 80; ++i) {
+    policy_.hostname = absl::StrCat("host-", i);
+    options_.policy = CompilePolicy(policy_).value();
+    const Outcome outcome = Run({"hostname"});
+    ASSERT_TRUE(outcome.ok()) << i << " " << outcome.ToString() << err_;
+    ASSERT_EQ(out_, absl::StrCat("host-", i, "\n"));
+  }
+}
+
+TEST_F(SlotProgramTest, ThreadsMayLaunchAtOnceUnderDifferentPolicies) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([this, t] {
+      Policy policy = policy_;
+      policy.hostname = absl::StrCat("thread-", t);
+      LaunchOptions options = options_;
+      options.policy = CompilePolicy(policy).value();
+      options.argv = {"hostname"};
+      for (int i = 0; i < 20; ++i) {
+        Process process = context_.Launch(options).value();
+        const Outcome outcome = process.Join().value();
+        EXPECT_TRUE(outcome.ok()) << outcome.ToString();
+        EXPECT_EQ(TextOf(process.TakeStdout()), absl::StrCat("thread-", t, "\n"));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST_F(SlotProgramTest, AnotherSupervisorTakesThePlaceOfAKilledOne) {
+  ASSERT_TRUE(Run({"true"}).ok());
+  for (const ServerState& server : ListServers()) {
+    if (server.running) kill(server.supervisor, SIGKILL);
+  }
+  for (;;) {
+    bool runs = false;
+    for (const ServerState& server : ListServers()) runs |= server.running;
+    if (!runs) break;
+    std::this_thread::yield();
+  }
+  const Outcome outcome = Run({"true"});
+  EXPECT_TRUE(outcome.ok()) << outcome.ToString();
+}
+
+TEST(ContextLaunchTest, TheOtherStartMethodsLaunchAsProcessLaunchDoes) {
+  for (const StartMethod method : {StartMethod::kSpawn, StartMethod::kFork}) {
+    Process process = Context(method).Launch({.argv = {"sh", "-c", "exit 7"}}).value();
+    EXPECT_EQ(process.Join()->exit_code(), 7);
+  }
+}
+
+}  // namespace
+}  // namespace brood
