@@ -150,7 +150,7 @@ absl::StatusOr<Stdio> ProcessRunner::OutputStream(const std::string& own_path, c
 }
 
 absl::StatusOr<Process> ProcessRunner::Launch(const Job& job, LaunchOptions options) const {
-  if (job.target.empty()) return Process::Launch(options);
+  if (job.target.empty()) return programs_.Launch(options);
   BROOD_ASSIGN_OR_RETURN(const std::string target, ResolveTarget(job.target));
   absl::StatusOr<Process> process = context_.LaunchByName(options, target, JsonArguments(job.args));
   // No other attempt would find it.

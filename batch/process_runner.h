@@ -68,7 +68,8 @@ class ProcessRunner : public JobRunner {
 
  private:
   explicit ProcessRunner(JobDefaults defaults)
-      : defaults_(std::move(defaults)), context_(defaults_.start_method, {.max_result_bytes = defaults_.capture_bytes, .preload = defaults_.preload}) {}
+      : defaults_(std::move(defaults)), context_(defaults_.start_method, {.max_result_bytes = defaults_.capture_bytes, .preload = defaults_.preload}),
+        programs_(StartMethod::kForkServer) {}
 
   absl::StatusOr<Process> Launch(const Job& job, LaunchOptions options) const;
 
@@ -79,7 +80,8 @@ class ProcessRunner : public JobRunner {
                                      const char* name, UniqueFd& opened, std::string& path) const;
 
   JobDefaults defaults_;
-  Context context_;
+  Context context_;   // Of functions.
+  Context programs_;  // Whose sandboxes are kept from one job to the next, where that is the same and not kFresh.
   UniqueFd output_dir_;
   std::map<std::string, absl::StatusOr<Policy>> policies_;  // By name.
   // By wire form.

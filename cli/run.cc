@@ -31,6 +31,7 @@ absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& default
   launch.cwd = defaults.cwd;
   launch.tree_end = defaults.tree_end;
   launch.violation_stack = defaults.violation_stack;
+  launch.isolation = defaults.isolation;
   launch.copy_in = defaults.copy_in;
   launch.copy_out = defaults.copy_out;
   BROOD_RETURN_IF_ERROR(policies->SetPolicyOf(Job{}, launch));
