@@ -46,6 +46,25 @@ flatbuffers::Offset<fbs::Network> WriteNetwork(TableReader& in) {
   return fbs::CreateNetwork(in.builder(), mode, to);
 }
 
+flatbuffers::Offset<fbs::Ids> WriteIds(TableReader& in) {
+  // What does not fit is too large for the decoder, too.
+  const auto id = [&](std::string_view name) -> flatbuffers::Optional<uint32_t> {
+    const auto number = in.Count(name);
+    constexpr uint64_t kTooLarge = ~uint32_t{0};
+    if (!number.has_value()) return flatbuffers::nullopt;
+    return flatbuffers::Optional<uint32_t>(static_cast<uint32_t>(std::min(*number, kTooLarge)));
+  };
+  const auto uid = id("uid");
+  const auto gid = id("gid");
+  return fbs::CreateIds(in.builder(), uid, gid, id("count"));
+}
+
+flatbuffers::Offset<fbs::Clocks> WriteClocks(TableReader& in) {
+  const auto monotonic = in.TextOrNumber("monotonic");
+  const auto boottime = in.TextOrNumber("boottime");
+  return fbs::CreateClocks(in.builder(), monotonic, boottime);
+}
+
 flatbuffers::Offset<fbs::ArgumentRule> WriteArgument(TableReader& in) {
   // Without an index the rule would silently be about the first argument.
   const auto index = in.Count("index");
@@ -86,9 +105,12 @@ flatbuffers::Offset<fbs::Policy> WritePolicy(TableReader& in) {
   const auto allow_weaker = in.Texts("allow_weaker");
   const auto landlock = in.Text("landlock");
   const auto read_back = in.Flag("read_back");
+  const auto clocks = in.Table<fbs::Clocks>("clocks", WriteClocks);
+  const auto ids = in.Table<fbs::Ids>("ids", WriteIds);
+  const auto capabilities = in.Texts("capabilities");
   return fbs::CreatePolicy(in.builder(), extends, name, namespaces, drop_privileges, minimal_system, files, network,
                            filter_syscalls, syscalls, unlisted, unlisted_errno, environment, hostname, limits,
-                           default_limits, allow_weaker, landlock, read_back);
+                           default_limits, allow_weaker, landlock, read_back, clocks, ids, capabilities);
 }
 
 absl::StatusOr<Policy> Decode(const JsonValue& value, const std::string& file) {

@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/bootstrapped.h"
+#include "base/status.h"
 #include "base/unique_fd.h"
 #include "base/windows_handle.h"
 #include "bootstrap/bootstrap.h"
@@ -19,6 +20,7 @@ namespace {
 
 // All handles came by inheritance, so their values are the parent's: MESSAGE:SETUP.
 [[noreturn]] void RunSpawned(std::string_view handles, std::string_view parent_text) {
+  SetLastError(ERROR_SUCCESS);
   int message = -1;
   int setup = -1;
   int parent = -1;
@@ -27,9 +29,12 @@ namespace {
                      absl::SimpleAtoi(handles.substr(colon + 1), &setup) && absl::SimpleAtoi(parent_text, &parent) &&
                      KeepFromChildren(message) && (setup == -1 || KeepFromChildren(setup));
   if (!sound) {
+    const DWORD error = GetLastError();
     internal::FailBootstrap(-1, absl::InvalidArgumentError(
                                     absl::StrCat("handles \"", handles, "\", parent \"", parent_text,
-                                                 "\": not what a parent passes; this command line is not for people")));
+                                                 "\": not what a parent passes; this command line is not for people",
+                                                 error != ERROR_SUCCESS ? ": " : "",
+                                                 error != ERROR_SUCCESS ? SystemErrorText(static_cast<int>(error)) : "")));
   }
   internal::RunMessage(message, setup);
 }

@@ -120,7 +120,7 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
   // kill(2)
   RawSyscall(SYS_setsid);
   if (!SwitchIds(entry.id, entry.id, entry.drop_groups != 0, failure)) return false;
-  if (!LockPrivileges(failure) || !DropPrivileges(failure)) return false;
+  if (!LockPrivileges(0, failure) || !DropPrivileges(0, failure)) return false;
   // With the shield goes the keeper. A change of ids takes this away. prctl(2)
   RawSyscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   // All that we have to do with from here on is open, or a descendant of ours.

@@ -81,8 +81,7 @@ absl::StatusOr<size_t> SendSomeOf(int stream, absl::Span<const StreamPiece> piec
   const DWORD error = transfer.Await(stream, begun, deadline, &count);
   if (error == ERROR_SUCCESS) return count;
   if (error == ERROR_OPERATION_ABORTED) return absl::AbortedError("send: the peer did not read in time");
-  if (PeerHasClosed(error)) return absl::UnavailableError("send: the peer has closed");
-  return WindowsStatus(error, "send");
+  return WindowsStatus(error, PeerHasClosed(error) ? "send: the peer has closed" : "send");
 }
 
 absl::StatusOr<size_t> ReceiveSomeInto(int stream, absl::Span<const StreamPiece> pieces, std::vector<UniqueFd>& /*handles*/,

@@ -61,6 +61,11 @@ bool NameLess::operator()(const std::wstring& a, const std::wstring& b) const {
   return CompareStringOrdinal(a.data(), static_cast<int>(a.size()), b.data(), static_cast<int>(b.size()), TRUE) == CSTR_LESS_THAN;
 }
 
+bool IsFolder(const std::wstring& path) {
+  const DWORD attributes = GetFileAttributesW(path.c_str());
+  return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
+}
+
 absl::StatusOr<Environment> MakeEnvironment(EnvironmentBase base, const std::vector<std::string>& changes) {
   Environment environment;
   if (base == EnvironmentBase::kInherit) AddOwn(environment);
@@ -107,6 +112,8 @@ absl::StatusOr<std::wstring> FindProgram(const std::string& program, const Envir
   if (name.find_first_of(L"\\/:") != std::wstring::npos) {
     const std::wstring path = directory.empty() || IsAbsolute(name) ? name : directory + L'\\' + name;
     if (std::optional<std::wstring> found = Existing(path)) return *found;
+    // As CreateProcess says of it.
+    if (IsFolder(path)) return WindowsStatus(ERROR_ACCESS_DENIED, "exec", program, "it is a folder");
     return WindowsStatus(ERROR_FILE_NOT_FOUND, "exec", program);
   }
   const auto path = environment.find(L"PATH");

@@ -24,9 +24,11 @@ absl::StatusOr<Environment> MakeEnvironment(EnvironmentBase base, const std::vec
 // As CreateProcessW takes it: "K=V" after "K=V", each ended by a zero, and another zero.
 std::wstring EnvironmentBlock(const Environment& environment);
 
+bool IsFolder(const std::wstring& path);
+
 // The file of `program`: from `directory` (the caller's, if empty) if it has a slash, a backslash or a drive; else in the
 // folders of PATH in `environment`, and nowhere else, so not in the current folder unless PATH says so. Where the name has no
-// extension and no such file exists, ".exe" is added. Errors: NotFound.
+// extension and no such file exists, ".exe" is added. Errors: NotFound, PermissionDenied (a folder).
 absl::StatusOr<std::wstring> FindProgram(const std::string& program, const Environment& environment,
                                          const std::wstring& directory);
 

@@ -12,6 +12,7 @@
 
 #include "base/child_safe.h"
 #include "launcher/descriptors_child.h"
+#include "launcher/id_maps_child.h"
 #include "launcher/init_child.h"
 #include "launcher/lent_mounts_child.h"
 #include "launcher/messages_child.h"
@@ -114,8 +115,8 @@ bool BearInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
   // Another one for each, as far as they go round.
   const uint32_t number = record->slot_number != 0 ? record->slot_number : static_cast<uint32_t>(getpid());
   init->outside_id = plan.ownerless_count > 0 ? plan.ownerless_base + number % plan.ownerless_count : plan.caller_uid;
-  // The cgroup namespace comes later, when init is in its cgroup.
-  const unsigned long namespaces = plan.namespaces & ~static_cast<uint64_t>(CLONE_NEWCGROUP);
+  // The cgroup namespace comes later, when init is in its cgroup, and that of time, which no clone(2) makes.
+  const unsigned long namespaces = plan.namespaces & ~static_cast<uint64_t>(CLONE_NEWCGROUP | CLONE_NEWTIME);
   bool in_cgroup = false;
   const long pid = CloneInit(namespaces, BirthCgroup(record->cgroup), &init->pidfd, &in_cgroup);
   if (pid < 0) {
@@ -128,14 +129,7 @@ bool BearInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
 
   close(record->init_socket);
   record->init_socket = -1;
-  if (plan.ids == IdMapping::kOwnerless &&
-      !WriteIdMaps(init->pid, kInsideId, init->outside_id, kInsideId, init->outside_id, false, failure)) {
-    return false;
-  }
-  if (plan.ids == IdMapping::kCaller &&
-      !WriteIdMaps(init->pid, kInsideId, plan.caller_uid, kInsideId, plan.caller_gid, !plan.drop_groups, failure)) {
-    return false;
-  }
+  if (!MapChildIds(plan, init->pid, init->outside_id, number, failure)) return false;
   if (!in_cgroup) {
     const int error = EnterCgroups(record->cgroup, init->pid);
     const char* remedy = CgroupRemedy(error);
@@ -154,7 +148,7 @@ bool BearInit(LaunchRecord* record, InitProcess* init, SetupMessage* failure) {
   const int count = OpenLentMounts(*record, init->outside_id, lent, failure);
   if (count < 0) return false;
   InitMessage go;
-  if (plan.read_back) go.outside = OwnNamespaces();
+  if (plan.read_back) go.outside = OwnNamespaces(plan);
   const bool sent = SendMessage(record->guardian_socket, go, lent, count);
   for (int i = 0; i < count; ++i) close(lent[i]);
   if (!sent) return Fail(failure, "init", EPIPE, "the init ended before it was set up");

@@ -23,12 +23,18 @@
 #include "sandbox/mounts_child.h"
 #include "sandbox/privileges_child.h"
 #include "sandbox/read_back_child.h"
+#include "sandbox/time_namespace_child.h"
 
 namespace brood::child {
 namespace {
 
 constexpr int kKillPatienceMs = 10'000;
 constexpr int kLookAgainMs = 10;
+
+ClockOffsets g_clocks;  // Of the one launch that happens in an init.
+
+// The guardian's clock, on which all limits are.
+uint64_t OutsideNanoseconds() { return MonotonicNanoseconds() - static_cast<uint64_t>(g_clocks.monotonic_ns); }
 
 [[noreturn]] void End() {
   syscall(SYS_exit_group, 0);
@@ -91,6 +97,7 @@ bool SetUp(const LaunchRecord& record, const NamespaceNumbers& outside, int* sou
   if ((plan.namespaces & CLONE_NEWCGROUP) != 0 && unshare(CLONE_NEWCGROUP) != 0) {
     return Fail(failure, "cgroup namespace", errno, "unshare");
   }
+  if ((plan.namespaces & CLONE_NEWTIME) != 0 && !EnterTimeNamespace(plan, &g_clocks, failure)) return false;
   if (plan.hostname != nullptr && sethostname(plan.hostname, strlen(plan.hostname)) != 0) {
     return Fail(failure, "hostname", errno, plan.hostname);
   }
@@ -102,19 +109,19 @@ bool SetUp(const LaunchRecord& record, const NamespaceNumbers& outside, int* sou
   // Sources are opened with the caller's id; what the tree is made of must belong to the child's id, because a file
   // system refuses to create for an id that its user namespace does not know (EOVERFLOW). user_namespaces(7).
   if (own_mounts && !(OpenMountSources(plan, sources, failure) && OpenFilesReadOnly(record, failure))) return false;
-  if (mapped && !SwitchIds(kInsideId, kInsideId, plan.drop_groups, failure)) return false;
-  if (mapped) ids = {.uid = kInsideId, .gid = kInsideId, .no_groups = plan.drop_groups};
+  if (mapped && !SwitchIds(plan.inside_uid, plan.inside_gid, plan.drop_groups, failure)) return false;
+  if (mapped) ids = {.uid = plan.inside_uid, .gid = plan.inside_gid, .no_groups = plan.drop_groups};
   if (own_mounts && !BuildRoot(plan, sources, failure)) return false;
   if (own_mounts && !CopyFiles(record, failure)) return false;
   if (record.slot_watches_ipc && (*queues = OpenQueues(failure)) < 0) return false;
-  if (plan.drop_privileges && !LockPrivileges(failure)) return false;
+  if (plan.drop_privileges && !LockPrivileges(plan.kept_capabilities, failure)) return false;
   if (!mapped && plan.switch_ids) {
     const uint32_t id = plan.ownerless_base + static_cast<uint32_t>(getppid()) % plan.ownerless_count;
     if (!SwitchIds(id, id, plan.drop_groups, failure)) return false;
     ids = {.uid = id, .gid = id, .no_groups = plan.drop_groups};
   }
   if (plan.new_session && setsid() < 0) return Fail(failure, "session", errno, "setsid");
-  if (plan.drop_privileges && !DropPrivileges(failure)) return false;
+  if (plan.drop_privileges && !DropPrivileges(plan.kept_capabilities, failure)) return false;
   // Cleared by every change of ids, so set as late as this. prctl(2), PR_SET_PDEATHSIG. If the guardian is gone already
   // the next message meets a closed socket. Without a pid namespace our death would free the tree instead of ending it:
   // then Reap() sees the guardian's end.
@@ -122,6 +129,7 @@ bool SetUp(const LaunchRecord& record, const NamespaceNumbers& outside, int* sou
 
   // Before our place is another than "/".
   if (plan.read_back && !ReadBackSetUp(plan, outside, ids, sources, failure)) return false;
+  if (plan.read_back && (plan.namespaces & CLONE_NEWTIME) != 0 && !ReadBackClocks(g_clocks, failure)) return false;
   if (record.cwd != nullptr && chdir(record.cwd) != 0) {
     if (record.cwd_required) return Fail(failure, "cwd", errno, record.cwd);
     if (chdir("/") != 0) return Fail(failure, "cwd", errno, "/");
@@ -164,7 +172,7 @@ bool SetUp(const LaunchRecord& record, const NamespaceNumbers& outside, int* sou
     message.kind = InitMessage::Kind::kExited;
     message.status = status;
     message.tasks = tasks;
-    message.time_ns = MonotonicNanoseconds();
+    message.time_ns = OutsideNanoseconds();
     if (!SendMessage(record.init_socket, message, nullptr, 0)) EndWithTree(record);
     // In a pid namespace our end is that of everything inside. pid_namespaces(7).
     if (!record.wait_for_tree) End();
@@ -191,7 +199,7 @@ void RunInit(const LaunchRecord& record) {
   const bool ready = (kept == 0 || Fail(&message.setup, "descriptors", kept, "close the guardian's descriptors")) &&
                      SetUp(record, outside, sources, &queues, &message.setup);
   if (ready && record.slot_number != 0) RunSlotInit(record, queues);
-  message.time_ns = MonotonicNanoseconds();
+  message.time_ns = OutsideNanoseconds();
   if (!ready || !StartTarget(record, &birth, &message.setup)) {
     message.kind = InitMessage::Kind::kFailed;
     SendMessage(record.init_socket, message, nullptr, 0);

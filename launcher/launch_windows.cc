@@ -125,12 +125,16 @@ class Birth {
   absl::Status FindExecutable() {
     if (target_.executable.empty()) {
       absl::StatusOr<std::wstring> found = FindProgram(options_.argv[0], environment_, directory_);
-      if (absl::IsNotFound(found.status())) {
-        state_->outcome.emplace().ending = ExecFailed(absl::NotFoundError(options_.argv[0]), ERROR_FILE_NOT_FOUND);
+      if (absl::IsNotFound(found.status()) || absl::IsPermissionDenied(found.status())) {
+        const DWORD error = absl::IsNotFound(found.status()) ? ERROR_FILE_NOT_FOUND : ERROR_ACCESS_DENIED;
+        state_->outcome.emplace().ending = ExecFailed(absl::UnknownError(options_.argv[0]), error);
         return absl::OkStatus();
       }
       if (!found.ok()) return found.status();
       target_.executable = *std::move(found);
+    } else if (IsFolder(target_.executable)) {
+      state_->outcome.emplace().ending = ExecFailed(absl::UnknownError(ToUtf8(target_.executable)), ERROR_ACCESS_DENIED);
+      return absl::OkStatus();
     }
     return CheckNoBatchFile(target_.executable);
   }

@@ -9,27 +9,13 @@
 #include <cerrno>
 
 #include "base/child_safe.h"
+#include "launcher/id_maps_child.h"
 #include "launcher/messages_child.h"
 #include "sandbox/mount_api_child.h"
 #include "sandbox/mounts_child.h"
 
 namespace brood::child {
 namespace {
-
-bool WriteProc(pid_t pid, const char* file, const char* text, size_t length, SetupMessage* failure) {
-  Text<64> path;
-  path.Add("/proc/").AddNumber(static_cast<uint64_t>(pid)).Add("/").Add(file);
-  const int error = WriteFile(AT_FDCWD, path.c_str(), text, length);
-  if (error == 0) return true;
-  return Fail(failure, "user namespace", error,
-              error == ENOENT ? "the caller needs a mounted /proc to write " : "write ", path.c_str());
-}
-
-bool WriteMap(pid_t pid, const char* file, uint32_t inside, uint32_t outside, SetupMessage* failure) {
-  Text<64> line;
-  line.AddNumber(inside).Add(" ").AddNumber(outside).Add(" 1\n");
-  return WriteProc(pid, file, line.c_str(), line.length(), failure);
-}
 
 // A user namespace in which the caller's id stands for the child's. It is kept alive by its descriptor alone.
 int OpenIdmapNamespace(const ChildPlan& plan, uint32_t outside_id, SetupMessage* failure) {
@@ -69,13 +55,6 @@ int OpenIdmapNamespace(const ChildPlan& plan, uint32_t outside_id, SetupMessage*
 }
 
 }  // namespace
-
-bool WriteIdMaps(pid_t pid, uint32_t inside_uid, uint32_t outside_uid, uint32_t inside_gid, uint32_t outside_gid,
-                 bool deny_setgroups, SetupMessage* failure) {
-  if (deny_setgroups && !WriteProc(pid, "setgroups", "deny", 4, failure)) return false;
-  return WriteMap(pid, "gid_map", inside_gid, outside_gid, failure) &&
-         WriteMap(pid, "uid_map", inside_uid, outside_uid, failure);
-}
 
 int OpenLentMounts(const LaunchRecord& record, uint32_t outside_id, int* fds, SetupMessage* failure) {
   const ChildPlan& plan = record.plan;

@@ -8,11 +8,6 @@
 
 namespace brood::child {
 
-// Writes the id maps of the user namespace of `pid`: `inside` there is `outside` here. With `deny_setgroups` for a
-// caller without privileges. user_namespaces(7).
-bool WriteIdMaps(pid_t pid, uint32_t inside_uid, uint32_t outside_uid, uint32_t inside_gid, uint32_t outside_gid,
-                 bool deny_setgroups, SetupMessage* failure);
-
 // Opens the sources of all lent steps, in order, into `fds`; returns how many, or -1 with `failure` filled.
 int OpenLentMounts(const LaunchRecord& record, uint32_t outside_id, int* fds, SetupMessage* failure);
 

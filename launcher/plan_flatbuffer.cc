@@ -51,11 +51,14 @@ absl::Status ReadDestination(const fbs::Destination& from, std::vector<Destinati
 
 // Every record is taken apart by a structured binding, so that a new field does not compile until it travels.
 Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
-  const auto& [namespaces, ids, caller_uid, caller_gid, ownerless_base, ownerless_count, switch_ids, drop_groups,
-               drop_privileges, hostname_text, loopback, read_back, mount_steps, mount_count, instructions, filter_length,
+  const auto& [namespaces, ids, caller_uid, caller_gid, ownerless_base, ownerless_count, inside_uid, inside_gid, id_count, sub_uid, sub_gid,
+               sub_ranges, uid_mapper_text, gid_mapper_text, kept_capabilities, switch_ids, drop_groups,
+               drop_privileges, hostname_text, loopback, monotonic_start_ns, boottime_start_ns, read_back, mount_steps, mount_count, instructions, filter_length,
                filter_notifies, filter_hides_clone3, rlimit_steps, rlimit_count, new_session, destination_records, destination_count,
                landlock_files, landlock_tcp, landlock_scopes, landlock_steps, landlock_rule_count] = plan;
   const auto hostname = Text(builder, hostname_text);
+  const auto uid_mapper = Text(builder, uid_mapper_text);
+  const auto gid_mapper = Text(builder, gid_mapper_text);
   std::vector<Offset<fbs::Mount>> steps;
   for (size_t i = 0; i < mount_count; ++i) steps.push_back(WriteMount(builder, mount_steps[i]));
   const auto mounts = builder.CreateVector(steps);
@@ -86,8 +89,9 @@ Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
   }
   const auto landlock_rules = builder.CreateVector(written_landlock);
   return fbs::CreatePlan(builder, namespaces, static_cast<uint8_t>(ids), caller_uid, caller_gid,
-                         ownerless_base, ownerless_count, switch_ids, drop_groups, drop_privileges,
-                         hostname, loopback, read_back, mounts, filter, filter_notifies, filter_hides_clone3, rlimits, new_session, destinations,
+                         ownerless_base, ownerless_count, inside_uid, inside_gid, id_count, sub_uid, sub_gid, sub_ranges,
+                         uid_mapper, gid_mapper, kept_capabilities, switch_ids, drop_groups, drop_privileges,
+                         hostname, loopback, monotonic_start_ns, boottime_start_ns, read_back, mounts, filter, filter_notifies, filter_hides_clone3, rlimits, new_session, destinations,
                          landlock_files, landlock_tcp, landlock_scopes, landlock_rules);
 }
 
@@ -100,12 +104,27 @@ absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
   plan.caller_gid = from.caller_gid();
   plan.ownerless_base = from.ownerless_base();
   plan.ownerless_count = from.ownerless_count();
+  plan.inside_uid = from.inside_uid();
+  plan.inside_gid = from.inside_gid();
+  plan.id_count = from.id_count();
+  plan.sub_uid = from.sub_uid();
+  plan.sub_gid = from.sub_gid();
+  plan.sub_ranges = from.sub_ranges();
+  plan.uid_mapper = Pointer(from.uid_mapper());
+  plan.gid_mapper = Pointer(from.gid_mapper());
+  plan.kept_capabilities = from.kept_capabilities();
+  if (plan.id_count == 0 || (plan.id_count > 1 && std::max(plan.inside_uid, plan.inside_gid) >= plan.id_count)) {
+    return Damaged("an id that is none of those there are");
+  }
+  if ((plan.uid_mapper == nullptr) != (plan.gid_mapper == nullptr)) return Damaged("one program for ids and none for groups");
   plan.switch_ids = from.switch_ids();
   if ((plan.switch_ids || plan.ids == IdMapping::kOwnerless) && plan.ownerless_count == 0) return Damaged("no ids to switch to");
   plan.drop_groups = from.drop_groups();
   plan.drop_privileges = from.drop_privileges();
   plan.hostname = Pointer(from.hostname());
   plan.loopback = from.loopback();
+  plan.monotonic_start_ns = from.monotonic_start_ns();
+  plan.boottime_start_ns = from.boottime_start_ns();
   plan.read_back = from.read_back();
   plan.filter_notifies = from.filter_notifies();
   plan.filter_hides_clone3 = from.filter_hides_clone3();

@@ -116,6 +116,13 @@ decltype(Outcome::ending) EndingOf(WindowsState& state) {
   }
   if (state.killed && code == kKilledCode) return Signaled{.signal = kSignalKill, .core_dumped = false};
   if (state.terminated && code == kTerminatedCode) return Signaled{.signal = kSignalTerminate, .core_dumped = false};
+  // Some other program, or one that does not call Bootstrap: what it exits with says nothing of the function.
+  if (state.is_function && !state.started) {
+    return SetupFailed{.step = "bootstrap",
+                       .error_number = 0,
+                       .detail = absl::StrCat("the child ended with code ", code, " before its target was ready (is "
+                                              "brood::Bootstrap called at the start of main?)")};
+  }
   return Exited{code};
 }
 
@@ -147,7 +154,11 @@ void ReadOutcome(WindowsState& state) {
     outcome.limits_hit.push_back(limit->limit);
   }
   const absl::StatusOr<uint32_t> left = state.job.ActiveProcesses();
-  if (left.ok() && *left > 0) {
+  if (!left.ok()) {
+    // The kernel has ended the tree with the job, and the child's exit code is 0 then. JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE.
+    outcome.ending = Lost{absl::StrCat("the job object of ", state.name, ": ", left.status().message())};
+    outcome.enforced.erase(Layer::kTree);
+  } else if (*left > 0) {
     (void)state.job.Terminate(kLeftOverCode);
     if (!AwaitEmptyJob(state.job, Deadline(kTreePatience))) {
       outcome.enforced[Layer::kTree] = "failed: something of the tree could not be ended within 10 s";

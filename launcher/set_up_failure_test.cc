@@ -161,6 +161,8 @@ constexpr Fault kFaults[] = {
     {"NamespaceLimit", SYS_clone, ENOSPC, "namespaces", 0, kUserNamespace, kUserNamespace},
     {"Cgroup", SYS_write, EBUSY, "cgroup", 2, ~0u, 1},
     {"CgroupNamespace", SYS_unshare, ENOMEM, "cgroup namespace"},
+    {"TimeNamespace", SYS_unshare, ENOSPC, "time namespace", 0, CLONE_NEWTIME, CLONE_NEWTIME},
+    {"TimeNamespaceEntered", SYS_setns, EUSERS, "time namespace"},
     {"Hostname", SYS_sethostname, EPERM, "hostname"},
     {"LoopbackSocket", SYS_socket, EMFILE, "network", 0, ~0u, AF_INET, false, "default"},
     {"LoopbackUp", SYS_ioctl, EPERM, "network", 1, ~0u, 0x8914, false, "default"},
@@ -183,6 +185,7 @@ constexpr Fault kFaults[] = {
     {"SecureBits", SYS_prctl, EINVAL, "capabilities", 0, ~0u, PR_SET_SECUREBITS},
     {"Ambient", SYS_prctl, EACCES, "capabilities", 0, ~0u, PR_CAP_AMBIENT},
     {"Capabilities", SYS_capset, EPERM, "capabilities"},
+    {"KeptCapability", SYS_prctl, EPERM, "capabilities", 1, ~0u, PR_CAP_AMBIENT_RAISE},
     {"NoNewPrivs", SYS_prctl, EINVAL, "no_new_privs", 0, ~0u, PR_SET_NO_NEW_PRIVS},
     {"Dumpable", SYS_prctl, EINVAL, "capabilities", 0, ~0u, PR_SET_DUMPABLE},
     {"Session", SYS_setsid, EPERM, "session"},
@@ -201,6 +204,8 @@ TEST_P(SetUpStepTest, ThatFailsEndsTheLaunchAndIsTold) {
   const Fault& fault = GetParam();
   policy_ = BuiltinPolicy(fault.policy).value();
   policy_.files.push_back({.source = directory_, .destination = directory_, .access = FileRule::Access::kReadWrite});
+  if (std::string_view(fault.name) == "KeptCapability") policy_.capabilities = {"chown"};
+  if (std::string_view(fault.step) == "time namespace") policy_.namespaces.insert(Layer::kTime);
   const std::vector<std::string> argv = {"sh", "-c", absl::StrCat("echo ran > ", directory_, "/ran")};
   const bool landlock = ThisMachine().landlock_abi > 1;
   if (std::string_view(fault.step) == "landlock" && !landlock) GTEST_SKIP() << "needs Landlock";
@@ -218,6 +223,7 @@ TEST_P(SetUpStepTest, ThatFailsEndsTheLaunchAndIsTold) {
 // A call that says it has succeeded and has done nothing: what is read back tells. SECCOMP_RET_ERRNO with 0 is that.
 constexpr Fault kLies[] = {
     {"CgroupNamespace", SYS_unshare, 0, "namespace cgroup: expected an own one"},
+    {"TimeNamespace", SYS_setns, 0, "namespace time: expected an own one"},
     {"Attributes", SYS_mount_setattr, 0, "mount at /"},
     {"OldRoot", SYS_umount2, 0, "mount at /"},
     {"BoundingSet", SYS_prctl, 0, "CapBnd: expected 0000000000000000", 0, ~0u, PR_CAPBSET_DROP},
@@ -235,6 +241,7 @@ TEST_P(SetUpLieTest, ThatNothingWasDoneIsReadBack) {
   const Fault& fault = GetParam();
   if (absl::StartsWith(fault.step, "landlock") && ThisMachine().landlock_abi < 6) GTEST_SKIP() << "needs Landlock ABI 6";
   policy_.files.push_back({.source = directory_, .destination = directory_, .access = FileRule::Access::kReadWrite});
+  if (fault.number == SYS_setns) policy_.namespaces.insert(Layer::kTime);
   const std::string told = Launch(&fault, {"sh", "-c", absl::StrCat("echo ran > ", directory_, "/ran")});
   EXPECT_TRUE(absl::StartsWith(told, absl::StrCat("read_back|0|", fault.step))) << told;
   EXPECT_FALSE(absl::StrContains(told, "\nleft")) << told;

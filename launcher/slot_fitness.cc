@@ -133,6 +133,10 @@ absl::Status FitsSlot(const CompiledPolicy& policy) {
   if ((plan.namespaces & kAll) != kAll || plan.mount_count == 0 || !plan.drop_privileges) {
     return Unfit("the policy must have the user, pid, mount, net, ipc and uts namespaces, and drop privileges");
   }
+  if (plan.id_count > 1 || plan.inside_uid != kInsideId || plan.inside_gid != kInsideId || plan.kept_capabilities != 0) {
+    return Unfit("the policy has ids or capabilities of its own");
+  }
+  if ((plan.namespaces & CLONE_NEWTIME) != 0) return Unfit("the policy has the time namespace, whose clocks begin anew for each child");
   if (!policy.policy().minimal_system) return Unfit("the policy must have minimal_system, for its /proc");
   if (plan.filter_length == 0) return Unfit("the policy must filter system calls");
   if (plan.filter_length + child::kFilterPreludeLength > BPF_MAXINSNS) return Unfit("its filter is too long");

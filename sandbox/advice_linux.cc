@@ -102,6 +102,7 @@ Advice UserNamespaceAdvice(int error) {
 Advice NamespaceAdvice(Layer layer, int error) {
   const std::string name = layer == Layer::kMount ? "mnt" : std::string(LayerName(layer));
   if (error == ENOSPC) return Limit(absl::StrCat("max_", name, "_namespaces"), error);
+  if (error == EINVAL && layer == Layer::kTime) return {"the kernel has no time namespaces", "Linux 5.6 or later with CONFIG_TIME_NS"};
   if (error == EINVAL) {
     return {absl::StrCat("the kernel has no ", LayerName(layer), " namespaces"), "a kernel with CONFIG_NAMESPACES and all kinds of them"};
   }

@@ -26,6 +26,19 @@ bool IsUnconfined(const Policy& policy) {
   return policy.namespaces.empty() && !policy.drop_privileges && !policy.filter_syscalls;
 }
 
+absl::Status CheckIdsOf(const Policy& ceiling, const Policy& asked) {
+  if (asked.ids.count > ceiling.ids.count) return More("ids.count", absl::StrCat(asked.ids.count));
+  // Whoever keeps the capabilities of its namespace keeps them as id 0 alone, once it runs a program. capabilities(7)
+  const bool keeps = !asked.drop_privileges || !asked.capabilities.empty();
+  if (keeps && asked.ids.uid != ceiling.ids.uid) return More("ids.uid", absl::StrCat(asked.ids.uid));
+  if (keeps && asked.ids.gid != ceiling.ids.gid) return More("ids.gid", absl::StrCat(asked.ids.gid));
+  for (const std::string& name : asked.capabilities) {
+    const bool has = std::find(ceiling.capabilities.begin(), ceiling.capabilities.end(), name) != ceiling.capabilities.end();
+    if (!has) return More("capabilities", name);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckLayers(const Policy& ceiling, const Policy& asked) {
   for (const Layer layer : ceiling.namespaces) {
     if (!asked.namespaces.contains(layer)) return More("namespaces", absl::StrCat("without \"", LayerName(layer), "\""));
@@ -39,6 +52,7 @@ absl::Status CheckLayers(const Policy& ceiling, const Policy& asked) {
     }
   }
   if (ceiling.drop_privileges && !asked.drop_privileges) return More("drop_privileges", "false");
+  if (!IsUnconfined(ceiling)) BROOD_RETURN_IF_ERROR(CheckIdsOf(ceiling, asked));
   // What is required is available, or nothing is started.
   if (ceiling.landlock != LandlockUse::kNone && asked.landlock < ceiling.landlock) {
     return More("landlock", asked.landlock == LandlockUse::kNone ? "none" : "available");
@@ -160,11 +174,11 @@ absl::Status TightenLimits(const Policy& ceiling, Policy& asked) {
 
 absl::StatusOr<Policy> Tighten(const Policy& ceiling, const Policy& asked) {
   Policy policy = asked;
-  // Taken apart, so that a new field does not compile until it is compared. The name is for people; the environment and the
-  // host name give no right to anything.
-  const auto& [name, namespaces, drop_privileges, landlock, read_back, files, minimal_system, network, filter_syscalls, syscalls, unlisted,
+  // Taken apart, so that a new field does not compile until it is compared. The name is for people; the environment, the
+  // host name and where clocks begin give no right to anything.
+  const auto& [name, namespaces, ids, capabilities, drop_privileges, landlock, read_back, files, minimal_system, network, clocks, filter_syscalls, syscalls, unlisted,
                unlisted_errno, environment, hostname, limits, default_limits, allow_weaker] = policy;
-  (void)std::tie(name, namespaces, drop_privileges, landlock, read_back, files, minimal_system, filter_syscalls, syscalls, unlisted,
+  (void)std::tie(name, namespaces, ids, capabilities, drop_privileges, landlock, read_back, files, minimal_system, clocks, filter_syscalls, syscalls, unlisted,
                  unlisted_errno, environment, hostname, limits, default_limits, allow_weaker);
   BROOD_RETURN_IF_ERROR(CheckLayers(ceiling, policy));
   BROOD_RETURN_IF_ERROR(CheckFiles(ceiling, policy));

@@ -35,6 +35,8 @@ Policy Ceiling() {
                    .open_files = 100,
                    .core_bytes = 0};
   policy.allow_weaker = {Layer::kMemory};
+  policy.ids.count = 1500;
+  policy.capabilities = {"chown"};
   policy.read_back = true;
   return policy;
 }
@@ -71,6 +73,12 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
       {"name", {}},         // For people.
       {"environment", {}},  // The client sends all variables; the server adds none of its own.
       {"hostname", {}},     // Inside of a namespace of its own.
+      {"ids.uid", {{"that of id 0, with a capability that stays", [](Policy& p) { p.ids.uid = 0; p.capabilities = {"chown"}; }, "ids.uid"}}},
+      {"ids.gid", {{"another, with a capability that stays", [](Policy& p) { p.ids.gid = 0; p.capabilities = {"chown"}; }, "ids.gid"}}},
+      {"ids.count", {{"more", [](Policy& p) { p.ids.count = 2000; }, "ids.count"}}},
+      {"capabilities", {{"another", [](Policy& p) { p.capabilities = {"chown", "setuid"}; }, "capabilities: setuid"}}},
+      {"clocks.monotonic", {}},  // The same.
+      {"clocks.boottime", {}},
       {"namespaces",
        {{"without pid", [](Policy& p) { p.namespaces.erase(Layer::kPid); }, "namespaces"},
         {"without user", [](Policy& p) { p.namespaces.erase(Layer::kUser); }, "namespaces"},
@@ -162,7 +170,7 @@ TEST(CeilingTest, EveryFieldOfThePolicySchemaIsTried) {
   std::set<std::string> tried;
   for (const auto& [field, attempts] : Attempts()) tried.insert(field);
   std::set<std::string> fields = FieldsOf(fbs::PolicyTypeTable());
-  for (const char* table : {"files", "network", "syscalls", "syscalls.args", "limits", "default_limits"}) fields.erase(table);
+  for (const char* table : {"files", "network", "syscalls", "syscalls.args", "limits", "default_limits", "clocks", "ids"}) fields.erase(table);
   EXPECT_EQ(tried, fields);
 }
 
@@ -197,6 +205,7 @@ TEST(CeilingTest, WhatIsTheSameOrLessIsGiven) {
       {"a smaller one", [](Policy& p) { RuleFor(p, "/data/hidden").size_bytes = 1 << 20; }, ""},
       {"lower limits", [](Policy& p) { p.limits.memory_bytes = 1 << 20; p.limits.wall_time = absl::Seconds(1); }, ""},
       {"no weaker layers", [](Policy& p) { p.allow_weaker.clear(); }, ""},
+      {"one id, another one, without capabilities", [](Policy& p) { p.ids = {.uid = 0, .gid = 0}; p.capabilities.clear(); }, ""},
       {"no sockets", [](Policy& p) { AddRule(p, {.names = {"socket"}, .action = SyscallAction::kKill}); }, ""},
       {"one family of sockets", [](Policy& p) { AddRule(p, {.names = {"socket"}, .args = {{.index = 0, .value = 1}}}); }, ""},
       {"one family, of one type",

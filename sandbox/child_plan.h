@@ -62,7 +62,7 @@ enum class IdMapping {
   kOwnerless,  // An id that owns nothing outside, one for each launch.
 };
 
-inline constexpr uint32_t kInsideId = 1000;  // uid and gid of the child in its user namespace.
+inline constexpr uint32_t kInsideId = 1000;  // uid and gid of the child in its user namespace, unless the policy has others.
 
 struct ChildPlan {
   uint64_t namespaces = 0;  // CLONE_NEW* flags.
@@ -71,11 +71,22 @@ struct ChildPlan {
   uint32_t caller_gid = 0;
   uint32_t ownerless_base = 0;     // The id is this plus the guardian's pid modulo `ownerless_count`.
   uint32_t ownerless_count = 0;    // 0: `kOwnerless` is not possible.
+  uint32_t inside_uid = kInsideId; // The child's ids in its user namespace,
+  uint32_t inside_gid = kInsideId;
+  uint32_t id_count = 1;           // of how many: its own, or those from 0 to before this.
+  uint32_t sub_uid = 0;            // Outside, the first of those that are not its own.
+  uint32_t sub_gid = 0;
+  uint32_t sub_ranges = 0;         // How many times `id_count` there are from there: one for each launch.
+  const char* uid_mapper = nullptr;  // Program that maps them, where the guardian must not.
+  const char* gid_mapper = nullptr;
+  uint64_t kept_capabilities = 0;
   bool switch_ids = false;         // Without a user namespace: become the ownerless id. Needs root.
   bool drop_groups = false;        // setgroups(0) is possible and wanted.
   bool drop_privileges = false;    // Capabilities, no_new_privs.
   const char* hostname = nullptr;  // Null: unchanged.
   bool loopback = false;           // Bring `lo` up.
+  uint64_t monotonic_start_ns = 0; // What the clocks of a time namespace show at first.
+  uint64_t boottime_start_ns = 0;
   bool read_back = false;          // Compare what was set up with this.
 
   const MountStep* mounts = nullptr;

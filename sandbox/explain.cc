@@ -86,9 +86,20 @@ void ExplainIsolation(const Policy& policy, std::string& text) {
   std::vector<std::string_view> names;
   for (const Layer layer : policy.namespaces) names.push_back(LayerName(layer));
   absl::StrAppend(&text, "isolation: ", names.empty() ? "no namespaces" : absl::StrCat("own ", absl::StrJoin(names, ", "), " namespaces"),
-                  policy.drop_privileges ? "; no capabilities, and no program gives any back\n" : "; the caller's privileges\n");
+                  !policy.drop_privileges        ? "; the caller's privileges\n"
+                  : policy.capabilities.empty() ? "; no capabilities, and no program gives any back\n"
+                                                : absl::StrCat("; no capabilities but ", absl::StrJoin(policy.capabilities, ", "),
+                                                               " over its own ids, and no program gives any back\n"));
   if (policy.landlock == LandlockUse::kAvailable) absl::StrAppend(&text, "  Landlock besides, as much of it as the machine has\n");
   if (policy.landlock == LandlockUse::kRequired) absl::StrAppend(&text, "  Landlock besides, all that the policy makes use of\n");
+  if (policy.namespaces.count(Layer::kUser) != 0) {
+    absl::StrAppend(&text, "  as user ", policy.ids.uid, ", group ", policy.ids.gid,
+                    policy.ids.count > 1 ? absl::StrCat(", of the ids from 0 to ", policy.ids.count - 1, " that there are inside\n") : ", the only ids inside\n");
+  }
+  if (policy.namespaces.count(Layer::kTime) != 0) {
+    absl::StrAppend(&text, "  clocks that begin anew: monotonic at ", absl::FormatDuration(policy.clocks.monotonic), ", boottime at ",
+                    absl::FormatDuration(policy.clocks.boottime), "\n");
+  }
   if (!policy.allow_weaker.empty()) {
     std::vector<std::string_view> weaker;
     for (const Layer layer : policy.allow_weaker) weaker.push_back(LayerName(layer));

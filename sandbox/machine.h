@@ -19,6 +19,8 @@ struct Machine {
   bool can_drop_groups = false;   // CAP_SETGID, and setgroups is not denied.
   uint32_t ownerless_base = 0;
   uint32_t ownerless_count = 0;
+  uint32_t ranges_base = 0;       // Ownerless ids besides, of which a child can have many.
+  uint32_t ranges_count = 0;
   char* argument_begin = nullptr; // Where the kernel put this process's arguments and environment, which anyone may read
   char* argument_end = nullptr;   // in /proc/PID/cmdline; null if unknown.
   int landlock_abi = 0;           // 0: none.

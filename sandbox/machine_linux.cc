@@ -26,6 +26,9 @@ namespace {
 constexpr uint32_t kOwnerlessBase = 0x60000000;
 constexpr uint32_t kOwnerlessCount = 1u << 22;
 
+constexpr uint32_t kRangesBase = 0x61000000;
+constexpr uint32_t kRangesCount = 0x10000000;
+
 std::string ReadText(const std::string& path) {
   std::ifstream file(path);
   std::stringstream text;
@@ -84,6 +87,10 @@ Machine Look() {
     machine.can_map_any_id = true;
     machine.ownerless_base = kOwnerlessBase;
     machine.ownerless_count = kOwnerlessCount;
+    if (MapKnows("/proc/self/uid_map", kRangesBase, kRangesCount) && MapKnows("/proc/self/gid_map", kRangesBase, kRangesCount)) {
+      machine.ranges_base = kRangesBase;
+      machine.ranges_count = kRangesCount;
+    }
   }
   machine.can_map_own_id = machine.uid != 0 || HasCapability(CAP_SETFCAP) || machine.can_map_any_id;
   machine.can_empty_bounding_set = HasCapability(CAP_SETPCAP) || BoundingSetIsEmpty();

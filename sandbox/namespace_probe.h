@@ -20,6 +20,9 @@ int TryUserNamespace();
 // Mounts a procfs as the root of a sandbox has it. A step for TryInNamespaces.
 int TryNewProc();
 
+// Makes a time namespace and sets its clocks. A step for TryInNamespaces.
+int TryTimeNamespace();
+
 // Those of `wanted` that the kernel refuses when they are asked for together with the user namespace, if that is wanted and
 // can be had. The mount namespace is one of them if a procfs, which `with_proc` asks for, cannot be mounted in it.
 // Errors: what says nothing of namespaces, such as no process or descriptor left.

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 
+#include "base/child_safe.h"
 #include "base/status.h"
 #include "sandbox/machine.h"
 
@@ -45,6 +46,13 @@ int TryNewProc() {
   return syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID) < 0 ? errno : 0;
 }
 
+// Not a flag of clone(2), whose lowest byte is the exit signal. time_namespaces(7)
+int TryTimeNamespace() {
+  if (unshare(CLONE_NEWTIME) != 0) return errno;
+  constexpr char kOffset[] = "monotonic 1 0";
+  return child::WriteFile(AT_FDCWD, "/proc/self/timens_offsets", kOffset, sizeof(kOffset) - 1);
+}
+
 namespace {
 
 // Whether it is the kernel's word on namespaces, and not that something has run out for now. clone(2), unshare(2), fsopen(2).
@@ -61,9 +69,11 @@ absl::StatusOr<LayerSet> MissingNamespaces(const LayerSet& wanted, bool with_pro
   struct Kind {
     Layer layer;
     uint64_t flags;
+    int (*step)() = nullptr;
   };
   constexpr Kind kKinds[] = {{Layer::kPid, CLONE_NEWPID}, {Layer::kMount, CLONE_NEWNS}, {Layer::kNet, CLONE_NEWNET},
-                             {Layer::kIpc, CLONE_NEWIPC}, {Layer::kUts, CLONE_NEWUTS},  {Layer::kCgroup, CLONE_NEWCGROUP}};
+                             {Layer::kIpc, CLONE_NEWIPC}, {Layer::kUts, CLONE_NEWUTS},  {Layer::kCgroup, CLONE_NEWCGROUP},
+                             {Layer::kTime, 0, TryTimeNamespace}};
   LayerSet missing;
   uint64_t user = wanted.count(Layer::kUser) != 0 ? CLONE_NEWUSER : 0;
   if (user != 0) {
@@ -78,7 +88,7 @@ absl::StatusOr<LayerSet> MissingNamespaces(const LayerSet& wanted, bool with_pro
     if (wanted.count(kind.layer) == 0) continue;
     const bool proc = kind.layer == Layer::kMount && with_proc;
     const uint64_t flags = kind.flags | user | (proc ? CLONE_NEWPID : 0);
-    const int error = TryInNamespaces(flags, proc ? TryNewProc : nullptr);
+    const int error = TryInNamespaces(flags, proc ? TryNewProc : kind.step);
     if (error != 0 && !IsRefusal(error)) return ErrnoStatus(error, "look for namespaces", LayerName(kind.layer));
     if (error != 0) missing.insert(kind.layer);
   }

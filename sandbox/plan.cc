@@ -10,12 +10,15 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "sandbox/destination_lookup.h"
 #include "sandbox/filter_answers.h"
+#include "sandbox/ids.h"
 #include "sandbox/linux_plan.h"
 #include "sandbox/machine.h"
 #include "sandbox/namespace_probe.h"
+#include "sandbox/plan_ids.h"
 #include "sandbox/plan_landlock.h"
 #include "sandbox/plan_mounts.h"
 
@@ -39,7 +42,7 @@ class PlanBuilder {
     BROOD_RETURN_IF_ERROR(Destinations());
     Namespaces();
     BROOD_RETURN_IF_ERROR(Mounts());
-    Privileges();
+    BROOD_RETURN_IF_ERROR(Privileges());
     BROOD_RETURN_IF_ERROR(Landlock());
     BROOD_RETURN_IF_ERROR(LimitsOfTree());
     LimitsOfProcesses();
@@ -87,12 +90,21 @@ class PlanBuilder {
     if (policy().landlock == LandlockUse::kRequired && !policy().drop_privileges) {
       return absl::InvalidArgumentError("landlock: needs drop_privileges (no_new_privs). landlock(7)");
     }
-    for (Layer layer : {Layer::kLandlock, Layer::kTime}) {
-      if (Has(layer)) {
+    for (const Layer layer : policy().namespaces) {
+      if (layer > Layer::kTime) {
         return absl::InvalidArgumentError(absl::StrCat("namespaces: \"", LayerName(layer), "\" is not one that can be asked for"));
       }
     }
-    return absl::OkStatus();
+    return CheckClocks();
+  }
+
+  absl::Status CheckClocks() const {
+    const Clocks& clocks = policy().clocks;
+    if (std::min(clocks.monotonic, clocks.boottime) < absl::ZeroDuration() || std::max(clocks.monotonic, clocks.boottime) > kMaxClock) {
+      return absl::InvalidArgumentError("clocks: expected from 0 to 876000h, a hundred years");
+    }
+    if (Has(Layer::kTime) || std::max(clocks.monotonic, clocks.boottime) == absl::ZeroDuration()) return absl::OkStatus();
+    return absl::InvalidArgumentError("clocks: need the time namespace; add \"time\" to namespaces");
   }
 
   // Takes those namespaces out of the policy that are not to be had here and whose absence is accepted; looks only if one is
@@ -151,7 +163,8 @@ class PlanBuilder {
         {Layer::kUser, CLONE_NEWUSER, "user namespace"}, {Layer::kPid, CLONE_NEWPID, "pid namespace"},
         {Layer::kMount, CLONE_NEWNS, "mount namespace"}, {Layer::kNet, CLONE_NEWNET, "network namespace"},
         {Layer::kIpc, CLONE_NEWIPC, "ipc namespace"},    {Layer::kUts, CLONE_NEWUTS, "uts namespace"},
-        {Layer::kCgroup, CLONE_NEWCGROUP, "cgroup namespace"}};
+        {Layer::kCgroup, CLONE_NEWCGROUP, "cgroup namespace"},
+        {Layer::kTime, CLONE_NEWTIME, "time namespace"}};
     const bool host_network = policy().network.mode == NetworkMode::kHost;
     for (const Kind& kind : kKinds) {
       if (!Has(kind.layer) || (kind.layer == Layer::kNet && host_network)) continue;
@@ -164,6 +177,13 @@ class PlanBuilder {
       Enforce(Layer::kNet, served ? absl::StrCat("network namespace with its own loopback, connections by the guardian to ",
                                                  policy().network.to.size(), " destinations")
                            : child().loopback ? "network namespace with its own loopback" : "network namespace without interfaces");
+    }
+    if (Has(Layer::kTime)) {
+      const Clocks& clocks = policy().clocks;
+      child().monotonic_start_ns = static_cast<uint64_t>(absl::ToInt64Nanoseconds(clocks.monotonic));
+      child().boottime_start_ns = static_cast<uint64_t>(absl::ToInt64Nanoseconds(clocks.boottime));
+      Enforce(Layer::kTime, absl::StrCat("time namespace, clocks begin at ", absl::FormatDuration(clocks.monotonic), " (monotonic) and ",
+                                         absl::FormatDuration(clocks.boottime), " (boottime)"));
     }
     if (Has(Layer::kUts)) {
       hostname_ = policy().hostname.empty() ? "brood" : policy().hostname;
@@ -185,7 +205,7 @@ class PlanBuilder {
     return absl::OkStatus();
   }
 
-  void Privileges() {
+  absl::Status Privileges() {
     child().caller_uid = machine_.uid;
     child().caller_gid = machine_.gid;
     child().drop_privileges = policy().drop_privileges;
@@ -194,21 +214,27 @@ class PlanBuilder {
     child().drop_groups = machine_.can_drop_groups && policy().drop_privileges;
     child().ownerless_base = machine_.ownerless_base;
     child().ownerless_count = machine_.ownerless_count;
+    BROOD_RETURN_IF_ERROR(PlanIds(policy(), machine_, &platform_->texts, &child()));
     if (Has(Layer::kUser)) {
       child().ids = machine_.can_map_any_id ? IdMapping::kOwnerless : IdMapping::kCaller;
-      Enforce(Layer::kUser, machine_.can_map_any_id ? "user namespace, an id that owns nothing outside"
-                                                    : "user namespace, the caller's own id");
+      std::string by = machine_.can_map_any_id ? "user namespace, an id that owns nothing outside" : "user namespace, the caller's own id";
+      if (child().id_count > 1) absl::StrAppend(&by, "; ", child().id_count, " ids inside", child().uid_mapper != nullptr ? " by newuidmap" : "");
+      Enforce(Layer::kUser, std::move(by));
     } else if (policy().drop_privileges && machine_.can_map_any_id) {
       child().switch_ids = true;
       Enforce(Layer::kUser, "an id that owns nothing, without a user namespace");
     }
     if (policy().drop_privileges) {
       // Emptying the bounding set takes CAP_SETPCAP, which a namespace brings along.
-      Enforce(Layer::kCapabilities, Has(Layer::kUser) || machine_.can_empty_bounding_set
+      Enforce(Layer::kCapabilities, child().kept_capabilities != 0
+                                        ? absl::StrCat("all capability sets empty but for ", absl::StrJoin(policy().capabilities, ", "),
+                                                       " in its user namespace")
+                                    : Has(Layer::kUser) || machine_.can_empty_bounding_set
                                         ? "all capability sets empty"
                                         : "all capability sets empty but the bounding set, which no_new_privs makes void");
       Enforce(Layer::kNoNewPrivs, "no_new_privs");
     }
+    return absl::OkStatus();
   }
 
   absl::Status Landlock() {
@@ -259,6 +285,10 @@ class PlanBuilder {
                                                       why, "; or accept the weaker form with --allow-weaker ", LayerName(layer)));
   }
 
+  bool ChangesIds() const {
+    return platform_->child.id_count > 1 && (platform_->child.kept_capabilities & *CapabilityBit("setuid")) != 0;
+  }
+
   absl::Status LimitsOfTree() {
     const Limits& asked = policy().limits;
     const Limits& brought = policy().default_limits;
@@ -297,13 +327,16 @@ class PlanBuilder {
       if (unified_has("pids") || !cgroups.pids.empty()) {
         platform_->cgroups.processes = limits.processes;
         Enforce(Layer::kProcesses, cgroups.unified.empty() ? "cgroup v1 pids" : "cgroup v2 pids");
-      } else if (Has(Layer::kUser)) {
+      } else if (Has(Layer::kUser) && !ChangesIds()) {
         // Counted for each user namespace, and this one is the tree's own; init is one of them. Since Linux 5.14.
         Limit(RLIMIT_NPROC, *limits.processes + 1);
         platform_->count_processes = true;
         Enforce(Layer::kProcesses, "RLIMIT_NPROC of the own user namespace");
       } else if (asked.processes && !Weaker(Layer::kProcesses)) {
         return Unenforceable(Layer::kProcesses, cgroups.why_not);
+      } else if (ChangesIds()) {
+        Limit(RLIMIT_NPROC, *limits.processes + 1);
+        Enforce(Layer::kProcesses, "weaker: RLIMIT_NPROC, which counts for each of the ids that the program can take");
       } else {
         Limit(RLIMIT_NPROC, *limits.processes + 1);
         Enforce(Layer::kProcesses, "weaker: RLIMIT_NPROC, which counts all processes of the user");

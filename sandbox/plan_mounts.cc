@@ -114,7 +114,7 @@ class MountPlanner {
     return absl::OkStatus();
   }
 
-  void AddMinimalSystem(bool proc_of_processes_only, bool queues) {
+  void AddMinimalSystem(const Ids& ids, bool proc_of_processes_only, bool queues) {
     MountStep proc;
     proc.kind = MountStep::Kind::kProc;
     proc.text = proc_of_processes_only ? "pid" : nullptr;
@@ -153,10 +153,11 @@ class MountPlanner {
       PutIfFree("dev/mqueue", step);
     }
     // Names for the ids that exist inside, so that what looks them up finds them; nothing of the host's.
-    File("etc/passwd",
-         "root:x:0:0:root:/:/usr/sbin/nologin\nbrood:x:1000:1000:brood:/tmp:/bin/sh\n"
-         "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
-    File("etc/group", "root:x:0:\nbrood:x:1000:\nnogroup:x:65534:\n");
+    const uint32_t uid = ids.uid != 0 ? ids.uid : Ids().uid;
+    const uint32_t gid = ids.gid != 0 ? ids.gid : Ids().gid;
+    File("etc/passwd", Keep(absl::StrCat("root:x:0:0:root:/:/usr/sbin/nologin\nbrood:x:", uid, ":", gid, ":brood:/tmp:/bin/sh\n",
+                                         "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n")));
+    File("etc/group", Keep(absl::StrCat("root:x:0:\nbrood:x:", gid, ":\nnogroup:x:65534:\n")));
   }
 
   // The names that were looked up for the list of destinations, as they were found then: no other answer is of use inside.
@@ -235,7 +236,7 @@ absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, const st
     return !rule.optional && (rule.destination == "/etc" || rule.destination == "/etc/hosts");
   });
   if (!names.empty() && !shows_hosts) planner.AddHosts(names);
-  if (policy.minimal_system) planner.AddMinimalSystem(policy.unlisted == SyscallAction::kKill, queues);
+  if (policy.minimal_system) planner.AddMinimalSystem(policy.ids, policy.unlisted == SyscallAction::kKill, queues);
   std::vector<MountStep> steps = planner.Take();
   if (steps.size() > child::kMaxMountSteps) {
     return absl::InvalidArgumentError(

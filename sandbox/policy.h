@@ -97,6 +97,23 @@ enum class LandlockUse {
   kRequired,   // All that this policy makes use of, or the launch fails.
 };
 
+// What the clocks show when the child starts, in a time namespace: neither tells how long the machine has been running.
+struct Clocks {
+  absl::Duration monotonic = absl::ZeroDuration();  // CLOCK_MONOTONIC
+  absl::Duration boottime = absl::ZeroDuration();   // CLOCK_BOOTTIME
+};
+inline constexpr absl::Duration kMaxClock = absl::Hours(24 * 365 * 100);  // The kernel takes 146 years. time_namespaces(7)
+
+// The ids inside of a user namespace: the program's own, and others that files and processes there can have. Which ids of the
+// machine they are the policy does not say: none that owns something, or those that the caller was given. subuid(5)
+struct Ids {
+  uint32_t uid = 1000;
+  uint32_t gid = 1000;
+  uint32_t count = 1;  // 1: the own ones alone. More: those from 0 to before this.
+};
+inline constexpr uint32_t kMaxIds = 65536;
+inline constexpr uint32_t kMaxId = 0x7fffffff;  // Some programs take higher ones for negative numbers.
+
 enum class EnvironmentBase {
   kMinimal,  // PATH, HOME=/tmp, LANG and TERM only.
   kInherit,  // The caller's.
@@ -106,9 +123,12 @@ enum class EnvironmentBase {
 struct Policy {
   std::string name;  // The built-in it is or extends, or its file.
 
-  // Which of user, pid, mount, net, ipc, uts, cgroup get their own namespace. Empty: none.
+  // Which of user, pid, mount, net, ipc, uts, cgroup, time get their own namespace. Empty: none.
   LayerSet namespaces;
-  // Drop all capabilities and set no_new_privs. On in every built-in but `none`.
+  Ids ids;  // Others than these need the user namespace.
+  // Capabilities over the own ids that the program keeps, by sandbox/capabilities.h: "chown", "setuid". Need the user namespace.
+  std::vector<std::string> capabilities;
+  // Drop all other capabilities and set no_new_privs. On in every built-in but `none`.
   bool drop_privileges = false;
   LandlockUse landlock = LandlockUse::kNone;  // Needs drop_privileges.
   // Once all is set up, asks the kernel for it and compares; a difference fails the launch. Needs minimal_system.
@@ -117,6 +137,7 @@ struct Policy {
   // Adds the synthetic parts: /proc of the own pid namespace, minimal /dev. Needs the mount namespace.
   bool minimal_system = false;
   Network network;
+  Clocks clocks;  // Other than zero: needs the time namespace.
   bool filter_syscalls = false;  // False: no filter at all, `syscalls` must be empty.
   std::vector<SyscallRule> syscalls;
   // What happens to a known system call that no rule names. Unknown numbers always give ENOSYS.

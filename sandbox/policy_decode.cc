@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "base/status.h"
 #include "sandbox/destination.h"
+#include "sandbox/ids.h"
 #include "sandbox/policy_flatbuffer.h"
 #include "sandbox/policy_words.h"
 
@@ -225,13 +226,27 @@ absl::Status LimitError(std::string_view field, std::string_view problem) {
   return Invalid(absl::StrCat("limits: ", field), problem);
 }
 
+absl::Status ReadClock(const flatbuffers::String* text, std::string_view field, absl::Duration& clock) {
+  if (text == nullptr) return absl::OkStatus();
+  // As other times, but for zero, at which a clock may well begin.
+  if (View(text) == "0" || View(text) == "0s") {
+    clock = absl::ZeroDuration();
+    return absl::OkStatus();
+  }
+  const absl::StatusOr<absl::Duration> value = ParseTime(View(text));
+  if (!value.ok()) return Invalid(field, value.status().message());
+  if (*value > kMaxClock) return Invalid(field, "at most 876000h, a hundred years");
+  clock = *value;
+  return absl::OkStatus();
+}
+
 absl::Status ReadPolicy(const fbs::Policy& from, unsigned first_layer, Policy& to) {
   if (from.name() != nullptr) to.name = View(from.name());
   if (from.namespaces() != nullptr) {
     to.namespaces.clear();
     BROOD_RETURN_IF_ERROR(ReadLayers(from.namespaces(), "namespaces", to.namespaces));
     for (const Layer layer : to.namespaces) {
-      if (layer > Layer::kCgroup) {
+      if (layer > Layer::kTime) {
         return Invalid("namespaces", absl::StrCat("\"", LayerName(layer), "\" is not one that can be asked for"));
       }
     }
@@ -241,6 +256,19 @@ absl::Status ReadPolicy(const fbs::Policy& from, unsigned first_layer, Policy& t
   if (from.minimal_system().has_value()) to.minimal_system = *from.minimal_system();
   if (from.filter_syscalls().has_value()) to.filter_syscalls = *from.filter_syscalls();
   BROOD_RETURN_IF_ERROR(ReadFiles(from, to.files));
+  if (from.ids() != nullptr) {
+    to.ids.uid = from.ids()->uid().value_or(to.ids.uid);
+    to.ids.gid = from.ids()->gid().value_or(to.ids.gid);
+    to.ids.count = from.ids()->count().value_or(to.ids.count);
+  }
+  if (from.capabilities() != nullptr) {
+    BROOD_ASSIGN_OR_RETURN(to.capabilities, ReadStrings(from.capabilities(), "capabilities"));
+  }
+  BROOD_RETURN_IF_ERROR(Annotate(CheckIds(to), "policy"));
+  if (from.clocks() != nullptr) {
+    BROOD_RETURN_IF_ERROR(ReadClock(from.clocks()->monotonic(), "clocks: monotonic", to.clocks.monotonic));
+    BROOD_RETURN_IF_ERROR(ReadClock(from.clocks()->boottime(), "clocks: boottime", to.clocks.boottime));
+  }
   if (from.network() != nullptr) BROOD_RETURN_IF_ERROR(ReadNetwork(*from.network(), to.network));
   BROOD_RETURN_IF_ERROR(ReadSyscalls(from, first_layer, to.syscalls));
   if (from.unlisted() != nullptr) {

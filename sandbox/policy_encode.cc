@@ -66,6 +66,19 @@ Offset<fbs::SyscallRule> WriteSyscallRule(Builder& builder, const SyscallRule& r
   return fbs::CreateSyscallRule(builder, names, written_args, action, error, rule.layer);
 }
 
+Offset<flatbuffers::String> WriteTime(Builder& builder, absl::Duration time) {
+  const int64_t nanoseconds = absl::ToInt64Nanoseconds(time);
+  const std::string fraction = absl::StrCat(absl::Dec(nanoseconds % 1'000'000'000, absl::kZeroPad9));
+  return Text(builder, absl::StrCat(nanoseconds / 1'000'000'000, ".", fraction, "s"));
+}
+
+Offset<fbs::Clocks> WriteClocks(Builder& builder, const Clocks& clocks) {
+  const auto clock = [&](absl::Duration start) { return start == absl::ZeroDuration() ? 0 : WriteTime(builder, start); };
+  if (clocks.monotonic == absl::ZeroDuration() && clocks.boottime == absl::ZeroDuration()) return 0;
+  const auto monotonic = clock(clocks.monotonic);
+  return fbs::CreateClocks(builder, monotonic, clock(clocks.boottime));
+}
+
 }  // namespace
 
 Offset<fbs::Limits> EncodeLimits(Builder& builder, const Limits& limits) {
@@ -74,9 +87,7 @@ Offset<fbs::Limits> EncodeLimits(Builder& builder, const Limits& limits) {
   };
   const auto time = [&](std::optional<absl::Duration> duration) -> Offset<flatbuffers::String> {
     if (!duration.has_value() || *duration == absl::InfiniteDuration()) return 0;
-    const int64_t nanoseconds = absl::ToInt64Nanoseconds(*duration);
-    const std::string fraction = absl::StrCat(absl::Dec(nanoseconds % 1'000'000'000, absl::kZeroPad9));
-    return Text(builder, absl::StrCat(nanoseconds / 1'000'000'000, ".", fraction, "s"));
+    return WriteTime(builder, *duration);
   };
   const auto count = [](std::optional<uint64_t> value) {
     return value.has_value() ? flatbuffers::Optional<uint64_t>(*value) : flatbuffers::nullopt;
@@ -117,10 +128,14 @@ std::string EncodePolicy(const Policy& policy) {
   const auto limits = EncodeLimits(builder, policy.limits);
   const auto default_limits = EncodeLimits(builder, policy.default_limits);
   const auto allow_weaker = WriteLayers(builder, policy.allow_weaker);
+  const auto clocks = WriteClocks(builder, policy.clocks);
+  const auto ids = fbs::CreateIds(builder, policy.ids.uid, policy.ids.gid, policy.ids.count);
+  const auto capabilities = WriteStrings(builder, policy.capabilities);
   fbs::FinishPolicyBuffer(
       builder, fbs::CreatePolicy(builder, 0, name, namespaces, policy.drop_privileges, policy.minimal_system,
                                  written_files, network, policy.filter_syscalls, written_syscalls, unlisted,
-                                 unlisted_errno, environment, hostname, limits, default_limits, allow_weaker, landlock, policy.read_back));
+                                 unlisted_errno, environment, hostname, limits, default_limits, allow_weaker, landlock, policy.read_back, clocks,
+                                 ids, capabilities));
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }
 

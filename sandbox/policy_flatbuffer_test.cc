@@ -32,6 +32,9 @@ Policy Everything() {
   policy.unlisted = SyscallAction::kErrno;
   policy.unlisted_errno = EPERM;
   policy.hostname = "inside";
+  policy.ids = {.uid = 0, .gid = 5, .count = 65536};
+  policy.capabilities = {"chown", "setuid"};
+  policy.clocks = {.monotonic = absl::Nanoseconds(3), .boottime = kMaxClock};
   policy.landlock = LandlockUse::kRequired;
   policy.environment = EnvironmentBase::kEmpty;
   policy.limits = {.memory_bytes = 1,
@@ -55,6 +58,12 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(read->allow_weaker, policy.allow_weaker);
   EXPECT_EQ(read->hostname, "inside");
   EXPECT_TRUE(read->read_back);
+  EXPECT_EQ(read->ids.uid, 0u);
+  EXPECT_EQ(read->ids.gid, 5u);
+  EXPECT_EQ(read->ids.count, 65536u);
+  EXPECT_EQ(read->capabilities, policy.capabilities);
+  EXPECT_EQ(read->clocks.monotonic, absl::Nanoseconds(3));
+  EXPECT_EQ(read->clocks.boottime, kMaxClock);
   EXPECT_EQ(read->landlock, LandlockUse::kRequired);
   EXPECT_EQ(read->environment, EnvironmentBase::kEmpty);
   EXPECT_EQ(read->network.to, policy.network.to);

@@ -25,9 +25,10 @@ bool SwitchIds(uint32_t uid, uint32_t gid, bool drop_groups, SetupMessage* failu
   return true;
 }
 
-bool LockPrivileges(SetupMessage* failure) {
+bool LockPrivileges(uint64_t kept, SetupMessage* failure) {
   // It needs CAP_SETPCAP. EINVAL marks the end of what the kernel knows. capabilities(7).
   for (unsigned long capability = 0; capability < 64; ++capability) {
+    if ((kept >> capability & 1) != 0) continue;
     if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
     if (errno == EINVAL) break;
     // Without a user namespace an unprivileged caller has no CAP_SETPCAP and cannot empty the set; it has no effect
@@ -35,6 +36,9 @@ bool LockPrivileges(SetupMessage* failure) {
     if (errno == EPERM) break;
     return Fail(failure, "capabilities", errno, "PR_CAPBSET_DROP");
   }
+  // With them id 0 would be one like any other: who keeps some expects what there is everywhere, that a service begins as 0,
+  // and has none once it is another.
+  if (kept != 0) return true;
   constexpr unsigned long kLocked = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
                                     SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
                                     SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
@@ -44,13 +48,20 @@ bool LockPrivileges(SetupMessage* failure) {
   return true;
 }
 
-bool DropPrivileges(SetupMessage* failure) {
+bool DropPrivileges(uint64_t kept, SetupMessage* failure) {
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL) {
     return Fail(failure, "capabilities", errno, "PR_CAP_AMBIENT_CLEAR_ALL");
   }
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2] = {};
+  const auto low = static_cast<uint32_t>(kept);
+  const auto high = static_cast<uint32_t>(kept >> 32);
+  const __user_cap_data_struct data[2] = {{low, low, low}, {high, high, high}};
   if (syscall(SYS_capset, &header, data) != 0) return Fail(failure, "capabilities", errno, "capset");
+  // An exec by another id than 0 leaves those of the ambient set alone. capabilities(7)
+  for (unsigned long capability = 0; kept >> capability != 0; ++capability) {
+    if ((kept >> capability & 1) == 0) continue;
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0) return Fail(failure, "capabilities", errno, "PR_CAP_AMBIENT_RAISE");
+  }
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return Fail(failure, "no_new_privs", errno, "PR_SET_NO_NEW_PRIVS");
   // The init shares the child's id: without this the child could trace it and read what it has of the caller's memory.
   // An exec makes the program dumpable again. ptrace(2), "Ptrace access mode checking".

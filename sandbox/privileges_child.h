@@ -15,12 +15,12 @@ namespace brood::child {
 // In a new user namespace the capabilities stay until DropPrivileges.
 bool SwitchIds(uint32_t uid, uint32_t gid, bool drop_groups, SetupMessage* failure);
 
-// Empties the bounding set and locks the secure bits, as far as the caller may: CAP_SETPCAP goes with root's id, so that this
-// comes before SwitchIds where there is no new user namespace.
-bool LockPrivileges(SetupMessage* failure);
+// Empties the bounding set but for `kept`, and locks the secure bits where that is nothing, as far as the caller may:
+// CAP_SETPCAP goes with root's id, so that this comes before SwitchIds where there is no new user namespace.
+bool LockPrivileges(uint64_t kept, SetupMessage* failure);
 
-// Empties the other four capability sets, sets no_new_privs and makes the process undumpable.
-bool DropPrivileges(SetupMessage* failure);
+// Empties the other four capability sets but for `kept`, sets no_new_privs and makes the process undumpable.
+bool DropPrivileges(uint64_t kept, SetupMessage* failure);
 
 bool ApplyRlimits(const ChildPlan& plan, SetupMessage* failure);
 

@@ -16,6 +16,7 @@
 #include "sandbox/namespace_probe.h"
 #include "sandbox/plan_landlock.h"
 #include "sandbox/probe.h"
+#include "sandbox/sub_ids.h"
 
 namespace brood {
 namespace {
@@ -37,8 +38,8 @@ class Doctor {
     switch (layer) {
       case Layer::kUser:
         if (user_error_ != 0) return No(layer, UserNamespaceAdvice(user_error_));
-        return Yes(layer, machine_.can_map_any_id ? "user namespace, an id that owns nothing outside"
-                                                  : "user namespace, the caller's own id");
+        return Yes(layer, absl::StrCat(machine_.can_map_any_id ? "user namespace, an id that owns nothing outside; "
+                                                               : "user namespace, the caller's own id; ", FurtherIds()));
       case Layer::kPid:
         return Namespace(layer, CLONE_NEWPID, "pid namespace");
       case Layer::kMount: {
@@ -57,7 +58,7 @@ class Doctor {
       case Layer::kCgroup:
         return Namespace(layer, CLONE_NEWCGROUP, "cgroup namespace");
       case Layer::kTime:
-        return No(layer, {"no policy of this version asks for it", "none: times are those of the machine"});
+        return Namespace(layer, 0, "time namespace, own CLOCK_MONOTONIC and CLOCK_BOOTTIME", TryTimeNamespace);
       case Layer::kLandlock: {
         return Landlock();
       }
@@ -112,8 +113,16 @@ class Doctor {
   // A policy makes all namespaces together with the user namespace.
   uint64_t Flags(uint64_t flags) const { return user_error_ == 0 ? flags | CLONE_NEWUSER : flags; }
 
-  LayerReport Namespace(Layer layer, uint64_t flag, const char* by) const {
-    const int error = TryInNamespaces(Flags(flag), nullptr);
+  // What `ids` of a policy can have besides the program's own.
+  std::string FurtherIds() const {
+    if (machine_.can_map_any_id) return machine_.ranges_count > 0 ? absl::StrCat(kMaxIds, " ids inside if asked for") : "no further ids inside";
+    const SubIds ids = FindSubIds(machine_.uid);
+    if (ids.count > 0) return absl::StrCat(ids.count + 1, " ids inside if asked for, by newuidmap");
+    return absl::StrCat("no further ids inside (", ids.why, "; ", ids.remedy, ")");
+  }
+
+  LayerReport Namespace(Layer layer, uint64_t flag, const char* by, int (*step)() = nullptr) const {
+    const int error = TryInNamespaces(Flags(flag), step);
     if (error == 0) return Yes(layer, by);
     // Without a user namespace the others take rights that not every caller has.
     return No(layer, user_error_ != 0 && error == EPERM ? UserNamespaceAdvice(user_error_) : NamespaceAdvice(layer, error));

@@ -28,11 +28,17 @@ struct NamespaceKind {
 };
 constexpr NamespaceKind kKinds[kNamespaceKinds] = {{CLONE_NEWUSER, "user"}, {CLONE_NEWPID, "pid"},      {CLONE_NEWNS, "mnt"},
                                                    {CLONE_NEWNET, "net"},   {CLONE_NEWIPC, "ipc"},      {CLONE_NEWUTS, "uts"},
-                                                   {CLONE_NEWCGROUP, "cgroup"}};
+                                                   {CLONE_NEWCGROUP, "cgroup"}, {CLONE_NEWTIME, "time"}};
+
+// A kernel without time namespaces has no number for them, and nobody makes one unasked.
+bool IsLookedAt(const ChildPlan& plan, const NamespaceKind& kind) {
+  return kind.flag != CLONE_NEWTIME || (plan.namespaces & kind.flag) != 0;
+}
 
 bool ReadBackNamespaces(const ChildPlan& plan, const NamespaceNumbers& outside, SetupMessage* failure) {
-  const NamespaceNumbers own = OwnNamespaces();
+  const NamespaceNumbers own = OwnNamespaces(plan);
   for (size_t i = 0; i < kNamespaceKinds; ++i) {
+    if (!IsLookedAt(plan, kKinds[i])) continue;
     const bool wanted = (plan.namespaces & kKinds[i].flag) != 0;
     const bool is_own = own.of[i] != outside.of[i];
     if (own.of[i] != 0 && outside.of[i] != 0 && is_own == wanted) continue;
@@ -216,21 +222,23 @@ bool ReadBackStatus(const ChildPlan& plan, const ExpectedIds& ids, SetupMessage*
   if (!LineIs(status, "Uid", uid.c_str(), failure) || !LineIs(status, "Gid", gid.c_str(), failure)) return false;
   if (ids.no_groups && !LineIs(status, "Groups", "", failure)) return false;
   if (!plan.drop_privileges) return true;
-  constexpr const char* kNone = "0000000000000000";
+  char kept[17] = "0000000000000000";
+  for (int digit = 0; digit < 16; ++digit) kept[15 - digit] = "0123456789abcdef"[plan.kept_capabilities >> (4 * digit) & 15];
   constexpr const char* kSets[] = {"CapInh", "CapPrm", "CapEff", "CapAmb"};
   for (const char* set : kSets) {
-    if (!LineIs(status, set, kNone, failure)) return false;
+    if (!LineIs(status, set, kept, failure)) return false;
   }
   // Without a namespace of one's own it takes a right to empty this one, which not every caller has.
-  if ((plan.namespaces & CLONE_NEWUSER) != 0 && !LineIs(status, "CapBnd", kNone, failure)) return false;
+  if ((plan.namespaces & CLONE_NEWUSER) != 0 && !LineIs(status, "CapBnd", kept, failure)) return false;
   return LineIs(status, "NoNewPrivs", "1", failure);
 }
 
 }  // namespace
 
-NamespaceNumbers OwnNamespaces() {
+NamespaceNumbers OwnNamespaces(const ChildPlan& plan) {
   NamespaceNumbers numbers;
   for (size_t i = 0; i < kNamespaceKinds; ++i) {
+    if (!IsLookedAt(plan, kKinds[i])) continue;
     Text<32> path;
     path.Add("/proc/self/ns/").Add(kKinds[i].name);
     struct stat about = {};

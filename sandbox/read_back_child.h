@@ -13,15 +13,15 @@
 
 namespace brood::child {
 
-inline constexpr size_t kNamespaceKinds = 7;
+inline constexpr size_t kNamespaceKinds = 8;
 
 // Which namespaces a process is in, by their numbers; 0 where that is not known. namespaces(7)
 struct NamespaceNumbers {
   uint64_t of[kNamespaceKinds] = {};
 };
 
-// Of the calling process.
-NamespaceNumbers OwnNamespaces();
+// Of the calling process, those that matter to `plan`.
+NamespaceNumbers OwnNamespaces(const ChildPlan& plan);
 
 // What the child's ids are to be.
 struct ExpectedIds {

@@ -1,0 +1,209 @@
+// `brood run` with layers that a policy file asks for and no built-in policy has.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/brood_cli.h"
+#include "tests/e2e/harness.h"
+
+namespace brood {
+namespace {
+
+// A policy file with `fields` over `base`, and runs under it.
+class LayersTest : public testing::TestWithParam<const char*> {
+ protected:
+  std::vector<std::string> With(const std::string& fields, std::vector<std::string> options = {}) {
+    const std::string file = directory_.path() + "/policy.json";
+    Write(file, absl::StrCat("{\"extends\": \"", GetParam(), "\", ", fields, "}"));
+    options.insert(options.end(), {"--policy", file, "--result", Result()});
+    return options;
+  }
+  PlainRun Run(const std::string& fields, std::vector<std::string> argv, std::vector<std::string> options = {}) {
+    return Brood(RunArgs(With(fields, std::move(options)), std::move(argv)));
+  }
+  std::string Result() const { return directory_.path() + "/result.json"; }
+
+  TemporaryDirectory directory_;
+};
+
+class TimeNamespaceTest : public LayersTest {};
+INSTANTIATE_TEST_SUITE_P(Policies, TimeNamespaceTest, testing::Values("strict", "default"), [](const auto& param) { return param.param; });
+
+constexpr char kWithTime[] = "\"namespaces\": [\"user\", \"pid\", \"mount\", \"net\", \"ipc\", \"uts\", \"cgroup\", \"time\"]";
+constexpr long long kSlack = 60;  // For a machine that has other things to do.
+
+struct ClockTimes {
+  long long monotonic = -1, boottime = -1, uptime = -1;
+};
+
+ClockTimes TimesOf(const PlainRun& run) {
+  ClockTimes times;
+  EXPECT_EQ(sscanf(run.out.c_str(), "%lld %lld %lld", &times.monotonic, &times.boottime, &times.uptime), 3) << run.out << run.err;
+  return times;
+}
+
+TEST_P(TimeNamespaceTest, HowLongTheMachineRunsIsNotSeen) {
+  const ClockTimes outside = TimesOf(RunPlain({ProgramPath("prints_clocks")}));
+  if (outside.monotonic < 2 * kSlack) GTEST_SKIP() << "the machine has only just started";
+  const ClockTimes inside = TimesOf(Run(kWithTime, {"prints_clocks"}));
+  EXPECT_LT(inside.monotonic, kSlack);
+  EXPECT_LT(inside.boottime, kSlack);
+  EXPECT_LT(inside.uptime, kSlack);
+  EXPECT_TRUE(absl::StrContains(FileContent(Result()), "\"time\":\"time namespace, ")) << FileContent(Result());
+}
+
+TEST_P(TimeNamespaceTest, TheClocksBeginWhereThePolicySays) {
+  const ClockTimes inside =
+      TimesOf(Run(absl::StrCat(kWithTime, ", \"clocks\": {\"monotonic\": \"1000h\", \"boottime\": 7000000}"), {"prints_clocks"}));
+  EXPECT_GE(inside.monotonic, 3600000);
+  EXPECT_LT(inside.monotonic, 3600000 + kSlack);
+  EXPECT_GE(inside.boottime, 7000000);
+  EXPECT_LT(inside.boottime, 7000000 + kSlack);
+}
+
+// Limits and times are those of the guardian's clock, whatever the child's shows.
+TEST_P(TimeNamespaceTest, TheWallTimeIsThatOfTheMachine) {
+  for (const char* clocks : {"\"0s\"", "\"800000h\""}) {
+    const std::string fields = absl::StrCat(kWithTime, ", \"clocks\": {\"monotonic\": ", clocks, "}");
+    EXPECT_EQ(Run(fields, {"sleeps_forever"}, {"--wall-time", "300ms"}).code, 124);
+    double wall = -1;
+    const std::string result = FileContent(Result());
+    const size_t at = result.find("\"wall_s\":");
+    ASSERT_NE(at, std::string::npos) << result;
+    ASSERT_EQ(sscanf(result.c_str() + at, "\"wall_s\":%lf", &wall), 1);
+    EXPECT_GE(wall, 0.3) << result;
+    EXPECT_LT(wall, kSlack) << result;
+    ASSERT_EQ(Run(fields, {"prints_clocks"}).code, 0);
+    const std::string ended = FileContent(Result());
+    ASSERT_EQ(sscanf(ended.c_str() + ended.find("\"wall_s\":"), "\"wall_s\":%lf", &wall), 1);
+    EXPECT_GT(wall, 0) << ended;
+    EXPECT_LT(wall, kSlack) << ended;
+  }
+}
+
+TEST_P(TimeNamespaceTest, ClocksNeedIt) {
+  const PlainRun run = Run("\"clocks\": {\"monotonic\": \"1s\"}", {"does_nothing"});
+  EXPECT_EQ(run.code, 125);
+  EXPECT_TRUE(absl::StrContains(run.err, "add \"time\" to namespaces")) << run.err;
+  const PlainRun bad = Run(absl::StrCat(kWithTime, ", \"clocks\": {\"boottime\": \"900000h\"}"), {"does_nothing"});
+  EXPECT_EQ(bad.code, 125);
+  EXPECT_TRUE(absl::StrContains(bad.err, "field \"clocks\": boottime: at most 876000h")) << bad.err;
+}
+
+TEST_P(TimeNamespaceTest, IsExplained) {
+  const PlainRun run = Brood({"policy", "explain", With(absl::StrCat(kWithTime, ", \"clocks\": {\"boottime\": \"1h\"}"))[1]});
+  EXPECT_TRUE(absl::StrContains(run.out, "clocks that begin anew: monotonic at 0, boottime at 1h")) << run.out;
+}
+
+class IdsTest : public LayersTest {
+ protected:
+  // What the script prints, in a shell that has `fields`; or what brood says.
+  std::string Script(const std::string& fields, const std::string& script) {
+    std::vector<std::string> args = {"run"};
+    for (const std::string& option : With(fields)) args.push_back(option);
+    args.insert(args.end(), {"--", "sh", "-c", script});
+    const PlainRun run = Brood(args);
+    return run.out + run.err;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Policies, IdsTest, testing::Values("strict", "default"), [](const auto& param) { return param.param; });
+
+constexpr char kChangesIds[] = "\"syscalls\": [{\"names\": [\"@identity-change\"], \"action\": \"allow\"}]";
+constexpr char kManyIds[] = "\"ids\": {\"uid\": 0, \"gid\": 0, \"count\": 65536}, \"capabilities\": [\"chown\", \"setgid\", \"setuid\"]";
+// A file that belongs to 33, and a program that becomes 33, has no rights from then on, and gets none back.
+constexpr char kService[] =
+    "id -u; id -g; touch /tmp/a && chown 33:34 /tmp/a && stat -c %u:%g /tmp/a; "
+    "setpriv --reuid=33 --regid=34 --clear-groups sh -c 'id -u; id -G; grep CapEff /proc/self/status | cut -f2; chown 0 /tmp/a 2>/dev/null || echo kept'";
+constexpr char kServed[] = "0\n0\n33:34\n33\n34\n0000000000000000\nkept\n";
+
+TEST_P(IdsTest, TheOwnIdIsTheOneThatThePolicySays) {
+  EXPECT_EQ(Script("\"ids\": {\"uid\": 0, \"gid\": 7}", "id -u; id -g; id -G; grep CapEff /proc/self/status | cut -f2"),
+            "0\n7\n7\n0000000000000000\n");
+  EXPECT_EQ(Script("\"ids\": {\"uid\": 4711}", "id -un; id -g"), "brood\n1000\n");
+}
+
+TEST_P(IdsTest, AServiceBeginsAsRootAndBecomesAnother) {
+  if (!IsRoot()) GTEST_SKIP() << "nobody has sub-ids: see SubIdsAreThoseOfTheUser";
+  EXPECT_EQ(Script(absl::StrCat(kManyIds, ", ", kChangesIds), kService), kServed);
+  EXPECT_TRUE(absl::StrContains(FileContent(Result()), "65536 ids inside")) << FileContent(Result());
+  EXPECT_TRUE(absl::StrContains(FileContent(Result()), "empty but for chown, setgid, setuid in its user namespace")) << FileContent(Result());
+}
+
+// In a mount namespace where /etc gives nobody a range, which the machine's own does not.
+TEST_P(IdsTest, SubIdsAreThoseOfTheUser) {
+  if (!IsRoot()) GTEST_SKIP() << "takes root to give a user sub-ids";
+  if (access("/usr/bin/newuidmap", X_OK) != 0) GTEST_SKIP() << "needs newuidmap";
+  TemporaryDirectory directory;
+  ASSERT_EQ(mkdir((directory.path() + "/mem").c_str(), 0755), 0);
+  std::filesystem::copy_file(BroodPath(), directory.path() + "/brood");
+  ASSERT_EQ(chmod((directory.path() + "/brood").c_str(), 0755), 0);
+  Write(directory.path() + "/policy.json", absl::StrCat("{\"extends\": \"", GetParam(), "\", ", kManyIds, ", ", kChangesIds, "}"));
+  Write(directory.path() + "/service", kService);
+  ASSERT_EQ(mkdir((directory.path() + "/given").c_str(), 0777), 0);
+  ASSERT_EQ(chmod((directory.path() + "/given").c_str(), 0777), 0);
+  const PlainRun run = RunPlain(
+      {"unshare", "--mount", "--propagation", "private", "sh", "-c",
+       "cd $0 && mount -t tmpfs mem mem && mkdir mem/up mem/work && mount -t overlay etc -o lowerdir=/etc,upperdir=mem/up,workdir=mem/work /etc && "
+       "echo nobody:3000000:65536 >/etc/subuid && echo nobody:4000000:70000 >/etc/subgid && "
+       "exec setpriv --reuid=65534 --regid=65534 --groups=12345 ./brood run --policy policy.json --rw given --result given/result -- "
+       "sh -c \"$(cat service); touch $0/given/own $0/given/lent && chown 33:34 $0/given/lent\"",
+       directory.path()});
+  EXPECT_EQ(run.out, kServed) << run.err;
+  EXPECT_EQ(run.code, 0) << run.err;
+  struct stat status = {};
+  ASSERT_EQ(stat((directory.path() + "/given/own").c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, 65534u);
+  ASSERT_EQ(stat((directory.path() + "/given/lent").c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, 3000000u + 32);  // The 33rd of the others.
+  EXPECT_EQ(status.st_gid, 4000000u + 33);
+  const std::string result = FileContent(directory.path() + "/given/result");
+  EXPECT_TRUE(absl::StrContains(result, "65536 ids inside by newuidmap")) << result;
+  EXPECT_TRUE(absl::StrContains(result, "\"kept_groups\":[]")) << result;
+  // Of each id, so that a tree of several has more.
+  EXPECT_TRUE(absl::StrContains(result, "\"processes\":\"weaker: ")) << result;
+}
+
+TEST_P(IdsTest, WithoutSubIdsTheLaunchIsRefusedWithTheRemedy) {
+  if (IsRoot()) GTEST_SKIP() << "root has ids of its own";
+  if (absl::StrContains(FileContent("/etc/subuid"), "nobody:")) GTEST_SKIP() << "nobody has sub-ids here";
+  const std::string told = Script(kManyIds, "echo ran");
+  EXPECT_FALSE(absl::StrContains(told, "ran\n")) << told;
+  EXPECT_TRUE(absl::StrContains(told, "usermod --add-subuids") || absl::StrContains(told, "apt-get install uidmap")) << told;
+}
+
+TEST_P(IdsTest, NoOtherCapabilityIsKept) {
+  EXPECT_EQ(Script("\"capabilities\": [\"chown\"]", "grep -E '^Cap' /proc/self/status | cut -f2 | sort -u"), "0000000000000001\n");
+  EXPECT_EQ(Script("\"capabilities\": [\"kill\", \"net_bind_service\"], \"ids\": {\"uid\": 0}", "grep -E '^Cap(Eff|Bnd)' /proc/self/status | cut -f2 | sort -u"),
+            "0000000000000420\n");
+}
+
+TEST_P(IdsTest, WhatWouldUndoTheSandboxCannotBeKept) {
+  for (const char* name : {"sys_admin", "sys_ptrace", "net_admin", "sys_resource", "mknod", "setfcap", "CHOWN"}) {
+    const std::string told = Script(absl::StrCat("\"capabilities\": [\"", name, "\"]"), "echo ran");
+    EXPECT_TRUE(absl::StrContains(told, absl::StrCat("\"", name, "\" is none that a program can keep"))) << told;
+    EXPECT_FALSE(absl::StrContains(told, "ran\n")) << told;
+  }
+}
+
+TEST_P(IdsTest, OnesThatThereCannotBeAreRefused) {
+  EXPECT_TRUE(absl::StrContains(Script("\"ids\": {\"uid\": 5, \"count\": 5}", ""), "field \"ids\": uid and gid must be below the count, 5"));
+  EXPECT_TRUE(absl::StrContains(Script("\"ids\": {\"count\": 65537}", ""), "field \"ids\": count is 1 to 65536"));
+  EXPECT_TRUE(absl::StrContains(Script("\"ids\": {\"uid\": 4294967296}", ""), "field \"ids\": uid and gid are at most 2147483647"));
+  EXPECT_TRUE(absl::StrContains(Script("\"ids\": {\"uid\": 1}, \"namespaces\": [\"pid\", \"mount\", \"net\", \"uts\"]", ""), "need the user namespace"));
+}
+
+TEST_P(IdsTest, AreExplained) {
+  const PlainRun run = Brood({"policy", "explain", With(kManyIds)[1]});
+  EXPECT_TRUE(absl::StrContains(run.out, "as user 0, group 0, of the ids from 0 to 65535")) << run.out;
+  EXPECT_TRUE(absl::StrContains(run.out, "no capabilities but chown, setgid, setuid over its own ids")) << run.out;
+}
+
+}  // namespace
+}  // namespace brood
