@@ -21,6 +21,7 @@ namespace {
 std::vector<Goal> Goals() {
   constexpr auto kAtMost = Goal::Kind::kAtMostTimes;
   constexpr auto kAtMostMore = Goal::Kind::kAtMostMoreNanoseconds;
+  constexpr auto kAtMostMicroseconds = Goal::Kind::kAtMostMicroseconds;
   constexpr auto kFaster = Goal::Kind::kAtLeastTimesFaster;
   return {
       {"fork", "start and join", "fork", kAtMost, "fork+wait", 1.3},
@@ -33,6 +34,8 @@ std::vector<Goal> Goals() {
       {"fresh", "call on a server", "strict, fresh namespaces", kAtMost, "clone+wait", 2.2},
       {"program-strict", "start a static program", "library, strict, kept", kAtMost, "vfork+exec+wait", 2.5},
       {"program-bwrap", "start a static program", "library, strict, kept", kFaster, "bwrap --unshare-all", 4},
+      {"violation", "tell of the end", "a violation", kAtMostMicroseconds, "", 1000},
+      {"violation-stack", "tell of the end", "a violation, with its stack", kAtMostMicroseconds, "", 10000},
       {"task", "run a task", "Executor", kAtMost, "ping-pong", 3},
       {"task-cpython", "run a task", "Executor", kFaster, "ProcessPoolExecutor", 5},
       {"arena-1g", "fork with 1 GiB", "preload arena", kAtMost, "nothing", 1.1},
@@ -68,8 +71,9 @@ int Main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000));
   app.add_option("--only", only, "one contest")
-      ->option_text("call|join|server|program|task|map|freeze|job|many|filter")
-      ->check(CLI::IsMember({"call", "join", "server", "program", "task", "map", "freeze", "job", "many", "filter"}));
+      ->option_text("call|join|server|program|layer|violation|task|map|freeze|job|many|filter")
+      ->check(CLI::IsMember(
+          {"call", "join", "server", "program", "layer", "violation", "task", "map", "freeze", "job", "many", "filter"}));
   app.add_option("--gib", gib, "freeze: what the forking process holds; there are four such")
       ->capture_default_str()
       ->check(CLI::Range(1, 64));
@@ -88,6 +92,8 @@ int Main(int argc, char** argv) {
       {"many", [=] { return LaunchBesideLive(rounds, 10'000); }},
       {"many", [=] { return HoldIdle(std::max(rounds / 30, 3)); }},
       {"program", [=] { return StartPrograms(rounds); }},
+      {"layer", [=] { return LaunchInEachLayer(rounds); }},
+      {"violation", [=] { return TellOfViolations(rounds); }},
       {"task", [=] { return RunTasks(rounds); }},
       {"map", [=] { return MapElements(std::max(rounds / 100, 1), quick ? 64'000 : 1'000'000); }},
       {"freeze", [=] { return ForkPreloaded(rounds, gib); }},

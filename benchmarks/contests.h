@@ -13,6 +13,12 @@ absl::Status AddBubblewrap(Contest& contest);
 
 absl::StatusOr<Contest> StartPrograms(int rounds);
 
+// Floor: without any. One that this machine has not is skipped.
+absl::StatusOr<Contest> LaunchInEachLayer(int rounds);
+
+// Floor: an ordinary end. From the program's last word to that the caller has the outcome.
+absl::StatusOr<Contest> TellOfViolations(int rounds);
+
 // Floor: fork+wait. For a process with one thread, as start method fork wants it.
 Contest CallFunctions(int rounds);
 Contest StartAndJoin(int rounds);

@@ -16,6 +16,8 @@ std::optional<double> P50(const std::vector<Row>& rows, const std::string& conte
 
 double Measure(Goal::Kind kind, double own_us, double other_us) {
   switch (kind) {
+    case Goal::Kind::kAtMostMicroseconds:
+      return own_us;
     case Goal::Kind::kAtMostTimes:
       return own_us / other_us;
     case Goal::Kind::kAtLeastTimesFaster:
@@ -35,7 +37,7 @@ std::vector<Verdict> Judge(const std::vector<Goal>& goals, const std::vector<Con
       if (contest.workload() != goal.workload) continue;
       const std::vector<Row> rows = contest.Rows();
       const std::optional<double> own = P50(rows, goal.contestant);
-      const std::optional<double> other = P50(rows, goal.against);
+      const std::optional<double> other = goal.against.empty() ? own : P50(rows, goal.against);
       Verdict verdict = {.goal = goal, .measured = std::nullopt};
       if (own.has_value() && other.has_value()) {
         verdict.measured = Measure(goal.kind, *own, *other);
@@ -52,6 +54,9 @@ std::string GoalText(const Goal& goal) {
   }
   if (goal.kind == Goal::Kind::kAtMostMoreNanoseconds) {
     return absl::StrFormat("%s: %s at most %g ns more than %s", goal.workload, goal.contestant, goal.limit, goal.against);
+  }
+  if (goal.kind == Goal::Kind::kAtMostMicroseconds) {
+    return absl::StrFormat("%s: %s at most %g us", goal.workload, goal.contestant, goal.limit);
   }
   return absl::StrFormat("%s: %s at least %g times faster than %s", goal.workload, goal.contestant, goal.limit,
                          goal.against);

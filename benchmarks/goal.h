@@ -1,5 +1,4 @@
-// What is wanted of a contestant, compared with another of the same contest: a ratio, or the difference, of their p50s in one
-// run.
+// What is wanted of a contestant: of its p50, or of the ratio or difference to that of another of the same contest, in one run.
 #ifndef BROOD_BENCHMARKS_GOAL_H_
 #define BROOD_BENCHMARKS_GOAL_H_
 
@@ -16,6 +15,7 @@ struct Goal {
     kAtMostTimes,         // contestant / against <= limit
     kAtLeastTimesFaster,  // against / contestant >= limit
     kAtMostMoreNanoseconds,  // contestant - against <= limit
+    kAtMostMicroseconds,     // contestant <= limit; on a machine that does nothing else
   };
   std::string id;  // Of one word, the same in every version.
   std::string workload;

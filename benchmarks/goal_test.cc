@@ -39,6 +39,16 @@ TEST(GoalTest, ADifferenceIsMetOrMissedInNanoseconds) {
   EXPECT_EQ(VerdictName(verdicts[1]), "missed");
 }
 
+TEST(GoalTest, ATimeNeedsNobodyToCompareWith) {
+  const std::vector<Verdict> verdicts = Judge({{"id", "waiting", "forty", Goal::Kind::kAtMostMicroseconds, "", 40},
+                                               {"id", "waiting", "forty", Goal::Kind::kAtMostMicroseconds, "", 39}},
+                                              {TenAndForty()});
+  EXPECT_EQ(verdicts[0].measured, 40.0);
+  EXPECT_EQ(VerdictName(verdicts[0]), "met");
+  EXPECT_EQ(VerdictName(verdicts[1]), "missed");
+  EXPECT_EQ(GoalText(verdicts[0].goal), "waiting: forty at most 40 us");
+}
+
 TEST(GoalTest, WithoutARowNothingIsMeasuredAndWithoutTheContestNothingIsSaid) {
   const std::vector<Verdict> verdicts = Judge({{"id", "waiting", "ten", Goal::Kind::kAtMostTimes, "broken", 2},
                                                {"id", "sleeping", "ten", Goal::Kind::kAtMostTimes, "forty", 2}},

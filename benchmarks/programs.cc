@@ -71,6 +71,21 @@ absl::StatusOr<LaunchOptions> LibraryLaunch(const std::string& policy_name, cons
   return options;
 }
 
+// What else starts programs in namespaces, each with all that it can isolate by one line.
+void AddOthers(Contest& contest, const std::string& program) {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> all = {
+      {"unshare, all", {"/usr/bin/unshare", "-U", "-r", "-m", "-u", "-i", "-n", "-p", "-f", "-C", "--mount-proc", program}},
+      {"firejail --noprofile", {"/usr/bin/firejail", "--quiet", "--noprofile", "--net=none", "--caps.drop=all", "--seccomp", program}},
+      {"linux-sandbox -N -H", {"/usr/libexec/x86_64-linux-gnu/bazel/linux-sandbox", "-W", "/tmp", "-N", "-H", "--", program}}};
+  for (const auto& [name, argv] : all) {
+    if (access(argv[0].c_str(), X_OK) != 0) {
+      contest.Skip(name, absl::StrCat(argv[0], " is not installed"));
+    } else {
+      contest.Add(name, [argv = argv] { return SpawnAndWait(argv); });
+    }
+  }
+}
+
 }  // namespace
 
 absl::Status AddBubblewrap(Contest& contest) {
@@ -110,6 +125,7 @@ absl::StatusOr<Contest> StartPrograms(int rounds) {
     });
   }
   if (!AddBubblewrap(contest).ok()) contest.Skip("bwrap --unshare-all", "bubblewrap is not installed");
+  AddOthers(contest, program);
   contest.Run(rounds);
   return contest;
 }
