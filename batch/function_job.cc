@@ -56,7 +56,7 @@ absl::Status CheckTarget(const std::string& target) {
   std::vector<std::string> names;
   for (const auto& [name, signature] : RegisteredTargets()) names.push_back(name);
   return absl::NotFoundError(absl::StrCat(target, ": no target of that name in this program", DidYouMean(target, names),
-                                          "; brood call --list tells which there are, and that of a plugin is PATH.so:NAME"));
+                                          "; brood call --list tells which there are, and that of a plugin is PATH", kPluginSuffix, ":NAME"));
 }
 
 void ShowPlugin(const std::string& target, Policy& policy) {

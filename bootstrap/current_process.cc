@@ -40,5 +40,8 @@ void SetCurrentProcess(const PreparationData& preparation, const ProcessData& pr
   g_known.store(known, std::memory_order_release);
 }
 
+const void* SharedProcessFacts() { return &Get(); }
+void UseProcessFacts(const void* shared) { g_known.store(static_cast<const Known*>(shared), std::memory_order_release); }
+
 }  // namespace internal
 }  // namespace brood

@@ -58,6 +58,10 @@ namespace internal {
 // Called once, by the child's bootstrap. `sentinel` must stay open.
 void SetCurrentProcess(const PreparationData& preparation, const ProcessData& process, int sentinel);
 
+// Who this process is, of one copy of brood for another one in the same process: plugin_link.h.
+const void* SharedProcessFacts();
+void UseProcessFacts(const void* shared);
+
 }  // namespace internal
 }  // namespace brood
 

@@ -23,10 +23,7 @@ thread_local int t_scopes = 0;
 std::atomic<void (*)()> g_end_children = nullptr;
 std::atomic<uint64_t> g_end_children_of = 0;
 
-[[noreturn]] void Request(internal::ExitRequest request) {
-  if (t_scopes > 0) throw request;
-  internal::EndProcess(internal::ReportExit(request));
-}
+void (*g_exit_request)(internal::ExitRequest) = nullptr;
 
 // Who ends the process: ForkGeneration in the upper half, so that a fork of a process that is ending may end by itself,
 // and the thread's number in the lower one.
@@ -60,11 +57,19 @@ bool FlushStreams() {
 
 }  // namespace
 
-void Exit() { Request({.code = 0, .text = std::nullopt}); }
-void Exit(int code) { Request({.code = code, .text = std::nullopt}); }
-void Exit(std::string_view text) { Request({.code = 1, .text = std::string(text)}); }
+void Exit() { internal::RequestExit({.code = 0, .text = std::nullopt}); }
+void Exit(int code) { internal::RequestExit({.code = code, .text = std::nullopt}); }
+void Exit(std::string_view text) { internal::RequestExit({.code = 1, .text = std::string(text)}); }
 
 namespace internal {
+
+void OnExitRequest(void (*take)(ExitRequest request)) { g_exit_request = take; }
+
+void RequestExit(ExitRequest request) {
+  if (g_exit_request != nullptr) g_exit_request(std::move(request));
+  if (t_scopes > 0) throw request;
+  EndProcess(ReportExit(request));
+}
 
 ExitScope::ExitScope() { ++t_scopes; }
 ExitScope::~ExitScope() { --t_scopes; }

@@ -36,6 +36,10 @@ struct ExitRequest {
   std::optional<std::string> text;
 };
 
+// What Exit comes to. `take`, which must not return, is asked instead once there is one: that of a program whose plugin this is.
+[[noreturn]] void RequestExit(ExitRequest request);
+void OnExitRequest(void (*take)(ExitRequest request));
+
 // While one exists, Exit on this thread throws.
 class ExitScope {
  public:

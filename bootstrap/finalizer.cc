@@ -106,6 +106,16 @@ void RunFinalizers(int min_priority) {
   }
 }
 
+void* SharedFinalizers() { return &Current(); }
+
+void UseFinalizers(void* shared) {
+  auto* const theirs = static_cast<Registry*>(shared);
+  Registry* const own = g_registry.exchange(theirs);
+  if (own == nullptr || own == theirs) return;
+  const std::lock_guard<std::mutex> lock(theirs->mutex);
+  for (auto& [id, entry] : own->entries) theirs->entries[theirs->next++] = std::move(entry);
+}
+
 void ForgetFinalizers() {
   if (g_registry.load() != nullptr) g_registry.store(nullptr);  // What is not written costs a forked child no page.
 }

@@ -37,6 +37,11 @@ namespace internal {
 // Runs all whose priority is at least `min_priority`, also those that are added meanwhile.
 void RunFinalizers(int min_priority = std::numeric_limits<int>::min());
 
+// The finalizers of one copy of brood for another one in the same process: plugin_link.h. What the second
+// has already goes there, with other ids.
+void* SharedFinalizers();
+void UseFinalizers(void* shared);
+
 // In the child of a fork, before anything else of this file: another thread of the parent may have held the lock.
 void ForgetFinalizers();
 

@@ -1,4 +1,4 @@
-// Targets of plugins: PATH.so:NAME.
+// Targets of plugins: PATH.so:NAME, on Windows PATH.dll:NAME.
 //
 // A plugin is a shared library whose sources say BROOD_TARGET; it needs nothing else. It is loaded by the process that
 // runs the target, so within the sandbox, and never unloaded:
@@ -11,6 +11,8 @@
 // must export them: it depends on //bootstrap:plugin_host. What the plugin has linked itself of these is not used; what
 // the program has not, is the plugin's own. A plugin that binds its own calls (-Bsymbolic, a version script) registers
 // with itself, which nobody sees, and is refused for having no targets.
+//
+// A DLL has a copy of brood of its own, and so a registry, which the program reads: plugin_link.h tells what they share.
 #ifndef BROOD_BOOTSTRAP_PLUGIN_H_
 #define BROOD_BOOTSTRAP_PLUGIN_H_
 
@@ -30,8 +32,10 @@ struct PluginTarget {
   std::string name;  // Empty: the plugin as such.
 };
 
-// Nothing for a name that has no ".so" (or ".so.1") at its end or before a colon.
+// Nothing for a name that has no ".so" (or ".so.1") at its end or before a colon; on Windows ".dll", in whatever case.
 std::optional<PluginTarget> SplitPluginTarget(std::string_view target);
+
+extern const char kPluginSuffix[];  // ".so", ".dll": for what is said to people.
 
 namespace internal {
 

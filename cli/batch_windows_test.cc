@@ -82,6 +82,18 @@ TEST(BatchTest, EachJobHasOneResultWithWhatItSaid) {
   EXPECT_TRUE(StrContains(again.err, "is not empty; continue that batch with --resume")) << again.err;
 }
 
+TEST(BatchTest, FunctionsOfADllAreJobsWithValues) {
+  const std::string plugin = JsonPath(PluginPath("values"));
+  const std::string jobs = TempFile("functions.jsonl", absl::StrCat("{\"id\":\"a\",\"target\":\"", plugin, ":byte\",\"args\":[7]}\n",
+                                                                    "{\"id\":\"b\",\"target\":\"", plugin, ":bite\",\"args\":[7]}\n"));
+  const std::string journal = TempPath("function-results.jsonl");
+  EXPECT_EQ(RunBrood({"batch", "--results", journal, jobs}).exit_code, 1);
+  auto results = Results(journal);
+  EXPECT_EQ(results["a"].at(0).status, "ok") << FileContent(journal);
+  EXPECT_TRUE(StrContains(FileContent(journal), R"("value":7)")) << FileContent(journal);
+  EXPECT_EQ(results["b"].at(0).status, "setup_failed");
+}
+
 // Killed while its second job runs and its third has not begun.
 TEST(BatchTest, AKilledBatchIsResumedToTheSameSetOfResults) {
   const NamedEvent begun("begun"), gate("gate");

@@ -13,6 +13,7 @@
 #include "batch/function_job.h"
 #include "batch/job.h"
 #include "batch/process_runner.h"
+#include "bootstrap/plugin.h"
 #include "cli/call_list.h"
 #include "cli/commands.h"
 #include "cli/copy_problems.h"
@@ -91,7 +92,7 @@ int CallMain(const std::vector<std::string>& args) {
     return ReportUsage("call", absl::InvalidArgumentError("TARGET is missing"), kExitBroodFailed);
   }
   if (list && options->operands().size() > 1) {
-    return ReportUsage("call", absl::InvalidArgumentError("--list takes one PATH.so, or nothing"), kExitBroodFailed);
+    return ReportUsage("call", absl::InvalidArgumentError(absl::StrCat("--list takes one PATH", kPluginSuffix, ", or nothing")), kExitBroodFailed);
   }
   const absl::StatusOr<JobDefaults> defaults = ReadSharedOptions(*options);
   if (!defaults.ok()) return ReportUsage("call", defaults.status(), kExitBroodFailed);

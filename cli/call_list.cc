@@ -40,7 +40,7 @@ std::vector<TargetLine> TargetsOfProgram() {
 absl::StatusOr<std::vector<TargetLine>> TargetsOfPlugin(const std::string& path, const JobDefaults& defaults) {
   const std::optional<PluginTarget> plugin = SplitPluginTarget(path);
   if (!plugin.has_value() || !plugin->name.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": expected PATH.so"));
+    return absl::InvalidArgumentError(absl::StrCat(path, ": expected PATH", kPluginSuffix));
   }
   Job job;
   job.target = path;

@@ -164,6 +164,28 @@ TEST(RunTest, BadUsageIs125AndRunsNothing) {
   }
 }
 
+TEST(CallTest, ATargetOfADllPrintsItsValue) {
+  const Finished call = RunBrood({"call", PluginPath("values") + ":byte", "7"});
+  EXPECT_EQ(call.exit_code, 0) << call.err;
+  EXPECT_EQ(call.out, "7\n");
+  EXPECT_EQ(RunBrood({"call", PluginPath("ends") + ":Exits", "9"}).exit_code, 9);
+  const Finished list = RunBrood({"call", "--list", PluginPath("values")});
+  EXPECT_EQ(list.exit_code, 0) << list.err;
+  EXPECT_TRUE(StrContains(list.out, "byte")) << list.out;
+}
+
+TEST(CallTest, APluginThatIsNoneIs125WithTheSystemsCode) {
+  const Finished missing = RunBrood({"call", "C:\\no\\such.dll:f"});
+  EXPECT_EQ(missing.exit_code, 125);
+  EXPECT_TRUE(StrContains(missing.err, "ERROR_PATH_NOT_FOUND, 3 (")) << missing.err;
+  const Finished name = RunBrood({"call", PluginPath("values") + ":bite", "7"});
+  EXPECT_EQ(name.exit_code, 125);
+  EXPECT_TRUE(StrContains(name.err, "target \"bite\": not in plugin ")) << name.err;
+  const Finished which = RunBrood({"call", PluginPath("values")});
+  EXPECT_EQ(which.exit_code, 125);
+  EXPECT_TRUE(StrContains(which.err, "which target of it?")) << which.err;
+}
+
 TEST(ProgramTest, VersionAndHelpAndUnknownCommands) {
   EXPECT_TRUE(absl::StartsWith(RunBrood({"--version"}).out, "brood "));
   EXPECT_TRUE(StrContains(RunBrood({"run", "--help"}).out, "none, or a file [none]"));

@@ -91,7 +91,7 @@ absl::Status ReadPreload(const ParsedOptions& options, JobDefaults& defaults) {
       return absl::InvalidArgumentError("--preload: only a server loads before its children are born; use --start-method forkserver");
     }
     if (!SplitPluginTarget(value).has_value()) {
-      return absl::InvalidArgumentError(absl::StrCat("--preload: expected PATH.so or PATH.so:NAME, got \"", value, "\""));
+      return absl::InvalidArgumentError(absl::StrCat("--preload: expected PATH", kPluginSuffix, " or PATH", kPluginSuffix, ":NAME, got \"", value, "\""));
     }
     absl::StatusOr<std::string> target = ResolveTarget(value);
     if (!target.ok()) return Annotate(target.status(), "--preload");

@@ -16,10 +16,10 @@
 namespace brood {
 namespace {
 
-std::string BroodPath() {
+std::string Runfile(std::string_view path) {
   const char* const runfiles = std::getenv("TEST_SRCDIR");
   const char* const workspace = std::getenv("TEST_WORKSPACE");
-  return absl::StrCat(runfiles != nullptr ? runfiles : ".", "\\", workspace != nullptr ? workspace : "brood", "\\cli\\brood.exe");
+  return absl::StrCat(runfiles != nullptr ? runfiles : ".", "\\", workspace != nullptr ? workspace : "brood", "\\", path);
 }
 
 std::string RestOf(int file) {
@@ -36,7 +36,7 @@ std::string RestOf(int file) {
 }  // namespace
 
 StartedBrood::StartedBrood(const std::vector<std::string>& args, std::string_view input) {
-  LaunchOptions options = {.argv = {BroodPath()}};
+  LaunchOptions options = {.argv = {Runfile("cli\\brood.exe")}};
   options.argv.insert(options.argv.end(), args.begin(), args.end());
   static int number = 0;
   input_ = OpenToRead(TempFile(absl::StrCat("input", ++number), input)).value();
@@ -64,6 +64,8 @@ std::string OwnPath() {
   wchar_t path[1024];
   return ToUtf8(std::wstring_view(path, GetModuleFileNameW(nullptr, path, 1024)));
 }
+
+std::string PluginPath(std::string_view name) { return Runfile(absl::StrCat("tests\\plugins\\", name, ".dll")); }
 
 std::vector<std::string> OwnArguments() {
   int count = 0;

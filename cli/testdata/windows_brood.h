@@ -39,6 +39,9 @@ Finished RunBrood(const std::vector<std::string>& args, std::string_view input =
 // The program of the test.
 std::string OwnPath();
 
+// A DLL of tests/plugins.
+std::string PluginPath(std::string_view name);
+
 // Of this process, in UTF-8.
 std::vector<std::string> OwnArguments();
 
