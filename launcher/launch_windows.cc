@@ -141,6 +141,7 @@ class Birth {
 
   absl::Status PrepareHandles() {
     BROOD_RETURN_IF_ERROR(PrepareStdio(options_, &stdio_));
+    BROOD_RETURN_IF_ERROR(LimitOutput());
     std::set<int> listed;  // One that is there twice makes CreateProcessW fail.
     for (const UniqueFd& handle : stdio_.child) listed.insert(handle.get());
     for (const UniqueFd& handle : target_.handles) listed.insert(handle.get());
@@ -149,6 +150,18 @@ class Birth {
       listed.insert(inherited.fd);
     }
     for (const int handle : listed) inherited_.push_back(HandleOf(handle));
+    return absl::OkStatus();
+  }
+
+  absl::Status LimitOutput() {
+    if (options_.policy == nullptr || !options_.policy->limits().output_bytes) return absl::OkStatus();
+    state_->output = std::make_unique<OutputPump>(*options_.policy->limits().output_bytes);
+    BROOD_ASSIGN_OR_RETURN(stdio_.child[1], state_->output->Through(std::move(stdio_.child[1])));
+    if (options_.stderr_spec.kind == Stdio::Kind::kMerge) {
+      BROOD_ASSIGN_OR_RETURN(stdio_.child[2], Inheritable(stdio_.child[1].get()));
+    } else {
+      BROOD_ASSIGN_OR_RETURN(stdio_.child[2], state_->output->Through(std::move(stdio_.child[2])));
+    }
     return absl::OkStatus();
   }
 
@@ -224,6 +237,8 @@ class Birth {
     }
     const UniqueFd thread = Own(born.hThread);
     UniqueFd process = Own(born.hProcess);
+    stdio_.child[1].reset();  // Pipes end with the child.
+    stdio_.child[2].reset();
     if (looked_at) {
       if (!KeptByChild(born.hProcess)) return absl::OkStatus();
       if (ResumeThread(born.hThread) == static_cast<DWORD>(-1)) return LastErrorStatus("ResumeThread");
@@ -235,6 +250,7 @@ class Birth {
     state_->keep_bytes[0] = options_.stdout_spec.capture_bytes != 0 ? options_.stdout_spec.capture_bytes : kDefaultCapture;
     state_->keep_bytes[1] = options_.stderr_spec.capture_bytes != 0 ? options_.stderr_spec.capture_bytes : kDefaultCapture;
     if (!state_->is_function) state_->started = true;
+    if (state_->output != nullptr) BROOD_RETURN_IF_ERROR(state_->output->Start(state_->job.get(), kOutputCode));
     if (options_.policy == nullptr) return absl::OkStatus();
     const Limits& limits = options_.policy->limits();
     if (limits.cpu_time.has_value()) BROOD_RETURN_IF_ERROR(StartCpuTime(*state_, *limits.cpu_time));

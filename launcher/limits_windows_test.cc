@@ -41,6 +41,20 @@ int StartsAnother() {
 
 int DoesNothing() { return 0; }
 
+bool Writes(DWORD stream, char what, DWORD size) {
+  const std::string text(size, what);
+  DWORD written = 0;
+  return WriteFile(GetStdHandle(stream), text.data(), size, &written, nullptr) && written == size;
+}
+
+int WritesForEver() {
+  while (Writes(STD_OUTPUT_HANDLE, 'o', 1000)) {
+  }
+  return 0;
+}
+
+int WritesAThousandToBoth() { return Writes(STD_OUTPUT_HANDLE, 'o', 1000) && Writes(STD_ERROR_HANDLE, 'e', 1000) ? 0 : 1; }
+
 int Spins() {
   volatile uint64_t count = 0;
   while (count != 1) count = 0;
@@ -137,6 +151,80 @@ TEST(LimitsTest, CpuTimeBeyondTheLimitEndsTheTree) {
   EXPECT_TRUE(Hit(outcome, Layer::kCpuTime));
 }
 
+std::string TextOf(const UniqueFd& file) {
+  std::string text;
+  char buffer[4096];
+  DWORD count = 0;
+  while (ReadFile(HandleOf(file.get()), buffer, sizeof(buffer), &count, nullptr) && count > 0) text.append(buffer, count);
+  return text;
+}
+
+Policy WithOutput(uint64_t bytes) {
+  Policy policy = BuiltinPolicy("none").value();
+  policy.limits.output_bytes = bytes;
+  policy.limits.wall_time = absl::Seconds(60);
+  return policy;
+}
+
+LaunchOptions Captured(const char* flag, const Policy& policy) {
+  LaunchOptions options = {.argv = {ToUtf8(OwnPath()), flag}, .policy = CompilePolicy(policy).value()};
+  options.stdout_spec = options.stderr_spec = Stdio::Capture();
+  return options;
+}
+
+TEST(LimitsTest, OutputBeyondTheLimitEndsTheTreeAndAllUpToItIsThere) {
+  Process process = Process::Start(Captured("--write-for-ever", WithOutput(123'456))).value();
+  const Outcome outcome = process.Join().value();
+  EXPECT_EQ(outcome.StatusWord(), "output") << outcome.ToString();
+  EXPECT_TRUE(Hit(outcome, Layer::kOutput));
+  EXPECT_EQ(outcome.enforced.at(Layer::kOutput), "pump between child and sink that ends the job");
+  EXPECT_EQ(TextOf(process.TakeStdout()), std::string(123'456, 'o'));
+}
+
+TEST(LimitsTest, OutputIsThatOfBothStreamsAndExactlyTheLimitIsNoExcess) {
+  Process fits = Process::Start(Captured("--write-both", WithOutput(2000))).value();
+  const Outcome outcome = fits.Join().value();
+  EXPECT_EQ(outcome.exit_code(), 0) << outcome.ToString();
+  EXPECT_TRUE(outcome.limits_hit.empty());
+  EXPECT_EQ(TextOf(fits.TakeStdout()), std::string(1000, 'o'));
+  EXPECT_EQ(TextOf(fits.TakeStderr()), std::string(1000, 'e'));
+  EXPECT_EQ(Process::Start(Captured("--write-both", WithOutput(1999)))->Join()->StatusWord(), "output");
+  LaunchOptions merged = Captured("--write-both", WithOutput(2000));
+  merged.stderr_spec = Stdio::Merge();
+  Process both = Process::Start(merged).value();
+  EXPECT_EQ(both.Join()->exit_code(), 0);
+  EXPECT_EQ(TextOf(both.TakeStdout()), std::string(1000, 'o') + std::string(1000, 'e'));
+}
+
+TEST(LimitsTest, OutputToAFileIsLimitedToo) {
+  const std::string path = testing::TempDir() + "limited-" + std::to_string(GetCurrentProcessId());
+  LaunchOptions options = Captured("--write-for-ever", WithOutput(5000));
+  options.stdout_spec = Stdio::Path(path);
+  EXPECT_EQ(Process::Start(options)->Join()->StatusWord(), "output");
+  WIN32_FILE_ATTRIBUTE_DATA data = {};
+  ASSERT_TRUE(GetFileAttributesExW(ToWide(path, "path")->c_str(), GetFileExInfoStandard, &data));
+  EXPECT_EQ(data.nFileSizeLow, 5000u);
+}
+
+// Its pump is in the middle of a write that nobody reads.
+TEST(LimitsTest, AProcessThatIsDroppedWhileItsSinkIsFullGoes) {
+  HANDLE ends[2] = {};
+  ASSERT_TRUE(CreatePipe(&ends[0], &ends[1], nullptr, 4096));
+  const UniqueFd reader = Own(ends[0]);
+  UniqueFd writer = Own(ends[1]);
+  LaunchOptions options = Captured("--write-for-ever", WithOutput(1 << 30));
+  options.stdout_spec = Stdio::Fd(writer.get());
+  {
+    const Process process = Process::Start(options).value();
+    writer.reset();
+    char byte = 0;
+    DWORD count = 0;
+    ASSERT_TRUE(ReadFile(ends[0], &byte, 1, &count, nullptr));
+  }
+  // Nobody holds the other end any more.
+  TextOf(reader);
+}
+
 TEST(LimitsTest, DroppedPrivilegesLeaveOne) {
   BROOD_SKIP_UNLESS_KEPT(KeepsToken({.drops_privileges = true}));
   Policy policy = BuiltinPolicy("none").value();
@@ -180,6 +268,7 @@ int main(int argc, char** argv) {
     const char* flag;
     int (*run)();
   } programs[] = {{"--allocate-much", AllocatesMuch},       {"--start-another", StartsAnother},      {"--do-nothing", DoesNothing},
+                  {"--write-for-ever", WritesForEver},      {"--write-both", WritesAThousandToBoth},
                   {"--spin", Spins},                        {"--count-privileges", CountsPrivileges}, {"--write-temporary", WritesTemporaryFile},
                   {"--read-clipboard", ReadsClipboard}};
   for (const auto& program : programs) {

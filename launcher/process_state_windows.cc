@@ -114,6 +114,8 @@ decltype(Outcome::ending) EndingOf(WindowsState& state) {
   if (state.cpu_limit.has_value() && code == ERROR_NOT_ENOUGH_QUOTA && state.job.CpuTime() >= *state.cpu_limit) {
     return LimitHit{Layer::kCpuTime};
   }
+  // Also one that ended by itself meanwhile.
+  if (state.output != nullptr && state.output->over_limit()) return LimitHit{Layer::kOutput};
   if (state.killed && code == kKilledCode) return Signaled{.signal = kSignalKill, .core_dumped = false};
   if (state.terminated && code == kTerminatedCode) return Signaled{.signal = kSignalTerminate, .core_dumped = false};
   // Some other program, or one that does not call Bootstrap: what it exits with says nothing of the function.
@@ -141,6 +143,14 @@ StreamResult Keep(int file, uint64_t keep) {
 
 // With the lock, once the process has ended and, if that is wanted, its tree.
 void ReadOutcome(WindowsState& state) {
+  const absl::StatusOr<uint32_t> left = state.job.ActiveProcesses();
+  bool gone = true;
+  if (left.ok() && *left > 0) {
+    (void)state.job.Terminate(kLeftOverCode);
+    gone = AwaitEmptyJob(state.job, Deadline(kTreePatience));
+  }
+  // Nothing of the tree writes any more.
+  if (state.output != nullptr) state.output->Finish();
   Outcome outcome;
   outcome.ending = EndingOf(state);
   outcome.start = state.start;
@@ -148,21 +158,16 @@ void ReadOutcome(WindowsState& state) {
   if (ran) outcome.enforced = state.policy != nullptr ? state.policy->enforced() : std::map<Layer, std::string>();
   if (ran) outcome.enforced.insert(state.enforced_at_birth.begin(), state.enforced_at_birth.end());
   if (ran) outcome.enforced[Layer::kTree] = kTreeByWhat;
+  if (!gone) outcome.enforced[Layer::kTree] = "failed: something of the tree could not be ended within 10 s";
   outcome.limits_hit = state.job.TakeLimitsHit();
   if (const auto* limit = std::get_if<LimitHit>(&outcome.ending);
       limit != nullptr && std::count(outcome.limits_hit.begin(), outcome.limits_hit.end(), limit->limit) == 0) {
     outcome.limits_hit.push_back(limit->limit);
   }
-  const absl::StatusOr<uint32_t> left = state.job.ActiveProcesses();
   if (!left.ok()) {
     // The kernel has ended the tree with the job, and the child's exit code is 0 then. JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE.
     outcome.ending = Lost{absl::StrCat("the job object of ", state.name, ": ", left.status().message())};
     outcome.enforced.erase(Layer::kTree);
-  } else if (*left > 0) {
-    (void)state.job.Terminate(kLeftOverCode);
-    if (!AwaitEmptyJob(state.job, Deadline(kTreePatience))) {
-      outcome.enforced[Layer::kTree] = "failed: something of the tree could not be ended within 10 s";
-    }
   }
   outcome.usage = UsageOf(state);
   outcome.stdout_result = Keep(state.captured[0].get(), state.keep_bytes[0]);
@@ -172,6 +177,7 @@ void ReadOutcome(WindowsState& state) {
     state.result_memory.reset();
   }
   state.setup.reset();
+  state.output.reset();
   state.job.Close();
   state.outcome = std::move(outcome);
 }
@@ -293,6 +299,7 @@ WindowsState::~WindowsState() {
     AwaitHandle(sentinel.get(), Deadline(kTreePatience));
     AwaitEmptyJob(job, Deadline(kTreePatience));
   }
+  output.reset();
   StopTimeLimits(*this);
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -11,6 +12,7 @@
 #include "base/unique_fd.h"
 #include "launcher/job_windows.h"
 #include "launcher/launch_options.h"
+#include "launcher/output_pump_windows.h"
 #include "launcher/process_state.h"
 
 namespace brood::internal {
@@ -22,10 +24,12 @@ inline constexpr uint32_t kKilledCode = 0x10001;
 inline constexpr uint32_t kWallTimeCode = 0x10002;
 inline constexpr uint32_t kLeftOverCode = 0x10003;  // What the child left running.
 inline constexpr uint32_t kCpuTimeCode = 0x10004;
+inline constexpr uint32_t kOutputCode = 0x10005;
 
 // Every ProcessState is one. The mutex of that guards this too. `sentinel` is the process.
 struct WindowsState : ProcessState {
   Job job;
+  std::unique_ptr<OutputPump> output;  // With a limit of output. It uses the job.
   UniqueFd setup;        // Functions: where the child's bootstrap says that the target runs.
   TreeEnd tree_end = TreeEnd::kKill;
   bool terminated = false;   // Somebody has asked for it, and it was running.

@@ -48,7 +48,8 @@ class PlanBuilder {
     platform_->job.memory_bytes = limits.memory_bytes = asked.memory_bytes ? asked.memory_bytes : usual.memory_bytes;
     platform_->job.processes = limits.processes = asked.processes ? asked.processes : usual.processes;
     platform_->job.cpu_time = limits.cpu_time = asked.cpu_time ? asked.cpu_time : usual.cpu_time;
-    if (asked.output_bytes) Lacks(Layer::kOutput);
+    limits.output_bytes = asked.output_bytes ? asked.output_bytes : usual.output_bytes;
+    if (limits.output_bytes) plan_->enforced_[Layer::kOutput] = LayerByWhat(Layer::kOutput);
     if (asked.file_size_bytes) Lacks(Layer::kFileSize);
     if (asked.open_files) Lacks(Layer::kOpenFiles);
   }

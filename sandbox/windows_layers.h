@@ -18,6 +18,8 @@ constexpr std::string_view LayerByWhat(Layer layer) {
       return kTreeByWhat;
     case Layer::kWallTime:
       return kWallTimeByWhat;
+    case Layer::kOutput:
+      return "pump between child and sink that ends the job";
     case Layer::kMemory:
       return "job object, committed memory";
     case Layer::kProcesses:
