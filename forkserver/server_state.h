@@ -2,8 +2,6 @@
 #ifndef BROOD_FORKSERVER_SERVER_STATE_H_
 #define BROOD_FORKSERVER_SERVER_STATE_H_
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -29,7 +27,7 @@ struct ServerState {
   std::string executable;            // As ContextOptions::executable.
   std::vector<std::string> preload;  // All of them, also those of what it is a template of.
   bool running = false;              // Else it was not needed yet, or has ended: what follows is of no meaning.
-  pid_t supervisor = 0;              // The process that serves requests; the server is its child.
+  int supervisor = 0;                // The process that serves requests; the server is its child.
   uint64_t children = 0;             // That this process has asked it for.
   absl::Duration age;
   ServerReport report;

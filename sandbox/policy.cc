@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/numeric/int128.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
@@ -99,7 +100,6 @@ absl::StatusOr<absl::Duration> ParseTime(std::string_view text) {
   if (fraction.size() > kMaxFractionDigits) return BadTime(text, "finer than a nanosecond");
 
   // In integers: 0.1 s is exactly 100 ms, and a time that was written out reads back as the same time.
-  __extension__ typedef __int128 Wide;
   int64_t value = 0;
   if (!absl::SimpleAtoi(whole, &value)) return BadTime(text, "too long");
   int64_t numerator = 0;
@@ -108,7 +108,7 @@ absl::StatusOr<absl::Duration> ParseTime(std::string_view text) {
     numerator = numerator * 10 + (c - '0');
     denominator *= 10;
   }
-  const Wide nanoseconds = static_cast<Wide>(value) * unit + static_cast<Wide>(numerator) * unit / denominator;
+  const absl::int128 nanoseconds = absl::int128(value) * unit + absl::int128(numerator) * unit / denominator;
   if (nanoseconds > std::numeric_limits<int64_t>::max()) return BadTime(text, "too long");
   if (nanoseconds == 0) return BadTime(text, "must be more than zero");
   return absl::Nanoseconds(static_cast<int64_t>(nanoseconds));

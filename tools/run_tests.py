@@ -186,11 +186,15 @@ def start_wine(prefix):
 
 
 def lint(counts):
-    status = subprocess.call([os.path.join(ROOT, "tools", "buildifier")], cwd=ROOT)
-    if status == 0:
-        counts.passed += 1
-    else:
-        counts.failed.append(("lint", "buildifier: see above; tools/buildifier -mode=fix mends what it can"))
+    tools = [
+        (["tools/buildifier"], "buildifier: see above; tools/buildifier -mode=fix mends what it can"),
+        ([sys.executable, "tools/portable_lint.py"], "portable_lint: see above; Windows builds these sources, too"),
+    ]
+    for command, failure in tools:
+        if subprocess.call(command, cwd=ROOT) == 0:
+            counts.passed += 1
+        else:
+            counts.failed.append(("lint", failure))
 
 
 def main():
