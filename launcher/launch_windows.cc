@@ -4,6 +4,7 @@
 
 #include <windows.h>
 
+#include <optional>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +18,7 @@
 #include "launcher/server_policy.h"
 #include "launcher/stdio_windows.h"
 #include "launcher/time_limits_windows.h"
+#include "sandbox/app_container_windows.h"
 #include "sandbox/mitigations_windows.h"
 #include "sandbox/token_windows.h"
 #include "sandbox/windows_layers.h"
@@ -185,6 +187,12 @@ class Birth {
   bool KeptByChild(HANDLE process) {
     LayerChecks checks;
     if (plan_.token.any()) checks = CheckTokenOf(FdOf(process), plan_.token);
+    if (container_.has_value()) {
+      const absl::Status inside = container_->Check(FdOf(process));
+      for (const Layer layer : {Layer::kNet, Layer::kMount}) {
+        if (options_.policy->enforced().count(layer) != 0) checks[layer] = inside;
+      }
+    }
     if (plan_.mitigates && CheckMitigations(FdOf(process)).ok()) state_->enforced_at_birth[Layer::kSeccomp] = LayerByWhat(Layer::kSeccomp);
     if (Kept(checks)) return true;
     (void)state_->job.Terminate(kLeftOverCode);
@@ -192,9 +200,21 @@ class Birth {
     return false;
   }
 
+  // False if it was told as enforced, and is not to be had; where its absence is accepted, the child goes without.
+  bool Contain(Attributes& attributes) {
+    absl::StatusOr<AppContainer> container = AppContainer::Create();
+    absl::Status added = container.status();
+    if (added.ok()) {
+      container_.emplace(*std::move(container));
+      added = container_->AddTo(attributes.get());
+      if (!added.ok()) container_.reset();
+    }
+    return Kept({{Layer::kNet, added}});
+  }
+
   absl::Status Create() {
     std::vector<HANDLE> jobs = {HandleOf(state_->job.get())};
-    Attributes attributes(3);
+    Attributes attributes(4);
     // The child has these handles and no other. All of ours that are inheritable would go down without the list.
     BROOD_RETURN_IF_ERROR(attributes.Set(PROC_THREAD_ATTRIBUTE_HANDLE_LIST, inherited_, "the list of handles"));
     // Born in its job: it has no moment in which it could start something outside.
@@ -202,6 +222,7 @@ class Birth {
     uint64_t mitigations = Mitigations();
     // It is the weaker form of a layer whose absence was accepted: a system that refuses it goes without, and says so.
     if (plan_.mitigates) (void)attributes.Set(PROC_THREAD_ATTRIBUTE_MITIGATION_POLICY, mitigations, "mitigation policies");
+    if (plan_.contained && !Contain(attributes)) return absl::OkStatus();
     UniqueFd token;
     if (plan_.token.any()) {
       BROOD_ASSIGN_OR_RETURN(token, MakeToken(plan_.token));
@@ -217,7 +238,7 @@ class Birth {
     PROCESS_INFORMATION born = {};
     state_->start = absl::Now();
     // Looked at before its first instruction.
-    const bool looked_at = plan_.token.any() || plan_.mitigates;
+    const bool looked_at = plan_.token.any() || plan_.mitigates || container_.has_value();
     const DWORD flags = CREATE_UNICODE_ENVIRONMENT | EXTENDED_STARTUPINFO_PRESENT | (looked_at ? CREATE_SUSPENDED : 0);
     const wchar_t* const directory = directory_.empty() ? nullptr : directory_.c_str();
     const BOOL created = token.valid()
@@ -266,6 +287,7 @@ class Birth {
   PlatformPlan plan_;
   WindowsTarget target_;
   std::shared_ptr<WindowsState> state_;
+  std::optional<AppContainer> container_;
   std::wstring command_line_;
   Environment environment_;
   std::wstring directory_;

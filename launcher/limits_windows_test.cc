@@ -1,9 +1,15 @@
 // Limits and tokens that are enforced: on a real Windows. A system that takes them and does not keep them is asked first, and its
 // answer is why a test is skipped. Programs are this one again, with a first argument that names what it does.
+#include <winsock2.h>
+// After winsock2.h, or it brings an older one.
 #include <windows.h>
+// After windows.h, whose types they need.
+#include <aclapi.h>
+#include <sddl.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -11,6 +17,7 @@
 #include "base/windows_text.h"
 #include "gtest/gtest.h"
 #include "launcher/launcher.h"
+#include "sandbox/app_container_windows.h"
 #include "sandbox/job_limits_windows.h"
 #include "sandbox/token_windows.h"
 
@@ -81,6 +88,19 @@ int WritesTemporaryFile() {
 }
 
 int ReadsClipboard() { return OpenClipboard(nullptr) && IsClipboardFormatAvailable(CF_TEXT) ? 0 : 7; }
+
+// 0 if it gets a connection to the port on this machine, else the error.
+int Connects(const char* port) {
+  WSADATA data = {};
+  if (const int error = WSAStartup(MAKEWORD(2, 2), &data); error != 0) return error;
+  const SOCKET socket = ::socket(AF_INET, SOCK_STREAM, 0);
+  if (socket == INVALID_SOCKET) return WSAGetLastError();
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<u_short>(std::atoi(port)));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 ? 0 : WSAGetLastError();
+}
 
 // --- What is claimed.
 
@@ -225,6 +245,81 @@ TEST(LimitsTest, AProcessThatIsDroppedWhileItsSinkIsFullGoes) {
   TextOf(reader);
 }
 
+// A port of this machine on which somebody listens.
+struct Listener {
+  Listener() {
+    WSADATA data = {};
+    EXPECT_EQ(WSAStartup(MAKEWORD(2, 2), &data), 0);
+    socket = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int size = sizeof(address);
+    EXPECT_EQ(bind(socket, reinterpret_cast<const sockaddr*>(&address), size), 0);
+    EXPECT_EQ(listen(socket, 1), 0);
+    EXPECT_EQ(getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    port = std::to_string(ntohs(address.sin_port));
+  }
+  ~Listener() { closesocket(socket); }
+  SOCKET socket = INVALID_SOCKET;
+  std::string port;
+};
+
+// A copy of this program that application packages may run: the folder it lies in is not for them.
+std::wstring ProgramForPackages() {
+  std::wstring path = ToWide(testing::TempDir() + "package-" + std::to_string(GetCurrentProcessId()) + ".exe", "path").value();
+  EXPECT_TRUE(CopyFileW(OwnPath().c_str(), path.c_str(), FALSE));
+  PSID packages = nullptr;
+  EXPECT_TRUE(ConvertStringSidToSidW(L"S-1-15-2-1", &packages));
+  EXPLICIT_ACCESSW allow = {.grfAccessPermissions = GENERIC_READ | GENERIC_EXECUTE, .grfAccessMode = GRANT_ACCESS, .grfInheritance = NO_INHERITANCE, .Trustee = {}};
+  BuildTrusteeWithSidW(&allow.Trustee, packages);
+  ACL* before = nullptr;
+  ACL* after = nullptr;
+  PSECURITY_DESCRIPTOR descriptor = nullptr;
+  EXPECT_EQ(GetNamedSecurityInfoW(path.data(), SE_FILE_OBJECT, DACL_SECURITY_INFORMATION, nullptr, nullptr, &before, nullptr, &descriptor), 0u);
+  EXPECT_EQ(SetEntriesInAclW(1, &allow, before, &after), 0u);
+  EXPECT_EQ(SetNamedSecurityInfoW(path.data(), SE_FILE_OBJECT, DACL_SECURITY_INFORMATION, nullptr, nullptr, after, nullptr), 0u);
+  LocalFree(after);
+  LocalFree(descriptor);
+  LocalFree(packages);
+  return path;
+}
+
+// The control: the program connects when nothing forbids it.
+TEST(LimitsTest, WithoutAContainerTheNetworkIsThere) {
+  const Listener listener;
+  LaunchOptions options = {.argv = {ToUtf8(OwnPath()), "--connect", listener.port}, .policy = CompilePolicy(BuiltinPolicy("none").value()).value()};
+  EXPECT_EQ(Process::Start(options)->Join()->exit_code(), 0);
+}
+
+Policy WithoutNetwork() {
+  Policy policy = BuiltinPolicy("none").value();
+  policy.namespaces = {Layer::kNet};
+  policy.network.mode = NetworkMode::kNone;
+  return policy;
+}
+
+TEST(LimitsTest, AnAppContainerReachesNoNetworkAndNoFileOfTheUsers) {
+  BROOD_SKIP_UNLESS_KEPT(ProbeAppContainer());
+  const Listener listener;
+  const std::string program = ToUtf8(ProgramForPackages());
+  const auto policy = CompilePolicy(WithoutNetwork()).value();
+  const Outcome connects = Process::Start({.argv = {program, "--connect", listener.port}, .policy = policy})->Join().value();
+  EXPECT_NE(connects.exit_code(), 0);
+  EXPECT_EQ(connects.enforced.at(Layer::kNet), "AppContainer without capabilities");
+  EXPECT_EQ(Process::Start({.argv = {program, "--write-temporary"}, .policy = policy})->Join()->exit_code(), int64_t{ERROR_ACCESS_DENIED});
+}
+
+// On every system: a container that is not to be had, whose absence is accepted, keeps no program from running.
+TEST(LimitsTest, AContainerThatIsNotThereIsNotTold) {
+  Policy policy = WithoutNetwork();
+  policy.allow_weaker = {Layer::kNet};
+  Process process = Process::Start({.argv = {ToUtf8(ProgramForPackages()), "--do-nothing"}, .policy = CompilePolicy(policy).value()}).value();
+  const Outcome outcome = process.Join().value();
+  EXPECT_EQ(outcome.exit_code(), 0);
+  EXPECT_EQ(outcome.enforced.count(Layer::kNet), ProbeAppContainer().ok() ? 1u : 0u);
+}
+
 TEST(LimitsTest, DroppedPrivilegesLeaveOne) {
   BROOD_SKIP_UNLESS_KEPT(KeepsToken({.drops_privileges = true}));
   Policy policy = BuiltinPolicy("none").value();
@@ -274,6 +369,7 @@ int main(int argc, char** argv) {
   for (const auto& program : programs) {
     if (argc > 1 && std::string_view(argv[1]) == program.flag) return program.run();
   }
+  if (argc > 2 && std::string_view(argv[1]) == "--connect") return Connects(argv[2]);
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }

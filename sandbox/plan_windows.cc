@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "sandbox/app_container_windows.h"
 #include "sandbox/job_limits_windows.h"
 #include "sandbox/plan.h"
 #include "sandbox/token_windows.h"
@@ -24,7 +25,11 @@ class PlanBuilder {
 
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> Build() {
     const Policy& policy = plan_->policy_;
-    for (const Layer layer : policy.namespaces) Lacks(layer);
+    // It reaches nothing, not even itself over loopback: for who asked for that.
+    platform_->contained = policy.namespaces.count(Layer::kNet) != 0 && policy.network.mode == NetworkMode::kNone;
+    for (const Layer layer : policy.namespaces) {
+      if (layer != Layer::kNet || !platform_->contained) Lacks(layer);
+    }
     if (policy.landlock == LandlockUse::kRequired) Lacks(Layer::kLandlock);
     if (policy.filter_syscalls) Lacks(Layer::kSeccomp);
     platform_->mitigates = policy.filter_syscalls;
@@ -33,6 +38,11 @@ class PlanBuilder {
     PlanLimits();
     BROOD_ASSIGN_OR_RETURN(LayerChecks checks, ProbeJobLimits(platform_->job));
     checks.merge(ProbeToken(platform_->token));
+    if (platform_->contained) {
+      checks[Layer::kNet] = ProbeAppContainer();
+      // The container's own rules about files, not the policy's: the weaker form of what is lacking in full.
+      if (policy.namespaces.count(Layer::kMount) != 0) checks[Layer::kMount] = checks[Layer::kNet];
+    }
     for (const auto& [layer, status] : checks) Take(layer, status);
     if (lacking_.empty() && unkept_.empty()) return std::shared_ptr<const CompiledPolicy>(plan_);
     return absl::FailedPreconditionError(Problem());
@@ -66,7 +76,7 @@ class PlanBuilder {
   void Take(Layer layer, const absl::Status& check) {
     if (check.ok()) {
       plan_->enforced_[layer] = LayerByWhat(layer);
-    } else if (layer != Layer::kIpc && Required(layer)) {  // kIpc is lacking in full anyhow.
+    } else if (layer != Layer::kIpc && layer != Layer::kMount && Required(layer)) {  // These are lacking in full anyhow.
       unkept_.emplace_back(layer, check.message());
     }
   }

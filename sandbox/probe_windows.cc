@@ -1,4 +1,5 @@
 #include "absl/strings/str_cat.h"
+#include "sandbox/app_container_windows.h"
 #include "sandbox/job_limits_windows.h"
 #include "sandbox/mitigations_windows.h"
 #include "sandbox/probe.h"
@@ -15,6 +16,7 @@ LayerChecks CheckAll() {
   LayerChecks all = checks.ok() ? *std::move(checks) : LayerChecks();
   all.merge(ProbeToken({.drops_privileges = true, .low_integrity = true}));
   all[Layer::kSeccomp] = ProbeMitigations();
+  all[Layer::kNet] = all[Layer::kMount] = ProbeAppContainer();
   return all;
 }
 

@@ -30,6 +30,10 @@ constexpr std::string_view LayerByWhat(Layer layer) {
       return "restricted token without privileges";
     case Layer::kNoNewPrivs:
       return "low integrity level";
+    case Layer::kNet:
+      return "AppContainer without capabilities";
+    case Layer::kMount:
+      return "weaker: AppContainer, files that are for application packages";
     case Layer::kIpc:
       return "weaker: job object, restrictions of the user interface";
     case Layer::kSeccomp:

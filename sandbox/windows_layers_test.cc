@@ -3,8 +3,10 @@
 #include <windows.h>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "base/windows_handle.h"
 #include "gtest/gtest.h"
+#include "sandbox/app_container_windows.h"
 #include "sandbox/job_limits_windows.h"
 #include "sandbox/mitigations_windows.h"
 #include "sandbox/plan.h"
@@ -79,11 +81,37 @@ TEST(MitigationsTest, AProcessWithoutThemIsNoticed) {
   EXPECT_TRUE(StrContains(status.message(), "no extension points")) << status;
 }
 
+TEST(AppContainerTest, AProcessThatIsInNoneOrInAnotherOneIsNoticed) {
+  absl::StatusOr<AppContainer> container = AppContainer::Create();
+  if (!container.ok()) GTEST_SKIP() << "this system makes no AppContainer: " << container.status().message();
+  const UniqueFd self = Own(OpenProcess(PROCESS_QUERY_INFORMATION, FALSE, GetCurrentProcessId()));
+  EXPECT_TRUE(StrContains(container->Check(self.get()).message(), "AppContainer")) << container->Check(self.get());
+}
+
+TEST(PlanTest, NoNetworkIsAnAppContainerOrAnErrorThatNamesIt) {
+  Policy policy = BuiltinPolicy("none").value();
+  policy.namespaces = {Layer::kNet};
+  policy.network.mode = NetworkMode::kNone;
+  const absl::Status there = ProbeAppContainer();
+  const auto plan = CompilePolicy(policy);
+  EXPECT_EQ(plan.ok(), there.ok()) << plan.status();
+  if (!there.ok()) {
+    EXPECT_TRUE(StrContains(plan.status().message(), absl::StrCat("does not enforce net (", there.message(), ")"))) << plan.status();
+  }
+  policy.allow_weaker = {Layer::kNet};
+  EXPECT_EQ(CompilePolicy(policy).value()->enforced().count(Layer::kNet), there.ok() ? 1u : 0u);
+  // A loopback of its own no container has.
+  policy.allow_weaker = {};
+  policy.network.mode = NetworkMode::kLoopback;
+  EXPECT_TRUE(StrContains(CompilePolicy(policy).status().message(), "Windows has no net")) << CompilePolicy(policy).status();
+}
+
 // The doctor promises no more than a launch would find.
 TEST(ProbeTest, SaysOfEachLayerWhatItsCheckSays) {
   LayerChecks checks = ProbeJobLimits({.memory_bytes = 64 << 20, .processes = 3, .cpu_time = absl::Seconds(5), .restricts_ui = true}).value();
   checks.merge(ProbeToken({.drops_privileges = true, .low_integrity = true}));
   checks[Layer::kSeccomp] = ProbeMitigations();
+  checks[Layer::kNet] = checks[Layer::kMount] = ProbeAppContainer();
   for (const LayerReport& report : ProbeMachine()) {
     const bool always = report.layer == Layer::kTree || report.layer == Layer::kWallTime || report.layer == Layer::kOutput;
     const auto check = checks.find(report.layer);

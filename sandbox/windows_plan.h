@@ -31,6 +31,7 @@ struct PlatformPlan {
   JobLimits job;
   TokenLimits token;
   bool mitigates = false;  // Process mitigation policies.
+  bool contained = false;  // AppContainer.
 };
 
 // Each layer that was set: OK if the system says that it is as it was set, else what it says instead. FailedPrecondition.
