@@ -8,6 +8,7 @@
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include <cerrno>
@@ -37,6 +38,13 @@ bool Load(int file, const SlotEntry& entry, uint64_t secret, int* listener, Setu
   if (mapped < 0) return Fail(failure, "seccomp", static_cast<int>(-mapped), "map the filter");
   const long kept = RawSyscall(SYS_madvise, mapped, static_cast<long>(size), MADV_DONTFORK);
   bool loaded = kept == 0 || Fail(failure, "seccomp", static_cast<int>(-kept), "keep the filter from children");
+  // Children have it from us: under the filter it stays as it is. sandbox/core_rules.h
+  for (uint32_t i = 0; loaded && i < entry.birth.rlimit_count; ++i) {
+    const RlimitStep& step = entry.birth.rlimits[i];
+    if (step.resource != RLIMIT_CORE) continue;
+    const long set = RawSyscall(SYS_prlimit64, 0, step.resource, reinterpret_cast<long>(&step.limit), 0);
+    loaded = set == 0 || Fail(failure, "limits", static_cast<int>(-set), "prlimit");
+  }
   if (loaded) {
     auto* const filter = reinterpret_cast<sock_filter*>(mapped);
     filter[kSecretLow].k = static_cast<uint32_t>(secret);

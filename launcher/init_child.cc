@@ -102,6 +102,7 @@ bool SetUp(const LaunchRecord& record, const NamespaceNumbers& outside, int* sou
     return Fail(failure, "hostname", errno, plan.hostname);
   }
   if (plan.loopback && !BringLoopbackUp(failure)) return false;
+  if (plan.limit_watches && (plan.namespaces & CLONE_NEWUSER) != 0) LimitWatches();
 
   ExpectedIds ids = {.uid = plan.caller_uid, .gid = plan.caller_gid};
   const bool own_mounts = (plan.namespaces & CLONE_NEWNS) != 0 && plan.mount_count > 0;

@@ -45,6 +45,7 @@ struct Sample {
                    .filter_length = 2,
                    .filter_notifies = true,
                    .filter_hides_clone3 = true,
+                   .limit_watches = true,
                    .rlimits = rlimits,
                    .rlimit_count = std::size(rlimits),
                    .new_session = true,

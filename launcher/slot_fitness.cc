@@ -4,6 +4,9 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -36,14 +39,13 @@ constexpr Call kNeeded[] = {
     {SYS_flistxattr, "flistxattr"}, {SYS_exit_group, "exit_group"},
     {SYS_prctl, "prctl"},         {SYS_set_robust_list, "set_robust_list"},
     {SYS_rseq, "rseq"},           {SYS_munmap, "munmap"},
-    {SYS_mmap, "mmap"},           {SYS_brk, "brk"},
-    {SYS_setpgid, "setpgid"},       {SYS_prlimit64, "prlimit64"},
+    {SYS_brk, "brk"},             {SYS_setpgid, "setpgid"},
     {SYS_getppid, "getppid"},     {SYS_rt_sigprocmask, "rt_sigprocmask"},
     {SYS_close_range, "close_range"}, {SYS_getrandom, "getrandom"},
     {SYS_clock_gettime, "clock_gettime"}, {SYS_futex, "futex"}};
 
 // What children make with these is looked for after each, by the same.
-constexpr Call kIpc[] = {{SYS_shmget, "shmget"}, {SYS_semget, "semget"}, {SYS_msgget, "msgget"}, {SYS_shmctl, "shmctl"},
+constexpr Call kIpc[] = {{SYS_semget, "semget"}, {SYS_msgget, "msgget"}, {SYS_shmctl, "shmctl"},
                          {SYS_semctl, "semctl"}, {SYS_msgctl, "msgctl"}, {SYS_mq_open, "mq_open"}};
 
 // By each of these a child could leave, in a namespace or in the kernel, what no look at the slot finds.
@@ -74,6 +76,13 @@ absl::Status FilterFits(const ChildPlan& plan) {
     if (answers(call.number).may_allow) {
       return Unfit(absl::StrCat("the policy allows ", call.name, ", by which a child can leave what the next one finds"));
     }
+  }
+  // With some arguments these are refused, as huge pages are.
+  constexpr uint64_t kAny = 0x1000;
+  if (!allows(SYS_mmap, {0, kAny, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS})) return Unfit("the policy must allow mmap");
+  if (!allows(SYS_prlimit64, {0, RLIMIT_NOFILE, kAny, 0})) return Unfit("the policy must allow prlimit64");
+  if (AllowsIpc(plan) && !allows(SYS_shmget, {IPC_PRIVATE, kAny, IPC_CREAT | 0600})) {
+    return Unfit("a policy with IPC must allow shmget");
   }
   // A keeper's fork, and the thread of a target's.
   if (!allows(SYS_clone, {CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD}) ||
@@ -119,9 +128,10 @@ absl::Status FitsPrograms(const CompiledPolicy& policy) {
 }
 
 bool AllowsIpc(const ChildPlan& plan) {
-  return std::any_of(std::begin(kIpc), std::end(kIpc), [&plan](const Call& call) {
-    return AnswersOf(plan.filter, plan.filter_length, static_cast<uint32_t>(call.number)).may_allow;
-  });
+  const auto allows = [&plan](long number) {
+    return AnswersOf(plan.filter, plan.filter_length, static_cast<uint32_t>(number)).may_allow;
+  };
+  return allows(SYS_shmget) || std::any_of(std::begin(kIpc), std::end(kIpc), [&](const Call& call) { return allows(call.number); });
 }
 
 absl::Status FitsSlot(const CompiledPolicy& policy) {

@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/msg.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
@@ -66,6 +67,8 @@ ExitCode IsConfined() {
   if (access("/root", F_OK) == 0 || access("/usr/bin", F_OK) != 0) return {5};
   if (getenv("HOME") == nullptr || std::string(getenv("HOME")) != "/tmp" || getenv("BROOD_TEST_SECRET") != nullptr) return {6};
   if (getpgrp() != getpid()) return {7};
+  rlimit core = {};
+  if (getrlimit(RLIMIT_CORE, &core) != 0 || core.rlim_max > 1) return {8};
   return {0};
 }
 BROOD_TARGET(IsConfined);

@@ -96,6 +96,7 @@ struct ChildPlan {
   uint16_t filter_length = 0;  // Instructions; 0: no filter.
   bool filter_notifies = false;
   bool filter_hides_clone3 = false;  // By which it is seen that it is there.
+  bool limit_watches = false;  // Of inotify, in the child's own user namespace.
 
   const RlimitStep* rlimits = nullptr;
   size_t rlimit_count = 0;

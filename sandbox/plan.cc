@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "sandbox/core_rules.h"
 #include "sandbox/destination_lookup.h"
 #include "sandbox/filter_answers.h"
 #include "sandbox/ids.h"
@@ -377,11 +378,15 @@ class PlanBuilder {
       Limit(RLIMIT_NOFILE, *limits.open_files);
       Enforce(Layer::kOpenFiles, "RLIMIT_NOFILE");
     }
-    // One byte stands for none: a core_pattern that is a pipe ignores a limit of 0, but not 1, and a file is never cut to
-    // one byte. core(5); fs/coredump.c, "RLIMIT_CORE of 1".
-    if (limits.core_bytes || policy().drop_privileges) {
-      Limit(RLIMIT_CORE, std::max<uint64_t>(limits.core_bytes.value_or(0), 1));
-    }
+    if (const std::optional<uint64_t> core = CoreLimit(policy(), limits.core_bytes)) Limit(RLIMIT_CORE, *core);
+    if (policy().drop_privileges) LimitQuotas();
+  }
+
+  // What the kernel counts for each user, up through the user namespaces to the caller: what a child holds, others of the
+  // caller's processes cannot have. getrlimit(2), ucounts.
+  void LimitQuotas() {
+    Limit(RLIMIT_SIGPENDING, 1024);  // Signals that wait, and timers. Linux gives some thousands.
+    Limit(RLIMIT_MSGQUEUE, 400 << 10);  // Half of what Linux gives: four queues as they are by default.
   }
 
   // Never above the hard limit that the caller has itself, which counts all the same.
@@ -401,6 +406,9 @@ class PlanBuilder {
     child().filter_length = static_cast<uint16_t>(platform_->filter.instructions.size());
     child().filter_notifies = platform_->filter.notifies;
     child().filter_hides_clone3 = AnswerTo(child().filter, child().filter_length, SYS_clone3, {}) == (SECCOMP_RET_ERRNO | ENOSYS);
+    child().limit_watches = policy().drop_privileges && Has(Layer::kUser) &&
+                            (child().filter_length == 0 ||
+                             AnswersOf(child().filter, child().filter_length, SYS_inotify_init1).may_allow);
     child().rlimits = platform_->rlimits.data();
     child().rlimit_count = platform_->rlimits.size();
     child().destinations = platform_->destinations.data();

@@ -1,5 +1,6 @@
 #include "sandbox/privileges_child.h"
 
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
@@ -12,6 +13,7 @@
 
 #include <cerrno>
 
+#include "base/child_safe.h"
 #include "sandbox/mounts_child.h"
 
 namespace brood::child {
@@ -67,6 +69,13 @@ bool DropPrivileges(uint64_t kept, SetupMessage* failure) {
   // An exec makes the program dumpable again. ptrace(2), "Ptrace access mode checking".
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return Fail(failure, "capabilities", errno, "PR_SET_DUMPABLE");
   return true;
+}
+
+void LimitWatches() {
+  // Counted for the caller too, who by default has 128, and for each namespace on the way. Where /proc/sys is read-only, as in
+  // a container, the caller's own limit is all there is. namespaces(7), "The /proc/sys/user directory".
+  WriteFile(AT_FDCWD, "/proc/sys/user/max_inotify_instances", "16", 2);
+  WriteFile(AT_FDCWD, "/proc/sys/user/max_inotify_watches", "8192", 4);
 }
 
 bool ApplyRlimits(const ChildPlan& plan, SetupMessage* failure) {

@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "sandbox/core_rules.h"
 #include "sandbox/filter_layout.h"
 #include "sandbox/network_rules.h"
 #include "sandbox/notice_child.h"
@@ -131,6 +132,7 @@ absl::StatusOr<CompiledFilter> CompileFilter(const Policy& policy) {
     entries[clone3].action = SECCOMP_RET_ERRNO | ENOSYS;
   }
   BROOD_RETURN_IF_ERROR(ServeConnections(policy.network, unlisted, entries));
+  KeepCoreLimit(policy, unlisted, entries);
   BROOD_RETURN_IF_ERROR(CheckOwnCalls(entries, unlisted));
 
   std::vector<FilterInterval> intervals;

@@ -4,6 +4,9 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -101,6 +104,7 @@ TEST_F(FilterTest, StrictRefusesWhatProgramsTryAndGoOnWithout) {
     EXPECT_EQ(Call(name), Errno(ENOSYS)) << name;
   }
   for (const char* name : {"setpriority", "sched_setscheduler", "ioprio_set"}) EXPECT_EQ(Call(name), Errno(EPERM)) << name;
+  for (const char* name : {"inotify_init", "inotify_init1"}) EXPECT_EQ(Call(name), Errno(EMFILE)) << name;
   for (const char* name : {"socket", "socketpair"}) {
     EXPECT_EQ(Call(name, AF_UNIX), Errno(EACCES)) << name;
     EXPECT_EQ(Call(name, AF_INET), kViolation) << name;
@@ -172,6 +176,42 @@ TEST_F(FilterTest, NoCallGivesAFileASetIdBit) {
     EXPECT_EQ(CallWith("chmod", {0, 01777}), kAllow) << name;
     EXPECT_EQ(CallWith("openat", {0, 0, O_CREAT | O_WRONLY, 0666}), kAllow) << name;
     EXPECT_EQ(Call("openat2"), Errno(ENOSYS)) << name;
+  }
+}
+
+TEST_F(FilterTest, HugePagesAreNotToBeHad) {
+  for (const char* name : {"strict", "default", "networked"}) {
+    Compile(name);
+    EXPECT_EQ(CallWith("mmap", {0, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS}), kAllow) << name;
+    EXPECT_EQ(CallWith("mmap", {0, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB}), Errno(ENOMEM)) << name;
+    EXPECT_EQ(CallWith("memfd_create", {0, MFD_CLOEXEC}), kAllow) << name;
+    EXPECT_EQ(CallWith("memfd_create", {0, MFD_CLOEXEC | MFD_HUGETLB}), Errno(ENOSYS)) << name;
+  }
+  EXPECT_EQ(CallWith("shmget", {0, 4096, IPC_CREAT | SHM_HUGETLB}), Errno(ENOMEM));
+}
+
+TEST_F(FilterTest, LimitsAreSetOfTheOwnProcessOnly) {
+  for (const char* name : {"strict", "default", "networked"}) {
+    Compile(name);
+    EXPECT_EQ(CallWith("prlimit64", {0, RLIMIT_NOFILE, 0x1000}), kAllow) << name;
+    EXPECT_EQ(CallWith("prlimit64", {1, RLIMIT_NOFILE, 0, 0x1000}), kAllow) << name;
+    EXPECT_EQ(CallWith("prlimit64", {1, RLIMIT_NOFILE, 0x1000}), Errno(EPERM)) << name;
+  }
+}
+
+TEST_F(FilterTest, TheLimitOfCoreDumpsStaysUnlessSomeAreAskedFor) {
+  for (const char* name : {"strict", "default", "networked"}) {
+    Policy policy = BuiltinPolicy(name).value();
+    Compile(policy);
+    EXPECT_EQ(CallWith("setrlimit", {RLIMIT_CORE, 0x1000}), Errno(0)) << name;
+    EXPECT_EQ(CallWith("setrlimit", {RLIMIT_NOFILE, 0x1000}), kAllow) << name;
+    EXPECT_EQ(CallWith("prlimit64", {0, RLIMIT_CORE, 0x1000}), Errno(0)) << name;
+    EXPECT_EQ(CallWith("prlimit64", {0, RLIMIT_CORE | 1ull << 32, 0x1000}), Errno(0)) << name;
+    EXPECT_EQ(CallWith("prlimit64", {0, RLIMIT_CORE, 0x1000, 0x2000}), Errno(EINVAL)) << name;
+    EXPECT_EQ(CallWith("prlimit64", {0, RLIMIT_CORE, 0, 0x2000}), kAllow) << name;
+    policy.limits.core_bytes = 1 << 20;
+    Compile(policy);
+    EXPECT_EQ(CallWith("setrlimit", {RLIMIT_CORE, 0x1000}), kAllow) << name;
   }
 }
 

@@ -50,7 +50,7 @@ struct Family {
 };
 
 extern const struct Attack kFiles[], kShown[], kProc[], kDevices[], kTerminal[], kProcesses[], kLauncher[], kNetwork[], kIpc[],
-    kPrivileges[], kNamespaces[], kKernel[], kAbi[], kRaces[], kResources[], kLife[];
+    kPrivileges[], kNamespaces[], kKernel[], kAbi[], kRaces[], kResources[], kQuotas[], kLife[];
 
 // What the stage told about itself, by name; "" and 0 if it did not.
 const char* Fact(const char* name);

@@ -53,6 +53,11 @@ static void Type(unsigned long request) {
 static void Types(void) { Type(TIOCSTI); }
 static void TypesWithHighBits(void) { Type(TIOCSTI | (1UL << 32)); }
 
+static void SetsDiscipline(void) {
+  const int ordinary = 0;  // N_TTY, which it has. Others are modules, loaded on demand.
+  Report("TIOCSETD", ioctl(STDIN_FILENO, TIOCSETD, &ordinary));
+}
+
 static void OpensTerminal(void) { ReportOpen("/dev/tty", O_RDWR); }
 
 static void StealsTerminal(void) {
@@ -81,6 +86,7 @@ const struct Attack kDevices[] = {
 const struct Attack kTerminal[] = {
     {"tiocsti", Types, kOutside, kMachine, "types into the launcher's terminal", "system call filter, session of its own", NULL, NULL},
     {"tiocsti-high-bits", TypesWithHighBits, kOutside, kMachine, "the same, with a bit that the kernel ignores", "system call filter", NULL, NULL},
+    {"line-discipline", SetsDiscipline, kClaim, kMachine, "sets a terminal's line discipline", "system call filter", NULL, NULL},
     {"dev-tty", OpensTerminal, kClaim, kAnywhere, "opens the launcher's terminal as /dev/tty", "session of its own, minimal /dev", NULL, NULL},
     {"steals-terminal", StealsTerminal, kClaim, kRoot, "takes the launcher's terminal for itself", "no capabilities", NULL, NULL},
     {0}};

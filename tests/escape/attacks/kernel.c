@@ -185,6 +185,16 @@ static void ReadsOwnByCall(void) {
   Report("process_vm_readv of itself", process_vm_readv(getpid(), &here, 1, &there, 1, 0));
 }
 
+static void SetsMemoryMap(void) {
+  // To what it is. prctl(2), PR_SET_MM.
+  Report("PR_SET_MM", prctl(PR_SET_MM, PR_SET_MM_BRK, sbrk(0), 0, 0));
+}
+
+static void NotificationPipe(void) {
+  int ends[2];
+  Report("pipe2 with O_NOTIFICATION_PIPE", pipe2(ends, O_EXCL));  // The same bit.
+}
+
 const struct Attack kKernel[] = {
     {"io-uring", MakesRing, kClaim, kMachine, "makes an io_uring", "system call filter", NULL, NULL},
     {"io-uring-open", OpensByRing, kSecret, kMachine, "opens a file by io_uring, past the filter", "system call filter, mount namespace", NULL, NULL},
@@ -219,6 +229,8 @@ const struct Attack kKernel[] = {
     {"lookup-dcookie", Cookies, kClaim, kMachine, "asks for a profiler's cookie", "system call filter", NULL, NULL},
     {"migrate-pages", MigratesPages, kClaim, kMachine, "moves pages between nodes", "system call filter", NULL, NULL},
     {"mmap-zero", MapsZero, kClaim, kMachine, "maps address 0", "no capabilities", NULL, NULL},
+    {"set-mm", SetsMemoryMap, kClaim, kMachine, "changes what the kernel has noted of its memory", "no capabilities", NULL, NULL},
+    {"notification-pipe", NotificationPipe, kClaim, kMachine, "makes a pipe for the kernel's watch queues", "system call filter", NULL, NULL},
     {"own-listener", OwnListener, kClaim, kMachine, "becomes a supervisor of system calls", "the filter has a listener already", NULL, NULL},
     {"ptrace-child", TracesChild, kClaim, kAnywhere, "traces its own child", "system call filter", NULL, NULL},
     {"ptrace-traceme", AsksToBeTraced, kClaim, kAnywhere, "lets itself be traced", "system call filter", NULL, NULL},

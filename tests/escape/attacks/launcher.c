@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -95,6 +97,13 @@ static void ReadsLauncherByCall(void) {
 
 static void TracesLauncher(void) {
   for (int i = 0; i < 2; ++i) Report("PTRACE_SEIZE", ptrace(PTRACE_SEIZE, Above(i), NULL, NULL));
+}
+
+static void LimitsLauncher(void) {
+  // Not low: a limit of a second would end an init that is busy, and with it all that it has to tell.
+  const struct rlimit time = {1 << 30, 1 << 30};
+  Report("prlimit", prlimit(Above(0), RLIMIT_CPU, &time, NULL));
+  Report("prlimit with a higher bit", syscall(SYS_prlimit64, (1L << 32) | Above(0), RLIMIT_CPU, &time, NULL));
 }
 
 static void LaunchersDescriptors(void) {
@@ -187,6 +196,7 @@ const struct Attack kLauncher[] = {
     {"init-memory", LaunchersMemory, kSecret, kAnywhere, "reads the memory of the process above by /proc", "init that is not dumpable", NULL, NULL},
     {"init-vm-readv", ReadsLauncherByCall, kClaim, kAnywhere, "reads the memory of the process above by a system call", "system call filter, init that is not dumpable", NULL, NULL},
     {"init-ptrace", TracesLauncher, kClaim, kAnywhere, "traces the process above", "system call filter, init that is not dumpable", NULL, NULL},
+    {"init-limits", LimitsLauncher, kClaim, kAnywhere, "limits the CPU time of the process above", "system call filter", NULL, NULL},
     {"init-fd", LaunchersDescriptors, kSecret, kAnywhere, "opens descriptors of the process above", "init that is not dumpable", NULL, NULL},
     {"init-exe", LaunchersProgram, kClaim, kAnywhere, "opens the launcher's program by /proc/PID/exe", "init that is not dumpable", NULL, NULL},
     {"launcher-groups", KeepsGroups, kClaim, kRoot, "keeps a group of the launcher", "setgroups", NULL, NULL},

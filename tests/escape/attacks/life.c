@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -126,6 +127,15 @@ static void Blocks(void) {
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   Report("open", fd);
 }
+static void BlocksInLock(void) {
+  // One of two who want the same lock, by descriptors of their own, waits for the other.
+  char path[PATH_MAX];
+  snprintf(path, sizeof path, "/tmp/lock-%s", Nonce());
+  const int first = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const int second = open(path, O_RDWR | O_CLOEXEC);
+  unlink(path);
+  if (Step("open", first) && Step("open", second) && Step("flock", flock(first, LOCK_EX))) flock(second, LOCK_EX);
+}
 static void BlocksInVfork(void) {
   // The parent waits where no signal but KILL gets through, for a child that does not exec. vfork(2).
   if (vfork() == 0) {
@@ -157,5 +167,6 @@ const struct Attack kLife[] = {
     {"ignores-signals", IgnoresSignals, kTime, kAnywhere, "ignores and blocks all signals", "wall time limit", NULL, "--wall-time 500ms"},
     {"catches-signals", CatchesTerm, kTime, kAnywhere, "catches all signals and goes on", "wall time limit", NULL, "--wall-time 500ms"},
     {"blocks-in-fifo", Blocks, kTime, kAnywhere, "waits for the other end of a FIFO", "wall time limit", NULL, "--wall-time 500ms"},
+    {"blocks-in-lock", BlocksInLock, kTime, kAnywhere, "waits for a lock that nobody gives back", "wall time limit", NULL, "--wall-time 500ms"},
     {"blocks-in-vfork", BlocksInVfork, kTime, kAnywhere, "waits for a vfork child that does not exec", "wall time limit", NULL, "--wall-time 500ms"},
     {0}};

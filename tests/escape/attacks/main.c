@@ -17,7 +17,8 @@ static const struct Family kFamilies[] = {
     {"file", kFiles},       {"shown", kShown},           {"proc", kProc},           {"device", kDevices},
     {"terminal", kTerminal}, {"process", kProcesses},     {"launcher", kLauncher},   {"network", kNetwork},
     {"ipc", kIpc},          {"privilege", kPrivileges},  {"namespace", kNamespaces}, {"kernel", kKernel},
-    {"abi", kAbi},          {"race", kRaces},            {"resource", kResources},  {"life", kLife},
+    {"abi", kAbi},          {"race", kRaces},            {"resource", kResources},  {"quota", kQuotas},
+    {"life", kLife},
     {NULL, NULL}};
 
 static char** g_facts;
