@@ -2,6 +2,8 @@
 // that it could write to must not lead set-up out of it.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -170,6 +172,104 @@ TEST_P(BroodTest, TwoRunsShareNothing) {
   EXPECT_FALSE(absl::StrContains(end.out, "the-secret")) << end.out;
   kill(other, SIGKILL);
   waitpid(other, nullptr, 0);
+}
+
+// /proc/PID/... and pids are another namespace's; a process group is not: kill(0, ...) reaches those outside who are in it.
+bool BystanderSurvives(const std::vector<std::string>& words) {
+  std::vector<char*> argv;
+  for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  const pid_t leader = fork();
+  if (leader == 0) {
+    setpgid(0, 0);
+    const pid_t bystander = fork();
+    if (bystander == 0) {
+      for (;;) pause();
+    }
+    const pid_t runner = fork();
+    if (runner == 0) {
+      execv(argv[0], argv.data());
+      _exit(127);
+    }
+    // Ours to ignore, since we are in the group too.
+    signal(SIGTERM, SIG_IGN);
+    waitpid(runner, nullptr, 0);
+    kill(bystander, SIGKILL);
+    int status = 0;
+    waitpid(bystander, &status, 0);
+    // Of two the first that was sent is the one it ends by. signal(7).
+    _exit(WTERMSIG(status) == SIGKILL ? 0 : 1);
+  }
+  int status = 0;
+  EXPECT_EQ(waitpid(leader, &status, 0), leader);
+  return status == 0;
+}
+
+TEST_P(BroodTest, TheCallersProcessGroupIsNotTheChilds) {
+  const std::string attack = "sleep 0.1; kill -TERM 0";
+  EXPECT_FALSE(BystanderSurvives({"/bin/sh", "-c", attack}));
+  EXPECT_TRUE(BystanderSurvives({BroodProgram(), "run", "--policy", GetParam(), "--", "sh", "-c", attack}));
+}
+
+TEST_P(BroodTest, AFloodOfOutputTakesNoMemoryOfBroods) {
+  const pid_t runner = fork();
+  if (runner == 0) {
+    const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    dup2(null, STDOUT_FILENO);
+    execl(BroodProgram().c_str(), "brood", "run", "--policy", GetParam().c_str(), "--output", "1G", "--", "head", "-c", "256M", "/dev/zero", nullptr);
+    _exit(127);
+  }
+  int status = 0;
+  rusage usage = {};
+  ASSERT_EQ(wait4(runner, &status, 0, &usage), runner);
+  EXPECT_EQ(status, 0);
+  EXPECT_LT(usage.ru_maxrss, 64 << 10) << "KiB, of the largest of brood, its guardian and the program";
+}
+
+TEST_P(BroodTest, AChildWithoutDescriptorsIsEndedAndToldOf) {
+  const probe::CommandEnd end =
+      Brood({"--policy", GetParam(), "--wall-time", "300ms"}, {"sh", "-c", "ulimit -n 0; echo begun; while :; do :; done"});
+  EXPECT_EQ(end.out, "begun\n");
+  EXPECT_EQ(end.code, 124) << end.err;
+}
+
+TEST_P(BroodTest, ADeepTreeInTmpDelaysNoEnd) {
+  // Its path is a hundred times longer than any that a system call takes.
+  const probe::CommandEnd end = Brood({"--policy", GetParam(), "--cwd", "/tmp"},
+                                      {"perl", "-e", "for (1 .. 2000) { mkdir 'd' x 200 and chdir 'd' x 200 or die $!; } print 'made';"});
+  EXPECT_EQ(end.out, "made") << end.err;
+  EXPECT_EQ(end.code, 0);
+}
+
+TEST_P(BroodTest, AMountBelowAReadOnlyDirectoryIsReadOnlyToo) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root to mount something below";
+  const std::string below = Work() + "/below";
+  mkdir(below.c_str(), 0777);
+  ASSERT_EQ(mount("tmpfs", below.c_str(), "tmpfs", 0, "mode=1777"), 0);
+  const std::string write = absl::StrCat("echo written > ", below, "/file; echo ran");
+  EXPECT_EQ(Brood({"--policy", GetParam(), "--ro", Work()}, {"sh", "-c", write}).out, "ran\n");
+  EXPECT_FALSE(fs::exists(below + "/file"));
+  EXPECT_EQ(Brood({"--policy", "none"}, {"sh", "-c", write}).out, "ran\n");
+  EXPECT_TRUE(fs::exists(below + "/file"));
+  umount2(below.c_str(), MNT_DETACH);
+}
+
+TEST_P(BroodTest, APathThatIsTooLongIsOneClearError) {
+  const probe::CommandEnd end = Brood({"--policy", GetParam(), "--ro", "/" + std::string(5000, 'a')}, {"echo", "ran"});
+  EXPECT_EQ(end.code, 125);
+  EXPECT_EQ(end.out, "");
+  EXPECT_TRUE(absl::StrContains(end.err, "ENAMETOOLONG") || absl::StrContains(end.err, "too long")) << end.err;
+}
+
+TEST_P(BroodTest, InsideItselfItRunsNothingUnconfined) {
+  const std::string directory = fs::path(BroodProgram()).parent_path().string();
+  for (const std::string inner : {"strict", "default", "networked"}) {
+    const probe::CommandEnd end = Brood({"--policy", GetParam(), "--ro", directory}, {BroodProgram(), "run", "--policy", inner, "--", "echo", "ran"});
+    // Told by the inner one, or a violation of the outer one's.
+    EXPECT_TRUE(end.code == 125 || end.code == 159) << end.code;
+    EXPECT_EQ(end.out, "");
+    EXPECT_NE(end.err, "");
+  }
 }
 
 TEST_P(BroodTest, WordsOfTheProgramAreNotOptions) {
