@@ -120,6 +120,8 @@ Advice NewProcAdvice(int error) {
 Advice CgroupAdvice() {
   Advice advice = {ThisMachine().cgroups.why_not, ""};
   if (advice.why.empty()) advice.why = "this kernel's cgroups lack the controller";
+  // It shows them all read-only, whoever the caller is.
+  if (IsInBazelSandbox()) return {absl::StrCat("brood runs inside Bazel's sandbox: ", advice.why), std::string(kBazel)};
   if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0) {
     advice.remedy = absl::StrCat("systemd-run --user --scope -p Delegate=yes brood ...; without systemd, as root: mkdir /sys/fs/cgroup/brood && chown -R ",
                                  ThisMachine().uid, " /sys/fs/cgroup/brood && echo PID > /sys/fs/cgroup/brood/cgroup.procs, for the PID of a shell to start brood in");

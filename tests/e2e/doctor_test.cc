@@ -5,12 +5,15 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
+#include <filesystem>
+#include <functional>
 #include <iterator>
 #include <string>
 #include <string_view>
@@ -45,29 +48,18 @@ std::string DoctorAfter(const std::string& script) {
   return RunPlain({"unshare", "--user", "--map-root-user", "--mount", "sh", "-c", absl::StrCat(script, " && exec \"$0\" doctor"), BroodPath()}).out;
 }
 
-// The doctor where a filter gives `error` for `number`, if the bits of `mask` are all set, or some for `mask` 0, in its first argument.
-std::string DoctorWithout(long number, uint32_t some_of, int error) {
+// What a command writes to standard output, after `prepare` in its process.
+std::string OutputOf(const std::vector<std::string>& words, const std::function<void()>& prepare) {
   int out[2];
   EXPECT_EQ(pipe(out), 0);
-  const std::string brood = BroodPath();
+  std::vector<char*> argv;
+  for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
   const pid_t pid = fork();
   if (pid == 0) {
-    const sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-                                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(number), 0, 3),
-                                  BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args)),
-                                  BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, some_of, 0, 1),
-                                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<uint32_t>(error)),
-                                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-    const sock_filter always[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-                                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(number), 0, 1),
-                                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<uint32_t>(error)),
-                                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-    const sock_fprog program = {static_cast<uint16_t>(some_of != 0 ? std::size(filter) : std::size(always)),
-                                const_cast<sock_filter*>(some_of != 0 ? filter : always)};
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) _exit(3);
     dup2(out[1], 1);
-    execl(brood.c_str(), "brood", "doctor", nullptr);
+    prepare();
+    execvp(argv[0], argv.data());
     _exit(4);
   }
   close(out[1]);
@@ -78,6 +70,30 @@ std::string DoctorWithout(long number, uint32_t some_of, int error) {
   int status = 0;
   EXPECT_EQ(waitpid(pid, &status, 0), pid);
   return text;
+}
+
+void Load(sock_filter* filter, size_t length) {
+  const sock_fprog program = {static_cast<uint16_t>(length), filter};
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) _exit(3);
+}
+
+// The doctor, or `words`, where a filter gives `error` for `number`, if one of the bits of `some_of` is set in its first
+// argument; always for 0.
+std::string DoctorWithout(long number, uint32_t some_of, int error, std::vector<std::string> words = {BroodPath(), "doctor"}) {
+  return OutputOf(words, [&] {
+    sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(number), 0, 3),
+                            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args)),
+                            BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, some_of, 0, 1),
+                            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<uint32_t>(error)),
+                            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    sock_filter always[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(number), 0, 1),
+                            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<uint32_t>(error)),
+                            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    some_of != 0 ? Load(filter, std::size(filter)) : Load(always, std::size(always));
+  });
 }
 
 constexpr uint32_t kNamespaces = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
@@ -100,6 +116,82 @@ TEST(DoctorTest, AContainersFilterIsTheOptionThatRunsWithoutIt) {
   for (const std::string_view layer : {"user", "pid", "net"}) {
     ExpectNamed(table, layer, {" no ", "seccomp", "docker run --security-opt seccomp=unconfined"});
   }
+}
+
+// As distributions forbid them: the kernel refuses, and their setting tells why. This kernel has no such setting, so that a file
+// stands in for it; what refuses is a filter.
+std::string DoctorWhereTheSettingSays(const std::string& setting, const std::string& value) {
+  return DoctorWithout(SYS_clone, CLONE_NEWUSER, EPERM,
+                       {"unshare", "--user", "--map-root-user", "--mount", "sh", "-c",
+                        absl::StrCat("mount -t tmpfs none /proc/sys/kernel && echo ", value, " > /proc/sys/kernel/", setting, " && exec \"$0\" doctor"),
+                        BroodPath()});
+}
+
+TEST(DoctorTest, UbuntusRestrictionOfUserNamespacesIsItsSettingOrAProfile) {
+  const std::string table = DoctorWhereTheSettingSays("apparmor_restrict_unprivileged_userns", "1");
+  ExpectNamed(table, "user", {" no ", "kernel.apparmor_restrict_unprivileged_userns is 1, as Ubuntu has it", "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+                              "/etc/apparmor.d/brood", "userns,"});
+  const std::string open = DoctorWhereTheSettingSays("apparmor_restrict_unprivileged_userns", "0");
+  EXPECT_FALSE(absl::StrContains(open, "apparmor_restrict")) << open;
+}
+
+TEST(DoctorTest, DebiansSettingOfUserNamespacesIsNamed) {
+  const std::string table = DoctorWhereTheSettingSays("unprivileged_userns_clone", "0");
+  ExpectNamed(table, "user", {" no ", "kernel.unprivileged_userns_clone is 0", "sysctl -w kernel.unprivileged_userns_clone=1", "/etc/sysctl.d"});
+  const std::string open = DoctorWhereTheSettingSays("unprivileged_userns_clone", "1");
+  EXPECT_FALSE(absl::StrContains(open, "unprivileged_userns_clone")) << open;
+}
+
+// What Docker's default profile refuses to a container without capabilities, of all that a sandbox is made of: clone with
+// namespaces, and clone3 as if there were none, since its flags are in memory.
+TEST(DoctorTest, DockersDefaultProfileIsTheOptionThatRunsWithoutIt) {
+  const std::string brood = BroodPath();
+  const std::string table = OutputOf({brood, "doctor"}, [] {
+    std::vector<sock_filter> filter = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr))};
+    for (const long number : {SYS_unshare, SYS_setns, SYS_mount, SYS_umount2, SYS_pivot_root, SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_fspick,
+                              SYS_move_mount, SYS_open_tree, SYS_mount_setattr, SYS_bpf, SYS_perf_event_open, SYS_sethostname, SYS_keyctl}) {
+      filter.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(number), 0, 1));
+      filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
+    }
+    filter.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1));
+    filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
+    filter.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3));
+    filter.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args)));
+    filter.push_back(BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kNamespaces, 0, 1));
+    filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
+    filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+    Load(filter.data(), filter.size());
+  });
+  for (const std::string_view layer : {"user", "pid", "mount", "net", "ipc", "uts", "cgroup"}) {
+    ExpectNamed(table, layer, {" no ", "seccomp filter", "as Docker's default profile does", "docker run --security-opt seccomp=unconfined"});
+  }
+  ExpectNamed(table, "no_new_privs", {" yes "});
+  ExpectNamed(table, "seccomp", {" yes "});
+}
+
+// In the real one: namespaces can be made there, cgroups not.
+TEST(DoctorTest, BazelsOwnSandboxIsNamedWhereItIsInTheWay) {
+  const std::string sandbox = "/usr/share/bazel/linux-sandbox";
+  if (access(sandbox.c_str(), X_OK) != 0) GTEST_SKIP() << "there is no " << sandbox << " here";
+  TemporaryDirectory directory;
+  // As Bazel names it: OUTPUT_BASE/sandbox/linux-sandbox/NUMBER/execroot/WORKSPACE.
+  const std::string execroot = directory.path() + "/sandbox/linux-sandbox/1/execroot/main";
+  std::filesystem::create_directories(execroot);
+  for (std::filesystem::path path = execroot; path != directory.path(); path = path.parent_path()) chmod(path.c_str(), 0755);
+  const std::vector<std::string> inside = {sandbox, "-W", execroot, "-w", "/tmp", "--", BroodPath()};
+  const auto run = [&inside](std::vector<std::string> args) {
+    args.insert(args.begin(), inside.begin(), inside.end());
+    return RunPlain(args);
+  };
+  const std::string table = run({"doctor"}).out;
+  ExpectNamed(table, "user", {" yes "});
+  ExpectNamed(table, "memory", {" weaker ", "brood runs inside Bazel's sandbox", "tag the target \"no-sandbox\""});
+  const PlainRun strict = run({"run", "--policy", "strict", "--", "echo", "inside"});
+  EXPECT_EQ(strict.out, "inside\n") << strict.err;
+  const PlainRun limited = run({"run", "--memory", "64M", "--", "echo", "ran"});
+  EXPECT_EQ(limited.code, 125);
+  EXPECT_EQ(limited.out, "");
+  EXPECT_TRUE(absl::StrContains(limited.err, "--allow-weaker memory")) << limited.err;
 }
 
 TEST(DoctorTest, ALandlockThatIsSwitchedOffIsTheKernelParameter) {
