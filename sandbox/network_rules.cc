@@ -61,7 +61,22 @@ class Rules {
 
 ArgumentRule Is(unsigned index, uint64_t value) { return {.index = index, .op = Op::kEqual, .value = value, .width = 32}; }
 
+// It connects, and where connect(2) is looked at, nobody looks at it. tcp(7), TCP_FASTOPEN.
+void RefuseFastOpen(Rules& rules) {
+  for (const auto& [name, flags] : {std::pair{"sendto", 3u}, {"sendmsg", 2u}, {"sendmmsg", 3u}}) {
+    rules.Except(name, {{.index = flags, .op = Op::kMaskedEqual, .value = MSG_FASTOPEN, .mask = MSG_FASTOPEN, .width = 32}},
+                 Errno(EOPNOTSUPP));
+  }
+}
+
 }  // namespace
+
+void LeaveTcpToLandlock(const Policy& policy, uint32_t unlisted, FilterEntries& entries) {
+  const bool no_network = policy.network.mode == NetworkMode::kNone || policy.network.mode == NetworkMode::kLoopback;
+  if (!no_network || policy.allow_weaker.count(Layer::kNet) == 0) return;
+  Rules rules(unlisted, entries);
+  RefuseFastOpen(rules);
+}
 
 absl::Status ServeConnections(const Network& network, uint32_t unlisted, FilterEntries& entries) {
   if (network.mode != NetworkMode::kAllow) return absl::OkStatus();
@@ -78,11 +93,7 @@ absl::Status ServeConnections(const Network& network, uint32_t unlisted, FilterE
       std::any_of(network.to.begin(), network.to.end(), [](const std::string& to) { return to.rfind("unix:", 0) == 0; });
   // A local socket of the machine's could take a name there.
   if (unix_sockets) rules.Replace("bind", Errno(EACCES));
-  // It connects. tcp(7), TCP_FASTOPEN.
-  for (const auto& [name, flags] : {std::pair{"sendto", 3u}, {"sendmsg", 2u}, {"sendmmsg", 3u}}) {
-    rules.Except(name, {{.index = flags, .op = Op::kMaskedEqual, .value = MSG_FASTOPEN, .mask = MSG_FASTOPEN, .width = 32}},
-                 Errno(EOPNOTSUPP));
-  }
+  RefuseFastOpen(rules);
   // These name the machine's interfaces. netdevice(7).
   rules.Except("ioctl",
                {{.index = 1, .op = Op::kGreaterOrEqual, .value = 0x8910, .width = 32},

@@ -28,6 +28,9 @@ using FilterEntries = std::map<int, FilterEntry>;  // By number.
 // Errors: InvalidArgument: the policy allows io_uring, whose connections no filter sees.
 absl::Status ServeConnections(const Network& network, uint32_t unlisted, FilterEntries& entries);
 
+// Where it is accepted that Landlock alone refuses TCP, which sees no connection that a send makes.
+void LeaveTcpToLandlock(const Policy& policy, uint32_t unlisted, FilterEntries& entries);
+
 }  // namespace brood
 
 #endif  // BROOD_SANDBOX_NETWORK_RULES_H_

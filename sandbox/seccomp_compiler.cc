@@ -132,6 +132,7 @@ absl::StatusOr<CompiledFilter> CompileFilter(const Policy& policy) {
     entries[clone3].action = SECCOMP_RET_ERRNO | ENOSYS;
   }
   BROOD_RETURN_IF_ERROR(ServeConnections(policy.network, unlisted, entries));
+  LeaveTcpToLandlock(policy, unlisted, entries);
   KeepCoreLimit(policy, unlisted, entries);
   BROOD_RETURN_IF_ERROR(CheckOwnCalls(entries, unlisted));
 
