@@ -1,23 +1,14 @@
 #include "launcher/executor.h"
 
-#include <sched.h>
-
 #include <algorithm>
 
 #include "base/status.h"
 #include "launcher/executor/births.h"
 #include "launcher/executor/seed.h"
+#include "launcher/executor/usable_cpus.h"
 
 namespace brood {
 namespace {
-
-size_t CpusOfThisProcess() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  // A machine with more CPUs than the set has places gives EINVAL. sched_getaffinity(2).
-  if (sched_getaffinity(0, sizeof(set), &set) != 0) return std::max(1u, std::thread::hardware_concurrency());
-  return static_cast<size_t>(std::max(CPU_COUNT(&set), 1));
-}
 
 absl::Status MovedFrom() { return absl::FailedPreconditionError("submit: this executor was moved from"); }
 
@@ -32,7 +23,7 @@ absl::StatusOr<Executor> Executor::Create(const Context& context, ExecutorOption
     return absl::InvalidArgumentError("executor: max_queued must be at least 1: a task that starts a worker waits for it");
   }
   internal::PoolOptions pool;
-  pool.workers = options.workers != 0 ? options.workers : CpusOfThisProcess();
+  pool.workers = options.workers != 0 ? options.workers : internal::UsableCpus();
   pool.max_queued = options.max_queued;
   if (options.max_tasks_per_child != 0) pool.max_tasks_per_child = options.max_tasks_per_child;
   pool.grace = std::min(options.grace, absl::Hours(24));
@@ -129,8 +120,8 @@ void Executor::ShutdownNow() {
   if (pool_ != nullptr) pool_->ShutdownNow();
 }
 
-std::vector<pid_t> Executor::worker_pids() const {
-  return pool_ == nullptr ? std::vector<pid_t>() : pool_->WorkerPids();
+std::vector<int> Executor::worker_pids() const {
+  return pool_ == nullptr ? std::vector<int>() : pool_->WorkerPids();
 }
 
 }  // namespace brood

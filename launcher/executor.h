@@ -14,8 +14,6 @@
 #ifndef BROOD_LAUNCHER_EXECUTOR_H_
 #define BROOD_LAUNCHER_EXECUTOR_H_
 
-#include <sys/types.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -61,7 +59,9 @@ struct Initializer {
 
 struct ExecutorOptions {
   size_t workers = 0;    // At most so many at a time. 0: the CPUs that this process may use.
-  LaunchOptions launch;  // Of each worker: policy, environment, streams. argv is ignored; nobody can take what is captured.
+  // Of each worker: policy, environment, streams. argv is ignored; nobody can take what is captured. What it borrows may go
+  // after Create, but on Windows `inherited` must stay open as long as the executor: a handle keeps its value there.
+  LaunchOptions launch;
 
   // If it fails in any worker the executor is broken: all tasks that wait, and all later ones, get its error. So they do
   // if it has not ended after start_timeout, which counts from when the worker runs; the worker is ended.
@@ -157,7 +157,7 @@ class Executor {  // Move-only. Its destruction is ShutdownNow.
   void ShutdownNow();
 
   // Of the workers that there are now.
-  std::vector<pid_t> worker_pids() const;
+  std::vector<int> worker_pids() const;
 
  private:
   explicit Executor(std::shared_ptr<internal::Pool> pool, absl::Duration task_timeout)

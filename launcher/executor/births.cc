@@ -1,9 +1,7 @@
 #include "launcher/executor/births.h"
 
-#include <cerrno>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "launcher/executor/worker_main.h"
 #include "launcher/process.h"
@@ -14,7 +12,7 @@ namespace {
 class DirectWorker : public WorkerProcess {
  public:
   explicit DirectWorker(Process process) : process_(std::move(process)) {}
-  pid_t pid() const override { return process_.pid(); }
+  int pid() const override { return process_.pid(); }
   int sentinel() const override { return process_.sentinel(); }
   // What cannot be signalled has ended, and its sentinel says so.
   void Terminate() override { (void)process_.Terminate(); }
@@ -36,10 +34,10 @@ class Direct : public Births {
   Direct(const Context& context, LaunchOptions launch, std::vector<UniqueFd> borrowed, const WorkerSetup& setup)
       : context_(context), launch_(std::move(launch)), borrowed_(std::move(borrowed)), setup_(setup) {}
 
-  absl::StatusOr<std::unique_ptr<WorkerProcess>> Start(UniqueFd socket, UniqueFd journal) override {
+  absl::StatusOr<std::unique_ptr<WorkerProcess>> Start(UniqueFd stream, UniqueFd journal) override {
     std::vector<UniqueFd> handles;
     for (const auto& handle : setup_.handles) handles.push_back(Duplicate(handle->get()));
-    BROOD_ASSIGN_OR_RETURN(Process process, context_.Start(launch_, RunPoolWorker, socket, journal,
+    BROOD_ASSIGN_OR_RETURN(Process process, context_.Start(launch_, RunPoolWorker, stream, journal,
                                                            setup_.initializer.name, setup_.initializer.signature,
                                                            setup_.arguments, handles, setup_.max_result_bytes));
     return std::make_unique<DirectWorker>(std::move(process));
@@ -57,14 +55,7 @@ class Direct : public Births {
 absl::StatusOr<std::unique_ptr<Births>> DirectBirths(const Context& context, LaunchOptions launch,
                                                      const WorkerSetup& setup) {
   // Workers are born long after the caller has closed what it lent, when the numbers may stand for other files.
-  std::vector<UniqueFd> borrowed;
-  absl::Status error;
-  ForEachBorrowed(launch, [&](int& fd) {
-    borrowed.push_back(Duplicate(fd));
-    if (!borrowed.back().valid() && error.ok()) error = ErrnoStatus(errno, "dup", absl::StrCat("descriptor ", fd));
-    fd = borrowed.back().get();
-  });
-  BROOD_RETURN_IF_ERROR(error);
+  BROOD_ASSIGN_OR_RETURN(std::vector<UniqueFd> borrowed, OwnBorrowed(launch));
   return std::make_unique<Direct>(context, std::move(launch), std::move(borrowed), setup);
 }
 

@@ -2,8 +2,6 @@
 #ifndef BROOD_LAUNCHER_EXECUTOR_BIRTHS_H_
 #define BROOD_LAUNCHER_EXECUTOR_BIRTHS_H_
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -23,7 +21,7 @@ namespace brood::internal {
 class WorkerProcess {
  public:
   virtual ~WorkerProcess() = default;
-  virtual pid_t pid() const = 0;
+  virtual int pid() const = 0;
   virtual int sentinel() const = 0;  // Readable when it has ended. Borrowed, until Join.
   virtual void Terminate() = 0;
   virtual void Kill() = 0;  // The whole tree.
@@ -41,8 +39,8 @@ struct WorkerSetup {
 class Births {
  public:
   virtual ~Births() = default;
-  // A worker with its ends of socket and journal; blocks until it runs. Errors: those of Context::Start.
-  virtual absl::StatusOr<std::unique_ptr<WorkerProcess>> Start(UniqueFd socket, UniqueFd journal) = 0;
+  // A worker with its ends of stream and journal; blocks until it runs. Errors: those of Context::Start.
+  virtual absl::StatusOr<std::unique_ptr<WorkerProcess>> Start(UniqueFd stream, UniqueFd journal) = 0;
   // After the end of the last worker.
   virtual void Stop() {}
 };
@@ -55,6 +53,10 @@ void ForEachBorrowed(LaunchOptions& options, const Visit& visit) {
   }
   for (InheritedFd& inherited : options.inherited) visit(inherited.fd);
 }
+
+// Duplicates of what the options borrow, which they then name. births_linux.cc, births_windows.cc: there what is inherited
+// keeps its value, so that it stays borrowed. Errors: that of a descriptor that cannot be duplicated.
+absl::StatusOr<std::vector<UniqueFd>> OwnBorrowed(LaunchOptions& options);
 
 // What `launch` borrows may go afterwards. Errors: that of a descriptor that cannot be duplicated.
 absl::StatusOr<std::unique_ptr<Births>> DirectBirths(const Context& context, LaunchOptions launch,

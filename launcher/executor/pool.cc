@@ -1,17 +1,6 @@
 #include "launcher/executor/pool.h"
 
-#include <sched.h>
-#include <signal.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <chrono>
-#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -25,41 +14,14 @@ absl::Status ShutDownError() {
 
 }  // namespace
 
-int64_t NowNs() {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return int64_t{now.tv_sec} * 1000000000 + now.tv_nsec;
-}
-
 absl::StatusOr<std::shared_ptr<Pool>> Pool::Create(std::unique_ptr<Births> births, const PoolOptions& options) {
   const std::shared_ptr<Pool> pool(new Pool(std::move(births), options));
-  pool->epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
-  if (!pool->epoll_.valid()) return ErrnoStatus(errno, "epoll_create1");
-  pool->wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!pool->wake_.valid()) return ErrnoStatus(errno, "eventfd");
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  event.data.u64 = 0;
-  if (epoll_ctl(pool->epoll_.get(), EPOLL_CTL_ADD, pool->wake_.get(), &event) != 0) {
-    return ErrnoStatus(errno, "epoll_ctl");
-  }
+  BROOD_ASSIGN_OR_RETURN(pool->events_, PoolEvents::Create());
   {
     Lock lock(pool->mutex_);
     BROOD_RETURN_IF_ERROR(pool->StartWorker(lock));
   }
-  // The embedder's signals are for its own threads.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  absl::Status started;
-  try {
-    pool->supervisor_ = std::thread([raw = pool.get()] { raw->Supervise(); });
-  } catch (const std::system_error& error) {
-    started = ErrnoStatus(error.code().value(), "start the executor's thread");
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (!started.ok()) return started;
+  BROOD_RETURN_IF_ERROR(pool->supervisor_.Start([raw = pool.get()] { raw->Supervise(); }));
   const std::weak_ptr<Pool> weak = pool;
   pool->finalizer_ = AddFinalizer([weak] {
     if (const std::shared_ptr<Pool> held = weak.lock()) held->ShutdownNow();
@@ -71,17 +33,7 @@ Pool::~Pool() { JoinSupervisor(); }
 
 void Pool::JoinSupervisor() {
   if (finalizer_ != 0) CancelFinalizer(finalizer_);
-  AwaitSupervisor();
-}
-
-void Pool::AwaitSupervisor() {
-  const std::lock_guard<std::mutex> lock(join_mutex_);
-  if (!supervisor_.joinable() || supervisor_.get_id() == std::this_thread::get_id()) return;
-  supervisor_.join();
-  // pthread_join(3) returns when the thread has let go of its memory, a moment before it has gone. Whoever starts a child
-  // by fork next must be alone. Bounded, since the number may be another thread's by then.
-  const int64_t end_ns = NowNs() + 100'000'000;
-  while (syscall(SYS_tgkill, getpid(), supervisor_tid_, 0) == 0 && NowNs() < end_ns) sched_yield();
+  supervisor_.AwaitEnd();
 }
 
 absl::StatusOr<const PoolTarget*> Pool::Resolve(AnyFunction function) {
@@ -147,7 +99,7 @@ void Pool::Enqueue(Lock& lock, std::shared_ptr<Task> task, Bound bound) {
     if (worker != nullptr) {
       Give(*worker, std::move(task));
       // Where nobody waits for this one alone the supervisor reads.
-      if (bound == Bound::kBeyond && !worker->watched) WatchSocket(*worker, EPOLLIN);
+      if (bound == Bound::kBeyond && !worker->watched) WatchStream(*worker, Interest::kReading);
       TellFinished(lock);
     } else {
       task->bounded = bound == Bound::kCounted;
@@ -220,7 +172,7 @@ absl::Status Pool::Shutdown(absl::Duration timeout) {
                                                     "; wait again, or end them with ShutdownNow"));
   }
   lock.unlock();
-  AwaitSupervisor();
+  supervisor_.AwaitEnd();
   return absl::OkStatus();
 }
 
@@ -234,11 +186,11 @@ void Pool::ShutdownNow() {
   }
   changed_.wait(lock, [this] { return mode_ == Mode::kStopped; });
   lock.unlock();
-  AwaitSupervisor();
+  supervisor_.AwaitEnd();
 }
 
-std::vector<pid_t> Pool::WorkerPids() {
-  std::vector<pid_t> pids;
+std::vector<int> Pool::WorkerPids() {
+  std::vector<int> pids;
   if (foreign()) return pids;
   const Lock lock(mutex_);
   for (const auto& [id, worker] : workers_) pids.push_back(worker->process->pid());
@@ -290,10 +242,6 @@ void Pool::TellFinished(Lock& lock) {
   lock.lock();
 }
 
-void Pool::Wake() {
-  const uint64_t one = 1;
-  // Full is as good: it is readable then.
-  (void)!write(wake_.get(), &one, sizeof(one));
-}
+void Pool::Wake() { events_->Wake(); }
 
 }  // namespace brood::internal

@@ -6,15 +6,12 @@
 #ifndef BROOD_LAUNCHER_EXECUTOR_POOL_H_
 #define BROOD_LAUNCHER_EXECUTOR_POOL_H_
 
-#include <sys/types.h>
-
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -23,10 +20,11 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/fork_generation.h"
-#include "base/unique_fd.h"
 #include "bootstrap/finalizer.h"
 #include "bootstrap/registry.h"
 #include "launcher/executor/births.h"
+#include "launcher/executor/pool_events.h"
+#include "launcher/executor/supervisor_thread.h"
 #include "launcher/executor/task.h"
 #include "launcher/executor/worker_link.h"
 #include "serialization/wire.h"
@@ -88,7 +86,7 @@ class Pool : public std::enable_shared_from_this<Pool> {
   // After ShutdownNow, once, before the last reference goes: that may go on the supervisor itself.
   void JoinSupervisor();
 
-  std::vector<pid_t> WorkerPids();
+  std::vector<int> WorkerPids();
   size_t workers() const { return options_.workers; }
   bool foreign() const { return creator_ != ForkGeneration(); }
 
@@ -98,15 +96,14 @@ class Pool : public std::enable_shared_from_this<Pool> {
 
   Pool(std::unique_ptr<Births> births, const PoolOptions& options) : options_(options), births_(std::move(births)) {}
 
-  void AwaitSupervisor();  // Once it stops; several may.
-
   // The supervisor, supervisor.cc.
   void Supervise();
-  void HandleEvent(Lock& lock, uint64_t tag, uint32_t events);
+  void HandleEvent(Lock& lock, const PoolEvent& event);
   void Schedule(Lock& lock);
   int HandleTimers();  // Milliseconds until the next one; -1: none.
   void HandleEnd(Lock& lock, WorkerLink& worker);
-  void HandleSocket(WorkerLink& worker, bool to_the_end);
+  enum class Reading { kSome, kToTheEnd };
+  void HandleStream(WorkerLink& worker, Reading reading);
   void HandleReplies(WorkerLink& worker);
   void HandleReply(WorkerLink& worker, const PoolReply& reply, std::string body);
   void FinishChunk(WorkerLink& worker);
@@ -116,14 +113,14 @@ class Pool : public std::enable_shared_from_this<Pool> {
   // Both, workers.cc. All with the lock.
   absl::Status StartWorker(Lock& lock);  // Without it, while the worker is born.
   absl::Status Watch(WorkerLink& worker);
-  bool WatchSocket(WorkerLink& worker, uint32_t events);  // 0: not any more.
-  void CloseSocket(WorkerLink& worker);                   // Nothing that comes from it is of interest any more.
+  bool WatchStream(WorkerLink& worker, Interest interest);
+  void CloseStream(WorkerLink& worker);  // Nothing that comes from it is of interest any more.
 
-  // Those who wait for a result, waiters.cc. All with the lock.
+  // Those who wait for a result, waiters.cc and lend_*.cc. All with the lock.
   void Look(WorkerLink& worker);
   bool LookAtAll();
-  bool MayBeLent(const Task& task) const;
-  void ReadAsLent(Lock& lock, WorkerLink& worker, const Task& task, int64_t end_ns);
+  void ReadIfLent(Lock& lock, const Task& task, int64_t end_ns);  // Until it is done or the time has come; or does nothing.
+  void TakeBack(Lock& lock, WorkerLink& worker);                  // Of a worker that has ended.
 
   WorkerLink* FreeWorker();
   void Give(WorkerLink& worker, std::shared_ptr<Task> task);
@@ -146,11 +143,8 @@ class Pool : public std::enable_shared_from_this<Pool> {
   const PoolOptions options_;
   const uint64_t creator_ = ForkGeneration();
   const std::unique_ptr<Births> births_;
-  UniqueFd epoll_;
-  UniqueFd wake_;
-  std::mutex join_mutex_;
-  std::thread supervisor_;
-  pid_t supervisor_tid_ = 0;
+  std::unique_ptr<PoolEvents> events_;
+  SupervisorThread supervisor_;
   FinalizerId finalizer_ = 0;
 
   std::mutex mutex_;
@@ -168,8 +162,6 @@ class Pool : public std::enable_shared_from_this<Pool> {
   int64_t asleep_until_ns_ = 0;  // The supervisor; 0: it is awake.
   std::unordered_map<AnyFunction, std::unique_ptr<PoolTarget>> targets_;
 };
-
-int64_t NowNs();
 
 }  // namespace brood::internal
 

@@ -1,5 +1,5 @@
-// What an executor and a worker say to each other, over a stream socket that is used with read(2) and write(2) in the
-// worker, since those are the calls that every policy allows.
+// What an executor and a worker say to each other, over a stream that the worker uses as a file: a socket with
+// read(2) and write(2), since those are the calls that every policy allows, or a pipe (Windows).
 //
 //   executor -> worker   PoolRequest | target's name | its signature | arguments
 //   worker -> executor   PoolReply | body
@@ -14,6 +14,7 @@
 #define BROOD_LAUNCHER_EXECUTOR_PROTOCOL_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -56,9 +57,14 @@ struct JournalHeader {
   std::atomic<uint64_t> task = 0;      // Of the request that was read last. 0: none.
   std::atomic<uint64_t> first = 0;     // The call whose result is the first one here.
   std::atomic<uint64_t> progress = 0;  // Calls that have ended << 32 | bytes of results here. One word: never torn.
-  std::atomic<uint64_t> began_ns = 0;  // When the running call began, CLOCK_MONOTONIC.
+  std::atomic<uint64_t> began_ns = 0;  // When the running call began: NowNs.
   std::atomic<uint64_t> stop = 0;      // The request of which no further call is to be made. 0: none.
 };
+
+// Of the steady clock, which is the same in all processes: CLOCK_MONOTONIC, QueryPerformanceCounter.
+inline int64_t NowNs() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 inline constexpr size_t kJournalBytes = size_t{256} << 10;
 inline constexpr size_t kJournalRoom = kJournalBytes - sizeof(JournalHeader);

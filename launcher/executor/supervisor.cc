@@ -1,11 +1,6 @@
 // The thread that supervises a pool's workers. Everything with the pool's lock, which it does not hold while it waits,
 // or while a worker is born.
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <climits>
 #include <utility>
 
@@ -33,8 +28,6 @@ absl::Status WithOutcome(absl::Status status, const Outcome& outcome) {
 }  // namespace
 
 void Pool::Supervise() {
-  supervisor_tid_ = gettid();
-  epoll_event events[64];
   Lock lock(mutex_);
   while (true) {
     Schedule(lock);
@@ -45,10 +38,10 @@ void Pool::Supervise() {
     if (mode_ != Mode::kOpen && workers_.empty() && queue_.empty()) break;
     asleep_until_ns_ = wait_ms < 0 ? INT64_MAX : NowNs() + int64_t{wait_ms} * 1000000;
     lock.unlock();
-    const int count = epoll_wait(epoll_.get(), events, std::size(events), wait_ms);
+    const std::vector<PoolEvent>& events = events_->Await(wait_ms);
     lock.lock();
     asleep_until_ns_ = 0;
-    for (int i = 0; i < count; ++i) HandleEvent(lock, events[i].data.u64, events[i].events);
+    for (const PoolEvent& event : events) HandleEvent(lock, event);
   }
   lock.unlock();
   births_->Stop();
@@ -57,29 +50,24 @@ void Pool::Supervise() {
   changed_.notify_all();
 }
 
-void Pool::HandleEvent(Lock& lock, uint64_t tag, uint32_t events) {
-  if (tag == 0) {
-    uint64_t count = 0;
-    (void)!read(wake_.get(), &count, sizeof(count));
-    return;
-  }
-  const auto at = workers_.find(tag >> 1);
-  if (at == workers_.end()) return;  // It ended in this round.
+void Pool::HandleEvent(Lock& lock, const PoolEvent& event) {
+  const auto at = workers_.find(event.worker);
+  if (at == workers_.end()) return;  // It ended in this round; or somebody woke us.
   WorkerLink& worker = *at->second;
-  if ((tag & 1) != 0) return HandleEnd(lock, worker);
+  if (event.ended) return HandleEnd(lock, worker);
   if (!worker.watched) return;  // Lent in this round.
-  if ((events & EPOLLOUT) != 0) {
+  if (event.writable) {
     worker.GoOnSending();
-    if (!worker.sending()) WatchSocket(worker, EPOLLIN);
+    if (!worker.sending()) WatchStream(worker, Interest::kReading);
   }
-  if ((events & ~uint32_t{EPOLLOUT}) != 0) HandleSocket(worker, false);
+  if (event.readable) HandleStream(worker, Reading::kSome);
 }
 
 void Pool::Schedule(Lock& lock) {
   // What was left to those who wait for it is wanted now.
   if (!queue_.empty() || mode_ != Mode::kOpen) {
     for (auto& [id, worker] : workers_) {
-      if (worker->phase == WorkerLink::Phase::kBusy && !worker->watched && !worker->lent) WatchSocket(*worker, EPOLLIN);
+      if (worker->phase == WorkerLink::Phase::kBusy && !worker->watched && !worker->lent) WatchStream(*worker, Interest::kReading);
     }
   }
   if (mode_ == Mode::kKilling) {
@@ -97,7 +85,7 @@ void Pool::Schedule(Lock& lock) {
     if (queue_.empty()) break;
     if (WorkerLink* const worker = FreeWorker()) {
       Give(*worker, TakeFromQueue());
-      if (!worker->watched) WatchSocket(*worker, EPOLLIN);
+      if (!worker->watched) WatchStream(*worker, Interest::kReading);
       continue;
     }
     if (!broken_.ok()) return Break(broken_);
@@ -125,7 +113,7 @@ int Pool::HandleTimers() {
   for (auto& [id, worker] : workers_) {
     if (now >= worker->kill_ns) {
       worker->kill_ns = INT64_MAX;
-      if (worker->verdict.ok()) worker->verdict = absl::DataLossError("the worker closed its socket");
+      if (worker->verdict.ok()) worker->verdict = absl::DataLossError("the worker closed its end");
       worker->process->Kill();
     }
     if (now >= worker->deadline_ns) CheckDeadline(*worker, now);
@@ -173,19 +161,21 @@ void Pool::CheckDeadline(WorkerLink& worker, int64_t now) {
                                                        absl::FormatDuration(worker.task->timeout), ", and was ended")));
 }
 
-void Pool::HandleSocket(WorkerLink& worker, bool to_the_end) {
+void Pool::HandleStream(WorkerLink& worker, Reading reading) {
   bool more = true;
   while (more && !worker.closed) {
     const absl::Status received = worker.Receive(more);
+    // What was sent before the answer came has gone: on Windows that is known only when it is asked.
+    worker.GoOnSending();
     HandleReplies(worker);
     if (!received.ok()) {
-      CloseSocket(worker);
-      // What has ended has no socket either, and its sentinel comes in a moment. Else it closed it and lives on.
+      CloseStream(worker);
+      // What has ended has no stream either, and its sentinel comes in a moment. Else it closed it and lives on.
       worker.kill_ns =
           std::min(worker.kill_ns, NowNs() + absl::ToInt64Nanoseconds(std::max(options_.grace, absl::Seconds(1))));
       if (worker.kill_ns < asleep_until_ns_) Wake();
     }
-    if (!to_the_end) more = false;  // The others' turn; what is left is readable still.
+    if (reading == Reading::kSome) more = false;  // The others' turn; what is left is readable still.
   }
 }
 
@@ -199,7 +189,7 @@ void Pool::HandleReplies(WorkerLink& worker) {
       continue;
     }
     if (worker.verdict.ok()) worker.verdict = reply.status();
-    CloseSocket(worker);
+    CloseStream(worker);
     if (worker.phase == WorkerLink::Phase::kIdle) Retire(worker);
     worker.kill_ns = 0;
     if (worker.kill_ns < asleep_until_ns_) Wake();
@@ -252,15 +242,10 @@ void Pool::FinishChunk(WorkerLink& worker) {
 }
 
 void Pool::HandleEnd(Lock& lock, WorkerLink& worker) {
-  if (worker.lent) {
-    // Its reader would see the end by itself, unless somebody else has the worker's socket. What has come is readable.
-    shutdown(worker.socket.get(), SHUT_RD);
-    changed_.wait(lock, [&worker] { return !worker.lent; });
-  }
-  HandleSocket(worker, true);
-  CloseSocket(worker);
-  epoll_event event = {};
-  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, worker.process->sentinel(), &event);
+  TakeBack(lock, worker);
+  HandleStream(worker, Reading::kToTheEnd);
+  CloseStream(worker);
+  events_->ForgetEnd(worker.process->sentinel(), worker.id);
   const Outcome outcome = worker.process->Join();
   // Another one would do the same, for ever.
   if (worker.phase == WorkerLink::Phase::kStarting && mode_ != Mode::kKilling) {

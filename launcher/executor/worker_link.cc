@@ -1,14 +1,6 @@
 #include "launcher/executor/worker_link.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstddef>
 #include <cstring>
 #include <utility>
 
@@ -19,22 +11,14 @@
 namespace brood::internal {
 namespace {
 
-constexpr size_t kReadBytes = size_t{64} << 10;
+constexpr size_t kKeepBytes = size_t{1} << 20;
 
 }  // namespace
 
 absl::StatusOr<WorkerLink::Ends> WorkerLink::MakeEnds(WorkerLink& link) {
-  int sockets[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return ErrnoStatus(errno, "socketpair");
   Ends ends;
-  link.socket.reset(sockets[0]);
-  ends.socket.reset(sockets[1]);
-  link.journal.reset(memfd_create("brood-journal", MFD_CLOEXEC));
-  if (!link.journal.valid() || ftruncate(link.journal.get(), kJournalBytes) != 0) {
-    return ErrnoStatus(errno, "memfd_create", "for the worker's journal");
-  }
-  ends.journal = Duplicate(link.journal.get());
-  if (!ends.journal.valid()) return ErrnoStatus(errno, "dup", "the worker's journal");
+  BROOD_ASSIGN_OR_RETURN(link.stream, WorkerStream::Make(&ends.stream));
+  BROOD_ASSIGN_OR_RETURN(link.journal, WorkerJournal::Make(&ends.journal));
   return ends;
 }
 
@@ -69,54 +53,34 @@ void WorkerLink::Stop() {
 
 void WorkerLink::WriteStop(uint64_t request) {
   stop_written = request != 0;
-  // Not to be written where the worker has cut it short: that is its own loss.
-  (void)!pwrite(journal.get(), &request, sizeof(request), offsetof(JournalHeader, stop));
+  journal->WriteStop(request);
 }
 
 void WorkerLink::GoOnSending() {
   while (sending()) {
-    iovec pieces[2];
-    int count = 0;
-    if (sent < head.size()) pieces[count++] = {head.data() + sent, head.size() - sent};
+    const std::string_view first = sent < head.size() ? std::string_view(head).substr(sent) : std::string_view();
     const size_t behind = sent < head.size() ? 0 : sent - head.size();
-    if (behind < task->arguments.size()) {
-      pieces[count++] = {task->arguments.data() + behind, task->arguments.size() - behind};
-    }
-    msghdr message = {};
-    message.msg_iov = pieces;
-    message.msg_iovlen = static_cast<size_t>(count);
-    const ssize_t n = sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n >= 0) {
-      sent += static_cast<size_t>(n);
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      return;
-    } else if (errno != EINTR) {
-      sent = SendBytes();  // It has gone, or does not read any more.
-    }
+    const std::optional<size_t> taken = stream->Send(first, std::string_view(task->arguments).substr(behind));
+    if (taken == 0) return;
+    sent = taken.has_value() ? sent + *taken : SendBytes();
   }
 }
 
-void WorkerLink::Append(std::string_view bytes) {
+void WorkerLink::DropWhatWasRead() {
   // Not only when it is empty: a worker may take care that it never is.
-  if (in_begin >= in.size() / 2) {
-    in.erase(0, in_begin);
-    in_begin = 0;
-  }
+  if (in_begin < in.size() / 2) return;
+  in.erase(0, in_begin);
+  in_begin = 0;
+}
+
+void WorkerLink::Append(std::string_view bytes) {
+  DropWhatWasRead();
   in.append(bytes);
 }
 
 absl::Status WorkerLink::Receive(bool& more) {
-  more = false;
-  char bytes[kReadBytes];
-  ssize_t n;
-  do {
-    n = recv(socket.get(), bytes, sizeof(bytes), MSG_DONTWAIT);
-  } while (n < 0 && errno == EINTR);
-  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return absl::OkStatus();
-  if (n <= 0) return absl::OutOfRangeError("the worker has closed its socket");
-  Append({bytes, static_cast<size_t>(n)});
-  more = static_cast<size_t>(n) == sizeof(bytes);
-  return absl::OkStatus();
+  DropWhatWasRead();
+  return stream->Receive(in, more);
 }
 
 absl::StatusOr<std::optional<PoolReply>> WorkerLink::NextReply(uint64_t max_result_bytes, std::string& body) {
@@ -152,7 +116,7 @@ absl::StatusOr<std::optional<PoolReply>> WorkerLink::NextReply(uint64_t max_resu
   if (in.size() - in_begin - sizeof(reply) < reply.body_bytes) return std::nullopt;
   body.assign(in, in_begin + sizeof(reply), reply.body_bytes);
   in_begin += sizeof(reply) + reply.body_bytes;
-  if (in_begin == in.size() && in.capacity() > 16 * kReadBytes) {
+  if (in_begin == in.size() && in.capacity() > kKeepBytes) {
     in = std::string();
     in_begin = 0;
   }
@@ -162,10 +126,8 @@ absl::StatusOr<std::optional<PoolReply>> WorkerLink::NextReply(uint64_t max_resu
 JournalState WorkerLink::ReadJournal() const {
   JournalState state;
   state.done = received;
-  uint64_t words[5] = {};
-  static_assert(sizeof(words) == sizeof(JournalHeader));
-  // Not mapped here: a worker that cuts its journal short would end this process. mmap(2), SIGBUS.
-  if (task == nullptr || pread(journal.get(), words, sizeof(words), 0) != sizeof(words)) return state;
+  WorkerJournal::Words words = {};
+  if (task == nullptr || !journal->ReadHeader(words)) return state;
   const uint64_t first = words[1];
   const uint64_t done = words[2] >> 32;
   const uint64_t bytes = words[2] & UINT32_MAX;
@@ -175,7 +137,7 @@ JournalState WorkerLink::ReadJournal() const {
   // What has been received whole is not looked at again; a worker's contradictions count as no progress.
   if (first != received || done <= first || done > end || bytes > kJournalRoom) return state;
   state.bytes.resize(bytes);
-  if (pread(journal.get(), state.bytes.data(), bytes, sizeof(JournalHeader)) != static_cast<ssize_t>(bytes)) {
+  if (!journal->ReadResults(state.bytes.data(), bytes)) {
     state.bytes.clear();
     return state;
   }

@@ -1,4 +1,4 @@
-// The pool's side of one worker: its process, its socket, its journal, and the chunk that it works on. Not for users.
+// The pool's side of one worker: its process, its stream, its journal, and the chunk that it works on. Not for users.
 //
 // Under the pool's lock, all of it.
 #ifndef BROOD_LAUNCHER_EXECUTOR_WORKER_LINK_H_
@@ -16,6 +16,8 @@
 #include "launcher/executor/births.h"
 #include "launcher/executor/protocol.h"
 #include "launcher/executor/task.h"
+#include "launcher/executor/worker_journal.h"
+#include "launcher/executor/worker_stream.h"
 
 namespace brood::internal {
 
@@ -33,13 +35,13 @@ class WorkerLink {
 
   // The ends of a worker that is to be born.
   struct Ends {
-    UniqueFd socket;
+    UniqueFd stream;
     UniqueFd journal;
   };
   // Makes the pool's ends in the new link, and gives the worker's.
   static absl::StatusOr<Ends> MakeEnds(WorkerLink& link);
 
-  // Gives the chunk's next calls, at most `budget`, to the worker. What the socket does not take now follows with
+  // Gives the chunk's next calls, at most `budget`, to the worker. What the stream does not take now follows with
   // GoOnSending; nothing is said of a worker that has gone, its sentinel tells.
   void Give(std::shared_ptr<Task> next, uint64_t budget);
   // Asks the worker to make no further call of what it was given. It says so with kStopped, unless it was at its end.
@@ -58,12 +60,12 @@ class WorkerLink {
   uint64_t id = 0;
   Phase phase = Phase::kStarting;
   std::unique_ptr<WorkerProcess> process;
-  UniqueFd socket;
-  UniqueFd journal;
+  std::unique_ptr<WorkerStream> stream;
+  std::unique_ptr<WorkerJournal> journal;
   uint64_t calls_done = 0;
   int64_t born_ns = 0;
 
-  // Who reads the socket: the supervisor if it is watched; the thread that waits for the task's result if it is lent;
+  // Who reads the stream: the supervisor if it is watched; the thread that waits for the task's result if it is lent;
   // else whoever looks next. Nobody any more once it is closed.
   bool watched = false;
   bool lent = false;
@@ -82,6 +84,7 @@ class WorkerLink {
 
  private:
   void WriteStop(uint64_t request);
+  void DropWhatWasRead();
   size_t SendBytes() const { return head.size() + (task != nullptr ? task->arguments.size() : 0); }
 
   bool stop_written = false;

@@ -1,11 +1,6 @@
 #include "launcher/executor/worker_main.h"
 
-#include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -20,16 +15,17 @@
 #include "bootstrap/target.h"
 #include "launcher/executor/call_target.h"
 #include "launcher/executor/protocol.h"
+#include "launcher/executor/worker_io.h"
 #include "serialization/messages.h"
 #include "serialization/wire.h"
 
 namespace brood::internal {
 namespace {
 
-// Reads ahead: a small request comes whole with one read(2).
+// Reads ahead: a small request comes whole with one read.
 class Incoming {
  public:
-  explicit Incoming(int fd) : fd_(fd) {}
+  explicit Incoming(int stream) : stream_(stream) {}
 
   // False at the end of the stream, however it came.
   bool Read(void* to, size_t size) {
@@ -42,59 +38,44 @@ class Incoming {
       size -= have;
       if (size == 0) return true;
       if (size >= sizeof(buffer_)) {
-        const ssize_t n = ReadSome(at, size);
-        if (n <= 0) return false;
+        const size_t n = ReadSome(stream_, at, size);
+        if (n == 0) return false;
         at += n;
-        size -= static_cast<size_t>(n);
+        size -= n;
       } else {
-        const ssize_t n = ReadSome(buffer_, sizeof(buffer_));
-        if (n <= 0) return false;
+        const size_t n = ReadSome(stream_, buffer_, sizeof(buffer_));
+        if (n == 0) return false;
         begin_ = 0;
-        end_ = static_cast<size_t>(n);
+        end_ = n;
       }
     }
   }
 
  private:
-  ssize_t ReadSome(char* to, size_t size) const {
-    ssize_t n;
-    do {
-      n = read(fd_, to, size);
-    } while (n < 0 && errno == EINTR);
-    return n;
-  }
-
-  const int fd_;
+  const int stream_;
   char buffer_[16384];
   size_t begin_ = 0;
   size_t end_ = 0;
 };
-
-void WriteAll(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return;  // Not of a socket whose other end is gone: that is SIGPIPE, and our end.
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-}
 
 std::string ErrorBytes(ResultError error) { return EncodeResult({.value = std::nullopt, .error = std::move(error)}); }
 
 // The worker's end: what it has of the chunk that it works on.
 class Worker {
  public:
-  Worker(int socket, int journal, uint64_t max_result_bytes) : socket_(socket), incoming_(socket), max_result_bytes_(max_result_bytes) {
-    void* const memory = mmap(nullptr, kJournalBytes, PROT_READ | PROT_WRITE, MAP_SHARED, journal, 0);
-    if (memory != MAP_FAILED) journal_ = new (memory) JournalHeader;
+  Worker(int stream, uint64_t max_result_bytes) : stream_(stream), incoming_(stream), max_result_bytes_(max_result_bytes) {}
+
+  absl::Status OpenJournal(int journal) {
+    BROOD_ASSIGN_OR_RETURN(void* const memory, MapJournal(journal));
+    journal_ = new (memory) JournalHeader;
+    return absl::OkStatus();
   }
-  bool has_journal() const { return journal_ != nullptr; }
 
   void Say(PoolReply reply, std::string_view body) {
     reply.body_bytes = body.size();
     std::string whole(reinterpret_cast<const char*>(&reply), sizeof(reply));
     whole += body;
-    WriteAll(socket_, whole);
+    WriteAll(stream_, whole);
   }
 
   void Serve() {
@@ -150,9 +131,7 @@ class Worker {
 
   void WorkOn(const absl::StatusOr<const TargetEntry*>& target, std::string_view arguments, uint32_t index) {
     if (request_.timed != 0) {
-      timespec now = {};
-      clock_gettime(CLOCK_MONOTONIC, &now);
-      journal_->began_ns.store(static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec));
+      journal_->began_ns.store(static_cast<uint64_t>(NowNs()));
     }
     const size_t begin = reply_.size();
     reply_.Number(uint32_t{0});
@@ -200,7 +179,7 @@ class Worker {
     header.body_bytes = reply_.size() - sizeof(header);
     std::string whole = reply_.Take();
     std::memcpy(whole.data(), &header, sizeof(header));
-    WriteAll(socket_, whole);
+    WriteAll(stream_, whole);
     // In this order: killed in between, the journal has nothing that was not sent.
     journal_->first.store(end);
     journal_->progress.store(uint64_t{end} << 32);
@@ -208,7 +187,7 @@ class Worker {
     StartReply();
   }
 
-  const int socket_;
+  const int stream_;
   Incoming incoming_;
   const uint64_t max_result_bytes_;
   JournalHeader* journal_ = nullptr;
@@ -232,13 +211,13 @@ std::optional<ResultError> RunInitializer(std::string_view name, std::string_vie
 
 }  // namespace
 
-void RunPoolWorker(const UniqueFd& socket, const UniqueFd& journal, std::string_view initializer,
+void RunPoolWorker(const UniqueFd& stream, const UniqueFd& journal, std::string_view initializer,
                    std::string_view signature, std::string_view arguments, std::vector<UniqueFd> handles,
                    uint64_t max_result_bytes) {
-  Worker worker(socket.get(), journal.get(), max_result_bytes);
+  Worker worker(stream.get(), max_result_bytes);
   std::optional<ResultError> error;
-  if (!worker.has_journal()) {
-    error = StatusError(ErrnoStatus(errno, "mmap", "the worker's journal"));
+  if (const absl::Status opened = worker.OpenJournal(journal.get()); !opened.ok()) {
+    error = StatusError(opened);
   } else if (!initializer.empty()) {
     error = RunInitializer(initializer, signature, arguments, std::move(handles));
   }

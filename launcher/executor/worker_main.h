@@ -12,10 +12,10 @@
 
 namespace brood::internal {
 
-// A target. Runs the initialiser (none if its name is empty), then answers requests until the executor closes `socket`.
+// A target. Runs the initialiser (none if its name is empty), then answers requests until the executor closes `stream`.
 // What the functions of a chunk throw becomes their result; Exit ends the worker. A result that takes more than
 // `max_result_bytes` is an error of its call.
-void RunPoolWorker(const UniqueFd& socket, const UniqueFd& journal, std::string_view initializer,
+void RunPoolWorker(const UniqueFd& stream, const UniqueFd& journal, std::string_view initializer,
                    std::string_view signature, std::string_view arguments, std::vector<UniqueFd> handles,
                    uint64_t max_result_bytes);
 

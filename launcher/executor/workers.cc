@@ -1,9 +1,5 @@
 // What a pool does with its workers. Everything with its lock.
-#include <sys/epoll.h>
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "base/status.h"
@@ -16,7 +12,7 @@ absl::Status Pool::StartWorker(Lock& lock) {
   BROOD_ASSIGN_OR_RETURN(WorkerLink::Ends ends, WorkerLink::MakeEnds(*worker));
   lock.unlock();
   absl::StatusOr<std::unique_ptr<WorkerProcess>> process =
-      births_->Start(std::move(ends.socket), std::move(ends.journal));
+      births_->Start(std::move(ends.stream), std::move(ends.journal));
   lock.lock();
   if (!process.ok()) return process.status();
   worker->process = *std::move(process);
@@ -31,30 +27,22 @@ absl::Status Pool::StartWorker(Lock& lock) {
 }
 
 absl::Status Pool::Watch(WorkerLink& worker) {
-  if (!WatchSocket(worker, EPOLLIN)) return ErrnoStatus(errno, "epoll_ctl");
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  event.data.u64 = worker.id << 1 | 1;
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, worker.process->sentinel(), &event) == 0) return absl::OkStatus();
-  const absl::Status error = ErrnoStatus(errno, "epoll_ctl");
-  WatchSocket(worker, 0);
-  return error;
+  if (!WatchStream(worker, Interest::kReading)) return absl::ResourceExhaustedError("the executor cannot watch a worker");
+  const absl::Status watched = events_->WatchEnd(worker.process->sentinel(), worker.id);
+  if (!watched.ok()) WatchStream(worker, Interest::kNone);
+  return watched;
 }
 
-bool Pool::WatchSocket(WorkerLink& worker, uint32_t events) {
-  if (worker.closed || (events == 0 && !worker.watched)) return true;
-  epoll_event event = {};
-  event.events = events;
-  event.data.u64 = worker.id << 1;
-  // Taken out where nothing is wanted: its end would be reported all the same. epoll_ctl(2), EPOLLHUP.
-  const int operation = events == 0 ? EPOLL_CTL_DEL : worker.watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-  if (epoll_ctl(epoll_.get(), operation, worker.socket.get(), &event) != 0) return false;
-  worker.watched = events != 0;
+bool Pool::WatchStream(WorkerLink& worker, Interest interest) {
+  const Interest before = worker.watched ? Interest::kReading : Interest::kNone;
+  if (worker.closed || (interest == Interest::kNone && !worker.watched)) return true;
+  if (!events_->WatchStream(worker.stream->descriptor(), worker.id, before, interest)) return false;
+  worker.watched = interest != Interest::kNone;
   return true;
 }
 
-void Pool::CloseSocket(WorkerLink& worker) {
-  WatchSocket(worker, 0);
+void Pool::CloseStream(WorkerLink& worker) {
+  WatchStream(worker, Interest::kNone);
   worker.closed = true;
 }
 
@@ -82,7 +70,7 @@ void Pool::Give(WorkerLink& worker, std::shared_ptr<Task> task) {
     if (worker.deadline_ns < asleep_until_ns_) Wake();
   }
   worker.Give(std::move(task), options_.max_tasks_per_child - worker.calls_done);
-  if (worker.sending()) WatchSocket(worker, EPOLLIN | EPOLLOUT);
+  if (worker.sending()) WatchStream(worker, Interest::kReadingAndWriting);
 }
 
 void Pool::SetFree(WorkerLink& worker) {
@@ -96,8 +84,7 @@ void Pool::Retire(WorkerLink& worker) {
   const auto at = std::find(free_.begin(), free_.end(), &worker);
   if (at != free_.end()) free_.erase(at);
   worker.phase = WorkerLink::Phase::kRetiring;
-  // Not by closing it: a fork of this process may have a copy. The worker reads the end, and ends in order.
-  shutdown(worker.socket.get(), SHUT_WR);
+  worker.stream->EndSending();  // The worker reads the end, and ends in order.
   worker.kill_ns = NowNs() + absl::ToInt64Nanoseconds(options_.grace);
   if (worker.kill_ns < asleep_until_ns_) Wake();
 }

@@ -2,7 +2,7 @@
 
 load("@rules_cc//cc:cc_test.bzl", "cc_test")
 
-def conformance_test(name, size = "small", deps = [], windows = False, **kwargs):
+def conformance_test(name, size = "small", deps = [], windows = False, tags = [], **kwargs):
     """Builds NAME.cc with what all of the suite's files use.
 
     Args:
@@ -10,13 +10,14 @@ def conformance_test(name, size = "small", deps = [], windows = False, **kwargs)
       size: as cc_test
       deps: what only this file uses
       windows: whether it also runs there: what it has of POSIX is none
+      tags: more of them
       **kwargs: of cc_test
     """
     cc_test(
         name = name,
         size = size,
         srcs = [name + ".cc"],
-        tags = ["local"] + (["windows"] if windows else []),
+        tags = ["local"] + tags + (["windows"] if windows else []),
         deps = deps + [
             ":conformance",
             "//base:own_process",

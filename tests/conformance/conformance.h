@@ -39,8 +39,9 @@ std::set<int> ChildrenOfThisProcess();     // Zombies too.
 char ReadByte(const UniqueFd& pipe);       // '\0' at the end.
 std::vector<std::string> DoNothingProgram();  // A command line.
 
+UniqueFd OpenPid(int pid);                 // Readable when that process has ended.
+
 // Linux only.
-UniqueFd OpenPid(int pid);                 // pidfd_open(2)
 char StateOf(int pid);                     // 'R', 'S', 'Z'; 0 if there is no such process. /proc/[pid]/stat
 int NearestAbove(int pid, std::string_view name);  // `pid` or an ancestor of it that has this name; 0: none.
 

@@ -93,6 +93,8 @@ std::set<int> OpenDescriptors() {
   return open;
 }
 
+UniqueFd OpenPid(int pid) { return Own(OpenProcess(SYNCHRONIZE, FALSE, static_cast<DWORD>(pid))); }
+
 std::set<int> ChildrenOfThisProcess() {
   std::set<int> children;
   const UniqueFd snapshot = Own(CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0));

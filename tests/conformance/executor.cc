@@ -1,10 +1,8 @@
 #include "tests/conformance/executor.h"
 
-#include <signal.h>
-#include <unistd.h>
-
 #include <stdexcept>
 
+#include "base/own_process.h"
 #include "bootstrap/exit.h"
 #include "bootstrap/target.h"
 
@@ -13,11 +11,10 @@ namespace brood {
 int Square(int x) { return x * x; }
 BROOD_TARGET(Square);
 
-int64_t OwnPid() { return getpid(); }
+int64_t OwnPid() { return OwnProcessNumber(); }
 BROOD_TARGET(OwnPid);
 
-void RaiseKill() { raise(SIGKILL); }
-BROOD_TARGET(RaiseKill);
+BROOD_TARGET(Die);
 
 int Throw() { throw std::invalid_argument("no such thing"); }
 BROOD_TARGET(Throw);
@@ -26,18 +23,11 @@ void ExitWith(int code) { Exit(code); }
 BROOD_TARGET(ExitWith);
 
 void Spin() {
-  while (true) {
-    // Or the compiler may take the loop for one that ends. [intro.progress]
-    asm volatile("");
+  // Volatile, or the compiler may take the loop for one that ends. [intro.progress]
+  for (volatile bool for_ever = true; for_ever;) {
   }
 }
 BROOD_TARGET(Spin);
-
-void IgnoreTermAndSleep() {
-  signal(SIGTERM, SIG_IGN);
-  while (true) pause();
-}
-BROOD_TARGET(IgnoreTermAndSleep);
 
 std::string Letters(uint64_t count) { return std::string(count, 'x'); }
 BROOD_TARGET(Letters);

@@ -17,11 +17,10 @@ inline constexpr absl::Duration kPatience = absl::Milliseconds(kPatienceMs);
 
 int Square(int x);
 int64_t OwnPid();
-void RaiseKill();
+void Die();                           // Without a word to anybody: executor_linux.cc, executor_windows.cc.
 int Throw();
 void ExitWith(int code);
 void Spin();                          // For ever, with the processor.
-void IgnoreTermAndSleep();            // Until it is killed.
 std::string Letters(uint64_t count);  // So many.
 uint64_t Count(const std::string& letters);
 
@@ -29,6 +28,11 @@ uint64_t Count(const std::string& letters);
 void HoldDescriptor(UniqueFd pipe);
 void WaitForHeld();  // Until its last writer is gone.
 void WriteToHeld(char byte);
+
+extern const int64_t kDeathCode;      // What the outcome of Die gives as exit code.
+
+// From outside.
+void EndOther(int pid);
 
 class ExecutorTest : public ConformanceTest {
  protected:

@@ -1,12 +1,10 @@
 // An Executor whose workers die and hang, once for each start method: no task may wait for ever, and none may pay
 // for another. The ideas of CPython's Lib/test/test_concurrent_futures/test_deadlock.py.
-#include <signal.h>
-#include <sys/time.h>
-
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "base/signals.h"
 #include "bootstrap/current_process.h"
 #include "bootstrap/exit.h"
 #include "gmock/gmock.h"
@@ -36,7 +34,7 @@ bool Sprung(Trap::Spring spring) {
     case Trap::Spring::kNone:
       return false;
     case Trap::Spring::kKill:
-      raise(SIGKILL);
+      Die();
       return true;
     case Trap::Spring::kThrow:
       throw std::length_error("sprung");
@@ -100,32 +98,23 @@ Riddle Ask(const Riddle& riddle) { return riddle; }
 BROOD_TARGET(Ask);
 
 std::string KillWith(const std::string&) {
-  raise(SIGKILL);
+  Die();
   return "";
 }
 BROOD_TARGET(KillWith);
 
-// Is killed at some moment from now on, perhaps while the result is written.
-std::string ReturnAndDie(uint64_t bytes, int64_t after_us) {
-  itimerval timer = {};
-  timer.it_value.tv_usec = after_us;
-  setitimer(ITIMER_REAL, &timer, nullptr);
-  return std::string(bytes, 'x');
-}
-BROOD_TARGET(ReturnAndDie);
-
 using ExecutorDeathTest = ExecutorTest;
 BROOD_FOR_EACH_START_METHOD(ExecutorDeathTest);
 
-void ExpectKilled(const absl::Status& status, int signal) {
+void ExpectDead(const absl::Status& status) {
   EXPECT_EQ(status.code(), absl::StatusCode::kAborted) << status;
   ASSERT_TRUE(OutcomeOf(status).has_value()) << status;
-  EXPECT_EQ(OutcomeOf(status)->exit_code(), -signal);
+  EXPECT_EQ(OutcomeOf(status)->exit_code(), kDeathCode);
 }
 
 TEST_P(ExecutorDeathTest, DeathErrorAndExitWhileArgumentsAreReadFailTheTaskOnly) {
   Executor executor = Make();
-  ExpectKilled(executor.Submit(Return, Trap{.on_decode = Spring::kKill}).Get(kPatience).status(), SIGKILL);
+  ExpectDead(executor.Submit(Return, Trap{.on_decode = Spring::kKill}).Get(kPatience).status());
   EXPECT_EQ(executor.Submit(Return, Trap{.on_decode = Spring::kThrow}).Get(kPatience).status().message(),
             "std::length_error: sprung");
   EXPECT_THAT(executor.Submit(Return, Trap{.on_decode = Spring::kExit}).Get(kPatience).status().message(),
@@ -137,7 +126,7 @@ TEST_P(ExecutorDeathTest, DeathErrorAndExitWhileArgumentsAreReadFailTheTaskOnly)
 
 TEST_P(ExecutorDeathTest, DeathErrorAndExitWhileTheResultIsPackedFailTheTaskOnly) {
   Executor executor = Make();
-  ExpectKilled(executor.Submit(Return, Trap{.on_encode = Spring::kKill}).Get(kPatience).status(), SIGKILL);
+  ExpectDead(executor.Submit(Return, Trap{.on_encode = Spring::kKill}).Get(kPatience).status());
   EXPECT_EQ(executor.Submit(Return, Trap{.on_encode = Spring::kThrow}).Get(kPatience).status().message(),
             "std::length_error: sprung");
   EXPECT_THAT(executor.Submit(Return, Trap{.on_encode = Spring::kExit}).Get(kPatience).status().message(),
@@ -172,31 +161,16 @@ TEST_P(ExecutorDeathTest, ErrorsWhereTheCallerPacksAndReadsDisturbNothing) {
 TEST_P(ExecutorDeathTest, DeathWithMoreInFlightThanASocketHoldsFailsTheTaskOnly) {
   Executor executor = Make();
   const std::string much(16 << 20, 'x');
-  ExpectKilled(executor.Submit(KillWith, much).Get(kPatience).status(), SIGKILL);
+  ExpectDead(executor.Submit(KillWith, much).Get(kPatience).status());
   EXPECT_EQ(executor.Submit(Count, much).Get(kPatience).value_or(0), much.size());
-}
-
-TEST_P(ExecutorDeathTest, DeathAtAnyMomentOfWritingAResultIsTheResultOrTheOutcome) {
-  Executor executor = Make();
-  constexpr uint64_t kBytes = 8 << 20;
-  for (int i = 0; i < 20; ++i) {
-    const absl::StatusOr<std::string> result = executor.Submit(ReturnAndDie, kBytes, 500 * (i + 1)).Get(kPatience);
-    if (result.ok()) {
-      EXPECT_EQ(result->size(), kBytes);
-    } else {
-      ExpectKilled(result.status(), SIGALRM);
-    }
-  }
-  // The last one may have died just now, without a task: the next one gets another worker.
-  EXPECT_EQ(executor.Submit(Square, 2).Get(kPatience).value_or(-1), 4);
 }
 
 TEST_P(ExecutorDeathTest, AWorkerThatIsKilledWhileItHasNothingToDoIsReplacedSilently) {
   Executor executor = Make();
   for (int i = 0; i < 20; ++i) {
-    const auto pid = static_cast<pid_t>(executor.Submit(OwnPid).Get(kPatience).value_or(0));
+    const auto pid = static_cast<int>(executor.Submit(OwnPid).Get(kPatience).value_or(0));
     ASSERT_GT(pid, 1);
-    ASSERT_EQ(kill(pid, SIGKILL), 0);
+    EndOther(pid);
     // At once, so that it may be given to the worker that dies.
     EXPECT_EQ(executor.Submit(Square, i).Get(kPatience).value_or(-1), i * i);
   }
@@ -210,16 +184,8 @@ TEST_P(ExecutorDeathTest, ATaskThatTakesTooLongIsDeadlineExceededAndItsWorkerRep
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_TRUE(slow.done());
   ASSERT_TRUE(OutcomeOf(status).has_value());
-  EXPECT_EQ(OutcomeOf(status)->exit_code(), -SIGTERM);
+  EXPECT_EQ(OutcomeOf(status)->exit_code(), -kSignalTerminate);
   EXPECT_EQ(behind.Get(kPatience).value_or(-1), 4);
-}
-
-TEST_P(ExecutorDeathTest, ATaskThatIgnoresTheSignalIsKilledWhenItsGraceIsOver) {
-  Executor executor = Make({.task_timeout = absl::Milliseconds(50), .grace = absl::Milliseconds(50)});
-  const absl::Status status = executor.Submit(IgnoreTermAndSleep).Get(kPatience);
-  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
-  ASSERT_TRUE(OutcomeOf(status).has_value());
-  EXPECT_EQ(OutcomeOf(status)->exit_code(), -SIGKILL);
 }
 
 TEST_P(ExecutorDeathTest, ATimeoutCountsFromTheBeginningNotFromTheQueue) {
@@ -237,10 +203,10 @@ TEST_P(ExecutorDeathTest, AThousandTasksAndTwentyDeathsLeaveNothingBehind) {
   std::vector<Future<void>> bad;
   for (int i = 0; i < 1000; ++i) {
     good.push_back(executor.Submit(Square, i));
-    if (i % 50 == 7) bad.push_back(executor.Submit(RaiseKill));
+    if (i % 50 == 7) bad.push_back(executor.Submit(Die));
   }
   for (int i = 0; i < 1000; ++i) EXPECT_EQ(good[i].Get(kPatience).value_or(-1), i * i);
-  for (const auto& future : bad) ExpectKilled(future.Get(kPatience), SIGKILL);
+  for (const auto& future : bad) ExpectDead(future.Get(kPatience));
 }
 
 // CPython's test_shutdown_deadlock.
@@ -248,10 +214,10 @@ TEST_P(ExecutorDeathTest, ShutdownWhileWorkersDieEnds) {
   for (int i = 0; i < 5; ++i) {
     Executor executor = Make({.workers = 2});
     std::vector<Future<void>> futures;
-    for (int n = 0; n < 6; ++n) futures.push_back(executor.Submit(RaiseKill));
+    for (int n = 0; n < 6; ++n) futures.push_back(executor.Submit(Die));
     if (i % 2 == 0) {
       EXPECT_TRUE(executor.Shutdown(kPatience).ok());
-      for (const auto& future : futures) ExpectKilled(future.Get(absl::ZeroDuration()), SIGKILL);
+      for (const auto& future : futures) ExpectDead(future.Get(absl::ZeroDuration()));
     } else {
       executor.ShutdownNow();
       for (const auto& future : futures) EXPECT_TRUE(future.done());

@@ -1,11 +1,4 @@
 // What bounds an Executor's tasks and workers, and how it ends; once for each start method.
-#include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <optional>
 #include <stdexcept>
@@ -13,28 +6,15 @@
 #include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "launcher/executor.h"
-#include "sandbox/plan.h"
-#include "sandbox/policy.h"
-#include "tests/conformance/conformance.h"
+#include "tests/conformance/executor.h"
 
 namespace brood {
 namespace {
 
 using testing::HasSubstr;
-
-constexpr absl::Duration kPatience = absl::Milliseconds(kPatienceMs);
-
-int Square(int x) { return x * x; }
-BROOD_TARGET(Square);
-
-int64_t OwnPid() { return getpid(); }
-BROOD_TARGET(OwnPid);
-
-void RaiseKill() { raise(SIGKILL); }
-BROOD_TARGET(RaiseKill);
 
 UniqueFd g_gate;
 int g_initialised = 0;
@@ -44,28 +24,18 @@ void KeepGate(UniqueFd gate) {
 }
 BROOD_TARGET(KeepGate);
 
-void PassGate() {
-  char byte;
-  while (read(g_gate.get(), &byte, 1) > 0) {
-  }
-}
+void PassGate() { WaitForEnd(g_gate); }
 BROOD_TARGET(PassGate);
 
 int Initialised() { return g_initialised; }
 BROOD_TARGET(Initialised);
 
 int g_counted = 0;
-int Count() { return ++g_counted; }
-BROOD_TARGET(Count);
+int CountRuns() { return ++g_counted; }
+BROOD_TARGET(CountRuns);
 
 void FailToInitialise() { throw std::runtime_error("no such table"); }
 BROOD_TARGET(FailToInitialise);
-
-std::string Repeat(int n) { return std::string(static_cast<size_t>(n), 'x'); }
-BROOD_TARGET(Repeat);
-
-int Length(std::string text) { return static_cast<int>(text.size()); }
-BROOD_TARGET(Length);
 
 void Say(std::string text) {
   std::fputs(text.c_str(), stdout);
@@ -75,16 +45,12 @@ BROOD_TARGET(Say);
 
 template <typename R>
 void AwaitRunning(const Future<R>& future) {
-  for (const absl::Time end = absl::Now() + kPatience; !future.running() && absl::Now() < end;) sched_yield();
+  for (const absl::Time end = absl::Now() + kPatience; !future.running() && absl::Now() < end;) std::this_thread::yield();
   ASSERT_TRUE(future.running());
 }
 
-class ExecutorLimitsTest : public ConformanceTest {
+class ExecutorLimitsTest : public ExecutorTest {
  protected:
-  Executor Make(ExecutorOptions options = {}) {
-    if (options.workers == 0) options.workers = 1;
-    return Executor::Create(context_, std::move(options)).value();
-  }
   // Its tasks PassGate end when `gate`'s writer does.
   Executor MakeWithGate(RawPipe& gate, ExecutorOptions options = {}) {
     options.initializer = Initializer(KeepGate, std::move(gate.reader));
@@ -128,13 +94,13 @@ TEST_P(ExecutorLimitsTest, AQueuedTaskThatIsCancelledNeverRuns) {
   Executor executor = MakeWithGate(gate);
   const Future<void> holds = executor.Submit(PassGate);
   AwaitRunning(holds);
-  const Future<int> queued = executor.Submit(Count);
+  const Future<int> queued = executor.Submit(CountRuns);
   EXPECT_TRUE(queued.Cancel());
   EXPECT_EQ(queued.Get(kPatience).status().code(), absl::StatusCode::kCancelled);
   EXPECT_FALSE(queued.Cancel());
   gate.writer.reset();
   EXPECT_TRUE(holds.Get(kPatience).ok());
-  EXPECT_EQ(executor.Submit(Count).Get(kPatience).value_or(0), 1);
+  EXPECT_EQ(executor.Submit(CountRuns).Get(kPatience).value_or(0), 1);
 }
 
 TEST_P(ExecutorLimitsTest, ARunningTaskIsLeftAloneUnlessItsKillingIsAskedFor) {
@@ -176,7 +142,7 @@ TEST_P(ExecutorLimitsTest, TheInitialiserRunsOnceInEachWorker) {
   RawPipe gate;
   Executor executor = MakeWithGate(gate);
   for (int i = 0; i < 2; ++i) EXPECT_EQ(executor.Submit(Initialised).Get(kPatience).value_or(-1), 1);
-  EXPECT_FALSE(executor.Submit(RaiseKill).Get(kPatience).ok());
+  EXPECT_FALSE(executor.Submit(Die).Get(kPatience).ok());
   EXPECT_EQ(executor.Submit(Initialised).Get(kPatience).value_or(-1), 1);
 }
 
@@ -223,10 +189,10 @@ TEST_P(ExecutorLimitsTest, ArgumentsAndResultsAreBounded) {
   Executor executor = Executor::Create(Context(GetParam(), {.max_argument_bytes = 4096, .max_result_bytes = 4096}),
                                        {.workers = 1})
                           .value();
-  EXPECT_EQ(executor.Submit(Length, std::string(8192, 'x')).Get(kPatience).status().code(),
+  EXPECT_EQ(executor.Submit(Count, std::string(8192, 'x')).Get(kPatience).status().code(),
             absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(executor.Submit(Repeat, 8192).Get(kPatience).status().code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(executor.Submit(Repeat, 2).Get(kPatience).value_or(""), "xx");
+  EXPECT_EQ(executor.Submit(Letters, 8192).Get(kPatience).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(executor.Submit(Letters, 2).Get(kPatience).value_or(""), "xx");
 }
 
 TEST_P(ExecutorLimitsTest, ShutdownFinishesWhatThereIsAndTakesNothingNew) {
@@ -262,48 +228,15 @@ TEST_P(ExecutorLimitsTest, AFutureMayOutliveItsExecutor) {
   EXPECT_FALSE(future.Cancel());
 }
 
-TEST_P(ExecutorLimitsTest, WorkersAreSandboxedByThePolicyOfThePool) {
-  for (const char* name : {"strict", "default", "networked", "none"}) {
-    const absl::StatusOr<std::shared_ptr<const CompiledPolicy>> policy = CompilePolicy(BuiltinPolicy(name).value());
-    ASSERT_TRUE(policy.ok()) << policy.status();
-    Executor executor = Make({.launch = {.policy = *policy}});
-    EXPECT_EQ(executor.Submit(Square, 7).Get(kPatience).value_or(-1), 49) << name;
-    EXPECT_EQ(executor.Submit(Length, std::string(1 << 20, 'x')).Get(kPatience).value_or(-1), 1 << 20) << name;
-    const absl::Status killed = executor.Submit(RaiseKill).Get(kPatience);
-    ASSERT_TRUE(OutcomeOf(killed).has_value()) << name << killed;
-    EXPECT_EQ(OutcomeOf(killed)->exit_code(), -SIGKILL) << name;
-    EXPECT_EQ(executor.Submit(Square, 3).Get(kPatience).value_or(-1), 9) << name;
-  }
-}
-
 TEST_P(ExecutorLimitsTest, WhatItsOptionsBorrowMayGoAfterCreate) {
-  UniqueFd out(memfd_create("out", MFD_CLOEXEC));
-  const UniqueFd kept(fcntl(out.get(), F_DUPFD_CLOEXEC, 0));
-  Executor executor = Make({.launch = {.stdout_spec = Stdio::Fd(out.get())}});
-  out.reset();
-  EXPECT_FALSE(executor.Submit(RaiseKill).Get(kPatience).ok());
-  EXPECT_TRUE(executor.Submit(Say, "from the second").Get(kPatience).ok());
-  EXPECT_EQ(ReadFromStart(kept), "from the second");
-}
-
-TEST_P(ExecutorLimitsTest, AForkOfTheProcessCannotUseItAndDisturbsNothing) {
-  Executor executor = Make();
-  const Future<void> runs = executor.Submit(Sleep);
-  const pid_t copy = fork();
-  if (copy == 0) {
-    const bool refused =
-        executor.Submit(Square, 2).Get(absl::Seconds(1)).status().code() == absl::StatusCode::kFailedPrecondition;
-    const bool unknown = !runs.done() && !runs.running() && !runs.Cancel(CancelRunning::kKill);
-    executor.ShutdownNow();
-    { const Executor gone = std::move(executor); }
-    _exit(refused && unknown ? 0 : 1);
+  RawPipe out;
+  {
+    Executor executor = Make({.launch = {.stdout_spec = Stdio::Fd(out.writer.get())}});
+    out.writer.reset();
+    EXPECT_FALSE(executor.Submit(Die).Get(kPatience).ok());
+    EXPECT_TRUE(executor.Submit(Say, "from the second").Get(kPatience).ok());
   }
-  int status = -1;
-  ASSERT_EQ(waitpid(copy, &status, 0), copy);
-  EXPECT_EQ(status, 0);
-  AwaitRunning(runs);
-  EXPECT_TRUE(runs.Cancel(CancelRunning::kKill));
-  EXPECT_EQ(executor.Submit(Square, 2).Get(kPatience).value_or(-1), 4);
+  EXPECT_EQ(ReadToEnd(out.reader.get()), "from the second");
 }
 
 }  // namespace

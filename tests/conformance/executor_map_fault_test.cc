@@ -1,7 +1,5 @@
 // One faulty element of an Executor's Map among a hundred: all others must be right, and each must have run once. Once for
 // each start method.
-#include <signal.h>
-
 #include <algorithm>
 #include <numeric>
 #include <stdexcept>
@@ -22,7 +20,7 @@ enum class Fault { kNone, kDeath, kHang, kException };
 int Run37(int number, Fault fault) {
   WriteToHeld(static_cast<char>(number));
   if (number != 37) return number;
-  if (fault == Fault::kDeath) raise(SIGKILL);
+  if (fault == Fault::kDeath) Die();
   if (fault == Fault::kHang) Spin();
   if (fault == Fault::kException) throw std::out_of_range("37");
   return number;
@@ -80,7 +78,7 @@ TEST_P(ExecutorMapFaultTest, ADeathIsThatElementsOutcomeAndNoElementRunsTwice) {
     const absl::Status status = Run(Fault::kDeath, {.chunk_size = chunk}, 2);
     EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
     ASSERT_TRUE(OutcomeOf(status).has_value()) << status;
-    EXPECT_EQ(OutcomeOf(status)->exit_code(), -SIGKILL);
+    EXPECT_EQ(OutcomeOf(status)->exit_code(), kDeathCode);
   }
 }
 

@@ -1,8 +1,4 @@
 // Executor::Map and MapUnordered, once for each start method.
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <numeric>
 #include <ranges>
@@ -31,10 +27,18 @@ int g_ran = 0;
 int Ran() { return g_ran; }
 BROOD_TARGET(Ran);
 
+const UniqueFd* g_say = nullptr;
+const UniqueFd* g_wait = nullptr;
+void HoldBoth(UniqueFd say, UniqueFd wait) {
+  g_say = new UniqueFd(std::move(say));
+  g_wait = new UniqueFd(std::move(wait));
+}
+BROOD_TARGET(HoldBoth);
+
 void SayWaitAndCountFrom10(int number) {
   if (number < 10) return;
-  WriteToHeld('x');
-  WaitForHeld();
+  WriteByte(*g_say, 'x');
+  WaitForEnd(*g_wait);
   ++g_ran;
 }
 BROOD_TARGET(SayWaitAndCountFrom10);
@@ -188,18 +192,15 @@ TEST_P(ExecutorMapTest, ResultsOfAMebibyteEachArrive) {
 }
 
 TEST_P(ExecutorMapTest, DroppingTheResultsStopsAfterTheElementThatRuns) {
-  int ends[2];
-  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-  const UniqueFd ours(ends[0]);
-  UniqueFd theirs(ends[1]);
-  Executor executor = Make({.initializer = Initializer(HoldDescriptor, theirs)});
-  theirs.reset();
+  RawPipe said;
+  RawPipe gate;
+  Executor executor = Make({.initializer = Initializer(HoldBoth, said.writer, gate.reader)});
   {
     auto results = executor.Map({.chunk_size = 10}, SayWaitAndCountFrom10, std::views::iota(0));
     EXPECT_TRUE(results.Next()->result.ok());
-    ASSERT_TRUE(IsReadable(ours.get(), kPatienceMs));
+    ASSERT_TRUE(IsReadable(said.reader.get(), kPatienceMs));
   }
-  shutdown(ours.get(), SHUT_WR);
+  gate.writer.reset();
   EXPECT_EQ(executor.Submit(Ran).Get(kPatience).value_or(-1), 1);
 }
 
@@ -233,22 +234,6 @@ TEST_P(ExecutorMapTest, ShutdownNowCancelsWhatHasNotEnded) {
   }
   EXPECT_EQ(seen, 100);
   ends.join();
-}
-
-TEST_P(ExecutorMapTest, AForkOfTheProcessGetsOneErrorAndDisturbsNothing) {
-  Executor executor = Make();
-  auto results = executor.Map({.chunk_size = 1}, Square, Numbers(100));
-  EXPECT_EQ(results.Next()->result.value_or(-1), 0);
-  const pid_t copy = fork();
-  if (copy == 0) {
-    const bool refused = results.Next()->result.status().code() == absl::StatusCode::kFailedPrecondition;
-    const bool ended = !results.Next().has_value();
-    _exit(refused && ended ? 0 : 1);
-  }
-  int status = -1;
-  ASSERT_EQ(waitpid(copy, &status, 0), copy);
-  EXPECT_EQ(status, 0);
-  for (int i = 1; i < 100; ++i) EXPECT_EQ(results.Next()->result.value_or(-1), i * i);
 }
 
 TEST_P(ExecutorMapTest, AfterAShutdownEachElementSaysSo) {

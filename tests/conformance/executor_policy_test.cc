@@ -57,6 +57,18 @@ TEST_P(ExecutorPolicyTest, ATaskThatReachesTheWallTimeGetsTheOutcome) {
   EXPECT_EQ(executor.Submit(Square, 3).Get(kPatience).value_or(-1), 9);
 }
 
+TEST_P(ExecutorPolicyTest, WorkersAreSandboxedByThePolicyOfThePool) {
+  for (const char* name : {"strict", "default", "networked", "none"}) {
+    Executor executor = Make({.launch = In(BuiltinPolicy(name).value())});
+    EXPECT_EQ(executor.Submit(Square, 7).Get(kPatience).value_or(-1), 49) << name;
+    EXPECT_EQ(executor.Submit(Count, std::string(1 << 20, 'x')).Get(kPatience).value_or(0), uint64_t{1} << 20) << name;
+    const absl::Status killed = executor.Submit(Die).Get(kPatience);
+    ASSERT_TRUE(OutcomeOf(killed).has_value()) << name << killed;
+    EXPECT_EQ(OutcomeOf(killed)->exit_code(), kDeathCode) << name;
+    EXPECT_EQ(executor.Submit(Square, 3).Get(kPatience).value_or(-1), 9) << name;
+  }
+}
+
 TEST_P(ExecutorPolicyTest, APolicyThatCannotBeMetFailsCreate) {
   Policy policy = BuiltinPolicy("strict").value();
   policy.files.push_back({.source = "/nonexistent/source", .destination = "/nonexistent/source"});

@@ -1,9 +1,5 @@
 // Who reads what an Executor's workers send: the thread that waits for a task, or the supervisor, and none of them loses
 // anything to the other. Once for each start method.
-#include <sched.h>
-#include <signal.h>
-
-
 #include <string>
 #include <thread>
 #include <vector>
@@ -58,16 +54,6 @@ TEST_P(ExecutorWaitTest, WhatWaitsBehindATaskRunsThoughAnotherThreadReadsItsResu
   waits.join();
 }
 
-TEST_P(ExecutorWaitTest, ATaskForWhichNobodyWaitsDoesNotKeepItsWorker) {
-  Executor executor = Make({.workers = 2});
-  const int64_t first = executor.Submit(OwnPid).Get(kPatience).value_or(0);
-  for (int i = 0; i < 20; ++i) {
-    const Future<int64_t> left_alone = executor.Submit(OwnPid);
-    while (StateOf(static_cast<pid_t>(first)) != 'S') sched_yield();
-  }
-  EXPECT_TRUE(executor.Shutdown(kPatience).ok());
-}
-
 // It was done in time: that it was not asked about so long is not the worker's doing.
 TEST_P(ExecutorWaitTest, AResultThatIsFetchedAfterTheTasksTimeIsStillAResult) {
   Executor executor = Make({.task_timeout = absl::Milliseconds(500)});
@@ -82,9 +68,9 @@ TEST_P(ExecutorWaitTest, ADeathIsSeenByTheThreadThatReads) {
   Executor executor = Make();
   for (int i = 0; i < 20; ++i) {
     EXPECT_TRUE(executor.Submit(Nothing).Get(kPatience).ok());
-    const absl::Status status = executor.Submit(RaiseKill).Get();
+    const absl::Status status = executor.Submit(Die).Get();
     ASSERT_TRUE(OutcomeOf(status).has_value()) << status;
-    EXPECT_EQ(OutcomeOf(status)->exit_code(), -SIGKILL);
+    EXPECT_EQ(OutcomeOf(status)->exit_code(), kDeathCode);
   }
 }
 
