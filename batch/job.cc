@@ -45,6 +45,7 @@ flatbuffers::Offset<fbs::Job> WriteJob(TableReader& in, int line) {
   const auto ro = in.Texts("ro");
   const auto rw = in.Texts("rw");
   const auto tmpfs = in.Texts("tmpfs");
+  const auto overlay = in.Texts("overlay");
   const auto net = in.TextOrNumber("net");
   const auto limits = in.Table<fbs::Limits>("limits", WriteJsonLimits);
   const auto retries = in.Count("retries");
@@ -52,7 +53,7 @@ flatbuffers::Offset<fbs::Job> WriteJob(TableReader& in, int line) {
   const auto copy_out = in.Texts("copy_out");
   const uint64_t kMax = std::numeric_limits<uint32_t>::max();  // Refused by the decoder, like others above its bound.
   return fbs::CreateJob(
-      in.builder(), id, argv, target, args, env, cwd, stdin_path, stdout_path, stderr_path, policy, ro, rw, tmpfs, net,
+      in.builder(), id, argv, target, args, env, cwd, stdin_path, stdout_path, stderr_path, policy, ro, rw, tmpfs, overlay, net,
       limits, retries.has_value() ? flatbuffers::Optional<uint32_t>(std::min(*retries, kMax)) : flatbuffers::nullopt,
       copy_in, copy_out);
 }

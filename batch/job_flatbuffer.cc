@@ -122,6 +122,7 @@ absl::Status ReadOptions(const fbs::Job& from, PolicyOptions& to) {
   BROOD_RETURN_IF_ERROR(ReadFileRules(from.ro(), "ro", read_only, to.files));
   BROOD_RETURN_IF_ERROR(ReadFileRules(from.rw(), "rw", read_write, to.files));
   BROOD_RETURN_IF_ERROR(ReadFileRules(from.tmpfs(), "tmpfs", ParseTmpfsRule, to.files));
+  BROOD_RETURN_IF_ERROR(ReadFileRules(from.overlay(), "overlay", ParseOverlayRule, to.files));
   if (from.net() != nullptr) {
     absl::StatusOr<Network> network = ParseNetwork(View(from.net()));
     if (!network.ok()) return Invalid("net", network.status().message());
@@ -135,11 +136,12 @@ absl::StatusOr<std::string> RuleText(const FileRule& rule) {
   if (rule.kind == FileRule::Kind::kTmpfs) {
     return rule.size_bytes == 0 ? rule.destination : absl::StrCat(rule.destination, ":", rule.size_bytes);
   }
-  const std::string text = absl::StrCat(rule.source, ":", rule.destination);
-  const absl::StatusOr<FileRule> read = ParseBindRule(text, rule.access);
+  const bool overlay = rule.kind == FileRule::Kind::kOverlay;
+  const std::string text = absl::StrCat(rule.source, ":", rule.destination, overlay && rule.size_bytes > 0 ? absl::StrCat(":", rule.size_bytes) : "");
+  const absl::StatusOr<FileRule> read = overlay ? ParseOverlayRule(text) : ParseBindRule(text, rule.access);
   const bool same = read.ok() && read->source == rule.source && read->destination == rule.destination;
   if (same && !rule.optional) return text;
-  return Invalid(rule.access == FileRule::Access::kReadOnly ? "ro" : "rw",
+  return Invalid(overlay ? "overlay" : rule.access == FileRule::Access::kReadOnly ? "ro" : "rw",
                  absl::StrCat("a job cannot say the rule for ", rule.destination, "; use a policy file"));
 }
 
@@ -161,6 +163,7 @@ struct OptionTexts {
   std::vector<std::string> ro;
   std::vector<std::string> rw;
   std::vector<std::string> tmpfs;
+  std::vector<std::string> overlay;
   std::string net;  // Empty: not set.
 };
 
@@ -173,7 +176,9 @@ absl::StatusOr<OptionTexts> TextsOf(const PolicyOptions& options) {
     BROOD_ASSIGN_OR_RETURN(std::string text, RuleText(rule));
     const bool read_only = rule.access == FileRule::Access::kReadOnly;
     std::vector<std::string>& list =
-        rule.kind == FileRule::Kind::kTmpfs ? texts.tmpfs : (read_only ? texts.ro : texts.rw);
+        rule.kind == FileRule::Kind::kTmpfs     ? texts.tmpfs
+        : rule.kind == FileRule::Kind::kOverlay ? texts.overlay
+                                                : (read_only ? texts.ro : texts.rw);
     list.push_back(std::move(text));
   }
   if (options.network.has_value()) {
@@ -213,6 +218,7 @@ absl::StatusOr<std::string> EncodeJob(const Job& job) {
   const auto ro = WriteTexts(builder, options.ro);
   const auto rw = WriteTexts(builder, options.rw);
   const auto tmpfs = WriteTexts(builder, options.tmpfs);
+  const auto overlay = WriteTexts(builder, options.overlay);
   const auto net = WriteText(builder, options.net);
   const auto limits = HasAny(job.options.limits) ? EncodeLimits(builder, job.options.limits) : Offset<fbs::Limits>();
   std::vector<std::string> copy_in_texts;
@@ -235,6 +241,7 @@ absl::StatusOr<std::string> EncodeJob(const Job& job) {
   table.add_ro(ro);
   table.add_rw(rw);
   table.add_tmpfs(tmpfs);
+  table.add_overlay(overlay);
   table.add_net(net);
   table.add_limits(limits);
   if (job.retries.has_value()) table.add_retries(static_cast<uint32_t>(*job.retries));

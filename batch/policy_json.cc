@@ -37,7 +37,8 @@ flatbuffers::Offset<fbs::FileRule> WriteFileRule(TableReader& in) {
   const auto size = in.TextOrNumber("size");
   const auto access = in.Text("access");
   const bool optional = in.Flag("optional").value_or(false);
-  return fbs::CreateFileRule(in.builder(), path, paths, at, tmpfs, size, access, optional);
+  const auto overlay = in.Text("overlay");
+  return fbs::CreateFileRule(in.builder(), path, paths, at, tmpfs, size, access, optional, overlay);
 }
 
 flatbuffers::Offset<fbs::Network> WriteNetwork(TableReader& in) {

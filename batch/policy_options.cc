@@ -176,6 +176,19 @@ absl::StatusOr<FileRule> ParseTmpfsRule(std::string_view text) {
   return rule;
 }
 
+absl::StatusOr<FileRule> ParseOverlayRule(std::string_view text) {
+  uint64_t size = 0;
+  const size_t colon = text.rfind(':');
+  if (colon != std::string_view::npos && text.substr(colon + 1, 1) != "/") {
+    BROOD_ASSIGN_OR_RETURN(size, ParseSize(text.substr(colon + 1)));
+    text = text.substr(0, colon);
+  }
+  BROOD_ASSIGN_OR_RETURN(FileRule rule, ParseBindRule(text, FileRule::Access::kReadWrite));
+  rule.kind = FileRule::Kind::kOverlay;
+  rule.size_bytes = size;
+  return rule;
+}
+
 absl::StatusOr<LayerSet> ParseLayers(std::string_view text) {
   LayerSet layers;
   for (std::string_view name : absl::StrSplit(text, ',')) {

@@ -42,6 +42,9 @@ absl::StatusOr<FileRule> ParseBindRule(std::string_view text, FileRule::Access a
 // "DEST[:SIZE]". Errors: InvalidArgument.
 absl::StatusOr<FileRule> ParseTmpfsRule(std::string_view text);
 
+// "SRC[:DEST][:SIZE]": as a bind rule, and a size as of a tmpfs. Errors: InvalidArgument.
+absl::StatusOr<FileRule> ParseOverlayRule(std::string_view text);
+
 // "LAYER[,LAYER]". Errors: InvalidArgument naming the layers that there are.
 absl::StatusOr<LayerSet> ParseLayers(std::string_view text);
 

@@ -48,6 +48,7 @@ const std::vector<Option>& AllOptions() {
       {"--progress", "", "WHEN", "auto (on a terminal), always, never", "auto", "batch", Topic::kBatch},
       {"--dry-run", "-n", "", "check everything, print the commands, run nothing", "", "batch"},
       {"--tmpfs", "", "DEST[:SIZE]", "an empty directory in memory", "64M", "run call batch serve", Topic::kFiles, true},
+      {"--overlay", "", "SRC[:DEST][:SIZE]", "a directory, its changes kept in memory", "64M", "run call batch serve", Topic::kFiles, true},
       {"--cwd", "", "DIR", "current directory inside", "the caller's, else /", "run call batch", Topic::kFiles},
       {"--file-size", "", "SIZE", "limit each file that is written", "the policy's", "run call batch serve", Topic::kLimits},
       {"--open-files", "", "N", "limit descriptors of each process", "the policy's", "run call batch serve", Topic::kLimits},

@@ -131,6 +131,7 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
     if (name == "--rw")
       BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseBindRule(value, FileRule::Access::kReadWrite), policy.files));
     if (name == "--tmpfs") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseTmpfsRule(value), policy.files));
+    if (name == "--overlay") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseOverlayRule(value), policy.files));
     if (name == "--allow-weaker") {
       const absl::StatusOr<LayerSet> layers = ParseLayers(value);
       if (!layers.ok()) return Annotate(layers.status(), name);

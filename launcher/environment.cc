@@ -33,7 +33,7 @@ bool Shows(const Policy& policy, const std::string& path) {
                        (path.size() == place.size() || absl::EndsWith(place, "/") || path[place.size()] == '/');
     if (above && (nearest == nullptr || place.size() > nearest->destination.size())) nearest = &rule;
   }
-  return nearest != nullptr && (nearest->kind == FileRule::Kind::kBind || nearest->destination == path);
+  return nearest != nullptr && (nearest->kind != FileRule::Kind::kTmpfs || nearest->destination == path);
 }
 
 constexpr char kPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

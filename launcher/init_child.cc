@@ -58,7 +58,7 @@ bool AwaitGo(const LaunchRecord& record, int* sources, NamespaceNumbers* outside
   *outside = message.outside;
   int next = 0;
   for (size_t i = 0; i < record.plan.mount_count; ++i) {
-    if (record.plan.mounts[i].kind == MountStep::Kind::kBind && record.plan.mounts[i].lent) {
+    if (HasSource(record.plan.mounts[i]) && record.plan.mounts[i].lent) {
       sources[i] = next < count ? fds[next++] : -1;
     }
   }

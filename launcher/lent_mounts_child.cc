@@ -62,7 +62,7 @@ int OpenLentMounts(const LaunchRecord& record, uint32_t outside_id, int* fds, Se
   int user_namespace = -1;
   for (size_t i = 0; i < plan.mount_count; ++i) {
     const MountStep& step = plan.mounts[i];
-    if (step.kind != MountStep::Kind::kBind || !step.lent) continue;
+    if (!HasSource(step) || !step.lent) continue;
     if (count == kMaxPassedFds) {
       Fail(failure, "mount", E2BIG, "more than 200 directories are lent");
       return -1;

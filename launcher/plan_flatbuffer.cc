@@ -132,12 +132,13 @@ absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
   plan.new_session = from.new_session();
   if (from.mounts() != nullptr) {
     for (const fbs::Mount* mount : *from.mounts()) {
-      if (mount->kind() > static_cast<uint8_t>(MountStep::Kind::kDirectory) || mount->target() == nullptr) {
+      if (mount->kind() > static_cast<uint8_t>(MountStep::Kind::kOverlay) || mount->target() == nullptr) {
         return Damaged("unknown kind of mount");
       }
       const auto kind = static_cast<MountStep::Kind>(mount->kind());
-      if ((kind == MountStep::Kind::kBind && mount->source() == nullptr) ||
-          ((kind == MountStep::Kind::kSymlink || kind == MountStep::Kind::kFile) && mount->text() == nullptr)) {
+      const bool has_source = kind == MountStep::Kind::kBind || kind == MountStep::Kind::kOverlay;
+      if ((has_source && mount->source() == nullptr) ||
+          ((kind == MountStep::Kind::kOverlay || kind == MountStep::Kind::kSymlink || kind == MountStep::Kind::kFile) && mount->text() == nullptr)) {
         return Damaged("a mount that lacks its text");
       }
       out.mounts.push_back({.kind = kind,

@@ -155,6 +155,9 @@ absl::Status FitsSlot(const CompiledPolicy& policy) {
   }
   BROOD_RETURN_IF_ERROR(FilterFits(plan));
   if (plan.destination_count > 0) return Unfit("the policy has a list of destinations, to which only a guardian connects");
+  for (size_t i = 0; i < plan.mount_count; ++i) {
+    if (plan.mounts[i].kind == MountStep::Kind::kOverlay) return Unfit("the policy has an overlay, in which a child can leave anything");
+  }
   size_t folders = 0;
   for (size_t i = 0; i < plan.mount_count; ++i) {
     folders += plan.mounts[i].kind == MountStep::Kind::kTmpfs && plan.mounts[i].target[0] != '\0' ? 1 : 0;

@@ -102,12 +102,14 @@ absl::Status CheckFiles(const Policy& ceiling, const Policy& asked) {
   for (const auto& [destination, rule] : wanted) {
     const auto found = allowed.find(destination);
     const bool tmpfs = rule->kind == FileRule::Kind::kTmpfs;
+    const bool in_memory = rule->kind != FileRule::Kind::kBind;
     if (found == allowed.end() || found->second->kind != rule->kind || found->second->source != rule->source) {
-      return More("files", tmpfs ? absl::StrCat("tmpfs ", destination) : absl::StrCat(rule->source, " at ", destination));
+      return More("files", tmpfs ? absl::StrCat("tmpfs ", destination)
+                                 : absl::StrCat(in_memory ? "an overlay of " : "", rule->source, " at ", destination));
     }
     if (IsWritable(*rule) && !IsWritable(*found->second)) return More("files", absl::StrCat(destination, " to write"));
     const auto size = [](const FileRule& one) { return one.size_bytes > 0 ? one.size_bytes : kDefaultTmpfs; };
-    if (tmpfs && size(*rule) > size(*found->second)) return More("files", absl::StrCat(destination, " of ", size(*rule), " bytes"));
+    if (in_memory && size(*rule) > size(*found->second)) return More("files", absl::StrCat(destination, " of ", size(*rule), " bytes"));
   }
   for (const auto& [destination, rule] : allowed) {
     if (!wanted.contains(destination)) BROOD_RETURN_IF_ERROR(CheckLeftOut(*rule, wanted));

@@ -26,6 +26,7 @@ Policy Ceiling() {
   policy.files.push_back({.source = "/data/fixed", .destination = "/data/fixed"});
   policy.files.push_back({.kind = FileRule::Kind::kTmpfs, .destination = "/data/hidden", .access = FileRule::Access::kReadWrite});
   policy.files.push_back({.source = "/in", .destination = "/in"});
+  policy.files.push_back({.kind = FileRule::Kind::kOverlay, .source = "/lower", .destination = "/view", .access = FileRule::Access::kReadWrite});
   policy.limits = {.memory_bytes = 100 << 20,
                    .processes = 10,
                    .cpu_time = absl::Seconds(10),
@@ -99,6 +100,11 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
        {{"over another's place", [](Policy& p) { RuleFor(p, "/in").kind = FileRule::Kind::kTmpfs; }, "files: tmpfs /in"},
         {"a new one",
          [](Policy& p) { p.files.push_back({.kind = FileRule::Kind::kTmpfs, .destination = "/more"}); }, "files: tmpfs /more"}}},
+      {"files.overlay",
+       {{"of what is shown to be read",
+         [](Policy& p) { RuleFor(p, "/in").kind = FileRule::Kind::kOverlay; }, "files: an overlay of /in at /in"},
+        {"of another source", [](Policy& p) { RuleFor(p, "/view").source = "/root"; }, "files: an overlay of /root at /view"},
+        {"a larger one", [](Policy& p) { RuleFor(p, "/view").size_bytes = 65 << 20; }, "files: /view of"}}},
       {"files.size", {{"larger", [](Policy& p) { RuleFor(p, "/data/hidden").size_bytes = 65 << 20; }, "files: /data/hidden"}}},
       {"files.access", {{"to write", [](Policy& p) { RuleFor(p, "/in").access = FileRule::Access::kReadWrite; }, "files: /in"}}},
       {"files.optional", {}},  // Whether it is an error that there is nothing to show.

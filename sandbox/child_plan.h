@@ -21,6 +21,7 @@ struct MountStep {
     kSymlink,    // `target` points to `text`.
     kFile,       // A read-only file with content `text`.
     kDirectory,  // An empty directory.
+    kOverlay,    // `source` of the host appears at `target`; changes are kept in memory, of `text` bytes.
   };
   Kind kind = Kind::kDirectory;
   const char* source = nullptr;
@@ -61,6 +62,11 @@ enum class IdMapping {
   kCaller,     // The caller's own id is the child's: all that an unprivileged caller can map.
   kOwnerless,  // An id that owns nothing outside, one for each launch.
 };
+
+// Whether something of the host is opened for it.
+inline bool HasSource(const MountStep& step) {
+  return step.kind == MountStep::Kind::kBind || step.kind == MountStep::Kind::kOverlay;
+}
 
 inline constexpr uint32_t kInsideId = 1000;  // uid and gid of the child in its user namespace, unless the policy has others.
 

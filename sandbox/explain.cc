@@ -44,13 +44,15 @@ void ExplainFiles(const Policy& policy, std::string& text) {
     return;
   }
   absl::StrAppend(&text, "files: nothing of this machine but\n");
-  std::vector<std::string> optional, read_only, writable, memory;
+  std::vector<std::string> optional, read_only, writable, memory, overlays;
   for (const FileRule& rule : policy.files) {
     std::string place = rule.source == rule.destination || rule.kind == FileRule::Kind::kTmpfs
                             ? rule.destination
                             : absl::StrCat(rule.source, " at ", rule.destination);
     if (rule.kind == FileRule::Kind::kTmpfs) {
       memory.push_back(absl::StrCat(place, " (", SizeText(rule.size_bytes == 0 ? uint64_t{64} << 20 : rule.size_bytes), ")"));
+    } else if (rule.kind == FileRule::Kind::kOverlay) {
+      overlays.push_back(absl::StrCat(place, " (", SizeText(rule.size_bytes == 0 ? uint64_t{64} << 20 : rule.size_bytes), ")"));
     } else if (rule.access == FileRule::Access::kReadWrite) {
       writable.push_back(absl::StrCat(place, rule.optional ? " (if it is there)" : ""));
     } else {
@@ -61,6 +63,7 @@ void ExplainFiles(const Policy& policy, std::string& text) {
   if (!read_only.empty()) AddWords("read-only", read_only, text);
   if (!optional.empty()) AddWords("read-only, if there", optional, text);
   if (!memory.empty()) AddWords("empty, in memory", memory, text);
+  if (!overlays.empty()) AddWords("changes in memory", overlays, text);
   if (policy.minimal_system) AddWords("own", {"/proc with the own processes only", "a minimal /dev"}, text);
 }
 

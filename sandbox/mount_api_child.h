@@ -41,6 +41,10 @@ inline int FsConfigString(int fd, const char* key, const char* value) {
   return static_cast<int>(syscall(SYS_fsconfig, fd, FSCONFIG_SET_STRING, key, value, 0));
 }
 
+inline int FsConfigFlag(int fd, const char* key) {
+  return static_cast<int>(syscall(SYS_fsconfig, fd, FSCONFIG_SET_FLAG, key, nullptr, 0));
+}
+
 inline int FsConfigCreate(int fd) {
   return static_cast<int>(syscall(SYS_fsconfig, fd, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0));
 }

@@ -8,6 +8,7 @@
 
 #include "base/child_safe.h"
 #include "sandbox/mount_api_child.h"
+#include "sandbox/overlay_child.h"
 
 namespace brood::child {
 namespace {
@@ -231,6 +232,14 @@ bool CarryOut(const MountStep& step, int source, int root, OwnFileSystems* own, 
       close(mount);
       return attached;
     }
+    case MountStep::Kind::kOverlay: {
+      const int overlay = MakeOverlay(step, source, root, failure);
+      if (overlay < 0) return false;
+      bool attached = Attach(overlay, root, *own, step.target, failure);
+      if (attached && !own->Add(overlay)) attached = Fail(failure, "mount", E2BIG, "more than 63 file systems in memory: /", step.target);
+      close(overlay);
+      return attached;
+    }
     case MountStep::Kind::kSymlink:
     case MountStep::Kind::kFile:
     case MountStep::Kind::kDirectory:
@@ -264,6 +273,10 @@ bool Fail(SetupMessage* failure, const char* step, int error_number, const char*
   return false;
 }
 
+int NewTmpfs(const char* size, const char* mode, unsigned attributes, const char* target, SetupMessage* failure) {
+  return NewFileSystem("tmpfs", size, mode, nullptr, attributes, target, failure);
+}
+
 int OpenMountSource(const MountStep& step, SetupMessage* failure) {
   // The caller resolved the path already; RESOLVE_NO_SYMLINKS makes a component that was swapped for a symlink since
   // an error instead of a way out (CVE-2021-30465 of runc).
@@ -294,7 +307,7 @@ int OpenMountSource(const MountStep& step, SetupMessage* failure) {
 bool OpenMountSources(const ChildPlan& plan, int* sources, SetupMessage* failure) {
   for (size_t i = 0; i < plan.mount_count; ++i) {
     const MountStep& step = plan.mounts[i];
-    if (step.kind != MountStep::Kind::kBind || step.lent) continue;
+    if (!HasSource(step) || step.lent) continue;
     sources[i] = OpenMountSource(step, failure);
     if (sources[i] == -1) return false;
   }

@@ -22,6 +22,9 @@ int OpenMountSource(const MountStep& step, SetupMessage* failure);
 // Opens the sources of all bind steps into `sources`; those that are already there (lent) are left alone.
 bool OpenMountSources(const ChildPlan& plan, int* sources, SetupMessage* failure);
 
+// A detached tmpfs of `size` bytes, a decimal number, for what is to be mounted on /`target`; -1 with `failure` filled.
+int NewTmpfs(const char* size, const char* mode, unsigned attributes, const char* target, SetupMessage* failure);
+
 // Builds the tree from `sources` (closing them), makes it the root, and detaches the old one.
 bool BuildRoot(const ChildPlan& plan, int* sources, SetupMessage* failure);
 

@@ -20,6 +20,9 @@ int TryUserNamespace();
 // Mounts a procfs as the root of a sandbox has it. A step for TryInNamespaces.
 int TryNewProc();
 
+// Mounts an overlay. A step for TryInNamespaces.
+int TryOverlay();
+
 // Makes a time namespace and sets its clocks. A step for TryInNamespaces.
 int TryTimeNamespace();
 

@@ -46,6 +46,16 @@ int TryNewProc() {
   return syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID) < 0 ? errno : 0;
 }
 
+// Only to be read, because ids that are not mapped make no files.
+int TryOverlay() {
+  const int context = static_cast<int>(syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC));
+  if (context < 0) return errno;
+  if (syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "lowerdir", "/usr/bin:/usr/lib", 0) != 0) return errno;
+  if (syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, "userxattr", nullptr, 0) != 0) return errno;
+  if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return errno;
+  return syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID) < 0 ? errno : 0;
+}
+
 // Not a flag of clone(2), whose lowest byte is the exit signal. time_namespaces(7)
 int TryTimeNamespace() {
   if (unshare(CLONE_NEWTIME) != 0) return errno;

@@ -71,7 +71,7 @@ void AllowMounts(const std::vector<MountStep>& mounts, std::deque<std::string>* 
   plan->rules.push_back(Rule("/", kLandlockRead, false, texts));
   bool devices = false;
   for (const MountStep& step : mounts) {
-    const bool makes_mount = step.kind == MountStep::Kind::kBind || step.kind == MountStep::Kind::kTmpfs ||
+    const bool makes_mount = HasSource(step) || step.kind == MountStep::Kind::kTmpfs ||
                              step.kind == MountStep::Kind::kQueues;
     if (!makes_mount || (step.attributes & MOUNT_ATTR_RDONLY) != 0) continue;
     if (step.kind == MountStep::Kind::kBind && (step.attributes & MOUNT_ATTR_NODEV) == 0) {
@@ -89,6 +89,9 @@ absl::Status AllowHostFiles(const Policy& policy, std::deque<std::string>* texts
   for (const FileRule& rule : policy.files) places[rule.destination] = &rule;
   for (const auto& [destination, rule] : places) {
     if (rule->kind == FileRule::Kind::kTmpfs) continue;
+    if (rule->kind == FileRule::Kind::kOverlay) {
+      return absl::InvalidArgumentError(absl::StrCat("files: overlay \"", rule->source, "\": without a mount namespace there is none"));
+    }
     if (rule->source != destination) {
       return absl::InvalidArgumentError(absl::StrCat("files: \"", rule->source, "\" at \"", destination,
                                                      "\": without a mount namespace a file is at its own path only"));

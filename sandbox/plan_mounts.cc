@@ -71,6 +71,8 @@ class MountPlanner {
       Put(target, step);
       return absl::OkStatus();
     }
+    const bool overlay = rule.kind == FileRule::Kind::kOverlay;
+    if (overlay && target.empty()) return absl::InvalidArgumentError("files: an overlay at / is not possible; show the directories in it");
     if (rule.source.empty() || rule.source[0] != '/') {
       return absl::InvalidArgumentError(absl::StrCat("files: \"", rule.source, "\" must be an absolute path"));
     }
@@ -95,10 +97,11 @@ class MountPlanner {
     }
     if (rule.optional && AddCopy(source, target)) return absl::OkStatus();
     MountStep step;
-    step.kind = MountStep::Kind::kBind;
+    step.kind = overlay ? MountStep::Kind::kOverlay : MountStep::Kind::kBind;
+    if (overlay) step.text = Keep(absl::StrCat(rule.size_bytes > 0 ? rule.size_bytes : kDefaultTmpfsBytes));
     step.source = Keep(source);
     step.optional = rule.optional;
-    step.attributes = kHidden | (rule.access == FileRule::Access::kReadOnly ? MOUNT_ATTR_RDONLY : 0);
+    step.attributes = kHidden | (!overlay && rule.access == FileRule::Access::kReadOnly ? MOUNT_ATTR_RDONLY : 0);
     if (!rule.optional && lend_) {
       step.lent = true;
       // Written with the caller's id outside. What is only shown is mapped where strangers could not read it, a private

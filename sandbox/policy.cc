@@ -43,7 +43,7 @@ bool AllDigits(std::string_view text) {
 void LayFiles(std::vector<FileRule> nearer, std::vector<FileRule>& files) {
   const auto replaces = [](const FileRule& rule, const FileRule& base) {
     if (rule.destination == base.destination) return true;
-    if (rule.kind != FileRule::Kind::kBind || rule.optional) return false;
+    if (rule.kind == FileRule::Kind::kTmpfs || rule.optional) return false;
     if (!base.optional || base.access != FileRule::Access::kReadOnly) return false;
     const std::string_view directory = absl::StripSuffix(rule.destination, "/");
     return base.destination.size() > directory.size() + 1 && absl::StartsWith(base.destination, directory) &&

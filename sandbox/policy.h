@@ -24,14 +24,18 @@ namespace brood {
 
 // One thing that the child sees in its file system. A later rule for the same destination replaces an earlier one.
 struct FileRule {
-  enum class Kind { kBind, kTmpfs };
+  enum class Kind {
+    kBind,
+    kTmpfs,
+    kOverlay,  // What is at the source, to be changed at will: changes are kept in memory, and gone with the child.
+  };
   enum class Access { kReadOnly, kReadWrite };
 
   Kind kind = Kind::kBind;
   std::string source;       // Absolute path of this machine; empty for kTmpfs.
   std::string destination;  // Absolute path inside.
   Access access = Access::kReadOnly;
-  uint64_t size_bytes = 0;  // kTmpfs only; 0 stands for 64 MiB.
+  uint64_t size_bytes = 0;  // kTmpfs and kOverlay only; 0 stands for 64 MiB.
   bool optional = false;    // kBind only: left out where this machine has no such source. Else that is an error.
 };
 

@@ -88,22 +88,24 @@ absl::Status ReadLayers(const Strings* names, std::string_view field, LayerSet& 
 
 absl::Status ReadFileRule(const fbs::FileRule& from, std::vector<FileRule>& to) {
   const bool has_at = from.at() != nullptr;
-  const int kinds = (from.path() != nullptr) + (from.paths() != nullptr) + (from.tmpfs() != nullptr);
-  if (kinds != 1) return Invalid("files", "each entry has exactly one of path, paths, tmpfs");
-  if (has_at && from.path() == nullptr) return Invalid("files", "\"at\" goes with \"path\" only");
-  if (from.size() != nullptr && from.tmpfs() == nullptr) return Invalid("files", "\"size\" goes with \"tmpfs\" only");
+  const bool overlay = from.overlay() != nullptr;
+  const int kinds = (from.path() != nullptr) + (from.paths() != nullptr) + (from.tmpfs() != nullptr) + overlay;
+  if (kinds != 1) return Invalid("files", "each entry has exactly one of path, paths, tmpfs, overlay");
+  if (has_at && from.path() == nullptr && !overlay) return Invalid("files", "\"at\" goes with \"path\" and \"overlay\" only");
+  if (from.size() != nullptr && from.tmpfs() == nullptr && !overlay) return Invalid("files", "\"size\" goes with \"tmpfs\" and \"overlay\" only");
   FileRule rule;
   rule.optional = from.optional();
   if (from.access() != nullptr) {
     BROOD_ASSIGN_OR_RETURN(rule.access, ReadWord(kAccessWords, View(from.access()), "files: access"));
   }
-  if (from.tmpfs() != nullptr) {
+  if (from.tmpfs() != nullptr || overlay) {
     if (from.optional() || from.access() != nullptr) {
-      return Invalid("files", "\"optional\" and \"access\" do not go with \"tmpfs\"");
+      return Invalid("files", "\"optional\" and \"access\" do not go with \"tmpfs\" and \"overlay\"");
     }
-    rule.kind = FileRule::Kind::kTmpfs;
+    rule.kind = overlay ? FileRule::Kind::kOverlay : FileRule::Kind::kTmpfs;
     rule.access = FileRule::Access::kReadWrite;
-    rule.destination = View(from.tmpfs());
+    if (overlay) rule.source = View(from.overlay());
+    rule.destination = overlay ? View(has_at ? from.at() : from.overlay()) : View(from.tmpfs());
     if (from.size() != nullptr) {
       BROOD_ASSIGN_OR_RETURN(rule.size_bytes, ParseSize(View(from.size())));
     }

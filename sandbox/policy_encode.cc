@@ -44,6 +44,11 @@ Offset<fbs::FileRule> WriteFileRule(Builder& builder, const FileRule& rule) {
     const auto size = Text(builder, absl::StrCat(rule.size_bytes));
     return fbs::CreateFileRule(builder, 0, 0, 0, place, size);
   }
+  if (rule.kind == FileRule::Kind::kOverlay) {
+    const auto place = Text(builder, rule.destination);
+    const auto size = Text(builder, absl::StrCat(rule.size_bytes));
+    return fbs::CreateFileRule(builder, 0, 0, place, 0, size, 0, false, Text(builder, rule.source));
+  }
   const auto source = Text(builder, rule.source);
   const auto place = Text(builder, rule.destination);
   const auto access = Text(builder, WriteWord(kAccessWords, rule.access));

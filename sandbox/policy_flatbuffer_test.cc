@@ -21,6 +21,11 @@ Policy Everything() {
                           .access = FileRule::Access::kReadWrite,
                           .size_bytes = 0,
                           .optional = true});
+  policy.files.insert(policy.files.end() - 1, {.kind = FileRule::Kind::kOverlay,
+                                               .source = "/data/lower",
+                                               .destination = "/data/view",
+                                               .access = FileRule::Access::kReadWrite,
+                                               .size_bytes = 77});
   policy.network = {.mode = NetworkMode::kAllow, .to = {"10.0.0.5:443"}};
   policy.syscalls.push_back(
       {.names = {"ioctl", "@timers"},
@@ -73,6 +78,12 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(read->files.back().destination, "/in");
   EXPECT_EQ(read->files.back().access, FileRule::Access::kReadWrite);
   EXPECT_TRUE(read->files.back().optional);
+  const FileRule& overlay = read->files[read->files.size() - 2];
+  EXPECT_EQ(overlay.kind, FileRule::Kind::kOverlay);
+  EXPECT_EQ(overlay.source, "/data/lower");
+  EXPECT_EQ(overlay.destination, "/data/view");
+  EXPECT_EQ(overlay.access, FileRule::Access::kReadWrite);
+  EXPECT_EQ(overlay.size_bytes, 77u);
   const SyscallRule& rule = read->syscalls.back();
   EXPECT_EQ(rule.names, (std::vector<std::string>{"ioctl", "@timers"}));
   EXPECT_EQ(rule.errno_value, EACCES);

@@ -44,7 +44,12 @@ class Doctor {
         return Namespace(layer, CLONE_NEWPID, "pid namespace");
       case Layer::kMount: {
         const int error = TryInNamespaces(Flags(CLONE_NEWNS | CLONE_NEWPID), TryNewProc);
-        if (error == 0) return Yes(layer, "mount namespace, pivot_root, own procfs");
+        if (error == 0) {
+          const int overlay = TryInNamespaces(Flags(CLONE_NEWNS), TryOverlay);
+          return Yes(layer, overlay == 0 ? "mount namespace, pivot_root, own procfs, overlays"
+                                         : absl::StrCat("mount namespace, pivot_root, own procfs, no overlays (", ErrnoText(overlay),
+                                                        "; Linux 5.11 with CONFIG_OVERLAY_FS has them)"));
+        }
         if (user_error_ != 0) return No(layer, UserNamespaceAdvice(user_error_));
         const int bare = TryInNamespaces(Flags(CLONE_NEWNS | CLONE_NEWPID), nullptr);
         return No(layer, bare != 0 ? NamespaceAdvice(layer, bare) : NewProcAdvice(error));

@@ -147,7 +147,7 @@ bool ReadBackMounts(const ChildPlan& plan, const int* sources, SetupMessage* fai
   if (own_root && !AddPlanned("", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, &known, failure)) return false;
   for (size_t i = 0; i < plan.mount_count; ++i) {
     const MountStep& step = plan.mounts[i];
-    const bool is_mount = step.kind == MountStep::Kind::kBind || step.kind == MountStep::Kind::kTmpfs ||
+    const bool is_mount = HasSource(step) || step.kind == MountStep::Kind::kTmpfs ||
                           step.kind == MountStep::Kind::kProc || step.kind == MountStep::Kind::kQueues;
     if (!is_mount || (step.kind == MountStep::Kind::kBind && sources[i] == kAbsentSource)) continue;
     if (!AddPlanned(step.target, step.attributes, &known, failure)) return false;

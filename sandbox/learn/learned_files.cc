@@ -52,7 +52,7 @@ std::string SystemPlace(const std::string& path) {
     const absl::StatusOr<Policy> strict = BuiltinPolicy("strict");
     if (!strict.ok()) return found;
     for (const FileRule& rule : strict->files) {
-      if (rule.kind == FileRule::Kind::kBind) found->push_back(rule.destination);
+      if (rule.kind != FileRule::Kind::kTmpfs) found->push_back(rule.destination);
     }
     return found;
   }();

@@ -205,5 +205,88 @@ TEST_P(IdsTest, AreExplained) {
   EXPECT_TRUE(absl::StrContains(run.out, "no capabilities but chown, setgid, setuid over its own ids")) << run.out;
 }
 
+class OverlayTest : public LayersTest {
+ protected:
+  void SetUp() override {
+    lower_ = directory_.path() + "/lower";
+    ASSERT_EQ(mkdir(lower_.c_str(), 0755), 0);
+    ASSERT_EQ(mkdir((lower_ + "/folder").c_str(), 0755), 0);
+    Write(lower_ + "/file", "as it was");
+    Write(lower_ + "/gone", "as it was");
+    Write(lower_ + "/folder/below", "as it was");
+  }
+  // A shell in a sandbox that shows `rule` of the directory.
+  PlainRun Script(const std::string& rule, const std::string& script) {
+    return Brood({"run", "--policy", GetParam(), "--overlay", rule, "--result", Result(), "--", "sh", "-c", script});
+  }
+  // What is in the directory, outside.
+  std::string Outside() const { return RunPlain({"sh", "-c", "cd $0 && grep -r . . | sort; stat -c '%n %a %u' * .", lower_}).out; }
+
+  std::string lower_;
+};
+INSTANTIATE_TEST_SUITE_P(Policies, OverlayTest, testing::Values("strict", "default"), [](const auto& param) { return param.param; });
+
+TEST_P(OverlayTest, WhatIsChangedStaysInMemory) {
+  const std::string before = Outside();
+  for (int i = 0; i < 2; ++i) {  // Nor does the next child see it.
+    const PlainRun run = Script(lower_, "cd " + lower_ + " && cat file && echo changed >file && rm gone && echo new >made && rm -r folder && mkdir folder && "
+                                        "echo x >folder/other && mv file moved && chmod 700 . && ls . folder && cat moved");
+    EXPECT_EQ(run.out, "as it was.:\nfolder\nmade\nmoved\n\nfolder:\nother\nchanged\n") << run.err;
+    EXPECT_EQ(run.code, 0) << run.err;
+    EXPECT_EQ(Outside(), before);
+  }
+}
+
+TEST_P(OverlayTest, IsBounded) {
+  const PlainRun run = Script(lower_ + ":/view:1M", "head -c 900000 /dev/zero >/view/fits && echo fits; head -c 2000000 /dev/zero >/view/large || wc -c </view/fits");
+  EXPECT_EQ(run.out, "fits\n900000\n") << run.err;
+  EXPECT_TRUE(absl::StrContains(run.err, "No space left on device")) << run.err;
+}
+
+TEST_P(OverlayTest, ShowsNothingElse) {
+  const PlainRun run = Script(lower_ + ":/view", "ls /view; ls " + directory_.path() + " 2>/dev/null; grep -c ' / / ' /proc/self/mountinfo; "
+                                                 "ls /lower /upper /work /view/../work 2>/dev/null; cat /proc/self/mountinfo | grep -c tmpfs");
+  const PlainRun without = Brood({"run", "--policy", GetParam(), "--", "sh", "-c", "cat /proc/self/mountinfo | grep -c tmpfs"});
+  EXPECT_EQ(run.out, absl::StrCat("file\nfolder\ngone\n1\n", without.out)) << run.err;
+}
+
+// A link in the directory leads to where it leads inside.
+TEST_P(OverlayTest, ALinkInItLeadsNowhere) {
+  Write(directory_.path() + "/secret", "secret");
+  ASSERT_EQ(symlink((directory_.path() + "/secret").c_str(), (lower_ + "/link").c_str()), 0);
+  ASSERT_EQ(symlink("../secret", (lower_ + "/up").c_str()), 0);
+  const PlainRun run = Script(lower_, "cd " + lower_ + "; cat link up; echo planted >link");
+  EXPECT_EQ(run.out, "") << run.err;
+  EXPECT_EQ(FileContent(directory_.path() + "/secret"), "secret");
+}
+
+TEST_P(OverlayTest, ASetIdBitIsNotHonoured) {
+  const PlainRun run = Script(lower_, "grep ' " + lower_ + " ' /proc/self/mountinfo | cut -d' ' -f6");
+  EXPECT_EQ(run.out, "rw,nosuid,nodev,relatime\n") << run.err;
+}
+
+TEST_P(OverlayTest, MayHoldOtherMounts) {
+  const PlainRun run = Brood({"run", "--policy", GetParam(), "--overlay", lower_ + ":/view", "--tmpfs", "/view/folder/memory", "--ro", lower_ + ":/view/plain", "--", "sh",
+                              "-c", "cat /view/plain/file && echo x >/view/folder/memory/x && echo >/view/plain/file"});
+  EXPECT_EQ(run.out, "as it was") << run.err;
+  EXPECT_TRUE(absl::StrContains(run.err, "Read-only")) << run.err;
+}
+
+TEST_P(OverlayTest, WhatThereCannotBeIsRefused) {
+  const PlainRun file = Script(lower_ + "/file", "echo ran");
+  EXPECT_EQ(file.code, 125);
+  EXPECT_TRUE(absl::StrContains(file.err, "only of a directory there can be an overlay")) << file.err;
+  EXPECT_TRUE(absl::StrContains(Script(lower_ + ":/", "echo ran").err, "an overlay at / is not possible"));
+  EXPECT_TRUE(absl::StrContains(Script(lower_ + "/missing", "echo ran").err, "missing"));
+  const PlainRun both = Run(absl::StrCat("\"files\": [{\"overlay\": \"", lower_, "\", \"access\": \"ro\"}]"), {"does_nothing"});
+  EXPECT_TRUE(absl::StrContains(both.err, "do not go with \"tmpfs\" and \"overlay\"")) << both.err;
+}
+
+TEST_P(OverlayTest, IsExplained) {
+  const PlainRun run = Brood({"policy", "explain", With(absl::StrCat("\"files\": [{\"overlay\": \"", lower_, "\", \"at\": \"/view\", \"size\": \"1M\"}]"))[1]});
+  EXPECT_TRUE(absl::StrContains(run.out, "changes in memory")) << run.out;
+  EXPECT_TRUE(absl::StrContains(run.out, lower_ + " at /view (1M)")) << run.out;
+}
+
 }  // namespace
 }  // namespace brood
