@@ -14,6 +14,8 @@ std::string Address::ToString() const {
     case Family::kTcp:
       return name.find(':') == std::string::npos ? absl::StrCat("tcp:", name, ":", port)
                                                  : absl::StrCat("tcp:[", name, "]:", port);
+    case Family::kPipe:
+      return absl::StrCat("pipe:", name);
   }
   return "address of an unknown family";
 }

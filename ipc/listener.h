@@ -22,12 +22,12 @@
 #include "ipc/address.h"
 #include "ipc/auth_key.h"
 #include "ipc/connection.h"
-#include "ipc/socket_file.h"
 
 namespace brood {
 
 struct ListenerOptions {
-  int backlog = 128;  // Peers that wait to be accepted; the kernel cuts it to net.core.somaxconn. listen(2)
+  // Peers that wait to be accepted; Linux cuts it to net.core.somaxconn, listen(2). On Windows at most 16: others wait in Dial.
+  int backlog = 128;
   TcpReach reach = TcpReach::kLoopback;
   PeerUser peers = PeerUser::kSame;
   StaleSocketFile stale_file = StaleSocketFile::kReplace;

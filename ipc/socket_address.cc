@@ -78,6 +78,8 @@ absl::StatusOr<SocketAddress> ToSocketAddress(const Address& address, TcpReach r
       return ToUnix(address);
     case Address::Family::kTcp:
       return ToTcp(address, reach);
+    case Address::Family::kPipe:
+      return absl::InvalidArgumentError(absl::StrCat(address.ToString(), ": such pipes are those of Windows; Address::Local is of any system"));
   }
   return absl::InvalidArgumentError(absl::StrCat("address: there is no family ", static_cast<int>(address.family)));
 }

@@ -14,10 +14,6 @@
 
 namespace brood {
 
-// What to do with a socket file that is there already, and to which nobody listens any more: a listener that was killed
-// leaves it behind.
-enum class StaleSocketFile { kReplace, kRefuse };
-
 namespace internal {
 
 class SocketFile {  // Move-only. Its destruction removes the file, if it is still this one, and in this process only.

@@ -16,6 +16,7 @@
 #include "ipc/authenticate.h"
 #include "ipc/deadline.h"
 #include "ipc/socket_address.h"
+#include "ipc/socket_file.h"
 #include "ipc/socket_io.h"
 
 namespace brood {

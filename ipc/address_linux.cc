@@ -1,0 +1,7 @@
+#include "ipc/address.h"
+
+namespace brood {
+
+Address Address::Local() { return Abstract(); }
+
+}  // namespace brood
