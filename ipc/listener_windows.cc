@@ -54,7 +54,7 @@ struct Candidate {
   Deadline deadline;
 };
 
-VOID CALLBACK SaySo(PVOID event, BOOLEAN /*fired*/) { SetEvent(event); }
+VOID CALLBACK SaySo(PTP_CALLBACK_INSTANCE /*instance*/, PVOID event, PTP_TIMER /*timer*/) { SetEvent(event); }
 
 }  // namespace
 
@@ -77,7 +77,7 @@ struct Listener::State {
   std::wstring name;
   std::optional<internal::PipeSecurity> security;
   UniqueFd event;  // Of all instances: one of them has its peer. While there are candidates a timer sets it now and then.
-  HANDLE timer = nullptr;
+  PTP_TIMER timer = nullptr;
   std::deque<std::unique_ptr<Instance>> instances;  // Those that have waited longest first.
   std::vector<Candidate> candidates;                // The oldest first.
 };
@@ -216,10 +216,11 @@ absl::Status Listener::State::Admit(const AuthKey& key) {
   BROOD_RETURN_IF_ERROR(candidate.handshake.Begin(candidate.connection));
   candidates.push_back(std::move(candidate));
   // Nothing signals that a pipe has something: it is looked at.
-  if (timer == nullptr &&
-      !CreateTimerQueueTimer(&timer, nullptr, SaySo, HandleOf(event.get()), kLookAgainMs, kLookAgainMs, WT_EXECUTEINTIMERTHREAD)) {
-    timer = nullptr;
-    return LastErrorStatus("CreateTimerQueueTimer");
+  if (timer == nullptr) {
+    timer = CreateThreadpoolTimer(SaySo, HandleOf(event.get()), nullptr);
+    if (timer == nullptr) return LastErrorStatus("CreateThreadpoolTimer");
+    FILETIME at_once = {};
+    SetThreadpoolTimer(timer, &at_once, kLookAgainMs, 0);
   }
   if (candidates.size() <= options.max_handshakes) return absl::OkStatus();
   candidates.erase(candidates.begin());
@@ -248,8 +249,10 @@ absl::Status Listener::State::DropExpired() {
 }
 
 void Listener::State::StopLooking() {
-  // With INVALID_HANDLE_VALUE it waits until the last call is over.
-  if (timer != nullptr) DeleteTimerQueueTimer(nullptr, timer, INVALID_HANDLE_VALUE);
+  if (timer == nullptr) return;
+  SetThreadpoolTimer(timer, nullptr, 0, 0);
+  WaitForThreadpoolTimerCallbacks(timer, TRUE);
+  CloseThreadpoolTimer(timer);
   timer = nullptr;
 }
 
