@@ -13,6 +13,7 @@
 #include "base/windows_error.h"
 #include "base/windows_handle.h"
 #include "base/windows_text.h"
+#include "bootstrap/current_process.h"
 #include "launcher/command_line_windows.h"
 #include "launcher/environment_windows.h"
 #include "launcher/server_policy.h"
@@ -96,7 +97,7 @@ class Birth {
       return absl::UnimplementedError("copy-in, copy-out: not on Windows, where the child has the caller's files");
     }
     state_->name = options_.name.empty() && !options_.argv.empty() ? options_.argv[0] : options_.name;
-    state_->daemon = options_.daemon.value_or(false);
+    state_->daemon = options_.daemon.value_or(CurrentProcess().daemon);
     state_->is_function = !target_.executable.empty();
     state_->policy = options_.policy;
     state_->tree_end = options_.tree_end;

@@ -118,8 +118,10 @@ decltype(Outcome::ending) EndingOf(WindowsState& state) {
   if (state.output != nullptr && state.output->over_limit()) return LimitHit{Layer::kOutput};
   if (state.killed && code == kKilledCode) return Signaled{.signal = kSignalKill, .core_dumped = false};
   if (state.terminated && code == kTerminatedCode) return Signaled{.signal = kSignalTerminate, .core_dumped = false};
-  // Some other program, or one that does not call Bootstrap: what it exits with says nothing of the function.
-  if (state.is_function && !state.started) {
+  // Some other program, or one that does not call Bootstrap: what it exits with says nothing of the function. But one that
+  // crashed did not fail to set up: what it died of is the truth. NTSTATUS, severity "error".
+  constexpr DWORD kFirstError = 0xC0000000;
+  if (state.is_function && !state.started && code < kFirstError) {
     return SetupFailed{.step = "bootstrap",
                        .error_number = 0,
                        .detail = absl::StrCat("the child ended with code ", code, " before its target was ready (is "
