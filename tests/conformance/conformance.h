@@ -37,7 +37,9 @@ std::string ReadFromStart(const UniqueFd& file);
 std::set<int> OpenDescriptors();           // On Windows: handles.
 std::set<int> ChildrenOfThisProcess();     // Zombies too.
 char ReadByte(const UniqueFd& pipe);       // '\0' at the end.
+bool NobodyReads(const UniqueFd& pipe);    // Its readers are gone.
 std::vector<std::string> DoNothingProgram();  // A command line.
+std::string ProgramThatEndsAtOnce();       // A path. Whatever its arguments, it reads nothing.
 
 UniqueFd OpenPid(int pid);                 // Readable when that process has ended.
 

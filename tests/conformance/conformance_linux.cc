@@ -125,7 +125,14 @@ char ReadByte(const UniqueFd& pipe) {
   return read(pipe.get(), &byte, 1) == 1 ? byte : '\0';
 }
 
+bool NobodyReads(const UniqueFd& pipe) {
+  pollfd writer = {.fd = pipe.get(), .events = 0, .revents = 0};
+  return poll(&writer, 1, 0) == 1 && (writer.revents & POLLERR) != 0;  // poll(2), POLLERR
+}
+
 std::vector<std::string> DoNothingProgram() { return {"true"}; }
+
+std::string ProgramThatEndsAtOnce() { return "/bin/false"; }
 
 void Sleep() {
   while (true) pause();

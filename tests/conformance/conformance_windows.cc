@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/own_process.h"
 #include "base/windows_handle.h"
+#include "base/windows_text.h"
 #include "ipc/wait.h"
 #include "tests/conformance/conformance.h"
 
@@ -112,7 +113,18 @@ char ReadByte(const UniqueFd& pipe) {
   return ReadFile(HandleOf(pipe.get()), &byte, 1, &count, nullptr) && count == 1 ? byte : '\0';
 }
 
+bool NobodyReads(const UniqueFd& pipe) {
+  DWORD count = 0;
+  return !WriteFile(HandleOf(pipe.get()), "x", 1, &count, nullptr) && GetLastError() == ERROR_NO_DATA;
+}
+
 std::vector<std::string> DoNothingProgram() { return {"cmd", "/c", "exit 0"}; }
+
+std::string ProgramThatEndsAtOnce() {
+  wchar_t folder[MAX_PATH] = {};
+  GetSystemDirectoryW(folder, MAX_PATH);
+  return ToUtf8(folder) + "\\hostname.exe";
+}
 
 TemporaryFolder::TemporaryFolder() {
   static int number = 0;

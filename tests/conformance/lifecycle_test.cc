@@ -1,13 +1,9 @@
 // What can be asked of a process object before its start, while it runs, after its end and after Close (_TestProcess).
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cstdio>
 #include <string>
 #include <vector>
 
+#include "base/own_process.h"
+#include "base/signals.h"
 #include "launcher/children.h"
 #include "launcher/process.h"
 #include "tests/conformance/conformance.h"
@@ -15,31 +11,24 @@
 namespace brood {
 namespace {
 
-int64_t OwnPid() { return getpid(); }
+int64_t OwnPid() { return OwnProcessNumber(); }
 BROOD_TARGET(OwnPid);
 
 // Whether programs that this process starts are daemons: unless said otherwise, and where it is said that not.
 std::vector<bool> DaemonFlagsOfPrograms() {
-  const bool by_default = Process::Start({.argv = {"true"}})->daemon();
-  const bool refused = Process::Start({.argv = {"true"}, .daemon = false})->daemon();
-  const bool asked = Process::Start({.argv = {"true"}, .daemon = true})->daemon();
+  const bool by_default = Process::Start({.argv = DoNothingProgram()})->daemon();
+  const bool refused = Process::Start({.argv = DoNothingProgram(), .daemon = false})->daemon();
+  const bool asked = Process::Start({.argv = DoNothingProgram(), .daemon = true})->daemon();
   return {by_default, refused, asked};
 }
 BROOD_TARGET(DaemonFlagsOfPrograms);
-
-void SayGuardian(const UniqueFd& pipe) {
-  const pid_t numbers[] = {getppid(), getpid()};
-  (void)!write(pipe.get(), numbers, sizeof(numbers));
-  Sleep();
-}
-BROOD_TARGET(SayGuardian);
 
 using LifecycleTest = ConformanceTest;
 BROOD_FOR_EACH_START_METHOD(LifecycleTest);
 
 TEST_P(LifecycleTest, ThePidIsWhatTheChildSays) {
   Process process = context_.Start(OwnPid).value();
-  const pid_t pid = process.pid();
+  const int pid = process.pid();
   EXPECT_EQ(process.Result<int64_t>().value(), pid);
   EXPECT_EQ(process.pid(), pid);
 }
@@ -62,7 +51,7 @@ TEST_P(LifecycleTest, JoiningAgainGivesTheSameOutcomeAtOnce) {
   ASSERT_EQ(process.Kill(), absl::OkStatus());
   ASSERT_TRUE(process.Join().ok());
   for (const absl::Duration timeout : {absl::InfiniteDuration(), absl::ZeroDuration(), -absl::Seconds(1)}) {
-    EXPECT_EQ(process.Join(timeout)->exit_code(), -SIGKILL);
+    EXPECT_EQ(process.Join(timeout)->exit_code(), -kSignalKill);
   }
 }
 
@@ -76,43 +65,10 @@ TEST_P(LifecycleTest, AfterCloseOnlyTheNameAndTheFlagAreKnown) {
   EXPECT_EQ(process.sentinel(), -1);
   EXPECT_FALSE(process.exit_code().has_value());
   EXPECT_FALSE(process.IsAlive());
-  for (const absl::Status& status : {process.Join().status(), process.Terminate(), process.Kill(), process.Signal(SIGINT),
+  for (const absl::Status& status : {process.Join().status(), process.Terminate(), process.Kill(), process.Signal(kSignalTerminate),
                                      process.Start(), process.Result<void>(), process.set_daemon(false)}) {
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
   }
-}
-
-TEST_P(LifecycleTest, AChildWhoseGuardianIsKilledIsLostAndDoesNotLiveOn) {
-  RawPipe pipe;
-  Process process = context_.Start(SayGuardian, pipe.writer).value();
-  pid_t numbers[2] = {};
-  ASSERT_EQ(read(pipe.reader.get(), numbers, sizeof(numbers)), static_cast<ssize_t>(sizeof(numbers)));
-  const UniqueFd child = OpenPid(numbers[1]);
-  ASSERT_EQ(kill(numbers[0], SIGKILL), 0);
-  const absl::StatusOr<Outcome> outcome = process.Join(absl::Milliseconds(kPatienceMs));
-  ASSERT_TRUE(outcome.ok()) << outcome.status();
-  EXPECT_EQ(outcome->StatusWord(), "lost") << outcome->ToString();
-  EXPECT_FALSE(process.IsAlive());
-  EXPECT_TRUE(IsReadable(child.get(), kPatienceMs));
-}
-
-// test_error_on_stdio_flush: what the parent's streams do is nobody else's affair.
-TEST_P(LifecycleTest, AParentWhoseOutputIsBrokenStillStartsChildren) {
-  const pid_t pid = fork();
-  if (pid == 0) {
-    const UniqueFd full(open("/dev/full", O_WRONLY | O_CLOEXEC));
-    dup2(full.get(), STDOUT_FILENO);
-    std::fputs("is never written", stdout);
-    const bool with_full = context_.Call({.stdout_spec = Stdio::Null()}, Identity, 7).value_or(0) == 7;
-    close(STDIN_FILENO);
-    close(STDOUT_FILENO);
-    close(STDERR_FILENO);
-    const bool with_none = context_.Call(Identity, 8).value_or(0) == 8;
-    _exit(with_full && with_none ? 0 : with_full ? 2 : 1);
-  }
-  int status = -1;
-  ASSERT_EQ(waitpid(pid, &status, 0), pid);
-  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace

@@ -1,7 +1,4 @@
 // Logging: off unless asked for, and inherited by children (_TestLogging.test_level).
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <string>
 
 #include "bootstrap/log.h"
@@ -57,23 +54,6 @@ TEST_P(LogTest, AContextsOwnLevelWins) {
   Process process = quiet_.Start(options, Nothing).value();
   ASSERT_TRUE(process.Join().ok());
   EXPECT_EQ(ReadFromStart(process.TakeStderr()), "");
-}
-
-TEST_P(LogTest, AParentSaysWhatItStarts) {
-  RawPipe pipe;
-  const pid_t starter = fork();
-  if (starter == 0) {
-    dup2(pipe.writer.get(), STDERR_FILENO);
-    LogToStderr(LogLevel::kInfo);
-    const bool fine = context_.Call({.name = "worker"}, Nothing).ok();
-    _exit(fine ? 0 : 1);
-  }
-  pipe.writer.reset();
-  const std::string said = ReadToEnd(pipe.reader.get());
-  EXPECT_EQ(said.find("[INFO/MainProcess] starting worker: Nothing\n"), 0u) << said;
-  int status = -1;
-  EXPECT_EQ(waitpid(starter, &status, 0), starter);
-  EXPECT_EQ(status, 0);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // What a child must know is applied before its arguments are made from what was sent (spawn.prepare): they may depend on it.
-#include <unistd.h>
-
+#include <filesystem>
 #include <string>
+#include <vector>
 
 #include "bootstrap/current_process.h"
 #include "bootstrap/log.h"
@@ -32,8 +32,7 @@ struct Codec<Witness> {
     if (!Codec<bool>::Decode(from, unused)) return false;
     value.name = CurrentProcess().name;
     value.parent = ParentProcess() == nullptr ? "none" : ParentProcess()->name();
-    char folder[4096] = {};
-    value.folder = getcwd(folder, sizeof(folder)) == nullptr ? "?" : folder;
+    value.folder = std::filesystem::current_path().string();
     value.key = CurrentAuthKey().value().secret_bytes();
     value.log_level = static_cast<int>(CurrentLogLevel());
     return true;
@@ -60,8 +59,11 @@ BROOD_FOR_EACH_START_METHOD(PreparationTest);
 
 TEST_P(PreparationTest, IsAppliedBeforeTheArgumentsAreMade) {
   const std::string key(CurrentAuthKey().value().secret_bytes());
-  EXPECT_EQ(logging_.Call({.cwd = "/usr", .name = "worker"}, WhatItSaw, Witness()).value(),
-            (std::vector<std::string>{"worker", "MainProcess", "/usr", key, std::to_string(static_cast<int>(LogLevel::kError))}));
+  const TemporaryFolder folder;
+  std::vector<std::string> seen = logging_.Call({.cwd = folder.path(), .name = "worker"}, WhatItSaw, Witness()).value();
+  EXPECT_TRUE(std::filesystem::equivalent(seen[2], folder.path())) << seen[2];
+  seen.erase(seen.begin() + 2);
+  EXPECT_EQ(seen, (std::vector<std::string>{"worker", "MainProcess", key, std::to_string(static_cast<int>(LogLevel::kError))}));
 }
 
 }  // namespace
