@@ -15,7 +15,12 @@ flatbuffers::Offset<fbs::Limits> WriteJsonLimits(TableReader& in) {
   const auto file_size = in.TextOrNumber("file_size");
   const auto open_files = in.Count("open_files");
   const auto core = in.TextOrNumber("core");
-  return fbs::CreateLimits(in.builder(), memory, processes, cpu_time, wall_time, output, file_size, open_files, core);
+  const auto cpus = in.TextOrNumber("cpus");
+  const auto cpu_weight = in.Count("cpu_weight");
+  const auto io_weight = in.Count("io_weight");
+  const auto io_rate = in.TextOrNumber("io_rate");
+  return fbs::CreateLimits(in.builder(), memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight,
+                           io_weight, io_rate);
 }
 
 }  // namespace brood

@@ -129,6 +129,10 @@ void ApplyLimits(const Limits& nearer, Limits& limits) {
   Replace(nearer.file_size_bytes, limits.file_size_bytes);
   Replace(nearer.open_files, limits.open_files);
   Replace(nearer.core_bytes, limits.core_bytes);
+  Replace(nearer.cpus_milli, limits.cpus_milli);
+  Replace(nearer.cpu_weight, limits.cpu_weight);
+  Replace(nearer.io_weight, limits.io_weight);
+  Replace(nearer.io_rate_bytes, limits.io_rate_bytes);
 }
 
 absl::Status ApplyPolicyOptions(const PolicyOptions& options, Policy& policy) {

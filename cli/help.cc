@@ -207,7 +207,8 @@ lines are checked before anything runs.
   stdin    path; default: /dev/null         stdout, stderr  paths; else captured
   policy   name or file                     retries         further attempts
   limits   {"wall_time":"5s", "memory":"64M", "cpu_time", "processes", "output",
-            "file_size", "open_files", "core"}
+            "file_size", "open_files", "core", "cpus", "cpu_weight",
+            "io_rate", "io_weight"}
   ro, rw, tmpfs, overlay, copy_in, copy_out, net       as the options, lists
 
   {"id":"a", "argv":["gzip","-t","/data/f.gz"], "ro":["/data"],

@@ -36,6 +36,18 @@ absl::StatusOr<uint64_t> ParseCount(std::string_view text) {
   return count;
 }
 
+absl::StatusOr<uint64_t> ParseWeight(std::string_view text) {
+  const absl::StatusOr<uint64_t> weight = ParseCount(text);
+  if (weight.ok() && *weight <= kMaxWeight) return weight;
+  return absl::InvalidArgumentError(absl::StrCat("expected 1 to ", kMaxWeight, ", got \"", text, "\"; others have 100"));
+}
+
+absl::StatusOr<uint64_t> ParseRate(std::string_view text) {
+  absl::StatusOr<uint64_t> rate = ParseSize(text);
+  if (rate.ok() && *rate == 0) return absl::InvalidArgumentError("must be more than zero: nothing could be read");
+  return rate;
+}
+
 absl::Status AddVariable(std::string_view where, std::string_view entry, std::vector<std::string>& env) {
   if (entry.empty() || entry[0] == '=' || entry.find('\0') != std::string_view::npos) {
     return absl::InvalidArgumentError(absl::StrCat(where, ": expected NAME=VALUE or NAME, got \"", entry, "\""));
@@ -175,6 +187,10 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
   BROOD_RETURN_IF_ERROR(Read(options, "--output", ParseSize, policy.limits.output_bytes));
   BROOD_RETURN_IF_ERROR(Read(options, "--file-size", ParseSize, policy.limits.file_size_bytes));
   BROOD_RETURN_IF_ERROR(Read(options, "--processes", ParseCount, policy.limits.processes));
+  BROOD_RETURN_IF_ERROR(Read(options, "--cpus", ParseCpus, policy.limits.cpus_milli));
+  BROOD_RETURN_IF_ERROR(Read(options, "--cpu-weight", ParseWeight, policy.limits.cpu_weight));
+  BROOD_RETURN_IF_ERROR(Read(options, "--io-weight", ParseWeight, policy.limits.io_weight));
+  BROOD_RETURN_IF_ERROR(Read(options, "--io-rate", ParseRate, policy.limits.io_rate_bytes));
   BROOD_RETURN_IF_ERROR(Read(options, "--open-files", ParseCount, policy.limits.open_files));
   return defaults;
 }

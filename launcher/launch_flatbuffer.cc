@@ -260,7 +260,7 @@ class Decoder {
     if (from.cgroups() != nullptr) {
       if (from.cgroups()->size() > kMaxCgroups) return Damaged("too many cgroups");
       for (const fbs::CgroupDirectory* directory : *from.cgroups()) {
-        if (directory->role() > static_cast<uint8_t>(CgroupRecord::Role::kCpu)) return Damaged("unknown role of a cgroup");
+        if (directory->role() > static_cast<uint8_t>(CgroupRecord::Role::kIo)) return Damaged("unknown role of a cgroup");
         cgroup.directories[cgroup.count++] = {.role = static_cast<CgroupRecord::Role>(directory->role()),
                                               .fd = Fd(directory->directory()),
                                               .tasks_fd = Fd(directory->tasks()),

@@ -40,6 +40,10 @@ absl::StatusOr<std::string> EncodeSlot(const CompiledPolicy& policy) {
     slot.add_memory_bytes(policy.platform().cgroups.memory_bytes.value_or(0));
     slot.add_processes(policy.platform().cgroups.processes.value_or(0));
     slot.add_count_cpu(policy.platform().cgroups.count_cpu);
+    slot.add_cpus_milli(policy.platform().cgroups.cpus_milli.value_or(0));
+    slot.add_cpu_weight(policy.platform().cgroups.cpu_weight.value_or(0));
+    slot.add_io_weight(policy.platform().cgroups.io_weight.value_or(0));
+    slot.add_io_rate_bytes(policy.platform().cgroups.io_rate_bytes.value_or(0));
   }
   if (!environment.IsNull()) slot.add_environment(environment);
   fbs::FinishSlotBuffer(builder, slot.Finish());
@@ -81,12 +85,18 @@ absl::StatusOr<std::unique_ptr<SlotRequest>> DecodeSlot(std::string_view bytes) 
   BROOD_ASSIGN_OR_RETURN(const auto* const from, Verified<fbs::Slot>(request->bytes, fbs::SlotIdentifier(), "slot"));
   BROOD_RETURN_IF_ERROR(ReadPlan(*from->plan(), request->plan));
   request->wall_ns = from->wall_ns();
-  if (from->memory_bytes() > 0 || from->processes() > 0 || from->count_cpu()) {
-    CgroupRequest& cgroups = request->cgroups.emplace();
-    if (from->memory_bytes() > 0) cgroups.memory_bytes = from->memory_bytes();
-    if (from->processes() > 0) cgroups.processes = from->processes();
-    cgroups.count_cpu = from->count_cpu();
-  }
+  CgroupRequest cgroups;
+  const auto read = [](uint64_t value, std::optional<uint64_t>* to) {
+    if (value > 0) *to = value;
+  };
+  read(from->memory_bytes(), &cgroups.memory_bytes);
+  read(from->processes(), &cgroups.processes);
+  cgroups.count_cpu = from->count_cpu();
+  read(from->cpus_milli(), &cgroups.cpus_milli);
+  read(from->cpu_weight(), &cgroups.cpu_weight);
+  read(from->io_weight(), &cgroups.io_weight);
+  read(from->io_rate_bytes(), &cgroups.io_rate_bytes);
+  if (NeedsCgroups(cgroups)) request->cgroups = cgroups;
   if (from->environment() != nullptr) {
     std::vector<std::string>& environment = request->environment.emplace();
     for (const flatbuffers::String* entry : *from->environment()) environment.push_back(entry->str());

@@ -3,6 +3,7 @@
 #define BROOD_SANDBOX_ADVICE_H_
 
 #include <string>
+#include <string_view>
 
 #include "sandbox/layer.h"
 
@@ -19,8 +20,8 @@ Advice UserNamespaceAdvice(int error);
 Advice NamespaceAdvice(Layer layer, int error);
 Advice NewProcAdvice(int error);
 
-// Of the cgroups in which brood could make groups for children.
-Advice CgroupAdvice();
+// Of the cgroups in which brood could make groups for children, with those controllers.
+Advice CgroupAdvice(std::string_view controllers = "memory pids cpuacct");
 
 // Of the errno of landlock_create_ruleset(2).
 Advice LandlockAdvice(int error);

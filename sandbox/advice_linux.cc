@@ -117,7 +117,7 @@ Advice NewProcAdvice(int error) {
           "/proc/self/mountinfo` lists, or run brood outside"};
 }
 
-Advice CgroupAdvice() {
+Advice CgroupAdvice(std::string_view controllers) {
   Advice advice = {ThisMachine().cgroups.why_not, ""};
   if (advice.why.empty()) advice.why = "this kernel's cgroups lack the controller";
   // It shows them all read-only, whoever the caller is.
@@ -126,7 +126,7 @@ Advice CgroupAdvice() {
     advice.remedy = absl::StrCat("systemd-run --user --scope -p Delegate=yes brood ...; without systemd, as root: mkdir /sys/fs/cgroup/brood && chown -R ",
                                  ThisMachine().uid, " /sys/fs/cgroup/brood && echo PID > /sys/fs/cgroup/brood/cgroup.procs, for the PID of a shell to start brood in");
   } else {
-    advice.remedy = absl::StrCat("as root: for c in memory pids cpuacct; do mkdir -p /sys/fs/cgroup/$c/brood && chown -R ", ThisMachine().uid,
+    advice.remedy = absl::StrCat("as root: for c in ", controllers, "; do mkdir -p /sys/fs/cgroup/$c/brood && chown -R ", ThisMachine().uid,
                                  " /sys/fs/cgroup/$c/brood && echo PID > /sys/fs/cgroup/$c/brood/cgroup.procs; done, for the PID of a shell to start brood in");
   }
   absl::StrAppend(&advice.remedy, "; see docs/cgroups.md");

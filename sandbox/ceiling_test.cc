@@ -34,7 +34,11 @@ Policy Ceiling() {
                    .output_bytes = 1 << 20,
                    .file_size_bytes = 1 << 20,
                    .open_files = 100,
-                   .core_bytes = 0};
+                   .core_bytes = 0,
+                   .cpus_milli = 1500,
+                   .cpu_weight = 50,
+                   .io_weight = 60,
+                   .io_rate_bytes = 1 << 20};
   policy.allow_weaker = {Layer::kMemory};
   policy.ids.count = 1500;
   policy.capabilities = {"chown"};
@@ -158,6 +162,10 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
       {"limits.file_size", {{"more", [](Policy& p) { p.limits.file_size_bytes = 2 << 20; }, "limits.file_size"}}},
       {"limits.open_files", {{"more", [](Policy& p) { p.limits.open_files = 101; }, "limits.open_files"}}},
       {"limits.core", {{"more", [](Policy& p) { p.limits.core_bytes = 1; }, "limits.core"}}},
+      {"limits.cpus", {{"more", [](Policy& p) { p.limits.cpus_milli = 1501; }, "limits.cpus"}}},
+      {"limits.cpu_weight", {{"more", [](Policy& p) { p.limits.cpu_weight = 51; }, "limits.cpu_weight"}}},
+      {"limits.io_weight", {{"more", [](Policy& p) { p.limits.io_weight = 61; }, "limits.io_weight"}}},
+      {"limits.io_rate", {{"more", [](Policy& p) { p.limits.io_rate_bytes = 2 << 20; }, "limits.io_rate"}}},
       // Those that nobody asked for are lowered: AHigherDefaultBecomesTheCeilings.
       {"default_limits.memory", {}},
       {"default_limits.processes", {}},
@@ -167,6 +175,10 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
       {"default_limits.file_size", {}},
       {"default_limits.open_files", {}},
       {"default_limits.core", {}},
+      {"default_limits.cpus", {}},
+      {"default_limits.cpu_weight", {}},
+      {"default_limits.io_weight", {}},
+      {"default_limits.io_rate", {}},
       {"allow_weaker", {{"another", [](Policy& p) { p.allow_weaker.insert(Layer::kProcesses); }, "allow_weaker"}}},
   };
   return *all;
@@ -244,7 +256,7 @@ TEST(CeilingTest, ALimitThatNobodyAsksForIsTheCeilings) {
   const absl::StatusOr<Policy> got = Tighten(Ceiling(), asked);
   ASSERT_TRUE(got.ok()) << got.status();
   // Taken apart, so that a new limit does not compile until it is looked at.
-  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core] = got->limits;
+  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, io_rate] = got->limits;
   EXPECT_EQ(memory, 100u << 20);
   EXPECT_EQ(processes, 10u);
   EXPECT_EQ(cpu_time, absl::Seconds(10));
@@ -253,6 +265,10 @@ TEST(CeilingTest, ALimitThatNobodyAsksForIsTheCeilings) {
   EXPECT_EQ(file_size, 1u << 20);
   EXPECT_EQ(open_files, 100u);
   EXPECT_EQ(core, 0u);
+  EXPECT_EQ(cpus, 1500u);
+  EXPECT_EQ(cpu_weight, 50u);
+  EXPECT_EQ(io_weight, 60u);
+  EXPECT_EQ(io_rate, 1u << 20);
 }
 
 TEST(CeilingTest, AHigherDefaultBecomesTheCeilings) {

@@ -17,7 +17,17 @@ struct CgroupRequest {
   std::optional<uint64_t> memory_bytes;
   std::optional<uint64_t> processes;
   bool count_cpu = false;
+  std::optional<uint64_t> cpus_milli;
+  std::optional<uint64_t> cpu_weight;
+  std::optional<uint64_t> io_weight;
+  std::optional<uint64_t> io_rate_bytes;
 };
+
+// Whether anything is asked for.
+inline bool NeedsCgroups(const CgroupRequest& request) {
+  return request.memory_bytes || request.processes || request.count_cpu || request.cpus_milli || request.cpu_weight || request.io_weight ||
+         request.io_rate_bytes;
+}
 
 // The directories of one child, until its guardian has taken charge of them: destroying it removes those that are
 // there and empty.
@@ -46,6 +56,8 @@ class Cgroups {
     UniqueFd tasks;  // Version 1 only.
   };
   static absl::StatusOr<Cgroups> CreateNamed(const CgroupRequest& request, const std::string& name);
+  absl::Status ShareUnified(const CgroupRequest& request);
+  absl::Status ShareVersion1(const CgroupRequest& request, const std::string& name);
   absl::Status Make(CgroupRecord::Role role, const std::string& parent, const std::string& name);
 
   std::vector<Directory> directories_;

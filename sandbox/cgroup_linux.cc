@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 
@@ -13,6 +14,8 @@
 #include "base/child_safe.h"
 #include "base/status.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/cgroup_search.h"
+#include "sandbox/io_devices.h"
 #include "sandbox/machine.h"
 
 namespace brood {
@@ -39,7 +42,7 @@ void Sweep(const std::string& parent) {
 
 void SweepOnce(const Machine::Cgroups& where) {
   static const bool swept = [&] {
-    for (const std::string* parent : {&where.unified, &where.memory, &where.pids, &where.cpuacct}) Sweep(*parent);
+    for (const std::string* parent : {&where.unified, &where.memory, &where.pids, &where.cpuacct, &where.cpu, &where.blkio}) Sweep(*parent);
     return true;
   }();
   (void)swept;
@@ -51,7 +54,72 @@ absl::Status WriteTo(const UniqueFd& directory, const std::string& path, const c
   return ErrnoStatus(error, "write", absl::StrCat(path, "/", file));
 }
 
+constexpr uint64_t kPeriodUs = 100'000;  // In which a quota of CPU time is had, as by default.
+
+bool HasShares(const CgroupRequest& request) {
+  return request.cpus_milli || request.cpu_weight || request.io_weight || request.io_rate_bytes;
+}
+
+// Groups below have a controller once the one above hands it down. That is done for who asks for it only: each makes the
+// kernel keep accounts for all groups here.
+absl::Status HandDown(const CgroupRequest& request, const std::string& parent) {
+  std::vector<std::string> wanted;
+  if (request.cpus_milli || request.cpu_weight) wanted.emplace_back("cpu");
+  if (request.io_weight || request.io_rate_bytes) wanted.emplace_back("io");
+  int error = 0;
+  EnableControllers(parent, &error, wanted);
+  if (error == 0) return absl::OkStatus();
+  return ErrnoStatus(error, "write", absl::StrCat(parent, "/cgroup.subtree_control"), "see docs/cgroups.md");
+}
+
+absl::Status WriteIoWeight(const UniqueFd& directory, const std::string& path, uint64_t weight) {
+  const IoWeightFile file = FindIoWeight(ThisMachine().cgroups);
+  if (file.name.empty()) return absl::FailedPreconditionError(absl::StrCat(path, ": the kernel has no weights of I/O any more"));
+  return WriteTo(directory, path, file.name.c_str(), absl::StrCat(std::min(weight, file.most)));
+}
+
 }  // namespace
+
+absl::Status Cgroups::ShareUnified(const CgroupRequest& request) {
+  const Directory& directory = directories_.back();
+  const auto write = [&](const char* file, const std::string& text) { return WriteTo(directory.fd, directory.path, file, text); };
+  if (request.cpus_milli) BROOD_RETURN_IF_ERROR(write("cpu.max", absl::StrCat(*request.cpus_milli * kPeriodUs / 1000, " ", kPeriodUs)));
+  if (request.cpu_weight) BROOD_RETURN_IF_ERROR(write("cpu.weight", absl::StrCat(*request.cpu_weight)));
+  if (request.io_weight) BROOD_RETURN_IF_ERROR(WriteIoWeight(directory.fd, directory.path, *request.io_weight));
+  if (!request.io_rate_bytes) return absl::OkStatus();
+  for (const std::string& device : IoDevices()) {
+    BROOD_RETURN_IF_ERROR(write("io.max", absl::StrCat(device, " rbps=", *request.io_rate_bytes, " wbps=", *request.io_rate_bytes)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Cgroups::ShareVersion1(const CgroupRequest& request, const std::string& name) {
+  const Machine::Cgroups& where = ThisMachine().cgroups;
+  if (request.cpus_milli || request.cpu_weight) {
+    // Where both controllers are mounted together, there is one group.
+    const bool together = request.count_cpu && where.cpu == where.cpuacct;
+    if (!together) BROOD_RETURN_IF_ERROR(Make(CgroupRecord::Role::kCpuShare, where.cpu, name));
+    const Directory& directory = directories_.back();
+    const auto write = [&](const char* file, uint64_t value) { return WriteTo(directory.fd, directory.path, file, absl::StrCat(value)); };
+    if (request.cpus_milli) {
+      BROOD_RETURN_IF_ERROR(write("cpu.cfs_period_us", kPeriodUs));
+      BROOD_RETURN_IF_ERROR(write("cpu.cfs_quota_us", *request.cpus_milli * kPeriodUs / 1000));
+    }
+    // 1024 is what 100 is with version 2, and 2 the least.
+    if (request.cpu_weight) BROOD_RETURN_IF_ERROR(write("cpu.shares", std::max<uint64_t>(*request.cpu_weight * 1024 / 100, 2)));
+  }
+  if (!request.io_weight && !request.io_rate_bytes) return absl::OkStatus();
+  BROOD_RETURN_IF_ERROR(Make(CgroupRecord::Role::kIo, where.blkio, name));
+  const Directory& directory = directories_.back();
+  if (request.io_weight) BROOD_RETURN_IF_ERROR(WriteIoWeight(directory.fd, directory.path, *request.io_weight));
+  if (!request.io_rate_bytes) return absl::OkStatus();
+  for (const std::string& device : IoDevices()) {
+    for (const char* file : {"blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device"}) {
+      BROOD_RETURN_IF_ERROR(WriteTo(directory.fd, directory.path, file, absl::StrCat(device, " ", *request.io_rate_bytes)));
+    }
+  }
+  return absl::OkStatus();
+}
 
 Cgroups::~Cgroups() {
   if (released_) return;
@@ -97,6 +165,7 @@ absl::StatusOr<Cgroups> Cgroups::CreateNamed(const CgroupRequest& request, const
   made.counts_cpu_ = request.count_cpu;
   using Role = CgroupRecord::Role;
   if (!where.unified.empty()) {
+    if (HasShares(request)) BROOD_RETURN_IF_ERROR(HandDown(request, where.unified));
     BROOD_RETURN_IF_ERROR(made.Make(Role::kUnified, where.unified, name));
     const Directory& directory = made.directories_.back();
     if (request.memory_bytes) {
@@ -110,6 +179,7 @@ absl::StatusOr<Cgroups> Cgroups::CreateNamed(const CgroupRequest& request, const
     if (request.processes) {
       BROOD_RETURN_IF_ERROR(WriteTo(directory.fd, directory.path, "pids.max", absl::StrCat(*request.processes + 1)));
     }
+    if (HasShares(request)) BROOD_RETURN_IF_ERROR(made.ShareUnified(request));
     return made;
   }
   if (request.memory_bytes) {
@@ -128,6 +198,7 @@ absl::StatusOr<Cgroups> Cgroups::CreateNamed(const CgroupRequest& request, const
     BROOD_RETURN_IF_ERROR(WriteTo(directory.fd, directory.path, "pids.max", absl::StrCat(*request.processes + 1)));
   }
   if (request.count_cpu) BROOD_RETURN_IF_ERROR(made.Make(Role::kCpu, where.cpuacct, name));
+  if (HasShares(request)) BROOD_RETURN_IF_ERROR(made.ShareVersion1(request, name));
   return made;
 }
 

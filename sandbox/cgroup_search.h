@@ -4,6 +4,7 @@
 #ifndef BROOD_SANDBOX_CGROUP_SEARCH_H_
 #define BROOD_SANDBOX_CGROUP_SEARCH_H_
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,9 +33,17 @@ std::vector<std::string> CgroupWords(const std::string& file);
 // Whether this process may write to a cgroup's directory and files.
 bool CgroupWritable(const std::string& path);
 
-// Enables what of `memory` and `pids` a version 2 group can hand down and does not yet. Returns those it enabled now;
-// `*error` is the errno of the first that the kernel refused, or 0.
-std::vector<std::string> EnableControllers(const std::string& directory, int* error);
+// Enables what of `wanted` a version 2 group can hand down and does not yet. Returns those it enabled now; `*error` is the errno
+// of the first that the kernel refused, or 0.
+std::vector<std::string> EnableControllers(const std::string& directory, int* error,
+                                           const std::vector<std::string>& wanted = {"memory", "pids"});
+
+// By which file a group has a weight of I/O. That depends on what the kernel schedules disks by.
+struct IoWeightFile {
+  std::string name;      // Empty: there is none.
+  uint64_t most = 0;
+};
+IoWeightFile FindIoWeight(const Machine::Cgroups& cgroups);
 
 Machine::Cgroups FindCgroups();
 

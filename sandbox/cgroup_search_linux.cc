@@ -176,12 +176,12 @@ bool CgroupWritable(const std::string& path) {
   return faccessat(AT_FDCWD, path.c_str(), S_ISDIR(status.st_mode) ? W_OK | X_OK : W_OK, AT_EACCESS) == 0;
 }
 
-std::vector<std::string> EnableControllers(const std::string& directory, int* error) {
+std::vector<std::string> EnableControllers(const std::string& directory, int* error, const std::vector<std::string>& wanted) {
   *error = 0;
   std::vector<std::string> now;
   const std::vector<std::string> enabled = CgroupWords(directory + "/cgroup.subtree_control");
   for (const std::string& name : CgroupWords(directory + "/cgroup.controllers")) {
-    if ((name != "memory" && name != "pids") || Contains(enabled, name)) continue;
+    if (!Contains(wanted, name) || Contains(enabled, name)) continue;
     const int fd = open((directory + "/cgroup.subtree_control").c_str(), O_WRONLY | O_CLOEXEC);
     const std::string text = "+" + name;
     if (fd >= 0 && write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size())) {
@@ -194,6 +194,24 @@ std::vector<std::string> EnableControllers(const std::string& directory, int* er
   return now;
 }
 
+IoWeightFile FindIoWeight(const Machine::Cgroups& cgroups) {
+  const std::string& parent = cgroups.unified.empty() ? cgroups.blkio : cgroups.unified;
+  const std::vector<IoWeightFile> files = cgroups.unified.empty()
+                                              ? std::vector<IoWeightFile>{{"blkio.bfq.weight", 1000}, {"blkio.weight", 1000}}
+                                              : std::vector<IoWeightFile>{{"io.weight", 10000}, {"io.bfq.weight", 1000}};
+  // As of swap: the root has none of them.
+  const std::string probe = absl::StrCat(parent, "/brood-probe-io-", getpid());
+  int error = 0;
+  if (!cgroups.unified.empty()) EnableControllers(parent, &error, {"io"});
+  if (parent.empty() || mkdir(probe.c_str(), 0755) != 0) return {};
+  IoWeightFile found;
+  for (const IoWeightFile& file : files) {
+    if (found.name.empty() && access(absl::StrCat(probe, "/", file.name).c_str(), F_OK) == 0) found = file;
+  }
+  rmdir(probe.c_str());
+  return found;
+}
+
 Machine::Cgroups FindCgroups() {
   Machine::Cgroups cgroups;
   const CgroupMounts mounts = FindCgroupMounts();
@@ -202,6 +220,10 @@ Machine::Cgroups FindCgroups() {
     cgroups.memory = Version1(mounts, "memory");
     cgroups.pids = Version1(mounts, "pids");
     cgroups.cpuacct = Version1(mounts, "cpuacct");
+    cgroups.cpu = Version1(mounts, "cpu");
+    cgroups.blkio = Version1(mounts, "blkio");
+  } else {
+    cgroups.unified_available = CgroupWords(cgroups.unified + "/cgroup.controllers");
   }
   cgroups.swap_in_use = CgroupWords("/proc/swaps").size() > 5;
   if (!cgroups.unified.empty()) {

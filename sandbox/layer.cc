@@ -44,6 +44,10 @@ std::string_view LayerName(Layer layer) {
       return "file_size";
     case Layer::kOpenFiles:
       return "open_files";
+    case Layer::kCpu:
+      return "cpu";
+    case Layer::kIo:
+      return "io";
   }
   return "unknown";
 }

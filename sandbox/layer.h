@@ -30,13 +30,16 @@ enum class Layer {
   kOutput,
   kFileSize,
   kOpenFiles,
+  kCpu,
+  kIo,
 };
 
-inline constexpr std::array<Layer, 20> kAllLayers = {
+inline constexpr std::array<Layer, 22> kAllLayers = {
     Layer::kUser,     Layer::kPid,      Layer::kMount,  Layer::kNet,          Layer::kIpc,
     Layer::kUts,      Layer::kCgroup,   Layer::kTime,   Layer::kCapabilities, Layer::kNoNewPrivs,
     Layer::kSeccomp,  Layer::kLandlock, Layer::kTree,   Layer::kMemory,       Layer::kProcesses,
     Layer::kCpuTime,  Layer::kWallTime, Layer::kOutput, Layer::kFileSize,     Layer::kOpenFiles,
+    Layer::kCpu,      Layer::kIo,
 };
 
 using LayerSet = std::set<Layer>;

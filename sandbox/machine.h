@@ -33,6 +33,9 @@ struct Machine {
     std::string memory;     // Version 1.
     std::string pids;
     std::string cpuacct;
+    std::string cpu;
+    std::string blkio;
+    std::vector<std::string> unified_available;  // Controllers that could be handed down in `unified`.
     std::string why_not;    // What to change, when a controller is missing.
     bool swap_limit = false;  // What is swapped out can be limited too, or there is no swap with version 2.
     bool swap_in_use = false; // The machine has swap.

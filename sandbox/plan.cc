@@ -22,6 +22,7 @@
 #include "sandbox/plan_ids.h"
 #include "sandbox/plan_landlock.h"
 #include "sandbox/plan_mounts.h"
+#include "sandbox/plan_shares.h"
 
 namespace brood {
 
@@ -72,6 +73,14 @@ class PlanBuilder {
     }
     if (policy().limits.memory_bytes == uint64_t{0} || policy().limits.processes == uint64_t{0}) {
       return absl::InvalidArgumentError("limits: memory and processes must be more than zero: nothing could start");
+    }
+    for (const Limits* limits : {&policy().limits, &policy().default_limits}) {
+      const auto fits = [](const std::optional<uint64_t>& value, uint64_t least, uint64_t most) { return !value || (*value >= least && *value <= most); };
+      if (!fits(limits->cpu_weight, 1, kMaxWeight) || !fits(limits->io_weight, 1, kMaxWeight)) {
+        return absl::InvalidArgumentError(absl::StrCat("limits: cpu_weight and io_weight are 1 to ", kMaxWeight));
+      }
+      if (!fits(limits->cpus_milli, 10, kMaxCpusMilli)) return absl::InvalidArgumentError("limits: cpus must be at least 0.01");
+      if (limits->io_rate_bytes == uint64_t{0}) return absl::InvalidArgumentError("limits: io_rate must be more than zero");
     }
     if (policy().network.mode == NetworkMode::kAllow && !policy().filter_syscalls) {
       return absl::InvalidArgumentError(
@@ -302,6 +311,10 @@ class PlanBuilder {
     limits.file_size_bytes = Pick(asked.file_size_bytes, brought.file_size_bytes);
     limits.open_files = Pick(asked.open_files, brought.open_files);
     limits.core_bytes = Pick(asked.core_bytes, brought.core_bytes);
+    limits.cpus_milli = Pick(asked.cpus_milli, brought.cpus_milli);
+    limits.cpu_weight = Pick(asked.cpu_weight, brought.cpu_weight);
+    limits.io_weight = Pick(asked.io_weight, brought.io_weight);
+    limits.io_rate_bytes = Pick(asked.io_rate_bytes, brought.io_rate_bytes);
 
     const Machine::Cgroups& cgroups = machine_.cgroups;
     const auto unified_has = [&](std::string_view controller) {
@@ -356,8 +369,13 @@ class PlanBuilder {
         Enforce(Layer::kCpuTime, "weaker: RLIMIT_CPU of each process, and /proc, which forgets children that nobody waited for");
       }
     }
-    platform_->needs_cgroups =
-        platform_->cgroups.memory_bytes || platform_->cgroups.processes || platform_->cgroups.count_cpu;
+    if (limits.cpus_milli || limits.cpu_weight) {
+      BROOD_RETURN_IF_ERROR(TakeShare(Layer::kCpu, asked.cpus_milli || asked.cpu_weight, PlanCpu(limits, cgroups, &platform_->cgroups)));
+    }
+    if (limits.io_weight || limits.io_rate_bytes) {
+      BROOD_RETURN_IF_ERROR(TakeShare(Layer::kIo, asked.io_weight || asked.io_rate_bytes, PlanIo(limits, cgroups, &platform_->cgroups)));
+    }
+    platform_->needs_cgroups = NeedsCgroups(platform_->cgroups);
     if (limits.wall_time) Enforce(Layer::kWallTime, "guardian, CLOCK_MONOTONIC");
     if (limits.output_bytes) Enforce(Layer::kOutput, "guardian, between child and sink");
     if (!Has(Layer::kPid) && !machine_.has_proc_children) {
@@ -365,6 +383,16 @@ class PlanBuilder {
           "without a pid namespace the tree is ended by /proc/PID/task/TID/children, which this kernel lacks; use a policy "
           "with the pid namespace");
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status TakeShare(Layer layer, bool asked, const SharePlan& plan) {
+    if (plan.missing.empty()) {
+      Enforce(layer, plan.by_what);
+      return absl::OkStatus();
+    }
+    if (asked && !Weaker(layer)) return Unenforceable(layer, plan.missing);
+    Enforce(layer, plan.by_what.empty() ? absl::StrCat("weaker: absent, ", plan.missing) : absl::StrCat("weaker: ", plan.by_what, "; ", plan.missing));
     return absl::OkStatus();
   }
 

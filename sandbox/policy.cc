@@ -80,6 +80,21 @@ absl::StatusOr<uint64_t> ParseSize(std::string_view text) {
   return value * unit;
 }
 
+absl::StatusOr<uint64_t> ParseCpus(std::string_view text) {
+  const size_t point = text.find('.');
+  const std::string_view whole = text.substr(0, point);
+  const std::string fraction = point == std::string_view::npos ? "000" : absl::StrCat(text.substr(point + 1), "00").substr(0, 3);
+  const bool fits = point == std::string_view::npos || (text.size() - point - 1 >= 1 && text.size() - point - 1 <= 3);
+  uint64_t cpus = 0;
+  uint64_t milli = 0;
+  constexpr uint64_t kLeast = 10;  // kernel/sched/core.c, min_cfs_quota_period, of a period of 100 ms.
+  if (!fits || !AllDigits(whole) || !AllDigits(fraction) || !absl::SimpleAtoi(whole, &cpus) || !absl::SimpleAtoi(fraction, &milli) ||
+      cpus >= kMaxCpusMilli / 1000 || cpus * 1000 + milli < kLeast) {
+    return absl::InvalidArgumentError(absl::StrCat("cpus \"", text, "\": write a number of CPUs from 0.01, with up to three decimals: 0.5, 2"));
+  }
+  return cpus * 1000 + milli;
+}
+
 absl::StatusOr<absl::Duration> ParseTime(std::string_view text) {
   std::string_view number = text;
   int64_t unit = kNanosecondsPerSecond;

@@ -92,6 +92,10 @@ struct Limits {
   std::optional<uint64_t> file_size_bytes;  // Each file.
   std::optional<uint64_t> open_files;       // Descriptors of each process.
   std::optional<uint64_t> core_bytes;       // Core dump size.
+  std::optional<uint64_t> cpus_milli;       // CPU time of the whole tree for each second, in milliseconds: 1500 is one and a half CPUs.
+  std::optional<uint64_t> cpu_weight;       // The whole tree's share where there is too little: 1 to 10000, others have 100.
+  std::optional<uint64_t> io_weight;        // The same of disks.
+  std::optional<uint64_t> io_rate_bytes;    // A second, of the whole tree: read from, and as much written to, each disk.
 };
 
 // Landlock: what the kernel refuses of files, TCP and signals, by whatever descriptor or path a process comes to them.
@@ -115,6 +119,8 @@ struct Ids {
   uint32_t gid = 1000;
   uint32_t count = 1;  // 1: the own ones alone. More: those from 0 to before this.
 };
+inline constexpr uint64_t kMaxWeight = 10000;
+inline constexpr uint64_t kMaxCpusMilli = 1'000'000'000;
 inline constexpr uint32_t kMaxIds = 65536;
 inline constexpr uint32_t kMaxId = 0x7fffffff;  // Some programs take higher ones for negative numbers.
 
@@ -173,6 +179,9 @@ void LayFiles(std::vector<FileRule> nearer, std::vector<FileRule>& files);
 
 // "64M", "1G", "4096": powers of 1024, a bare number is bytes. Errors: InvalidArgument, also for what does not fit.
 absl::StatusOr<uint64_t> ParseSize(std::string_view text);
+
+// "0.5", "2": CPUs, in thousandths. At least a hundredth, which is as little as the kernel divides.
+absl::StatusOr<uint64_t> ParseCpus(std::string_view text);
 
 // "500ms", "10s", "2m", "1h", a bare number is seconds; fractions are allowed. Must be positive.
 absl::StatusOr<absl::Duration> ParseTime(std::string_view text);

@@ -306,6 +306,14 @@ absl::Status DecodeLimits(const fbs::Limits* from, FieldError error, Limits& to)
   BROOD_RETURN_IF_ERROR(ReadLimit(from->core(), "core", error, ParseSize, to.core_bytes));
   if (from->processes().has_value()) to.processes = *from->processes();
   if (from->open_files().has_value()) to.open_files = *from->open_files();
+  BROOD_RETURN_IF_ERROR(ReadLimit(from->cpus(), "cpus", error, ParseCpus, to.cpus_milli));
+  BROOD_RETURN_IF_ERROR(ReadLimit(from->io_rate(), "io_rate", error, ParseSize, to.io_rate_bytes));
+  if (from->cpu_weight().has_value()) to.cpu_weight = *from->cpu_weight();
+  if (from->io_weight().has_value()) to.io_weight = *from->io_weight();
+  for (const auto& [field, weight] : {std::pair("cpu_weight", to.cpu_weight), std::pair("io_weight", to.io_weight)}) {
+    if (weight.has_value() && (*weight == 0 || *weight > kMaxWeight)) return error(field, "expected 1 to 10000; others have 100");
+  }
+  if (to.io_rate_bytes == uint64_t{0}) return error("io_rate", "must be more than zero: nothing could be read");
   constexpr std::string_view kNothingStarts = "must be more than zero: nothing could start";
   if (to.memory_bytes == uint64_t{0}) return error("memory", kNothingStarts);
   if (to.processes == uint64_t{0}) return error("processes", kNothingStarts);

@@ -103,8 +103,11 @@ Offset<fbs::Limits> EncodeLimits(Builder& builder, const Limits& limits) {
   const auto output = size(limits.output_bytes);
   const auto file_size = size(limits.file_size_bytes);
   const auto core = size(limits.core_bytes);
+  const std::optional<uint64_t> milli = limits.cpus_milli;
+  const auto cpus = milli ? Text(builder, absl::StrCat(*milli / 1000, ".", absl::Dec(*milli % 1000, absl::kZeroPad3))) : 0;
+  const auto io_rate = size(limits.io_rate_bytes);
   return fbs::CreateLimits(builder, memory, count(limits.processes), cpu_time, wall_time, output, file_size,
-                           count(limits.open_files), core);
+                           count(limits.open_files), core, cpus, count(limits.cpu_weight), count(limits.io_weight), io_rate);
 }
 
 std::string EncodePolicy(const Policy& policy) {

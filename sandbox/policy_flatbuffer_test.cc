@@ -49,7 +49,11 @@ Policy Everything() {
                    .output_bytes = ~uint64_t{0},
                    .file_size_bytes = 0,
                    .open_files = 3,
-                   .core_bytes = 0};
+                   .core_bytes = 0,
+                   .cpus_milli = 1050,
+                   .cpu_weight = 10000,
+                   .io_weight = 1,
+                   .io_rate_bytes = 12345};
   policy.allow_weaker = {Layer::kLandlock, Layer::kMemory};
   return policy;
 }
@@ -100,6 +104,10 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(read->limits.file_size_bytes, 0u);
   EXPECT_EQ(read->limits.output_bytes, ~uint64_t{0});
   EXPECT_EQ(read->limits.core_bytes, 0u);
+  EXPECT_EQ(read->limits.cpus_milli, 1050u);
+  EXPECT_EQ(read->limits.cpu_weight, 10000u);
+  EXPECT_EQ(read->limits.io_weight, 1u);
+  EXPECT_EQ(read->limits.io_rate_bytes, 12345u);
   EXPECT_EQ(read->default_limits.memory_bytes, 512u << 20);
   // What is the same is written the same.
   EXPECT_EQ(EncodePolicy(*read), EncodePolicy(policy));

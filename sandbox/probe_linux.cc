@@ -11,6 +11,7 @@
 #include "base/child_safe.h"
 #include "base/status.h"
 #include "sandbox/advice.h"
+#include "sandbox/cgroup_search.h"
 #include "sandbox/landlock_abi.h"
 #include "sandbox/machine.h"
 #include "sandbox/namespace_probe.h"
@@ -104,6 +105,12 @@ class Doctor {
         return Yes(layer, "RLIMIT_FSIZE");
       case Layer::kOpenFiles:
         return Yes(layer, "RLIMIT_NOFILE");
+      case Layer::kCpu:
+        if (CanHaveUnified("cpu")) return Yes(layer, absl::StrCat("cgroup v2 cpu in ", machine_.cgroups.unified));
+        if (machine_.cgroups.unified.empty() && !machine_.cgroups.cpu.empty()) return Yes(layer, absl::StrCat("cgroup v1 cpu in ", machine_.cgroups.cpu));
+        return No(layer, CgroupAdvice("cpu"));
+      case Layer::kIo:
+        return Io();
     }
     return No(layer, {"unknown layer", "none"});
   }
@@ -136,6 +143,26 @@ class Doctor {
   bool HasUnified(std::string_view controller) const {
     const auto& names = machine_.cgroups.unified_controllers;
     return !machine_.cgroups.unified.empty() && std::find(names.begin(), names.end(), controller) != names.end();
+  }
+
+  bool CanHaveUnified(std::string_view controller) const {
+    const auto& names = machine_.cgroups.unified_available;
+    return !machine_.cgroups.unified.empty() && std::find(names.begin(), names.end(), controller) != names.end();
+  }
+
+  LayerReport Io() const {
+    const Machine::Cgroups& cgroups = machine_.cgroups;
+    const bool version2 = CanHaveUnified("io");
+    if (!version2 && (!cgroups.unified.empty() || cgroups.blkio.empty())) return No(Layer::kIo, CgroupAdvice("blkio"));
+    const std::string weight = FindIoWeight(cgroups).name;
+    const std::string by = absl::StrCat(version2 ? "cgroup v2 io in " : "cgroup v1 blkio in ", version2 ? cgroups.unified : cgroups.blkio,
+                                        weight.empty() ? "" : ", weights too");
+    if (!version2) {
+      return Weaker(Layer::kIo, by, {absl::StrCat("version 1 holds back reads and direct writes only", weight.empty() ? ", and the kernel has no weights for it" : ""),
+                                     "boot with systemd.unified_cgroup_hierarchy=1, for version 2"});
+    }
+    if (!weight.empty()) return Yes(Layer::kIo, by);
+    return Weaker(Layer::kIo, by, {"the kernel has no weights for disks", "modprobe bfq, and echo bfq > /sys/block/DISK/queue/scheduler"});
   }
 
   LayerReport Landlock() const {

@@ -115,6 +115,21 @@ TEST_F(LimitedCgroup2Test, CpuTimeIsCountedByTheGroup) {
   EXPECT_EQ(run.outcome.enforced.at(Layer::kCpuTime), "cgroup accounting and RLIMIT_CPU");
 }
 
+TEST_F(LimitedCgroup2Test, CpusAndDisksAreSharedAsWasAskedFor) {
+  Tweaks tweaks = Asking([](Limits& limits) {
+    limits.cpus_milli = 200;
+    limits.cpu_weight = 50;
+    limits.io_rate_bytes = 3 << 20;
+  });
+  tweaks.options = [](LaunchOptions& options) {
+    options.argv = {"/bin/sh", "-c", "cd /sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup) && cat cpu.max cpu.weight io.max"};
+  };
+  const Ended run = RunProgram("none", {"does_nothing"}, tweaks);
+  EXPECT_TRUE(absl::StartsWith(run.out, "20000 100000\n50\n")) << run.Text();
+  EXPECT_TRUE(absl::StrContains(run.out, " rbps=3145728 wbps=3145728 ")) << run.Text();
+  EXPECT_EQ(run.outcome.enforced.at(Layer::kCpu), "cgroup v2 cpu: 200/1000 of a CPU, weight 50");
+}
+
 TEST_F(LimitedCgroup2Test, NoGroupIsLeftByLaunchesThatFailOrAreDestroyed) {
   const Tweaks good = ShowingItsGroup();
   const Ended run = RunProgram("none", {"does_nothing"}, good);

@@ -288,5 +288,83 @@ TEST_P(OverlayTest, IsExplained) {
   EXPECT_TRUE(absl::StrContains(run.out, lower_ + " at /view (1M)")) << run.out;
 }
 
+class SharesTest : public LayersTest {};
+INSTANTIATE_TEST_SUITE_P(Policies, SharesTest, testing::Values("strict"), [](const auto& param) { return param.param; });
+
+double NumberAfterKey(const std::string& text, const std::string& key) {
+  const size_t at = text.find(key);
+  double value = -1;
+  EXPECT_TRUE(at != std::string::npos && sscanf(text.c_str() + at + key.size(), "%lf", &value) == 1) << text;
+  return value;
+}
+
+TEST_P(SharesTest, ASpinnerHasNoMoreThanItsCpus) {
+  const int code = RunCode({"--policy", GetParam(), "--cpus", "0.2", "--wall-time", "3s", "--result", Result()}, {"spins_forever"});
+  if (code == 125) GTEST_SKIP() << "no cgroup for CPUs: see WithoutAGroupTheyAreRefusedWithTheRemedy";
+  ASSERT_EQ(code, 124);
+  const std::string result = FileContent(Result());
+  const double cpu = NumberAfterKey(result, "\"cpu_s\":");
+  EXPECT_GT(cpu, 0);
+  // A period more than its share, at most.
+  EXPECT_LE(cpu, 0.2 * NumberAfterKey(result, "\"wall_s\":") + 0.1) << result;
+  EXPECT_TRUE(absl::StrContains(result, ": 200/1000 of a CPU\"")) << result;
+}
+
+TEST_P(SharesTest, TheGroupHasWhatWasAskedFor) {
+  const std::string show = "for c in cpu blkio; do d=/sys/fs/cgroup/$c$(grep \":$c:\" /proc/self/cgroup | cut -d: -f3); cd $d && "
+                           "cat cpu.shares cpu.cfs_quota_us blkio.throttle.read_bps_device 2>/dev/null; done; true";
+  const PlainRun run = Brood({"run", "--policy", "none", "--cpu-weight", "50", "--cpus", "1.5", "--io-rate", "3M", "--allow-weaker", "io", "--result", Result(), "--", "sh", "-c", show});
+  if (run.code == 125) GTEST_SKIP() << "no cgroup for CPUs: see WithoutAGroupTheyAreRefusedWithTheRemedy";
+  const std::string result = FileContent(Result());
+  if (!absl::StrContains(result, "\"cpu\":\"cgroup v1")) GTEST_SKIP() << "of version 1; that of version 2 is looked at by Cgroup2Test";
+  EXPECT_TRUE(absl::StartsWith(run.out, "512\n150000\n")) << run.out << run.err;
+  EXPECT_TRUE(absl::StrContains(run.out, ":0 3145728\n") || !absl::StrContains(result, "\"io\":\"weaker: cgroup v1 blkio")) << run.out << result;
+}
+
+TEST_P(SharesTest, WithoutAGroupTheyAreRefusedWithTheRemedy) {
+  if (RunCode({"--policy", GetParam(), "--cpus", "1"}, {"does_nothing"}) == 0) GTEST_SKIP() << "there is one";
+  for (const char* option : {"--cpus", "--cpu-weight"}) {
+    const PlainRun run = Brood(RunArgs({"--policy", GetParam(), option, "1"}, {"does_nothing"}));
+    EXPECT_EQ(run.code, 125);
+    EXPECT_TRUE(absl::StrContains(run.err, "limit cpu cannot be enforced here")) << run.err;
+    EXPECT_TRUE(absl::StrContains(run.err, "--allow-weaker cpu")) << run.err;
+    EXPECT_EQ(RunCode({"--policy", GetParam(), option, "1", "--allow-weaker", "cpu", "--result", Result()}, {"does_nothing"}), 0);
+    EXPECT_TRUE(absl::StrContains(FileContent(Result()), "\"cpu\":\"weaker: absent, ")) << FileContent(Result());
+  }
+}
+
+TEST_P(SharesTest, RatesOfVersion1AreWeakerByName) {
+  const PlainRun run = Brood(RunArgs({"--policy", GetParam(), "--io-rate", "1M"}, {"does_nothing"}));
+  if (run.code == 0) GTEST_SKIP() << "this machine has version 2";
+  EXPECT_EQ(run.code, 125);
+  EXPECT_TRUE(absl::StrContains(run.err, "--allow-weaker io")) << run.err;
+  EXPECT_EQ(RunCode({"--policy", GetParam(), "--io-rate", "1M", "--allow-weaker", "io", "--result", Result()}, {"does_nothing"}), 0);
+  EXPECT_TRUE(absl::StrContains(FileContent(Result()), "\"io\":\"weaker: ")) << FileContent(Result());
+}
+
+TEST_P(SharesTest, DirectReadsAreHeldBack) {
+  const std::string file = directory_.path() + "/file";
+  Write(file, std::string(4 << 20, 'x'));
+  const std::vector<std::string> read = {"dd", "if=" + file, "iflag=direct", "bs=256k", "of=/dev/null", "status=none"};
+  if (RunPlain({"sh", "-c", "sync " + file + " && dd if=" + file + " iflag=direct bs=256k of=/dev/null"}).code != 0) GTEST_SKIP() << "no direct reads here";
+  std::vector<std::string> args = {"run", "--policy", "none", "--io-rate", "1M", "--allow-weaker", "io", "--result", Result(), "--"};
+  args.insert(args.end(), read.begin(), read.end());
+  ASSERT_EQ(Brood(args).code, 0);
+  const std::string result = FileContent(Result());
+  if (absl::StrContains(result, "\"io\":\"weaker: absent")) GTEST_SKIP() << "no cgroup for disks";
+  EXPECT_GT(NumberAfterKey(result, "\"wall_s\":"), 2) << result;
+}
+
+TEST_P(SharesTest, BadOnesNameWhatIsExpected) {
+  for (const auto& [option, value] : std::vector<std::pair<std::string, std::string>>{
+           {"--cpus", "0"}, {"--cpus", "1.2345"}, {"--cpus", "-1"}, {"--cpus", "1."}, {"--cpu-weight", "0"}, {"--io-weight", "10001"}, {"--io-rate", "0"}}) {
+    const PlainRun run = Brood(RunArgs({option, value}, {"does_nothing"}));
+    EXPECT_EQ(run.code, 125) << option << value;
+    EXPECT_TRUE(absl::StrContains(run.err, option)) << run.err;
+  }
+  EXPECT_TRUE(absl::StrContains(Run("\"limits\": {\"cpus\": \"x\"}", {"does_nothing"}).err, "field \"limits\": cpus: cpus \"x\": write a number"));
+  EXPECT_TRUE(absl::StrContains(Run("\"limits\": {\"cpu_weight\": 0}", {"does_nothing"}).err, "cpu_weight: expected 1 to 10000"));
+}
+
 }  // namespace
 }  // namespace brood

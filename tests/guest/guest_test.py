@@ -60,7 +60,7 @@ python3 -c 'import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, s
 echo "{up}"
 # The limit of memory must count what is swapped out.
 mkswap -q /dev/nvme1n1 && swapon /dev/nvme1n1
-echo "+memory +pids +cpu" >/sys/fs/cgroup/cgroup.subtree_control
+echo "+memory +pids +cpu +io" >/sys/fs/cgroup/cgroup.subtree_control
 
 run() {{ # PLACE GROUP AS_WHOM TEST
   local out=/out/$1/${{4##*/}}
