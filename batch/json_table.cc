@@ -19,8 +19,9 @@ flatbuffers::Offset<fbs::Limits> WriteJsonLimits(TableReader& in) {
   const auto cpu_weight = in.Count("cpu_weight");
   const auto io_weight = in.Count("io_weight");
   const auto io_rate = in.TextOrNumber("io_rate");
+  const auto disk = in.TextOrNumber("disk");
   return fbs::CreateLimits(in.builder(), memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight,
-                           io_weight, io_rate);
+                           io_weight, io_rate, disk);
 }
 
 }  // namespace brood

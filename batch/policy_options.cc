@@ -132,6 +132,7 @@ void ApplyLimits(const Limits& nearer, Limits& limits) {
   Replace(nearer.cpus_milli, limits.cpus_milli);
   Replace(nearer.cpu_weight, limits.cpu_weight);
   Replace(nearer.io_weight, limits.io_weight);
+  Replace(nearer.disk_bytes, limits.disk_bytes);
   Replace(nearer.io_rate_bytes, limits.io_rate_bytes);
 }
 

@@ -208,7 +208,7 @@ lines are checked before anything runs.
   policy   name or file                     retries         further attempts
   limits   {"wall_time":"5s", "memory":"64M", "cpu_time", "processes", "output",
             "file_size", "open_files", "core", "cpus", "cpu_weight",
-            "io_rate", "io_weight"}
+            "io_rate", "io_weight", "disk"}
   ro, rw, tmpfs, overlay, copy_in, copy_out, net       as the options, lists
 
   {"id":"a", "argv":["gzip","-t","/data/f.gz"], "ro":["/data"],

@@ -52,6 +52,7 @@ const std::vector<Option>& AllOptions() {
       {"--cwd", "", "DIR", "current directory inside", "the caller's, else /", "run call batch", Topic::kFiles},
       {"--file-size", "", "SIZE", "limit each file that is written", "the policy's", "run call batch serve", Topic::kLimits},
       {"--open-files", "", "N", "limit descriptors of each process", "the policy's", "run call batch serve", Topic::kLimits},
+      {"--disk", "", "SIZE", "all files of the tree together", "", "run call batch serve", Topic::kLimits},
       {"--cpus", "", "N", "CPU time of the tree a second: 0.5, 2", "", "run call batch serve", Topic::kLimits},
       {"--cpu-weight", "", "N", "its share where CPUs are short: 1 to 10000", "100", "run call batch serve", Topic::kLimits},
       {"--io-rate", "", "SIZE", "bytes a second from, and to, each disk", "", "run call batch serve", Topic::kLimits},

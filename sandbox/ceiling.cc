@@ -160,8 +160,8 @@ absl::Status TightenLimit(std::string_view field, std::optional<T> Limits::*limi
 
 absl::Status TightenLimits(const Policy& ceiling, Policy& asked) {
   // Taken apart, so that a new limit does not compile until it is compared.
-  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, io_rate] = asked.limits;
-  (void)std::tie(memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, io_rate);
+  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate] = asked.limits;
+  (void)std::tie(memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate);
   BROOD_RETURN_IF_ERROR(TightenLimit("memory", &Limits::memory_bytes, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("processes", &Limits::processes, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("cpu_time", &Limits::cpu_time, ceiling, asked));
@@ -172,6 +172,7 @@ absl::Status TightenLimits(const Policy& ceiling, Policy& asked) {
   BROOD_RETURN_IF_ERROR(TightenLimit("cpus", &Limits::cpus_milli, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("cpu_weight", &Limits::cpu_weight, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("io_weight", &Limits::io_weight, ceiling, asked));
+  BROOD_RETURN_IF_ERROR(TightenLimit("disk", &Limits::disk_bytes, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("io_rate", &Limits::io_rate_bytes, ceiling, asked));
   return TightenLimit("core", &Limits::core_bytes, ceiling, asked);
 }

@@ -38,6 +38,7 @@ Policy Ceiling() {
                    .cpus_milli = 1500,
                    .cpu_weight = 50,
                    .io_weight = 60,
+                   .disk_bytes = 1 << 20,
                    .io_rate_bytes = 1 << 20};
   policy.allow_weaker = {Layer::kMemory};
   policy.ids.count = 1500;
@@ -165,6 +166,7 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
       {"limits.cpus", {{"more", [](Policy& p) { p.limits.cpus_milli = 1501; }, "limits.cpus"}}},
       {"limits.cpu_weight", {{"more", [](Policy& p) { p.limits.cpu_weight = 51; }, "limits.cpu_weight"}}},
       {"limits.io_weight", {{"more", [](Policy& p) { p.limits.io_weight = 61; }, "limits.io_weight"}}},
+      {"limits.disk", {{"more", [](Policy& p) { p.limits.disk_bytes = 2 << 20; }, "limits.disk"}}},
       {"limits.io_rate", {{"more", [](Policy& p) { p.limits.io_rate_bytes = 2 << 20; }, "limits.io_rate"}}},
       // Those that nobody asked for are lowered: AHigherDefaultBecomesTheCeilings.
       {"default_limits.memory", {}},
@@ -178,6 +180,7 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
       {"default_limits.cpus", {}},
       {"default_limits.cpu_weight", {}},
       {"default_limits.io_weight", {}},
+      {"default_limits.disk", {}},
       {"default_limits.io_rate", {}},
       {"allow_weaker", {{"another", [](Policy& p) { p.allow_weaker.insert(Layer::kProcesses); }, "allow_weaker"}}},
   };
@@ -256,7 +259,7 @@ TEST(CeilingTest, ALimitThatNobodyAsksForIsTheCeilings) {
   const absl::StatusOr<Policy> got = Tighten(Ceiling(), asked);
   ASSERT_TRUE(got.ok()) << got.status();
   // Taken apart, so that a new limit does not compile until it is looked at.
-  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, io_rate] = got->limits;
+  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate] = got->limits;
   EXPECT_EQ(memory, 100u << 20);
   EXPECT_EQ(processes, 10u);
   EXPECT_EQ(cpu_time, absl::Seconds(10));
@@ -268,6 +271,7 @@ TEST(CeilingTest, ALimitThatNobodyAsksForIsTheCeilings) {
   EXPECT_EQ(cpus, 1500u);
   EXPECT_EQ(cpu_weight, 50u);
   EXPECT_EQ(io_weight, 60u);
+  EXPECT_EQ(disk, 1u << 20);
   EXPECT_EQ(io_rate, 1u << 20);
 }
 

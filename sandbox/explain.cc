@@ -178,6 +178,7 @@ void ExplainLimits(const Limits& limits, std::string_view form, std::string& tex
   size("file_size", limits.file_size_bytes);
   count("open_files", limits.open_files);
   size("core", limits.core_bytes);
+  size("disk", limits.disk_bytes);
   if (limits.cpus_milli) words.push_back(absl::StrCat("cpus ", *limits.cpus_milli / 1000, ".", absl::Dec(*limits.cpus_milli % 1000, absl::kZeroPad3)));
   count("cpu_weight", limits.cpu_weight);
   count("io_weight", limits.io_weight);

@@ -48,6 +48,8 @@ std::string_view LayerName(Layer layer) {
       return "cpu";
     case Layer::kIo:
       return "io";
+    case Layer::kDisk:
+      return "disk";
   }
   return "unknown";
 }

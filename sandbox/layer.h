@@ -32,14 +32,15 @@ enum class Layer {
   kOpenFiles,
   kCpu,
   kIo,
+  kDisk,
 };
 
-inline constexpr std::array<Layer, 22> kAllLayers = {
+inline constexpr std::array<Layer, 23> kAllLayers = {
     Layer::kUser,     Layer::kPid,      Layer::kMount,  Layer::kNet,          Layer::kIpc,
     Layer::kUts,      Layer::kCgroup,   Layer::kTime,   Layer::kCapabilities, Layer::kNoNewPrivs,
     Layer::kSeccomp,  Layer::kLandlock, Layer::kTree,   Layer::kMemory,       Layer::kProcesses,
     Layer::kCpuTime,  Layer::kWallTime, Layer::kOutput, Layer::kFileSize,     Layer::kOpenFiles,
-    Layer::kCpu,      Layer::kIo,
+    Layer::kCpu,      Layer::kIo,       Layer::kDisk,
 };
 
 using LayerSet = std::set<Layer>;

@@ -19,6 +19,7 @@
 #include "sandbox/linux_plan.h"
 #include "sandbox/machine.h"
 #include "sandbox/namespace_probe.h"
+#include "sandbox/plan_disk.h"
 #include "sandbox/plan_ids.h"
 #include "sandbox/plan_landlock.h"
 #include "sandbox/plan_mounts.h"
@@ -314,6 +315,7 @@ class PlanBuilder {
     limits.cpus_milli = Pick(asked.cpus_milli, brought.cpus_milli);
     limits.cpu_weight = Pick(asked.cpu_weight, brought.cpu_weight);
     limits.io_weight = Pick(asked.io_weight, brought.io_weight);
+    limits.disk_bytes = Pick(asked.disk_bytes, brought.disk_bytes);
     limits.io_rate_bytes = Pick(asked.io_rate_bytes, brought.io_rate_bytes);
 
     const Machine::Cgroups& cgroups = machine_.cgroups;
@@ -369,6 +371,7 @@ class PlanBuilder {
         Enforce(Layer::kCpuTime, "weaker: RLIMIT_CPU of each process, and /proc, which forgets children that nobody waited for");
       }
     }
+    if (limits.disk_bytes) BROOD_RETURN_IF_ERROR(LimitDisk(*limits.disk_bytes, asked.disk_bytes.has_value()));
     if (limits.cpus_milli || limits.cpu_weight) {
       BROOD_RETURN_IF_ERROR(TakeShare(Layer::kCpu, asked.cpus_milli || asked.cpu_weight, PlanCpu(limits, cgroups, &platform_->cgroups)));
     }
@@ -383,6 +386,21 @@ class PlanBuilder {
           "without a pid namespace the tree is ended by /proc/PID/task/TID/children, which this kernel lacks; use a policy "
           "with the pid namespace");
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status LimitDisk(uint64_t bytes, bool asked) {
+    BROOD_ASSIGN_OR_RETURN(const DiskPlan disk, DivideDisk(bytes, &platform_->mounts, &platform_->texts));
+    const std::string by = absl::StrCat(disk.in_memory, " bytes in memory");
+    if (Has(Layer::kMount) && disk.unlimited.empty()) {
+      Enforce(Layer::kDisk, absl::StrCat(by, ", and nothing else can be written"));
+      return absl::OkStatus();
+    }
+    const std::string why = Has(Layer::kMount) ? absl::StrCat(disk.unlimited, " is writable on the host; show it by --overlay, or take files out by --copy-out")
+                                               : "there is no mount namespace, so that all of the host may be written";
+    if (asked && !Weaker(Layer::kDisk)) return Unenforceable(Layer::kDisk, why);
+    if (!plan_->limits_.file_size_bytes || *plan_->limits_.file_size_bytes > bytes) plan_->limits_.file_size_bytes = bytes;
+    Enforce(Layer::kDisk, absl::StrCat("weaker: ", by, ", and RLIMIT_FSIZE of each file elsewhere"));
     return absl::OkStatus();
   }
 

@@ -95,6 +95,7 @@ struct Limits {
   std::optional<uint64_t> cpus_milli;       // CPU time of the whole tree for each second, in milliseconds: 1500 is one and a half CPUs.
   std::optional<uint64_t> cpu_weight;       // The whole tree's share where there is too little: 1 to 10000, others have 100.
   std::optional<uint64_t> io_weight;        // The same of disks.
+  std::optional<uint64_t> disk_bytes;       // All files that the tree has written, together. Needs the mount namespace.
   std::optional<uint64_t> io_rate_bytes;    // A second, of the whole tree: read from, and as much written to, each disk.
 };
 

@@ -307,6 +307,7 @@ absl::Status DecodeLimits(const fbs::Limits* from, FieldError error, Limits& to)
   if (from->processes().has_value()) to.processes = *from->processes();
   if (from->open_files().has_value()) to.open_files = *from->open_files();
   BROOD_RETURN_IF_ERROR(ReadLimit(from->cpus(), "cpus", error, ParseCpus, to.cpus_milli));
+  BROOD_RETURN_IF_ERROR(ReadLimit(from->disk(), "disk", error, ParseSize, to.disk_bytes));
   BROOD_RETURN_IF_ERROR(ReadLimit(from->io_rate(), "io_rate", error, ParseSize, to.io_rate_bytes));
   if (from->cpu_weight().has_value()) to.cpu_weight = *from->cpu_weight();
   if (from->io_weight().has_value()) to.io_weight = *from->io_weight();

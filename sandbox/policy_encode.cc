@@ -106,8 +106,9 @@ Offset<fbs::Limits> EncodeLimits(Builder& builder, const Limits& limits) {
   const std::optional<uint64_t> milli = limits.cpus_milli;
   const auto cpus = milli ? Text(builder, absl::StrCat(*milli / 1000, ".", absl::Dec(*milli % 1000, absl::kZeroPad3))) : 0;
   const auto io_rate = size(limits.io_rate_bytes);
+  const auto disk = size(limits.disk_bytes);
   return fbs::CreateLimits(builder, memory, count(limits.processes), cpu_time, wall_time, output, file_size,
-                           count(limits.open_files), core, cpus, count(limits.cpu_weight), count(limits.io_weight), io_rate);
+                           count(limits.open_files), core, cpus, count(limits.cpu_weight), count(limits.io_weight), io_rate, disk);
 }
 
 std::string EncodePolicy(const Policy& policy) {

@@ -53,6 +53,7 @@ Policy Everything() {
                    .cpus_milli = 1050,
                    .cpu_weight = 10000,
                    .io_weight = 1,
+                   .disk_bytes = 54321,
                    .io_rate_bytes = 12345};
   policy.allow_weaker = {Layer::kLandlock, Layer::kMemory};
   return policy;
@@ -108,6 +109,7 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(read->limits.cpu_weight, 10000u);
   EXPECT_EQ(read->limits.io_weight, 1u);
   EXPECT_EQ(read->limits.io_rate_bytes, 12345u);
+  EXPECT_EQ(read->limits.disk_bytes, 54321u);
   EXPECT_EQ(read->default_limits.memory_bytes, 512u << 20);
   // What is the same is written the same.
   EXPECT_EQ(EncodePolicy(*read), EncodePolicy(policy));

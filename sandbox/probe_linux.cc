@@ -111,6 +111,11 @@ class Doctor {
         return No(layer, CgroupAdvice("cpu"));
       case Layer::kIo:
         return Io();
+      case Layer::kDisk: {
+        const LayerReport mount = Report(Layer::kMount);
+        if (mount.verdict == Verdict::kFull) return Yes(layer, "sizes of what is in memory; a directory of the host that is writable has no such limit");
+        return Weaker(layer, "RLIMIT_FSIZE, of each file", {mount.why, mount.remedy});
+      }
     }
     return No(layer, {"unknown layer", "none"});
   }

@@ -366,5 +366,56 @@ TEST_P(SharesTest, BadOnesNameWhatIsExpected) {
   EXPECT_TRUE(absl::StrContains(Run("\"limits\": {\"cpu_weight\": 0}", {"does_nothing"}).err, "cpu_weight: expected 1 to 10000"));
 }
 
+class DiskTest : public LayersTest {
+ protected:
+  PlainRun Script(std::vector<std::string> options, const std::string& script) {
+    options.insert(options.begin(), {"run", "--policy", GetParam(), "--result", Result()});
+    options.insert(options.end(), {"--", "sh", "-c", script});
+    return Brood(options);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Policies, DiskTest, testing::Values("strict", "default"), [](const auto& param) { return param.param; });
+
+// As much as there is room for, everywhere: how many bytes that is.
+constexpr char kFill[] = "for d in /tmp /dev/shm /more /view; do i=0; while [ -d $d ] && head -c 200000 /dev/zero >$d/$i 2>/dev/null; do i=$((i + 1)); done; done; "
+                         "cat /tmp/[0-9]* /dev/shm/[0-9]* /more/[0-9]* /view/[0-9]* 2>/dev/null | wc -c";
+
+TEST_P(DiskTest, AllFilesTogetherAreBounded) {
+  const std::string lower = directory_.path() + "/lower";
+  ASSERT_EQ(mkdir(lower.c_str(), 0755), 0);
+  const auto bytes = [&](const std::string& limit) {
+    const PlainRun run = Script({"--disk", limit, "--tmpfs", "/more:100M", "--overlay", lower + ":/view:500K"}, kFill);
+    EXPECT_EQ(run.code, 0) << run.err;
+    return std::stoll(run.out + " ");
+  };
+  const long long two = bytes("2M");
+  EXPECT_LE(two, 2 << 20);
+  EXPECT_GT(two, 1500000);
+  EXPECT_TRUE(absl::StrContains(FileContent(Result()), " bytes in memory, and nothing else can be written\"")) << FileContent(Result());
+  const long long eight = bytes("8M");
+  EXPECT_LE(eight, 8 << 20);
+  EXPECT_GT(eight, 6 << 20);  // But for the overlay, which has 500K.
+}
+
+TEST_P(DiskTest, AWritableDirectoryOfTheHostHasNoBoundAndIsRefused) {
+  const std::vector<std::string> options = {"--disk", "2M", "--rw", directory_.path()};
+  const PlainRun run = Script(options, "echo ran");
+  EXPECT_EQ(run.code, 125);
+  EXPECT_EQ(run.out, "");
+  EXPECT_TRUE(absl::StrContains(run.err, directory_.path() + " is writable on the host; show it by --overlay")) << run.err;
+  std::vector<std::string> weaker = options;
+  weaker.insert(weaker.end(), {"--allow-weaker", "disk"});
+  const PlainRun each = Script(weaker, "head -c 3000000 /dev/zero >" + directory_.path() + "/large; wc -c <" + directory_.path() + "/large");
+  EXPECT_EQ(each.out, "2097152\n") << each.err;
+  EXPECT_TRUE(absl::StrContains(FileContent(Result()), "\"disk\":\"weaker: ")) << FileContent(Result());
+}
+
+TEST_P(DiskTest, WithoutOwnMountsIsRefused) {
+  const PlainRun run = Brood({"run", "--policy", "none", "--disk", "1M", "--", "true"});
+  EXPECT_EQ(run.code, 125);
+  EXPECT_TRUE(absl::StrContains(run.err, "limit disk cannot be enforced here")) << run.err;
+  EXPECT_TRUE(absl::StrContains(Script({"--disk", "5000"}, "true").err, "less than a page for each of")) << GetParam();
+}
+
 }  // namespace
 }  // namespace brood
