@@ -1,14 +1,19 @@
 #include "forkserver/slot_child.h"
 
+#include <fcntl.h>
 #include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/nsfs.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <cerrno>
@@ -57,6 +62,68 @@ bool Load(int file, const SlotEntry& entry, uint64_t secret, int* listener, Setu
   }
   RawSyscall(SYS_munmap, mapped, static_cast<long>(size));
   return loaded;
+}
+
+bool Differs(const char* what, SetupMessage* failure) {
+  return Fail(failure, "read_back", 0, "keeper of the slot: expected ", what);
+}
+
+// Whether the namespace that was entered is ours, or our children's. The last, that of mounts, takes the /proc away by which
+// this is seen; then there is none for us, for we are in no process namespace of the slot's. proc(5), namespaces(7)
+bool IsInNamespace(int entered) {
+  struct Kind {
+    long flag;
+    const char* path;
+  };
+  constexpr Kind kKinds[] = {{CLONE_NEWUSER, "/proc/self/ns/user"}, {CLONE_NEWPID, "/proc/self/ns/pid_for_children"}, {CLONE_NEWNET, "/proc/self/ns/net"},
+                             {CLONE_NEWIPC, "/proc/self/ns/ipc"},   {CLONE_NEWUTS, "/proc/self/ns/uts"},              {CLONE_NEWCGROUP, "/proc/self/ns/cgroup"}};
+  const long flag = RawSyscall(SYS_ioctl, entered, static_cast<uint64_t>(NS_GET_NSTYPE), 0);
+  struct stat about = {};
+  if (flag == CLONE_NEWNS) return RawSyscall(SYS_newfstatat, AT_FDCWD, "/proc/self", &about, AT_SYMLINK_NOFOLLOW) == 0 && RawSyscall(SYS_readlinkat, AT_FDCWD, "/proc/self", &about, sizeof(about)) < 0;
+  struct stat wanted = {};
+  for (const Kind& kind : kKinds) {
+    if (kind.flag != flag) continue;
+    return RawSyscall(SYS_fstat, entered, &wanted) == 0 && RawSyscall(SYS_newfstatat, AT_FDCWD, kind.path, &about, 0) == 0 && wanted.st_ino == about.st_ino;
+  }
+  return false;
+}
+
+// Whether the last groups of this process are those of a child: "4:memory:/brood-child-12-3".
+bool IsInGroups(uint32_t expected) {
+  char groups[8192];
+  if (ReadFile(AT_FDCWD, "/proc/self/cgroup", groups, sizeof(groups)) <= 0) return false;
+  uint32_t seen = 0;
+  for (const char* line = groups; *line != '\0';) {
+    const char* const end = strchr(line, '\n') != nullptr ? strchr(line, '\n') : line + strlen(line);
+    const char* last = end;
+    while (last > line && *last != '/') --last;
+    seen += strncmp(last, "/brood-child-", 13) == 0 ? 1 : 0;
+    line = *end != '\0' ? end + 1 : end;
+  }
+  return seen >= expected;
+}
+
+// As the init reads back, by what can be asked for without a /proc of the slot's, in which we are not. getresuid(2), capget(2),
+// prctl(2)
+bool ReadBackKeeper(const SlotEntry& entry, SetupMessage* failure) {
+  uint32_t ids[3] = {};
+  RawSyscall(SYS_getresuid, &ids[0], &ids[1], &ids[2]);
+  if (ids[0] != entry.id || ids[1] != entry.id || ids[2] != entry.id) return Differs("the user of the slot", failure);
+  RawSyscall(SYS_getresgid, &ids[0], &ids[1], &ids[2]);
+  if (ids[0] != entry.id || ids[1] != entry.id || ids[2] != entry.id) return Differs("the group of the slot", failure);
+  if (entry.drop_groups != 0 && RawSyscall(SYS_getgroups, 0, nullptr) != 0) return Differs("no further groups", failure);
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct sets[2] = {};
+  const bool asked = RawSyscall(SYS_capget, &header, sets) == 0;
+  for (const __user_cap_data_struct& set : sets) {
+    if (!asked || (set.effective | set.permitted | set.inheritable) != 0) return Differs("no capability", failure);
+  }
+  for (long capability = 0;; ++capability) {
+    const long has = RawSyscall(SYS_prctl, PR_CAPBSET_READ, capability, 0, 0, 0);
+    if (has < 0) break;  // EINVAL ends what the kernel knows.
+    if (has != 0) return Differs("an empty bounding set", failure);
+  }
+  return RawSyscall(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 || Differs("no_new_privs", failure);
 }
 
 }  // namespace
@@ -118,10 +185,12 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
     if (written != 1) return Fail(failure, "cgroup", static_cast<int>(-written), "enter the slot's cgroup");
     RawSyscall(SYS_close, tasks[i]);
   }
+  if (entry.read_back != 0 && !IsInGroups(entry.tasks)) return Differs("to be in the groups of the slot", failure);
   // The user namespace gives the rights that the others ask for; the mount namespace takes the root away. setns(2)
   for (uint32_t i = 0; i < entry.namespaces; ++i) {
     const long entered = RawSyscall(SYS_setns, namespaces[i], 0);
     if (entered != 0) return Fail(failure, "namespaces", static_cast<int>(-entered), "enter a namespace of the slot");
+    if (entry.read_back != 0 && !IsInNamespace(namespaces[i])) return Differs("the namespaces of the slot", failure);
     RawSyscall(SYS_close, namespaces[i]);
   }
   // Of the server's session a child could reach every process by kill(0, ...), which goes by the group and not by what it sees.
@@ -129,6 +198,7 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
   RawSyscall(SYS_setsid);
   if (!SwitchIds(entry.id, entry.id, entry.drop_groups != 0, failure)) return false;
   if (!LockPrivileges(0, failure) || !DropPrivileges(0, failure)) return false;
+  if (entry.read_back != 0 && !ReadBackKeeper(entry, failure)) return false;
   // With the shield goes the keeper. A change of ids takes this away. prctl(2)
   RawSyscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   // All that we have to do with from here on is open, or a descendant of ours.

@@ -76,6 +76,7 @@ struct SlotEntry {
   uint32_t counters = 0;
   uint32_t watches_net = 0;
   uint32_t landlock = 0;
+  uint32_t read_back = 0;    // What the keeper is, once it has entered, is compared with what it should be.
   uint32_t watches_ipc = 0;  // Children may make objects of System V. Those of POSIX are files of one of the folders.
   uint64_t wall_ns = 0;      // Of each child. 0: no limit.
   SlotBirth birth;

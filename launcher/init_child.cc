@@ -92,6 +92,9 @@ bool SetUp(const LaunchRecord& record, const NamespaceNumbers& outside, int* sou
   if (const int error = EnterOwnCgroups(record.cgroup); error != 0) {
     return Fail(failure, "cgroup", error, "enter the child's cgroup");
   }
+  if (plan.read_back && record.cgroup.count > 0 && !IsInCgroups(record.cgroup)) {
+    return Fail(failure, "read_back", 0, "cgroups: expected the child's own, seen others");
+  }
   // Only now, when we are in our cgroup: that becomes the root of the new namespace.
   // cgroup_namespaces(7).
   if ((plan.namespaces & CLONE_NEWCGROUP) != 0 && unshare(CLONE_NEWCGROUP) != 0) {

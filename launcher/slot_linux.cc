@@ -96,6 +96,7 @@ class LaunchedSlot : public Slot {
     entry.id = kInsideId;
     entry.drop_groups = plan.drop_groups ? 1 : 0;
     entry.filter_length = static_cast<uint32_t>(plan.filter_length + child::kFilterPreludeLength);
+    entry.read_back = plan.read_back ? 1 : 0;
     entry.notifies = plan.filter_notifies ? 1 : 0;
     entry.namespaces = static_cast<uint32_t>(child::SlotNamespaces(plan));
     entry.wall_ns = request_->wall_ns;
@@ -147,6 +148,7 @@ class LaunchedSlot : public Slot {
     watches_net_ = record.slot_watches_net = record.plan.loopback;
     if (request_->cgroups.has_value()) {
       CgroupRequest cgroups = *request_->cgroups;
+      cgroups.read_back = record.plan.read_back;
       if (cgroups.processes.has_value()) ++*cgroups.processes;  // The keeper, besides the init.
       BROOD_ASSIGN_OR_RETURN(cgroups_, Cgroups::Create(cgroups));
       record.cgroup = cgroups_.Record();

@@ -17,6 +17,7 @@ struct CgroupRequest {
   std::optional<uint64_t> memory_bytes;
   std::optional<uint64_t> processes;
   bool count_cpu = false;
+  bool read_back = false;  // Once they are written the kernel is asked for the limits, and one that is another is an error.
   std::optional<uint64_t> cpus_milli;
   std::optional<uint64_t> cpu_weight;
   std::optional<uint64_t> io_weight;
@@ -66,6 +67,10 @@ class Cgroups {
   bool counts_cpu_ = false;
   bool released_ = false;
 };
+
+// Whether the file of a limit in the cgroup `directory`, which is at `path`, has `expected`, as far as the kernel can count:
+// memory in whole pages. Errors: FailedPrecondition, what was expected and what was seen; those of read(2).
+absl::Status ReadBackLimit(int directory, const std::string& path, const char* file, uint64_t expected);
 
 // Ends what is inside the cgroup `path` and removes it, unless a process holds its lock: those who made it, and the guardian,
 // hold a flock(2) on the directory as long as they live, whatever pid namespace or container they are in. True if it is gone.

@@ -68,6 +68,24 @@ int EnterOwnCgroups(const CgroupRecord& record) {
   return 0;
 }
 
+bool IsInCgroups(const CgroupRecord& record) {
+  char groups[8192];
+  if (ReadFile(AT_FDCWD, "/proc/self/cgroup", groups, sizeof(groups)) <= 0) return false;
+  // All have one name, which no other group has. A line is "4:memory:/above/NAME".
+  size_t seen = 0;
+  for (size_t i = 0; i < record.count; ++i) {
+    const char* const slash = strrchr(record.directories[i].path, '/');
+    if (slash == nullptr) return false;
+    const size_t length = strlen(slash);
+    size_t count = 0;
+    for (const char* at = strstr(groups, slash); at != nullptr; at = strstr(at + length, slash)) {
+      count += at[length] == '\n' || at[length] == '\0' ? 1 : 0;
+    }
+    seen = count > seen ? count : seen;
+  }
+  return seen >= record.count;
+}
+
 CgroupUsage ReadCgroupUsage(const CgroupRecord& record) {
   CgroupUsage usage;
   char buffer[2048];

@@ -51,6 +51,10 @@ int EnterCgroups(const CgroupRecord& record, pid_t pid);
 // an RCU grace period: microseconds instead of milliseconds. kernel/cgroup/cgroup.c, cgroup_procs_write_start().
 int EnterOwnCgroups(const CgroupRecord& record);
 
+// Whether the calling process is in all of them, as the kernel tells it in the /proc that it sees. Before a cgroup namespace of
+// its own, in which every group is the root.
+bool IsInCgroups(const CgroupRecord& record);
+
 CgroupUsage ReadCgroupUsage(const CgroupRecord& record);
 
 // Sends SIGKILL to all that is inside. Once: the caller repeats it until nothing is left.

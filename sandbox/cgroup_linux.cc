@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/child_safe.h"
@@ -54,6 +55,11 @@ absl::Status WriteTo(const UniqueFd& directory, const std::string& path, const c
   return ErrnoStatus(error, "write", absl::StrCat(path, "/", file));
 }
 
+absl::Status SetLimit(const UniqueFd& directory, const std::string& path, const char* file, uint64_t value, bool read_back) {
+  BROOD_RETURN_IF_ERROR(WriteTo(directory, path, file, absl::StrCat(value)));
+  return read_back ? ReadBackLimit(directory.get(), path, file, value) : absl::OkStatus();
+}
+
 constexpr uint64_t kPeriodUs = 100'000;  // In which a quota of CPU time is had, as by default.
 
 bool HasShares(const CgroupRequest& request) {
@@ -84,7 +90,7 @@ absl::Status Cgroups::ShareUnified(const CgroupRequest& request) {
   const Directory& directory = directories_.back();
   const auto write = [&](const char* file, const std::string& text) { return WriteTo(directory.fd, directory.path, file, text); };
   if (request.cpus_milli) BROOD_RETURN_IF_ERROR(write("cpu.max", absl::StrCat(*request.cpus_milli * kPeriodUs / 1000, " ", kPeriodUs)));
-  if (request.cpu_weight) BROOD_RETURN_IF_ERROR(write("cpu.weight", absl::StrCat(*request.cpu_weight)));
+  if (request.cpu_weight) BROOD_RETURN_IF_ERROR(SetLimit(directory.fd, directory.path, "cpu.weight", *request.cpu_weight, request.read_back));
   if (request.io_weight) BROOD_RETURN_IF_ERROR(WriteIoWeight(directory.fd, directory.path, *request.io_weight));
   if (!request.io_rate_bytes) return absl::OkStatus();
   for (const std::string& device : IoDevices()) {
@@ -100,7 +106,7 @@ absl::Status Cgroups::ShareVersion1(const CgroupRequest& request, const std::str
     const bool together = request.count_cpu && where.cpu == where.cpuacct;
     if (!together) BROOD_RETURN_IF_ERROR(Make(CgroupRecord::Role::kCpuShare, where.cpu, name));
     const Directory& directory = directories_.back();
-    const auto write = [&](const char* file, uint64_t value) { return WriteTo(directory.fd, directory.path, file, absl::StrCat(value)); };
+    const auto write = [&](const char* file, uint64_t value) { return SetLimit(directory.fd, directory.path, file, value, request.read_back); };
     if (request.cpus_milli) {
       BROOD_RETURN_IF_ERROR(write("cpu.cfs_period_us", kPeriodUs));
       BROOD_RETURN_IF_ERROR(write("cpu.cfs_quota_us", *request.cpus_milli * kPeriodUs / 1000));
@@ -169,15 +175,16 @@ absl::StatusOr<Cgroups> Cgroups::CreateNamed(const CgroupRequest& request, const
     BROOD_RETURN_IF_ERROR(made.Make(Role::kUnified, where.unified, name));
     const Directory& directory = made.directories_.back();
     if (request.memory_bytes) {
-      BROOD_RETURN_IF_ERROR(WriteTo(directory.fd, directory.path, "memory.max", absl::StrCat(*request.memory_bytes)));
+      BROOD_RETURN_IF_ERROR(SetLimit(directory.fd, directory.path, "memory.max", *request.memory_bytes, request.read_back));
       const absl::Status swap = WriteTo(directory.fd, directory.path, "memory.swap.max", "0");
       if (!swap.ok() && where.swap_in_use) return swap;
+      if (swap.ok() && request.read_back) BROOD_RETURN_IF_ERROR(ReadBackLimit(directory.fd.get(), directory.path, "memory.swap.max", 0));
       // One process over the limit ends them all: half a tree helps nobody. Older kernels kill one, and we the rest.
       (void)WriteTo(directory.fd, directory.path, "memory.oom.group", "1");
     }
     // init is one of them and not one of the child's.
     if (request.processes) {
-      BROOD_RETURN_IF_ERROR(WriteTo(directory.fd, directory.path, "pids.max", absl::StrCat(*request.processes + 1)));
+      BROOD_RETURN_IF_ERROR(SetLimit(directory.fd, directory.path, "pids.max", *request.processes + 1, request.read_back));
     }
     if (HasShares(request)) BROOD_RETURN_IF_ERROR(made.ShareUnified(request));
     return made;
@@ -186,20 +193,33 @@ absl::StatusOr<Cgroups> Cgroups::CreateNamed(const CgroupRequest& request, const
     BROOD_RETURN_IF_ERROR(made.Make(Role::kMemory, where.memory, name));
     const Directory& directory = made.directories_.back();
     BROOD_RETURN_IF_ERROR(
-        WriteTo(directory.fd, directory.path, "memory.limit_in_bytes", absl::StrCat(*request.memory_bytes)));
+        SetLimit(directory.fd, directory.path, "memory.limit_in_bytes", *request.memory_bytes, request.read_back));
     if (where.swap_limit) {
       BROOD_RETURN_IF_ERROR(
-          WriteTo(directory.fd, directory.path, "memory.memsw.limit_in_bytes", absl::StrCat(*request.memory_bytes)));
+          SetLimit(directory.fd, directory.path, "memory.memsw.limit_in_bytes", *request.memory_bytes, request.read_back));
     }
   }
   if (request.processes) {
     BROOD_RETURN_IF_ERROR(made.Make(Role::kProcesses, where.pids, name));
     const Directory& directory = made.directories_.back();
-    BROOD_RETURN_IF_ERROR(WriteTo(directory.fd, directory.path, "pids.max", absl::StrCat(*request.processes + 1)));
+    BROOD_RETURN_IF_ERROR(SetLimit(directory.fd, directory.path, "pids.max", *request.processes + 1, request.read_back));
   }
   if (request.count_cpu) BROOD_RETURN_IF_ERROR(made.Make(Role::kCpu, where.cpuacct, name));
   if (HasShares(request)) BROOD_RETURN_IF_ERROR(made.ShareVersion1(request, name));
   return made;
+}
+
+absl::Status ReadBackLimit(int directory, const std::string& path, const char* file, uint64_t expected) {
+  char text[64] = {};
+  if (child::ReadFile(directory, file, text, sizeof(text)) <= 0) return ErrnoStatus(errno, "read_back", absl::StrCat(path, "/", file));
+  // What is not limited: a word with version 2, all the pages that can be counted with version 1. mm/page_counter.c
+  constexpr uint64_t kNoLimit = uint64_t{1} << 63;
+  const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const bool memory = absl::StartsWith(file, "memory.");
+  const uint64_t wanted = memory ? expected / page * page : expected;
+  const uint64_t seen = absl::StartsWith(text, "max") ? kNoLimit : child::ParseNumber(text);
+  if (seen == wanted || (memory && seen >= kNoLimit - page && wanted >= kNoLimit - page)) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("read_back: ", path, "/", file, ": expected ", wanted, ", seen ", absl::StripAsciiWhitespace(text)));
 }
 
 std::vector<std::string> Cgroups::Release() {

@@ -378,6 +378,7 @@ class PlanBuilder {
     if (limits.io_weight || limits.io_rate_bytes) {
       BROOD_RETURN_IF_ERROR(TakeShare(Layer::kIo, asked.io_weight || asked.io_rate_bytes, PlanIo(limits, cgroups, &platform_->cgroups)));
     }
+    platform_->cgroups.read_back = child().read_back;
     platform_->needs_cgroups = NeedsCgroups(platform_->cgroups);
     if (limits.wall_time) Enforce(Layer::kWallTime, "guardian, CLOCK_MONOTONIC");
     if (limits.output_bytes) Enforce(Layer::kOutput, "guardian, between child and sink");
