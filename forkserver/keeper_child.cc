@@ -26,6 +26,7 @@ namespace brood::child {
 namespace {
 
 constexpr size_t kBelowServer = 64 * 1024;  // Of the main stack, for the server's own calls.
+constexpr uint64_t kLookForOomNs = 100'000'000;
 constexpr int kTreePatienceMs = 10'000;
 constexpr size_t kShieldStack = 4096;  // The upper end of a keeper's.
 
@@ -142,11 +143,12 @@ bool EndOrphans() {
   return false;
 }
 
-// Of a wait that began at `begin`; null: for ever.
-const timespec* Left(uint64_t begin, uint64_t limit, timespec* out) {
-  if (limit == 0) return nullptr;
+// Of a wait that began at `begin`, but not longer than `most`; null: for ever.
+const timespec* Left(uint64_t begin, uint64_t limit, uint64_t most, timespec* out) {
+  if (limit == 0 && most == UINT64_MAX) return nullptr;
   const uint64_t passed = MonotonicNanoseconds() - begin;
-  const uint64_t left = passed < limit ? limit - passed : 0;
+  uint64_t left = limit == 0 ? most : passed < limit ? limit - passed : 0;
+  left = left < most ? left : most;
   out->tv_sec = static_cast<time_t>(left / 1'000'000'000u);
   out->tv_nsec = static_cast<long>(left % 1'000'000'000u);
   return out;
@@ -170,7 +172,10 @@ void Await(const Keeper& keeper, int signals, long child, bool is_guardian, Keep
     pollfd polls[] = {{signals, POLLIN, 0}, {keeper.socket, POLLIN, 0}, {keeper.slot.listener(), POLLIN, 0}};
     timespec left;
     const bool ending = note->cause != KeeperNote::Cause::kNone;
-    const long ready = RawSyscall(SYS_ppoll, polls, 3, Left(begin, ending ? 0 : keeper.slot.wall_ns(), &left), nullptr, 0);
+    const uint64_t wall_ns = ending ? 0 : keeper.slot.wall_ns();
+    // Of a tree that lost a process to its limit of memory the rest ends too, as without a slot.
+    const bool looks = !ending && keeper.slot.entered() && keeper.slot.limits_memory();
+    const long ready = RawSyscall(SYS_ppoll, polls, 3, Left(begin, wall_ns, looks ? kLookForOomNs : UINT64_MAX, &left), nullptr, 0);
     if (ready < 0) continue;
     // First: it is told by nothing else, and its process is dead once this is over.
     if (polls[2].revents != 0 && keeper.slot.Receive(&note->violation, &missed)) end(KeeperNote::Cause::kViolation);
@@ -190,7 +195,8 @@ void Await(const Keeper& keeper, int signals, long child, bool is_guardian, Keep
         return;
       }
     }
-    if (ready == 0) end(KeeperNote::Cause::kWallTime);
+    if (ready == 0 && looks && keeper.slot.HasOomKill()) end(KeeperNote::Cause::kMemory);
+    if (ready == 0 && wall_ns != 0 && MonotonicNanoseconds() - begin >= wall_ns) end(KeeperNote::Cause::kWallTime);
     if (polls[1].revents == 0) continue;
     // An order would be an error of the supervisor's; whatever this is, it ends the child.
     char command[256];

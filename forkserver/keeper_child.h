@@ -61,7 +61,7 @@ struct KeeperNote {
     kEntered = 5,  // Its slot; else kRefused, with `setup`.
   };
   // Why a keeper itself has ended the child.
-  enum class Cause : uint32_t { kNone, kWallTime, kViolation };
+  enum class Cause : uint32_t { kNone, kWallTime, kViolation, kMemory };
   static constexpr int32_t kHasThreads = -1;  // As an error: a preload has started threads since.
   Kind kind = Kind::kHello;
   int32_t pid = 0;

@@ -263,6 +263,8 @@ uint64_t KeptSlot::Read(SlotCounter counter, const char* key) const {
   return key != nullptr ? NumberAfter(text, key, 0) : ParseNumber(text);
 }
 
+bool KeptSlot::HasOomKill() const { return Read(SlotCounter::kMemoryEvents, "oom_kill") > oom_kills_; }
+
 SlotUsage KeptSlot::TakeUsage() {
   SlotUsage usage;
   // Those that only grow are told as what they grew by.

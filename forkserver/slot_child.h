@@ -135,6 +135,11 @@ class KeptSlot {
   // Whether a child that has ended left something running.
   bool HasProcesses() const;
 
+  // Whether the kernel's OOM killer is to be looked for while a child lives, since nothing tells of it; and whether it has ended
+  // something of this child's, which then is not what it was any more.
+  bool limits_memory() const { return counters_[static_cast<size_t>(SlotCounter::kMemoryEvents)] >= 0; }
+  bool HasOomKill() const;
+
   // What the child used that has just ended, and a new beginning for the next.
   SlotUsage TakeUsage();
 

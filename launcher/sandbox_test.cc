@@ -160,6 +160,12 @@ TEST_P(SandboxTest, AMemoryBombIsAMemoryLimit) {
   EXPECT_GT(result.outcome.usage.memory_peak_bytes, 32u << 20);
 }
 
+TEST_P(SandboxTest, OneProcessOfSeveralThatRunsOutOfMemoryEndsThemAll) {
+  policy_.default_limits.memory_bytes = 64 << 20;
+  const Result result = Run("python3 -c 'x = bytearray(1 << 30); x[::4096] = b\"x\" * (1 << 18)' & sleep 50");
+  EXPECT_EQ(result.outcome.StatusWord(), "memory") << result.outcome.ToString() << result.err;
+}
+
 TEST_P(SandboxTest, AForkBombStopsAtTheProcessLimit) {
   policy_.default_limits.processes = 20;
   policy_.limits.wall_time = absl::Seconds(2);
