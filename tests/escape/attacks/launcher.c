@@ -102,8 +102,10 @@ static void TracesLauncher(void) {
 static void LimitsLauncher(void) {
   // Not low: a limit of a second would end an init that is busy, and with it all that it has to tell.
   const struct rlimit time = {1 << 30, 1 << 30};
-  Report("prlimit", prlimit(Above(0), RLIMIT_CPU, &time, NULL));
-  Report("prlimit with a higher bit", syscall(SYS_prlimit64, (1L << 32) | Above(0), RLIMIT_CPU, &time, NULL));
+  // A parent that is outside of the pid namespace has no number here, and 0 is oneself.
+  const pid_t above = Above(0) != 0 ? Above(0) : Above(1);
+  Report("prlimit", prlimit(above, RLIMIT_CPU, &time, NULL));
+  Report("prlimit with a higher bit", syscall(SYS_prlimit64, (1L << 32) | above, RLIMIT_CPU, &time, NULL));
 }
 
 static void LaunchersDescriptors(void) {
