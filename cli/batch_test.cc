@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "cli/testdata/brood_under_test.h"
 #include "gtest/gtest.h"
+#include "sandbox/layer.h"
 
 namespace brood {
 namespace {
@@ -148,7 +149,7 @@ TEST(CommandsTest, PolicyExplainsAndChecks) {
 TEST(CommandsTest, DoctorListsEveryLayer) {
   const Finished doctor = RunBrood({"doctor"});
   EXPECT_LE(doctor.exit_code, 1);
-  EXPECT_EQ(LinesOf(doctor.out), 21u) << doctor.out;
+  EXPECT_EQ(LinesOf(doctor.out), kAllLayers.size() + 1) << doctor.out;
   EXPECT_TRUE(Contains(RunBrood({"doctor", "--json"}).out, "\"layer\":\"open_files\""));
 }
 

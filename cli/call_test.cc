@@ -108,9 +108,9 @@ TEST(CallTest, SignalsLimitsAndViolationsHaveTheCodesOfRun) {
   EXPECT_EQ(late.exit_code, 124);
   EXPECT_TRUE(absl::StrContains(late.err, "wall time limit")) << late.err;
   for (const char* method : kMethods) {
-    const Finished violation = Call({"--start-method", method, "--policy", "strict", Ends("CallsSetuid")});
+    const Finished violation = Call({"--start-method", method, "--policy", "strict", Ends("CallsSetreuid")});
     EXPECT_EQ(violation.exit_code, 159) << method;
-    EXPECT_TRUE(absl::StrContains(violation.err, "setuid")) << violation.err;
+    EXPECT_TRUE(absl::StrContains(violation.err, "setreuid")) << violation.err;
   }
 }
 

@@ -62,10 +62,10 @@ TEST(RunTest, TheWallTimeLimitIs124WithALine) {
 TEST(RunTest, AViolationIs159AndNamesTheSystemCall) {
   const std::string result = TempFile("violation.json", "");
   const Finished run =
-      RunBrood({"run", "--policy", "strict", "--result", result, "--", "python3", "-c", "import os; os.setuid(0)"});
+      RunBrood({"run", "--policy", "strict", "--result", result, "--", "python3", "-c", "import os; os.setreuid(0, 0)"});
   EXPECT_EQ(run.exit_code, 159);
-  EXPECT_TRUE(Contains(run.err, "setuid")) << run.err;
-  EXPECT_TRUE(Contains(FileContent(result), R"("violation":{"syscall":"setuid","nr":105,)")) << FileContent(result);
+  EXPECT_TRUE(Contains(run.err, "setreuid")) << run.err;
+  EXPECT_TRUE(Contains(FileContent(result), R"("violation":{"syscall":"setreuid","nr":113,)")) << FileContent(result);
 }
 
 TEST(RunTest, TheOutputLimitIs153) { EXPECT_EQ(RunBrood({"run", "--output", "1K", "--", "yes"}).exit_code, 153); }

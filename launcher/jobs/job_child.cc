@@ -96,7 +96,7 @@ std::string JobReplyBytes(JobReplyKind kind, std::string_view body) {
   return absl::StrCat(std::string_view(reinterpret_cast<const char*>(&reply), sizeof(reply)), body);
 }
 
-void WriteAll(int socket, std::string_view bytes) {
+void SendAll(int socket, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t n = write(socket, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;

@@ -23,7 +23,7 @@ std::string IdleJob();
 std::string JobReplyBytes(JobReplyKind kind, std::string_view body);
 
 // What cannot be sent is of no interest to anybody.
-void WriteAll(int socket, std::string_view bytes);
+void SendAll(int socket, std::string_view bytes);
 
 }  // namespace brood::internal
 

@@ -59,11 +59,11 @@ struct Kept {
   const bool called = watch.End();
   // If it has called nothing there is nothing that could retire us.
   if (!called) reply += JobReplyBytes(JobReplyKind::kReady, "");
-  WriteAll(socket, reply);
+  SendAll(socket, reply);
   return called;
 }
 
-[[gnu::noinline]] void Say(int socket, JobReplyKind kind, const char* what) { WriteAll(socket, JobReplyBytes(kind, what)); }
+[[gnu::noinline]] void Say(int socket, JobReplyKind kind, const char* what) { SendAll(socket, JobReplyBytes(kind, what)); }
 
 // The C library has handlers for signals of its own from its first thread on.
 [[gnu::noinline]] void HaveHadAThread() { std::thread([] {}).join(); }
@@ -137,7 +137,7 @@ absl::Status Prepare(Kept*& kept) {
 void RunRewoundWorker(const UniqueFd& socket) {
   Kept* kept = nullptr;
   if (const absl::Status prepared = Prepare(kept); !prepared.ok()) {
-    WriteAll(socket.get(), JobReplyBytes(JobReplyKind::kRetired, prepared.message()));
+    SendAll(socket.get(), JobReplyBytes(JobReplyKind::kRetired, prepared.message()));
     return;
   }
   Serve(kept, socket.get());

@@ -57,8 +57,8 @@ void PrintsAndHangs() {
 }
 BROOD_TARGET(PrintsAndHangs);
 
-int CallsSetuid() { return setuid(0); }
-BROOD_TARGET(CallsSetuid);
+int CallsSetreuid() { return setreuid(0, 0); }
+BROOD_TARGET(CallsSetreuid);
 
 int Prints(const std::string& text) {
   std::puts(text.c_str());
