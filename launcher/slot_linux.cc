@@ -152,7 +152,6 @@ class LaunchedSlot : public Slot {
       if (cgroups.processes.has_value()) ++*cgroups.processes;  // The keeper, besides the init.
       BROOD_ASSIGN_OR_RETURN(cgroups_, Cgroups::Create(cgroups));
       record.cgroup = cgroups_.Record();
-      if (cgroups.memory_bytes.has_value()) BROOD_RETURN_IF_ERROR(CheckMemory(record.cgroup));
     }
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
@@ -167,13 +166,6 @@ class LaunchedSlot : public Slot {
     pidfd_.reset(init.pidfd);
     if (record.init_socket >= 0) close(record.init_socket);
     return born ? absl::OkStatus() : FailureOf(failure);
-  }
-
-  // The accounts of version 2 are of the group's whole life; those of a child would need a group of its own.
-  static absl::Status CheckMemory(const CgroupRecord& cgroups) {
-    if (child::BirthCgroup(cgroups) < 0) return absl::OkStatus();
-    return absl::FailedPreconditionError(
-        "a sandbox that is kept for the next child: a limit of memory needs cgroups of version 1 here; use a Context");
   }
 
   absl::Status WriteFilter() {

@@ -1,12 +1,14 @@
 // Programs in sandboxes that a forkserver keeps: Context::Launch beside Process::Launch.
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -195,6 +197,34 @@ TEST_F(SlotProgramTest, WhatASlotCannotGiveIsGivenByASandboxOfItsOwn) {
   options_.policy = CompilePolicy(policy_).value();
   EXPECT_NE(Sandbox(), kept);
   options_.policy = nullptr;
+  EXPECT_TRUE(Run({"true"}).ok());
+}
+
+TEST_F(SlotProgramTest, WhereThereIsNoServerItIsGivenOneOfItsOwn) {
+  const Context without(StartMethod::kForkServer, {.executable = "/nonexistent"});
+  ASSERT_FALSE(without.StartServer().ok());
+  options_.argv = {"sh", "-c", "exit 7"};
+  EXPECT_EQ(without.Launch(options_)->Join()->exit_code(), 7);
+}
+
+// The init of a slot is a child of the server's supervisor, and ends with its slot.
+TEST_F(SlotProgramTest, ASlotThatNobodyUsesIsGivenUp) {
+  ASSERT_TRUE(Run({"true"}).ok());
+  std::vector<UniqueFd> inits;
+  for (const ServerState& server : ListServers()) {
+    if (!server.running) continue;
+    std::ifstream children(absl::StrCat("/proc/", server.supervisor, "/task/", server.supervisor, "/children"));
+    for (pid_t pid; children >> pid;) {
+      std::string name;
+      std::getline(std::ifstream(absl::StrCat("/proc/", pid, "/comm")), name);
+      if (name == "brood-init") inits.emplace_back(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    }
+  }
+  ASSERT_FALSE(inits.empty());
+  for (const UniqueFd& init : inits) {
+    pollfd ended = {init.get(), POLLIN, 0};
+    EXPECT_EQ(poll(&ended, 1, 60'000), 1);
+  }
   EXPECT_TRUE(Run({"true"}).ok());
 }
 
