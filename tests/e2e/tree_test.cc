@@ -192,8 +192,8 @@ size_t CountCgroups() {
   const auto options = std::filesystem::directory_options::skip_permission_denied;
   for (std::filesystem::recursive_directory_iterator it("/sys/fs/cgroup", options, error), end; !error && it != end;
        it.increment(error)) {
-    // Others on this machine may make groups meanwhile; those of brood have its name.
-    if (absl::StrContains(it->path().filename().string(), "brood") && it->is_directory(error)) ++count;
+    // Others on this machine make groups meanwhile, and keep some with their sandboxes; ours have our number.
+    if (absl::StartsWith(it->path().filename().string(), absl::StrCat("brood-child-", getpid(), "-")) && it->is_directory(error)) ++count;
   }
   return count;
 }
