@@ -20,6 +20,7 @@
 
 #include "base/child_safe.h"
 #include "forkserver/raw_syscall_child.h"
+#include "forkserver/reserve_child.h"
 #include "sandbox/mounts_child.h"
 
 namespace brood::child {
@@ -39,6 +40,10 @@ struct Keeper {
   int order_file = -1;
   KeptOrder order;
   KeptSlot slot;
+  ReserveFds reserve_fds;
+  int reserve = 0;  // The child in reserve; 0: there is none.
+  int reserve_pidfd = -1;
+  bool has_borne = false;
 };
 static_assert(sizeof(Keeper) < kKeeperStack / 2);
 
@@ -161,7 +166,9 @@ void Kill(const Keeper& keeper, long child) {
 }
 
 // Waits until the child has ended. Without the supervisor nobody is left to want it; but a guardian sees its own owner's end.
-void Await(const Keeper& keeper, int signals, long child, bool is_guardian, KeeperNote* note) {
+//
+// `open`: the descriptors of the order are to be closed once the child has its own.
+void Await(const Keeper& keeper, int signals, long child, bool is_guardian, bool open, KeeperNote* note) {
   const uint64_t begin = keeper.slot.entered() ? MonotonicNanoseconds() : 0;
   bool missed = false;
   const auto end = [&](KeeperNote::Cause cause) {
@@ -169,14 +176,21 @@ void Await(const Keeper& keeper, int signals, long child, bool is_guardian, Keep
     Kill(keeper, child);
   };
   for (;;) {
-    pollfd polls[] = {{signals, POLLIN, 0}, {keeper.socket, POLLIN, 0}, {keeper.slot.listener(), POLLIN, 0}};
+    pollfd polls[] = {{signals, POLLIN, 0},
+                      {keeper.socket, POLLIN, 0},
+                      {keeper.slot.listener(), POLLIN, 0},
+                      {open ? keeper.reserve_fds.taken : -1, POLLIN, 0}};
     timespec left;
     const bool ending = note->cause != KeeperNote::Cause::kNone;
     const uint64_t wall_ns = ending ? 0 : keeper.slot.wall_ns();
     // Of a tree that lost a process to its limit of memory the rest ends too, as without a slot.
     const bool looks = !ending && keeper.slot.entered() && keeper.slot.limits_memory();
-    const long ready = RawSyscall(SYS_ppoll, polls, 3, Left(begin, wall_ns, looks ? kLookForOomNs : UINT64_MAX, &left), nullptr, 0);
+    const long ready = RawSyscall(SYS_ppoll, polls, 4, Left(begin, wall_ns, looks ? kLookForOomNs : UINT64_MAX, &left), nullptr, 0);
     if (ready < 0) continue;
+    if (polls[3].revents != 0 && WasTaken(keeper.reserve_fds)) {
+      CloseFds(keeper.order.request);
+      open = false;
+    }
     // First: it is told by nothing else, and its process is dead once this is over.
     if (polls[2].revents != 0 && keeper.slot.Receive(&note->violation, &missed)) end(KeeperNote::Cause::kViolation);
     if (polls[0].revents != 0) {
@@ -192,6 +206,8 @@ void Await(const Keeper& keeper, int signals, long child, bool is_guardian, Keep
         if (begin != 0) note->wall_ns = MonotonicNanoseconds() - begin;
         // A call that was forbidden had no effect, and its process ended before we could ask which it was: still a violation.
         if (missed && note->cause == KeeperNote::Cause::kNone) note->cause = KeeperNote::Cause::kViolation;
+        if (open) CloseFds(keeper.order.request);
+        WasTaken(keeper.reserve_fds);  // What it said last is not the next one's.
         return;
       }
     }
@@ -220,15 +236,58 @@ bool EndRest(const Keeper& keeper) {
   return true;
 }
 
+// What a child is forked with; more flags: CLONE_PIDFD, CLONE_FILES. -1 with errno, which another keeper may write to at the same
+// time; who reads it reads another reason at worst.
+int Clone(const Keeper& keeper, int flags, void* written, int* pidfd) {
+  // The C library's own writes two words above the child's stack, at a place of this keeper's.
+  return clone(brood_begin_child, keeper.house->child_stack - keeper.number * 16, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | flags | SIGCHLD,
+               written, pidfd, nullptr, keeper.house->thread_id);
+}
+
+// Whatever prevents it now is told when there is an order.
+void Reserve(Keeper& keeper) {
+  if (!keeper.reserve_fds.valid() || !keeper.slot.may_reserve()) return;
+  // A lock that another thread holds now would be held for ever in the child. fork(2), "NOTES"
+  if (!HasOneThread(keeper.house->threads)) return;
+  keeper.reserve_fds.keeper = keeper.order.keeper;
+  void* const order = ReserveOrder(keeper.order_file, keeper.reserve_fds);
+  if (order == nullptr) return;
+  const int pid = Clone(keeper, CLONE_FILES | CLONE_PIDFD, order, &keeper.reserve_pidfd);
+  keeper.reserve = pid > 0 ? pid : 0;
+}
+
+void ClosePidfd(Keeper& keeper) {
+  if (keeper.reserve_pidfd >= 0) RawSyscall(SYS_close, keeper.reserve_pidfd);
+  keeper.reserve_pidfd = -1;
+}
+
+// Gives the child in reserve an order. 0: there is none, or it was killed.
+int TakeReserve(Keeper& keeper, void* written) {
+  const int pid = keeper.reserve;
+  keeper.reserve = 0;
+  if (pid == 0) return 0;
+  if (RawSyscall(SYS_wait4, pid, nullptr, WNOHANG | __WALL, nullptr) == 0 && WakeReserve(keeper.reserve_fds, SizeOf(written))) return pid;
+  ClosePidfd(keeper);
+  if (keeper.slot.entered()) keeper.slot.TakeUsage();  // That it was killed is not told of the next.
+  return 0;
+}
+
+void EndReserve(Keeper& keeper) {
+  if (keeper.reserve == 0) return;
+  RawSyscall(SYS_kill, keeper.reserve, SIGKILL);
+  while (RawSyscall(SYS_wait4, keeper.reserve, nullptr, __WALL, nullptr) == -EINTR) {
+  }
+  keeper.reserve = 0;
+  ClosePidfd(keeper);
+}
+
 KeeperNote Fork(Keeper& keeper, int signals, bool lost) {
-  const KeeperHouse& house = *keeper.house;
   const brood::internal::RawRequest& order = keeper.order.request;
   const OrderTag tag = OrderTag::Decode(brood::internal::TagOf(order));
   KeeperNote note;
   note.kind = KeeperNote::Kind::kRefused;
   note.error = KeeperNote::kHasThreads;
-  // A lock that another thread holds now would be held for ever in the child. fork(2), "NOTES"
-  const bool alone = HasOneThread(house.threads);
+  const bool alone = keeper.reserve != 0 || HasOneThread(keeper.house->threads);
   if (alone) note.error = EMFILE;
   if (!alone || lost) {
     CloseFds(order);
@@ -241,22 +300,23 @@ KeeperNote Fork(Keeper& keeper, int signals, bool lost) {
     return note;
   }
   const bool tells = (tag.flags & OrderTag::kTell) != 0;
-  int pidfd = -1;
-  // The C library's own writes two words above the child's stack, at a place of this keeper's. Its error is in errno, which
-  // another keeper may write to at the same time; who reads it reads another reason at worst.
-  const int pid = clone(brood_begin_child, house.child_stack - keeper.number * 16,
-                        CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | (tells ? CLONE_PIDFD : 0) | SIGCHLD,
-                        written, &pidfd, nullptr, house.thread_id);
-  note.error = pid < 0 ? errno : 0;
-  CloseFds(order);  // The child has its own: whoever waits for their end waits for that only.
-  if (pid < 0) return note;
+  int pid = TakeReserve(keeper, written);
+  const bool reserved = pid != 0;
+  if (!reserved) {
+    pid = Clone(keeper, tells ? CLONE_PIDFD : 0, written, &keeper.reserve_pidfd);
+    note.error = pid < 0 ? errno : 0;
+    if (!tells || pid < 0) keeper.reserve_pidfd = -1;
+    CloseFds(order);  // The child has its own: whoever waits for their end waits for that only.
+    if (pid < 0) return note;
+  }
+  note.error = 0;
   note.pid = pid;
   if (tells) {
     note.kind = KeeperNote::Kind::kBorn;
-    Send(keeper, note, pidfd);
-    RawSyscall(SYS_close, pidfd);
+    Send(keeper, note, keeper.reserve_pidfd);
   }
-  Await(keeper, signals, pid, (tag.flags & OrderTag::kGuard) != 0, &note);
+  ClosePidfd(keeper);
+  Await(keeper, signals, pid, (tag.flags & OrderTag::kGuard) != 0, reserved && order.fd_count > 0, &note);
   note.kind = KeeperNote::Kind::kEnded;
   note.tree_left = EndRest(keeper) ? 0 : 1;
   if (!keeper.slot.entered()) return note;
@@ -296,6 +356,7 @@ int RunKeeper(void* arg) {
   const uint64_t mask = uint64_t{1} << (SIGCHLD - 1);
   const int signals = static_cast<int>(RawSyscall(SYS_signalfd4, -1, &mask, sizeof(mask), SFD_CLOEXEC | SFD_NONBLOCK));
   keeper.order_file = MakeOrderFile();
+  keeper.reserve_fds = OpenReserve();
   // Without these the supervisor hears nothing, and sees our end.
   if (signals < 0 || keeper.order_file < 0) RawSyscall(SYS_exit_group, 1);
   KeeperNote hello;
@@ -307,7 +368,8 @@ int RunKeeper(void* arg) {
   for (;;) {
     bool lost = false;
     if (Receive(keeper.socket, keeper.slot.secret(), &order, &lost) <= 0) break;
-    const OrderTag::Kind kind = OrderTag::Decode(brood::internal::TagOf(order)).kind;
+    const OrderTag tag = OrderTag::Decode(brood::internal::TagOf(order));
+    const OrderTag::Kind kind = tag.kind;
     if (kind == OrderTag::Kind::kEnter && !keeper.slot.entered()) {
       if (!EnterSlot(keeper, lost)) break;
       continue;
@@ -320,7 +382,12 @@ int RunKeeper(void* arg) {
     explicit_bzero(order.data, order.size);  // An environment, a key: of no use to anybody who comes to read this memory.
     Send(keeper, note, -1);
     if (note.retires != 0) break;
+    // Who launches one after the other does much between two of them, in which this is done. A call is sent at once when the last
+    // has ended, and would wait for it; and a keeper that is used once needs none.
+    if (note.kind == KeeperNote::Kind::kEnded && tag.flags == OrderTag::kTell && keeper.has_borne) Reserve(keeper);
+    keeper.has_borne = true;
   }
+  EndReserve(keeper);
   RawSyscall(SYS_exit_group, 0);
   __builtin_unreachable();
 }
@@ -348,7 +415,7 @@ namespace {
   g_house->run(order);
 }
 
-void RunKept(int file, const char* kept) {
+void RunKept(int file, const char* kept, const ReserveFds& reserve) {
   // All of it but the end of the data, and the descriptors.
   const auto& read = *reinterpret_cast<const KeptOrder*>(kept);
   ChildOrder order;
@@ -358,6 +425,7 @@ void RunKept(int file, const char* kept) {
   auto* const fds = static_cast<int*>(__builtin_alloca(order.fd_count * sizeof(int)));
   if (order.fd_count > 0 && !ReadOrder(file, fds, order.fd_count * sizeof(int), kOrderFds)) return;
   order.fds = fds;
+  if (reserve.valid() && !TakeTable(reserve, file, fds, order.fd_count)) return;
   if (read.slot_bytes != 0) return RunInSlot(file, read.slot_bytes, order);
   RawSyscall(SYS_close, file);
   g_house->run(order);
@@ -366,14 +434,16 @@ void RunKept(int file, const char* kept) {
 }  // namespace
 
 int BeginChild(void* arg) {
-  const int file = static_cast<int>(reinterpret_cast<uintptr_t>(arg) & 0xffffffff);
-  const auto size = static_cast<long>(reinterpret_cast<uintptr_t>(arg) >> 32);
+  const int file = FileOf(arg);
+  size_t size = SizeOf(arg);
   AdoptThread(*g_house);
+  ReserveFds reserve;
+  if (size == 0) size = AwaitOrder(file, &reserve);
   // A keeper that has entered a slot makes all undumpable that share its memory. fork(2) passes that on.
   if (g_house->dumpable == 1) RawSyscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
   // No larger than it is: each page of the stack is one that the kernel has to copy.
-  char* const kept = static_cast<char*>(__builtin_alloca_with_align(static_cast<size_t>(size), 64 * 8));
-  if (ReadOrder(file, kept, static_cast<size_t>(size), 0)) RunKept(file, kept);
+  char* const kept = static_cast<char*>(__builtin_alloca_with_align(size, 64 * 8));
+  if (size > 0 && ReadOrder(file, kept, size, 0)) RunKept(file, kept, reserve);
   RawSyscall(SYS_exit_group, 125);
   __builtin_unreachable();
 }

@@ -34,7 +34,7 @@ void* WriteOrder(int file, const KeptOrder& order) {
     written = RawSyscall(SYS_pwrite64, file, order.request.fds, more, kOrderFds);
     whole = written == more;
   }
-  if (whole) return reinterpret_cast<void*>(uintptr_t{size} << 32 | static_cast<uint32_t>(file));
+  if (whole) return Written(file, size);
   errno = written < 0 ? static_cast<int>(-written) : EIO;
   return nullptr;
 }

@@ -23,9 +23,15 @@ struct KeptOrder {
 inline constexpr long kOrderFds = offsetof(KeptOrder, request.fds);
 inline constexpr long kSlotOffset = 8192;
 static_assert(sizeof(KeptOrder) <= kSlotOffset);
+inline constexpr long kReserveOffset = 16384;  // reserve_child.h
 
 // A file for the orders of one keeper. -1, with errno.
 int MakeOrderFile();
+
+// What BeginChild takes: where the order is, and how large. Of size 0: it is still to come (reserve_child.h).
+inline void* Written(int file, size_t size) { return reinterpret_cast<void*>(uintptr_t{size} << 32 | static_cast<uint32_t>(file)); }
+inline int FileOf(const void* written) { return static_cast<int>(reinterpret_cast<uintptr_t>(written) & 0xffffffff); }
+inline size_t SizeOf(const void* written) { return reinterpret_cast<uintptr_t>(written) >> 32; }
 
 // Writes an order there, and gives what BeginChild takes; null, with errno.
 void* WriteOrder(int file, const KeptOrder& order);

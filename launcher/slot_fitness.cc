@@ -1,6 +1,7 @@
 #include "launcher/slot_fitness.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <climits>
 #include <iterator>
 #include <string_view>
 
@@ -125,6 +127,14 @@ absl::Status FitsPrograms(const CompiledPolicy& policy) {
   const uint64_t duplicate[6] = {3, F_DUPFD_CLOEXEC, 3};
   if (AnswerTo(plan.filter, plan.filter_length, SYS_fcntl, duplicate) == SECCOMP_RET_ALLOW) return absl::OkStatus();
   return Unfit("the policy must allow to duplicate descriptors");
+}
+
+bool FitsReserve(const ChildPlan& plan) {
+  // Besides what FitsSlot wants of every policy.
+  const uint64_t table[6] = {3, UINT_MAX, CLOSE_RANGE_UNSHARE};
+  const uint64_t child[6] = {CLONE_FILES | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD};
+  return AnswerTo(plan.filter, plan.filter_length, SYS_close_range, table) == SECCOMP_RET_ALLOW &&
+         AnswerTo(plan.filter, plan.filter_length, SYS_clone, child) == SECCOMP_RET_ALLOW;
 }
 
 bool AllowsIpc(const ChildPlan& plan) {

@@ -15,6 +15,9 @@ absl::Status FitsSlot(const CompiledPolicy& policy);
 // Of a policy that fits, whether children may be programs. Errors: as above.
 absl::Status FitsPrograms(const CompiledPolicy& policy);
 
+// Of a policy that fits, whether it allows what a child in reserve needs (forkserver/reserve_child.h).
+bool FitsReserve(const ChildPlan& plan);
+
 // Whether children can make objects of IPC in their namespace, and leave them there.
 bool AllowsIpc(const ChildPlan& plan);
 

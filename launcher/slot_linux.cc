@@ -100,6 +100,7 @@ class LaunchedSlot : public Slot {
     entry.notifies = plan.filter_notifies ? 1 : 0;
     entry.namespaces = static_cast<uint32_t>(child::SlotNamespaces(plan));
     entry.wall_ns = request_->wall_ns;
+    entry.may_reserve = FitsReserve(plan) ? 1 : 0;
     BROOD_RETURN_IF_ERROR(WriteBirth(&entry.birth));
 
     SlotOrder order;
