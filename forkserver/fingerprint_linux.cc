@@ -4,6 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
+
 #include "absl/strings/str_cat.h"
 #include "base/child_safe.h"
 #include "base/unique_fd.h"
@@ -27,11 +30,16 @@ std::string Fingerprint(std::string_view status_text) {
     const ssize_t length = readlinkat(namespaces.get(), name, text, sizeof(text));
     if (length > 0) absl::StrAppend(&print, std::string_view(text, static_cast<size_t>(length)), ";");
   }
-  for (const char* path : {"/proc/thread-self/cgroup", "/proc/thread-self/attr/current"}) {
-    char text[4096];
+  char text[4096];
+  const auto add = [&](const char* path) {
     const long length = child::ReadFile(AT_FDCWD, path, text, sizeof(text));
     if (length > 0) absl::StrAppend(&print, std::string_view(text, static_cast<size_t>(length)), ";");
-  }
+    return length;
+  };
+  add("/proc/thread-self/cgroup");
+  // Which security modules there are is settled when the machine starts: without one that has labels it is EINVAL for ever.
+  static std::atomic<bool> has_labels = true;
+  if (has_labels && add("/proc/thread-self/attr/current") < 0 && errno == EINVAL) has_labels = false;
   // Both outlive an exec, and flags such as ADDR_NO_RANDOMIZE act in it: a child could be given them too late only.
   // capabilities(7), personality(2).
   absl::StrAppend(&print, getsid(0), ";", prctl(PR_GET_SECUREBITS, 0, 0, 0, 0), ";", personality(0xffffffff));

@@ -89,6 +89,14 @@ bool NoChildren() {
   return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 && errno == ECHILD;
 }
 
+// Until one of our children ends, or for a millisecond: what is still ending may become ours without a signal. All signals are
+// blocked, so that this one waits to be taken, and one that came before costs us one round more. sigtimedwait(2)
+void AwaitChild() {
+  const uint64_t mask = uint64_t{1} << (SIGCHLD - 1);
+  const timespec patience = {.tv_sec = 0, .tv_nsec = 1'000'000};
+  syscall(SYS_rt_sigtimedwait, &mask, nullptr, &patience, sizeof(mask));
+}
+
 }  // namespace
 
 TreeSample SampleTree(pid_t root, SampleDepth depth) {
@@ -133,7 +141,8 @@ bool KillTree(const LaunchRecord& record, int init_pidfd, int patience_ms) {
   // By pidfd: the init is ours to reap, so it cannot be somebody else yet, but nobody has to know that here.
   if (init_pidfd >= 0) syscall(SYS_pidfd_send_signal, init_pidfd, SIGKILL, nullptr, 0);
   Processes children;
-  for (int waited = 0; waited <= patience_ms; ++waited) {
+  const uint64_t deadline = MonotonicNanoseconds() + static_cast<uint64_t>(patience_ms) * 1'000'000;
+  do {
     if (record.cgroup.count > 0) KillCgroups(record.cgroup);
     // We are a subreaper: what loses its parent becomes our child. Our children are not reaped but here, so their
     // numbers cannot have passed to others. prctl(2), PR_SET_CHILD_SUBREAPER.
@@ -142,11 +151,8 @@ bool KillTree(const LaunchRecord& record, int init_pidfd, int patience_ms) {
     for (size_t i = 0; i < children.count; ++i) kill(children.pids[i], SIGKILL);
     ReapAll();
     if (NoChildren() && (record.cgroup.count == 0 || CgroupsEmpty(record.cgroup))) return true;
-    siginfo_t info;
-    // Until one of them has ended; those that are still ending become ours in the next round.
-    if (waitid(P_ALL, 0, &info, WEXITED | WNOWAIT | WNOHANG | __WALL) == 0 && info.si_pid != 0) continue;
-    poll(nullptr, 0, 1);
-  }
+    AwaitChild();
+  } while (MonotonicNanoseconds() < deadline);
   return false;
 }
 
