@@ -17,7 +17,7 @@ namespace {
 
 // Of Linux, of which the rules of a policy speak whatever system reads them. socket(2), netlink(7), errno(3).
 constexpr uint64_t kUnix = 1;
-constexpr uint64_t kInet = 2;
+constexpr uint64_t kInet = 2;  // Rules about the internet's families stand for both. Masked, kInet6 is kInet.
 constexpr uint64_t kInet6 = 10;
 constexpr uint64_t kNetlink = 16;
 constexpr uint64_t kNetlinkRoute = 0;
@@ -39,8 +39,17 @@ std::string Normal(std::string_view path) {
 
 bool Names(const SyscallRule& rule, std::string_view name) { return absl::c_linear_search(rule.names, name); }
 
+// What `default` says of the internet's sockets: TCP and UDP, and nothing else of these families.
+absl::StatusOr<std::vector<SyscallRule>> InternetSockets() {
+  BROOD_ASSIGN_OR_RETURN(Policy base, BuiltinPolicy("default"));
+  std::erase_if(base.syscalls, [](const SyscallRule& rule) {
+    return !Names(rule, "socket") || rule.args.empty() || rule.args[0].index != 0 || rule.args[0].value != kInet;
+  });
+  return std::move(base.syscalls);
+}
+
 // Rules of the nearest file win for each system call as a whole, so those about other families come along.
-void AllowSocketFamilies(bool routes, bool leaves_own_network, bool unix_sockets, Policy& policy) {
+absl::Status AllowSocketFamilies(bool routes, bool leaves_own_network, bool unix_sockets, Policy& policy) {
   unsigned nearest = 0;
   unsigned socket_layer = 0;
   for (const SyscallRule& rule : policy.syscalls) {
@@ -51,9 +60,8 @@ void AllowSocketFamilies(bool routes, bool leaves_own_network, bool unix_sockets
   const auto family = [](uint64_t value) {
     return ArgumentRule{.index = 0, .op = ArgumentRule::Op::kMaskedEqual, .value = value, .mask = 0xffffffff};
   };
-  std::vector<SyscallRule> rules = {{.names = {"@sockets"}},
-                                    {.names = {"socket"}, .args = {family(kInet)}},
-                                    {.names = {"socket"}, .args = {family(kInet6)}}};
+  BROOD_ASSIGN_OR_RETURN(std::vector<SyscallRule> rules, InternetSockets());
+  rules.push_back({.names = {"@sockets"}});
   if (unix_sockets) rules.push_back({.names = {"socket"}, .args = {family(kUnix)}});
   // Name resolution asks which addresses this machine has.
   if (routes)
@@ -84,6 +92,7 @@ void AllowSocketFamilies(bool routes, bool leaves_own_network, bool unix_sockets
     rule.layer = nearest + 1;
     policy.syscalls.push_back(std::move(rule));
   }
+  return absl::OkStatus();
 }
 
 // The files that `networked` has and `default` lacks: what name resolution and TLS read.
@@ -112,7 +121,7 @@ absl::Status ApplyNetwork(const Network& network, Policy& policy) {
   if (policy.filter_syscalls) {
     const bool unix_sockets =
         absl::c_any_of(network.to, [](const std::string& to) { return absl::StartsWith(to, "unix:"); });
-    AllowSocketFamilies(shares_the_machines, shares_the_machines && had_own, unix_sockets, policy);
+    BROOD_RETURN_IF_ERROR(AllowSocketFamilies(shares_the_machines, shares_the_machines && had_own, unix_sockets, policy));
   }
   if (shares_the_machines && policy.namespaces.contains(Layer::kMount)) return ShowResolverFiles(policy);
   return absl::OkStatus();

@@ -1,10 +1,18 @@
 #include "batch/policy_options.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
+#include <cerrno>
 #include <set>
+#include <vector>
 
 #include "gtest/gtest.h"
+#include "sandbox/notice_child.h"
+#include "sandbox/seccomp_compiler.h"
 
 namespace brood {
 namespace {
@@ -51,7 +59,31 @@ TEST(PolicyOptionsTest, ANetworkModeBringsItsSocketRulesAndLeavesThoseOfOtherFam
   }
   EXPECT_EQ(families, (std::set<std::pair<uint64_t, SyscallAction>>{{AF_UNIX, SyscallAction::kErrno},
                                                                     {AF_INET, SyscallAction::kAllow},
-                                                                    {AF_INET6, SyscallAction::kAllow}}));
+                                                                    {AF_INET, SyscallAction::kErrno}}));
+}
+
+TEST(PolicyOptionsTest, ANetworkModeBringsTcpAndUdpAlone) {
+  constexpr uint64_t kMptcp = 262;
+  for (const char* base : {"strict", "default", "networked"}) {
+    for (const char* mode : {"loopback", "host", "allow:10.0.0.5:443"}) {
+      Policy policy = BuiltinPolicy(base).value();
+      PolicyOptions options;
+      options.network = ParseNetwork(mode).value();
+      ASSERT_TRUE(ApplyPolicyOptions(options, policy).ok());
+      const std::vector<sock_filter> filter = CompileFilter(policy).value().instructions;
+      const auto answer = [&](uint64_t family, uint64_t type, uint64_t protocol) {
+        const seccomp_data data = {.nr = SYS_socket, .arch = NativeArch(), .instruction_pointer = 0, .args = {family, type, protocol}};
+        return child::RunFilter(filter.data(), filter.size(), data);
+      };
+      for (const uint64_t family : {AF_INET, AF_INET6}) {
+        EXPECT_EQ(answer(family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP), SECCOMP_RET_ALLOW) << base << " " << mode;
+        EXPECT_EQ(answer(family, SOCK_DGRAM, 0), SECCOMP_RET_ALLOW) << base << " " << mode;
+        EXPECT_EQ(answer(family, SOCK_STREAM, kMptcp), SECCOMP_RET_ERRNO | EPROTONOSUPPORT) << base << " " << mode;
+        EXPECT_EQ(answer(family, SOCK_DGRAM, IPPROTO_ICMP), SECCOMP_RET_ERRNO | EPROTONOSUPPORT) << base << " " << mode;
+        EXPECT_EQ(answer(family, SOCK_RAW, IPPROTO_ICMP), SECCOMP_RET_ERRNO | EPERM) << base << " " << mode;
+      }
+    }
+  }
 }
 
 TEST(PolicyOptionsTest, TheHostsNetworkComesWithoutTheHostsUnixSockets) {

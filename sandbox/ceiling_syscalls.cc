@@ -112,20 +112,63 @@ Filter FilterOf(const Entries& entries, std::string_view name, const Policy& pol
   return {.cases = found->second.cases, .base = found->second.base.value_or(unlisted)};
 }
 
-// Whether `wide` holds whenever `narrow` does.
+// The bits of an argument that must have a value: what comparisons for equality are. Others compare no bits.
+struct Bits {
+  uint64_t mask = 0;
+  uint64_t value = 0;
+};
+
+Bits BitsOf(const Argument& argument) {
+  const auto& [index, op, value, mask, width] = argument;
+  const uint64_t compared = width == 32 ? 0xffffffff : ~uint64_t{0};
+  if (op == static_cast<int>(ArgumentRule::Op::kEqual)) return {compared, value};
+  if (op == static_cast<int>(ArgumentRule::Op::kMaskedEqual)) return {mask & compared, value};
+  return {};
+}
+
+bool Implies(const Argument& narrow, const Argument& wide) {
+  if (narrow == wide) return true;
+  const Bits wanted = BitsOf(wide);
+  const Bits given = BitsOf(narrow);
+  return std::get<0>(narrow) == std::get<0>(wide) && wanted.mask != 0 && (wanted.mask & ~given.mask) == 0 &&
+         (given.value & wanted.mask) == wanted.value;
+}
+
+// Whether `wide` holds whenever `narrow` does, as far as that is seen of each argument alone.
 bool Implies(const Case& narrow, const Case& wide) {
-  return std::includes(narrow.args.begin(), narrow.args.end(), wide.args.begin(), wide.args.end());
+  return std::all_of(wide.args.begin(), wide.args.end(), [&](const Argument& by) {
+    return std::any_of(narrow.args.begin(), narrow.args.end(), [&](const Argument& one) { return Implies(one, by); });
+  });
+}
+
+// Whether the two never hold for one call.
+bool Exclude(const Case& one, const Case& other) {
+  return std::any_of(one.args.begin(), one.args.end(), [&](const Argument& a) {
+    return std::any_of(other.args.begin(), other.args.end(), [&](const Argument& b) {
+      const Bits first = BitsOf(a);
+      const Bits second = BitsOf(b);
+      return std::get<0>(a) == std::get<0>(b) && ((first.value ^ second.value) & first.mask & second.mask) != 0;
+    });
+  });
 }
 
 bool Contains(const std::vector<Case>& cases, const Case& one) { return std::find(cases.begin(), cases.end(), one) != cases.end(); }
 
-// A list of what is let through: each that is asked for is in one of the ceiling's, or less than what the rest has.
-bool IsWithinAllowances(const Filter& asked, const Filter& ceiling) {
-  return std::all_of(asked.cases.begin(), asked.cases.end(), [&](const Case& one) {
-    return IsWithin(one.rights, ceiling.base) ||
-           (IsWithin(one.rights, ceiling.LeastOfCases()) &&
-            std::any_of(ceiling.cases.begin(), ceiling.cases.end(), [&](const Case& by) { return Implies(one, by); }));
-  });
+// What the ceiling gives at the least to a call for which `asked` holds: the first of its cases that does so too counts, and which
+// that is depends on the other arguments, up to one that holds for sure.
+Rights LeastWhere(const Case& asked, const Filter& ceiling) {
+  Rights least = kAll;
+  for (const Case& one : ceiling.cases) {
+    if (Exclude(asked, one)) continue;
+    least &= one.rights;
+    if (Implies(asked, one)) return least;
+  }
+  return least & ceiling.base;
+}
+
+// Each case that is asked for is no more than what the ceiling gives to the same calls.
+bool AreWithin(const std::vector<Case>& asked, const Filter& ceiling) {
+  return std::all_of(asked.begin(), asked.end(), [&](const Case& one) { return IsWithin(one.rights, LeastWhere(one, ceiling)); });
 }
 
 // A list of exceptions: all of the ceiling's, in their order, and others that let through no more than any of those.
@@ -145,8 +188,8 @@ bool IsWithin(const Filter& asked, const Filter& ceiling) {
   if (IsWithin(asked.Most(), ceiling.Least())) return true;
   if (!IsWithin(asked.base, ceiling.base)) return false;
   if (asked.cases == ceiling.cases) return true;
+  if (IsWithin(asked.base, ceiling.Least()) && AreWithin(asked.cases, ceiling)) return true;
   const auto all = [&](auto holds) { return std::all_of(ceiling.cases.begin(), ceiling.cases.end(), holds); };
-  if (all([&](const Case& one) { return IsWithin(ceiling.base, one.rights); })) return IsWithinAllowances(asked, ceiling);
   return all([&](const Case& one) { return IsWithin(one.rights, ceiling.base); }) && IsWithinExceptions(asked, ceiling);
 }
 

@@ -124,7 +124,17 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
         {"one that the ceiling does not know of", [](Policy& p) { AddRule(p, {.names = {"clone3"}}); }, "syscalls: clone3"},
         {"a group", [](Policy& p) { AddRule(p, {.names = {"@kernel-surface"}}); }, "syscalls: "}}},
       {"syscalls.args.index",
-       {{"another argument",
+       {{"all protocols of a family", [](Policy& p) { AddRule(p, {.names = {"socket"}, .args = {{.index = 0, .value = 2}}}); },
+         "syscalls: socket"},
+        {"all protocols of a type",
+         [](Policy& p) { AddRule(p, {.names = {"socket"}, .args = {{.index = 0, .value = 2}, {.index = 1, .value = 1}}}); },
+         "syscalls: socket"},
+        {"one that fails otherwise",
+         [](Policy& p) {
+           AddRule(p, {.names = {"socket"}, .args = {{.index = 0, .value = 2}, {.index = 1, .value = 1}, {.index = 2, .value = 262}}});
+         },
+         "syscalls: socket"},
+        {"another argument",
          [](Policy& p) { AddRule(p, {.names = {"socket"}, .args = {{.index = 1, .value = 1}}}); }, "syscalls: socket"}}},
       {"syscalls.args.op",
        {{"all but one",
@@ -231,6 +241,11 @@ TEST(CeilingTest, WhatIsTheSameOrLessIsGiven) {
       {"one family of sockets", [](Policy& p) { AddRule(p, {.names = {"socket"}, .args = {{.index = 0, .value = 1}}}); }, ""},
       {"one family, of one type",
        [](Policy& p) { AddRule(p, {.names = {"socket"}, .args = {{.index = 0, .value = 1}, {.index = 1, .value = 1}}}); }, ""},
+      {"one family, of one type and protocol",
+       [](Policy& p) {
+         AddRule(p, {.names = {"socket"}, .args = {{.index = 0, .value = 10}, {.index = 1, .value = 2}, {.index = 2, .value = 17, .width = 32}}});
+       },
+       ""},
       {"more unlisted is killed", [](Policy& p) { p.unlisted = SyscallAction::kKill; }, ""},
       {"another environment", [](Policy& p) { p.environment = EnvironmentBase::kInherit; }, ""},
   };

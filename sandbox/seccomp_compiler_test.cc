@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -130,8 +131,8 @@ TEST_F(FilterTest, CallsThatAreNewGiveEnosysWhateverTheTableKnows) {
 
 TEST_F(FilterTest, DefaultRefusesWithEpermAndReportsAttacks) {
   Compile("default");
-  EXPECT_EQ(Call("socket", 2), kAllow);
-  EXPECT_EQ(Call("socket", 16), Errno(EPERM));
+  EXPECT_EQ(Call("socket", AF_INET, SOCK_STREAM), kAllow);
+  EXPECT_EQ(Call("socket", AF_NETLINK, SOCK_RAW), Errno(EPERM));
   EXPECT_EQ(Call("mount"), kViolation);
   EXPECT_EQ(Call("bpf"), kViolation);
   EXPECT_EQ(Call("io_uring_setup"), Errno(ENOSYS));
@@ -222,7 +223,34 @@ TEST_F(FilterTest, NetworkedHasNoSocketThatReachesAnAbstractName) {
   EXPECT_EQ(Call("socketpair", AF_UNIX, SOCK_SEQPACKET), kAllow);
   EXPECT_EQ(Call("socketpair", AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC), Errno(EPERM));
   EXPECT_EQ(Call("socketpair", AF_UNIX, SOCK_RAW), Errno(EPERM));  // The kernel's AF_UNIX takes it for SOCK_DGRAM.
-  EXPECT_EQ(Call("socket", AF_INET), kAllow);
+  EXPECT_EQ(Call("socket", AF_INET, SOCK_STREAM), kAllow);
+}
+
+TEST_F(FilterTest, TheInternetsSocketsAreThoseOfTcpAndUdp) {
+  constexpr uint64_t kFlags = SOCK_CLOEXEC | SOCK_NONBLOCK;
+  constexpr uint64_t kMptcp = 262;
+  constexpr uint64_t kUdpLite = 136;
+  constexpr uint64_t kHigh = 1ull << 32;  // The kernel takes ints.
+  for (const char* name : {"default", "networked"}) {
+    Compile(name);
+    for (const uint64_t family : {AF_INET, AF_INET6}) {
+      for (const uint64_t protocol : {uint64_t{0}, uint64_t{IPPROTO_TCP}}) EXPECT_EQ(CallWith("socket", {family, SOCK_STREAM | kFlags, protocol}), kAllow);
+      for (const uint64_t protocol : {uint64_t{0}, uint64_t{IPPROTO_UDP}}) EXPECT_EQ(CallWith("socket", {family, SOCK_DGRAM | kFlags, protocol}), kAllow);
+      EXPECT_EQ(CallWith("socket", {family | kHigh, SOCK_STREAM | kHigh, IPPROTO_TCP | kHigh}), kAllow);
+      for (const uint64_t protocol : {kMptcp, kMptcp | kHigh, uint64_t{IPPROTO_SCTP}, uint64_t{IPPROTO_UDP}}) {
+        EXPECT_EQ(CallWith("socket", {family, SOCK_STREAM | kFlags, protocol}), Errno(EPROTONOSUPPORT)) << name << " " << protocol;
+      }
+      for (const uint64_t protocol : {kUdpLite, uint64_t{IPPROTO_ICMP}, uint64_t{IPPROTO_ICMPV6}, uint64_t{IPPROTO_TCP}}) {
+        EXPECT_EQ(CallWith("socket", {family, SOCK_DGRAM | kFlags, protocol}), Errno(EPROTONOSUPPORT)) << name << " " << protocol;
+      }
+      EXPECT_EQ(CallWith("socket", {family, SOCK_RAW | kFlags, IPPROTO_TCP}), Errno(EPERM)) << name;
+      for (const uint64_t type : {SOCK_SEQPACKET, SOCK_DCCP, SOCK_PACKET}) {
+        EXPECT_EQ(CallWith("socket", {family, type | kFlags, 0}), Errno(ESOCKTNOSUPPORT)) << name << " " << type;
+      }
+    }
+    // Families that differ from AF_INET in the bit by which AF_INET6 does, and in another.
+    for (const uint64_t family : {AF_X25, AF_ROSE}) EXPECT_EQ(CallWith("socket", {family, SOCK_STREAM, 0}), Errno(EPERM)) << name;
+  }
 }
 
 TEST_F(FilterTest, NumbersThatNobodyKnowsGiveEnosys) {

@@ -17,7 +17,7 @@ struct Selector {
   std::string_view syscall;
   unsigned index;
 };
-constexpr Selector kSelectors[] = {{"socket", 0}, {"socketpair", 0}, {"ioctl", 1},      {"prctl", 0}, {"arch_prctl", 0},
+constexpr Selector kSelectors[] = {{"socket", 0}, {"socket", 2}, {"socketpair", 0}, {"ioctl", 1},      {"prctl", 0}, {"arch_prctl", 0},
                                    {"fcntl", 1},  {"fcntl64", 1},    {"personality", 0}, {"seccomp", 0}};
 
 // Bits of which a program needs only those that it used.
@@ -27,8 +27,9 @@ struct Bits {
   uint64_t mask;
 };
 constexpr uint64_t kSetIds = 06000;
+constexpr uint64_t kSocketType = 0xf;  // Without SOCK_CLOEXEC and SOCK_NONBLOCK. socket(2).
 constexpr uint64_t kNewNamespaces = 0x7e020000;  // CLONE_NEW*, but CLONE_NEWTIME, which is not one of clone's. clone(2).
-constexpr Bits kBits[] = {{"clone", 0, kNewNamespaces}, {"unshare", 0, kNewNamespaces | 0x80}, {"chmod", 1, kSetIds},
+constexpr Bits kBits[] = {{"socket", 1, kSocketType},   {"clone", 0, kNewNamespaces}, {"unshare", 0, kNewNamespaces | 0x80}, {"chmod", 1, kSetIds},
                           {"fchmod", 1, kSetIds},       {"creat", 1, kSetIds},               {"mknod", 1, kSetIds},
                           {"fchmodat", 2, kSetIds},     {"fchmodat2", 2, kSetIds},           {"mknodat", 2, kSetIds}};
 

@@ -111,6 +111,22 @@ static void NetlinkDiag(void) { Family("NETLINK_SOCK_DIAG", AF_NETLINK, SOCK_RAW
 static void NetlinkFilter(void) { Family("NETLINK_NETFILTER", AF_NETLINK, SOCK_RAW, 12); }
 static void Packet(void) { Family("AF_PACKET", AF_PACKET, SOCK_RAW, 0); }
 static void RawIp(void) { Family("SOCK_RAW", AF_INET, SOCK_RAW, IPPROTO_ICMP); }
+// Protocols of the internet families that have code of their own in the kernel, loaded as a module if need be. socket(2).
+static void Mptcp(void) { Family("IPPROTO_MPTCP", AF_INET, SOCK_STREAM, 262); }
+static void Mptcp6(void) { Family("IPPROTO_MPTCP", AF_INET6, SOCK_STREAM, 262); }
+static void Sctp(void) { Family("IPPROTO_SCTP", AF_INET, SOCK_STREAM, 132); }
+static void SctpMessages(void) { Family("IPPROTO_SCTP", AF_INET6, SOCK_SEQPACKET, 132); }
+static void Dccp(void) { Family("IPPROTO_DCCP", AF_INET, SOCK_DCCP, 33); }
+static void Smc(void) { Family("IPPROTO_SMC", AF_INET, SOCK_STREAM, 256); }
+static void UdpLite(void) { Family("IPPROTO_UDPLITE", AF_INET, SOCK_DGRAM, 136); }
+static void L2tp(void) { Family("IPPROTO_L2TP", AF_INET, SOCK_DGRAM, 115); }
+static void Ping(void) { Family("IPPROTO_ICMP", AF_INET, SOCK_DGRAM, IPPROTO_ICMP); }
+static void Ping6(void) { Family("IPPROTO_ICMPV6", AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6); }
+static void RawIp6(void) { Family("SOCK_RAW", AF_INET6, SOCK_RAW, IPPROTO_ICMPV6); }
+static void OldPacket(void) { Family("SOCK_PACKET", AF_INET, SOCK_PACKET, 0); }  // An AF_PACKET socket. packet(7), "Compatibility".
+static void HighBitsOfProtocol(void) {
+  Report("IPPROTO_MPTCP with a higher bit", syscall(SYS_socket, (long)AF_INET, (long)(SOCK_STREAM | SOCK_CLOEXEC), (1L << 32) | 262));
+}
 static void Vsock(void) { Family("AF_VSOCK", AF_VSOCK, SOCK_STREAM, 0); }
 static void Crypto(void) { Family("AF_ALG", AF_ALG, SOCK_SEQPACKET, 0); }
 static void Key(void) { Family("AF_KEY", AF_KEY, SOCK_RAW, 2); }
@@ -143,7 +159,20 @@ const struct Attack kNetwork[] = {
     {"netlink-sock-diag", NetlinkDiag, kClaim, kMachine, "opens a socket that lists all sockets", "system call filter", NULL, NULL},
     {"netlink-netfilter", NetlinkFilter, kClaim, kMachine, "opens a firewall socket", "system call filter", NULL, NULL},
     {"packet-socket", Packet, kClaim, kMachine, "opens a packet socket", "system call filter", NULL, NULL},
-    {"raw-socket", RawIp, kClaim, kRoot, "opens a raw IP socket", "no capabilities", NULL, NULL},
+    {"raw-socket", RawIp, kClaim, kRoot, "opens a raw IP socket", "system call filter, no capabilities", NULL, NULL},
+    {"raw-socket-6", RawIp6, kClaim, kMachine, "opens a raw IPv6 socket", "system call filter", NULL, NULL},
+    {"old-packet-socket", OldPacket, kClaim, kMachine, "opens a packet socket by its obsolete name", "system call filter", NULL, NULL},
+    {"mptcp-socket", Mptcp, kClaim, kMachine, "opens an MPTCP socket", "system call filter", NULL, NULL},
+    {"mptcp-socket-6", Mptcp6, kClaim, kMachine, "opens an MPTCP socket over IPv6", "system call filter", NULL, NULL},
+    {"protocol-high-bits", HighBitsOfProtocol, kClaim, kMachine, "hides a protocol in the upper half of an argument", "system call filter", NULL, NULL},
+    {"sctp-socket", Sctp, kClaim, kMachine, "opens an SCTP socket", "system call filter", NULL, NULL},
+    {"sctp-messages", SctpMessages, kClaim, kMachine, "opens an SCTP socket of messages", "system call filter", NULL, NULL},
+    {"dccp-socket", Dccp, kClaim, kMachine, "opens a DCCP socket", "system call filter", NULL, NULL},
+    {"smc-socket", Smc, kClaim, kMachine, "opens an SMC socket", "system call filter", NULL, NULL},
+    {"udplite-socket", UdpLite, kClaim, kMachine, "opens a UDP-Lite socket", "system call filter", NULL, NULL},
+    {"l2tp-socket", L2tp, kClaim, kMachine, "opens an L2TP socket", "system call filter", NULL, NULL},
+    {"ping-socket", Ping, kClaim, kMachine, "opens a socket for ICMP echoes", "system call filter", NULL, NULL},
+    {"ping-socket-6", Ping6, kClaim, kMachine, "opens a socket for ICMPv6 echoes", "system call filter", NULL, NULL},
     {"vsock", Vsock, kClaim, kMachine, "opens a socket to the hypervisor", "system call filter", NULL, NULL},
     {"crypto-socket", Crypto, kClaim, kMachine, "opens a socket of the kernel's crypto code", "system call filter", NULL, NULL},
     {"key-socket", Key, kClaim, kMachine, "opens an IPsec key socket", "system call filter", NULL, NULL},
