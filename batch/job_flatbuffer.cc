@@ -123,6 +123,7 @@ absl::Status ReadOptions(const fbs::Job& from, PolicyOptions& to) {
   BROOD_RETURN_IF_ERROR(ReadFileRules(from.rw(), "rw", read_write, to.files));
   BROOD_RETURN_IF_ERROR(ReadFileRules(from.tmpfs(), "tmpfs", ParseTmpfsRule, to.files));
   BROOD_RETURN_IF_ERROR(ReadFileRules(from.overlay(), "overlay", ParseOverlayRule, to.files));
+  BROOD_RETURN_IF_ERROR(ReadFileRules(from.overlay_kept(), "overlay_kept", ParseKeptOverlayRule, to.files));
   if (from.net() != nullptr) {
     absl::StatusOr<Network> network = ParseNetwork(View(from.net()));
     if (!network.ok()) return Invalid("net", network.status().message());
@@ -137,11 +138,13 @@ absl::StatusOr<std::string> RuleText(const FileRule& rule) {
     return rule.size_bytes == 0 ? rule.destination : absl::StrCat(rule.destination, ":", rule.size_bytes);
   }
   const bool overlay = rule.kind == FileRule::Kind::kOverlay;
-  const std::string text = absl::StrCat(rule.source, ":", rule.destination, overlay && rule.size_bytes > 0 ? absl::StrCat(":", rule.size_bytes) : "");
-  const absl::StatusOr<FileRule> read = overlay ? ParseOverlayRule(text) : ParseBindRule(text, rule.access);
-  const bool same = read.ok() && read->source == rule.source && read->destination == rule.destination;
+  const bool kept = !rule.changes.empty();
+  const std::string text = absl::StrCat(rule.changes, kept ? ":" : "", rule.source, ":", rule.destination,
+                                        overlay && rule.size_bytes > 0 ? absl::StrCat(":", rule.size_bytes) : "");
+  const absl::StatusOr<FileRule> read = kept ? ParseKeptOverlayRule(text) : overlay ? ParseOverlayRule(text) : ParseBindRule(text, rule.access);
+  const bool same = read.ok() && read->source == rule.source && read->destination == rule.destination && read->changes == rule.changes;
   if (same && !rule.optional) return text;
-  return Invalid(overlay ? "overlay" : rule.access == FileRule::Access::kReadOnly ? "ro" : "rw",
+  return Invalid(kept ? "overlay_kept" : overlay ? "overlay" : rule.access == FileRule::Access::kReadOnly ? "ro" : "rw",
                  absl::StrCat("a job cannot say the rule for ", rule.destination, "; use a policy file"));
 }
 
@@ -164,6 +167,7 @@ struct OptionTexts {
   std::vector<std::string> rw;
   std::vector<std::string> tmpfs;
   std::vector<std::string> overlay;
+  std::vector<std::string> overlay_kept;
   std::string net;  // Empty: not set.
 };
 
@@ -177,6 +181,7 @@ absl::StatusOr<OptionTexts> TextsOf(const PolicyOptions& options) {
     const bool read_only = rule.access == FileRule::Access::kReadOnly;
     std::vector<std::string>& list =
         rule.kind == FileRule::Kind::kTmpfs     ? texts.tmpfs
+        : !rule.changes.empty()                 ? texts.overlay_kept
         : rule.kind == FileRule::Kind::kOverlay ? texts.overlay
                                                 : (read_only ? texts.ro : texts.rw);
     list.push_back(std::move(text));
@@ -198,7 +203,7 @@ Offset<Texts> WriteTexts(Builder& builder, const std::vector<std::string>& texts
 bool HasAny(const Limits& limits) {
   return limits.memory_bytes || limits.processes || limits.cpu_time || limits.wall_time || limits.output_bytes ||
          limits.file_size_bytes || limits.open_files || limits.core_bytes || limits.cpus_milli ||
-         limits.cpu_weight || limits.io_weight || limits.io_rate_bytes || limits.disk_bytes;
+         limits.cpu_weight || limits.io_weight || limits.io_rate_bytes || limits.disk_bytes || limits.cpu_set;
 }
 
 }  // namespace
@@ -220,6 +225,7 @@ absl::StatusOr<std::string> EncodeJob(const Job& job) {
   const auto rw = WriteTexts(builder, options.rw);
   const auto tmpfs = WriteTexts(builder, options.tmpfs);
   const auto overlay = WriteTexts(builder, options.overlay);
+  const auto overlay_kept = WriteTexts(builder, options.overlay_kept);
   const auto net = WriteText(builder, options.net);
   const auto limits = HasAny(job.options.limits) ? EncodeLimits(builder, job.options.limits) : Offset<fbs::Limits>();
   std::vector<std::string> copy_in_texts;
@@ -243,6 +249,7 @@ absl::StatusOr<std::string> EncodeJob(const Job& job) {
   table.add_rw(rw);
   table.add_tmpfs(tmpfs);
   table.add_overlay(overlay);
+  table.add_overlay_kept(overlay_kept);
   table.add_net(net);
   table.add_limits(limits);
   if (job.retries.has_value()) table.add_retries(static_cast<uint32_t>(*job.retries));

@@ -38,7 +38,8 @@ flatbuffers::Offset<fbs::FileRule> WriteFileRule(TableReader& in) {
   const auto access = in.Text("access");
   const bool optional = in.Flag("optional").value_or(false);
   const auto overlay = in.Text("overlay");
-  return fbs::CreateFileRule(in.builder(), path, paths, at, tmpfs, size, access, optional, overlay);
+  const auto changes = in.Text("changes");
+  return fbs::CreateFileRule(in.builder(), path, paths, at, tmpfs, size, access, optional, overlay, changes);
 }
 
 flatbuffers::Offset<fbs::Network> WriteNetwork(TableReader& in) {

@@ -143,6 +143,7 @@ void ApplyLimits(const Limits& nearer, Limits& limits) {
   Replace(nearer.io_weight, limits.io_weight);
   Replace(nearer.disk_bytes, limits.disk_bytes);
   Replace(nearer.io_rate_bytes, limits.io_rate_bytes);
+  Replace(nearer.cpu_set, limits.cpu_set);
 }
 
 absl::Status ApplyPolicyOptions(const PolicyOptions& options, Policy& policy) {
@@ -200,6 +201,18 @@ absl::StatusOr<FileRule> ParseOverlayRule(std::string_view text) {
   BROOD_ASSIGN_OR_RETURN(FileRule rule, ParseBindRule(text, FileRule::Access::kReadWrite));
   rule.kind = FileRule::Kind::kOverlay;
   rule.size_bytes = size;
+  return rule;
+}
+
+absl::StatusOr<FileRule> ParseKeptOverlayRule(std::string_view text) {
+  const size_t colon = text.find(':');
+  if (colon == 0 || colon == std::string_view::npos) {
+    return absl::InvalidArgumentError(absl::StrCat("expected CHANGES:SRC[:DEST], got \"", text, "\""));
+  }
+  BROOD_ASSIGN_OR_RETURN(const FileRule changes, ParseBindRule(text.substr(0, colon), FileRule::Access::kReadWrite));
+  BROOD_ASSIGN_OR_RETURN(FileRule rule, ParseBindRule(text.substr(colon + 1), FileRule::Access::kReadWrite));
+  rule.kind = FileRule::Kind::kOverlay;
+  rule.changes = changes.source;
   return rule;
 }
 

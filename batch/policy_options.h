@@ -45,6 +45,9 @@ absl::StatusOr<FileRule> ParseTmpfsRule(std::string_view text);
 // "SRC[:DEST][:SIZE]": as a bind rule, and a size as of a tmpfs. Errors: InvalidArgument.
 absl::StatusOr<FileRule> ParseOverlayRule(std::string_view text);
 
+// "CHANGES:SRC[:DEST]": a bind rule behind the directory in which changes are kept, whose path has no colon. Errors: InvalidArgument.
+absl::StatusOr<FileRule> ParseKeptOverlayRule(std::string_view text);
+
 // "LAYER[,LAYER]". Errors: InvalidArgument naming the layers that there are.
 absl::StatusOr<LayerSet> ParseLayers(std::string_view text);
 

@@ -207,9 +207,10 @@ lines are checked before anything runs.
   stdin    path; default: /dev/null         stdout, stderr  paths; else captured
   policy   name or file                     retries         further attempts
   limits   {"wall_time":"5s", "memory":"64M", "cpu_time", "processes", "output",
-            "file_size", "open_files", "core", "cpus", "cpu_weight",
-            "io_rate", "io_weight", "disk"}
-  ro, rw, tmpfs, overlay, copy_in, copy_out, net       as the options, lists
+            "file_size", "open_files", "core", "cpus", "cpu_set",
+            "cpu_weight", "io_rate", "io_weight", "disk"}
+  ro, rw, tmpfs, overlay, overlay_kept, copy_in, copy_out, net
+                                            as the options, lists
 
   {"id":"a", "argv":["gzip","-t","/data/f.gz"], "ro":["/data"],
    "limits":{"wall_time":"5s"}}                                  (on one line)

@@ -143,6 +143,7 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
     if (name == "--rw")
       BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseBindRule(value, FileRule::Access::kReadWrite), policy.files));
     if (name == "--tmpfs") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseTmpfsRule(value), policy.files));
+    if (name == "--overlay-kept") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseKeptOverlayRule(value), policy.files));
     if (name == "--overlay") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseOverlayRule(value), policy.files));
     if (name == "--allow-weaker") {
       const absl::StatusOr<LayerSet> layers = ParseLayers(value);
@@ -189,6 +190,7 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
   BROOD_RETURN_IF_ERROR(Read(options, "--processes", ParseCount, policy.limits.processes));
   BROOD_RETURN_IF_ERROR(Read(options, "--disk", ParseSize, policy.limits.disk_bytes));
   BROOD_RETURN_IF_ERROR(Read(options, "--cpus", ParseCpus, policy.limits.cpus_milli));
+  BROOD_RETURN_IF_ERROR(Read(options, "--cpu-set", ParseCpuSet, policy.limits.cpu_set));
   BROOD_RETURN_IF_ERROR(Read(options, "--cpu-weight", ParseWeight, policy.limits.cpu_weight));
   BROOD_RETURN_IF_ERROR(Read(options, "--io-weight", ParseWeight, policy.limits.io_weight));
   BROOD_RETURN_IF_ERROR(Read(options, "--io-rate", ParseRate, policy.limits.io_rate_bytes));

@@ -48,6 +48,8 @@ struct Sample {
                    .limit_watches = true,
                    .rlimits = rlimits,
                    .rlimit_count = std::size(rlimits),
+                   .limits_cpus = true,
+                   .cpus = {11, 12},
                    .new_session = true,
                    .destinations = destinations,
                    .destination_count = std::size(destinations),

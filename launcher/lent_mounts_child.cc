@@ -1,7 +1,9 @@
 #include "launcher/lent_mounts_child.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,6 +56,15 @@ int OpenIdmapNamespace(const ChildPlan& plan, uint32_t outside_id, SetupMessage*
   return fd;
 }
 
+// Two overlays at once in one directory are undefined behaviour, which the kernel only warns of. The lock is the guardian's as
+// long as it lives. Documentation/filesystems/overlayfs.rst, "Sharing and copying layers".
+bool Reserve(const MountStep& step, SetupMessage* failure) {
+  const int directory = OpenAt2(AT_FDCWD, step.source, O_RDONLY | O_DIRECTORY | O_CLOEXEC, RESOLVE_NO_SYMLINKS);
+  if (directory < 0) return Fail(failure, "mount", errno, "open, as a directory for the changes of an overlay, ", step.source);
+  if (flock(directory, LOCK_EX | LOCK_NB) == 0) return true;
+  return Fail(failure, "mount", errno == EWOULDBLOCK ? EBUSY : errno, "another child keeps the changes of its overlay there: ", step.source);
+}
+
 }  // namespace
 
 int OpenLentMounts(const LaunchRecord& record, uint32_t outside_id, int* fds, SetupMessage* failure) {
@@ -62,6 +73,7 @@ int OpenLentMounts(const LaunchRecord& record, uint32_t outside_id, int* fds, Se
   int user_namespace = -1;
   for (size_t i = 0; i < plan.mount_count; ++i) {
     const MountStep& step = plan.mounts[i];
+    if (step.kind == MountStep::Kind::kChanges && !Reserve(step, failure)) return -1;
     if (!HasSource(step) || !step.lent) continue;
     if (count == kMaxPassedFds) {
       Fail(failure, "mount", E2BIG, "more than 200 directories are lent");

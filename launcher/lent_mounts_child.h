@@ -1,4 +1,5 @@
-// Opens the mounts that a caller lends to its child with its own rights, and maps their owner to the child's id.
+// Opens the mounts that a caller lends to its child with its own rights, and maps their owner to the child's id. Locks the
+// directories in which overlays keep their changes.
 //
 // Child-safe: see base/child_safe.h.
 #ifndef BROOD_LAUNCHER_LENT_MOUNTS_CHILD_H_

@@ -54,7 +54,7 @@ Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
   const auto& [namespaces, ids, caller_uid, caller_gid, ownerless_base, ownerless_count, inside_uid, inside_gid, id_count, sub_uid, sub_gid,
                sub_ranges, uid_mapper_text, gid_mapper_text, kept_capabilities, switch_ids, drop_groups,
                drop_privileges, hostname_text, loopback, monotonic_start_ns, boottime_start_ns, read_back, mount_steps, mount_count, instructions, filter_length,
-               filter_notifies, filter_hides_clone3, limit_watches, rlimit_steps, rlimit_count, new_session, destination_records, destination_count,
+               filter_notifies, filter_hides_clone3, limit_watches, rlimit_steps, rlimit_count, limits_cpus, cpu_words, new_session, destination_records, destination_count,
                landlock_files, landlock_tcp, landlock_scopes, landlock_steps, landlock_rule_count] = plan;
   const auto hostname = Text(builder, hostname_text);
   const auto uid_mapper = Text(builder, uid_mapper_text);
@@ -88,11 +88,12 @@ Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
     written_landlock.push_back(fbs::CreateLandlockRule(builder, Text(builder, path_text), access, optional));
   }
   const auto landlock_rules = builder.CreateVector(written_landlock);
+  const auto cpus = limits_cpus ? builder.CreateVector(cpu_words, ChildPlan::kCpuWords) : 0;
   return fbs::CreatePlan(builder, namespaces, static_cast<uint8_t>(ids), caller_uid, caller_gid,
                          ownerless_base, ownerless_count, inside_uid, inside_gid, id_count, sub_uid, sub_gid, sub_ranges,
                          uid_mapper, gid_mapper, kept_capabilities, switch_ids, drop_groups, drop_privileges,
                          hostname, loopback, monotonic_start_ns, boottime_start_ns, read_back, mounts, filter, filter_notifies, filter_hides_clone3, limit_watches, rlimits, new_session, destinations,
-                         landlock_files, landlock_tcp, landlock_scopes, landlock_rules);
+                         landlock_files, landlock_tcp, landlock_scopes, landlock_rules, cpus);
 }
 
 absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
@@ -132,15 +133,16 @@ absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
   plan.new_session = from.new_session();
   if (from.mounts() != nullptr) {
     for (const fbs::Mount* mount : *from.mounts()) {
-      if (mount->kind() > static_cast<uint8_t>(MountStep::Kind::kOverlay) || mount->target() == nullptr) {
+      if (mount->kind() > static_cast<uint8_t>(MountStep::Kind::kChanges) || mount->target() == nullptr) {
         return Damaged("unknown kind of mount");
       }
       const auto kind = static_cast<MountStep::Kind>(mount->kind());
-      const bool has_source = kind == MountStep::Kind::kBind || kind == MountStep::Kind::kOverlay;
-      if ((has_source && mount->source() == nullptr) ||
-          ((kind == MountStep::Kind::kOverlay || kind == MountStep::Kind::kSymlink || kind == MountStep::Kind::kFile) && mount->text() == nullptr)) {
+      if ((HasSource({.kind = kind}) && mount->source() == nullptr) ||
+          ((kind == MountStep::Kind::kSymlink || kind == MountStep::Kind::kFile) && mount->text() == nullptr)) {
         return Damaged("a mount that lacks its text");
       }
+      const bool after_overlay = !out.mounts.empty() && out.mounts.back().kind == MountStep::Kind::kOverlay && out.mounts.back().text == nullptr;
+      if (after_overlay != (kind == MountStep::Kind::kChanges)) return Damaged("an overlay and its changes go together");
       out.mounts.push_back({.kind = kind,
                              .source = Pointer(mount->source()),
                              .target = Pointer(mount->target()),
@@ -151,6 +153,9 @@ absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
                              .idmapped = mount->idmapped(),
                              .idmap_required = mount->idmap_required()});
     }
+  }
+  if (!out.mounts.empty() && out.mounts.back().kind == MountStep::Kind::kOverlay && out.mounts.back().text == nullptr) {
+    return Damaged("an overlay without a place for its changes");
   }
   if (out.mounts.size() > child::kMaxMountSteps) return Damaged("too many mounts");
   plan.mounts = out.mounts.data();
@@ -187,6 +192,11 @@ absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
       if (rule->path() == nullptr) return Damaged("a Landlock rule without its path");
       out.landlock_rules.push_back({.path = Pointer(rule->path()), .access = rule->access(), .optional = rule->optional()});
     }
+  }
+  if (from.cpus() != nullptr) {
+    if (!IsAligned(from.cpus()) || from.cpus()->size() != ChildPlan::kCpuWords) return Damaged("a set of CPUs");
+    plan.limits_cpus = true;
+    std::copy(from.cpus()->begin(), from.cpus()->end(), plan.cpus);
   }
   plan.landlock_rules = out.landlock_rules.data();
   plan.landlock_rule_count = out.landlock_rules.size();

@@ -174,6 +174,7 @@ absl::Status FitsSlot(const CompiledPolicy& policy) {
   }
   folders += AllowsIpc(plan) ? 1 : 0;
   if (folders > child::SlotEntry::kMaxFolders) return Unfit(absl::StrCat("more than ", child::SlotEntry::kMaxFolders, " tmpfs"));
+  if (plan.limits_cpus) return Unfit("the policy has a set of CPUs");
   if (plan.rlimit_count > child::SlotBirth::kMaxRlimits) return Unfit("too many resource limits");
   // The accounts of version 2 are of the group's whole life; those of a child would need a group of its own.
   if (policy.platform().needs_cgroups && policy.platform().cgroups.memory_bytes.has_value() && ThisMachine().cgroups.memory.empty()) {

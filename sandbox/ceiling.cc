@@ -107,6 +107,7 @@ absl::Status CheckFiles(const Policy& ceiling, const Policy& asked) {
       return More("files", tmpfs ? absl::StrCat("tmpfs ", destination)
                                  : absl::StrCat(in_memory ? "an overlay of " : "", rule->source, " at ", destination));
     }
+    if (rule->changes != found->second->changes) return More("files", absl::StrCat("changes of ", destination, " in ", rule->changes.empty() ? "memory" : rule->changes));
     if (IsWritable(*rule) && !IsWritable(*found->second)) return More("files", absl::StrCat(destination, " to write"));
     const auto size = [](const FileRule& one) { return one.size_bytes > 0 ? one.size_bytes : kDefaultTmpfs; };
     if (in_memory && size(*rule) > size(*found->second)) return More("files", absl::StrCat(destination, " of ", size(*rule), " bytes"));
@@ -158,10 +159,23 @@ absl::Status TightenLimit(std::string_view field, std::optional<T> Limits::*limi
   return absl::OkStatus();
 }
 
+// Of sets, the one inside of the other is lower.
+absl::Status TightenCpuSet(const Policy& ceiling, Policy& asked) {
+  const bool required = ceiling.limits.cpu_set.has_value();
+  const std::optional<CpuSet>& most = required ? ceiling.limits.cpu_set : ceiling.default_limits.cpu_set;
+  if (!most.has_value()) return absl::OkStatus();
+  std::optional<CpuSet>& own = asked.limits.cpu_set;
+  std::optional<CpuSet>& own_default = asked.default_limits.cpu_set;
+  if (own.has_value()) return (*own & ~*most).none() ? absl::OkStatus() : More("limits.cpu_set", CpuSetText(*own));
+  const CpuSet both = own_default.has_value() ? *own_default & *most : *most;
+  (required ? own : own_default) = both.any() ? both : *most;
+  return absl::OkStatus();
+}
+
 absl::Status TightenLimits(const Policy& ceiling, Policy& asked) {
   // Taken apart, so that a new limit does not compile until it is compared.
-  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate] = asked.limits;
-  (void)std::tie(memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate);
+  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate, cpu_set] = asked.limits;
+  (void)std::tie(memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate, cpu_set);
   BROOD_RETURN_IF_ERROR(TightenLimit("memory", &Limits::memory_bytes, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("processes", &Limits::processes, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("cpu_time", &Limits::cpu_time, ceiling, asked));
@@ -170,6 +184,7 @@ absl::Status TightenLimits(const Policy& ceiling, Policy& asked) {
   BROOD_RETURN_IF_ERROR(TightenLimit("file_size", &Limits::file_size_bytes, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("open_files", &Limits::open_files, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("cpus", &Limits::cpus_milli, ceiling, asked));
+  BROOD_RETURN_IF_ERROR(TightenCpuSet(ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("cpu_weight", &Limits::cpu_weight, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("io_weight", &Limits::io_weight, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("disk", &Limits::disk_bytes, ceiling, asked));

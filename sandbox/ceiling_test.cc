@@ -27,6 +27,8 @@ Policy Ceiling() {
   policy.files.push_back({.kind = FileRule::Kind::kTmpfs, .destination = "/data/hidden", .access = FileRule::Access::kReadWrite});
   policy.files.push_back({.source = "/in", .destination = "/in"});
   policy.files.push_back({.kind = FileRule::Kind::kOverlay, .source = "/lower", .destination = "/view", .access = FileRule::Access::kReadWrite});
+  policy.files.push_back(
+      {.kind = FileRule::Kind::kOverlay, .source = "/lower", .destination = "/kept", .access = FileRule::Access::kReadWrite, .changes = "/changes"});
   policy.limits = {.memory_bytes = 100 << 20,
                    .processes = 10,
                    .cpu_time = absl::Seconds(10),
@@ -39,7 +41,8 @@ Policy Ceiling() {
                    .cpu_weight = 50,
                    .io_weight = 60,
                    .disk_bytes = 1 << 20,
-                   .io_rate_bytes = 1 << 20};
+                   .io_rate_bytes = 1 << 20,
+                   .cpu_set = CpuSet(0b110)};
   policy.allow_weaker = {Layer::kMemory};
   policy.ids.count = 1500;
   policy.capabilities = {"chown"};
@@ -110,6 +113,10 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
          [](Policy& p) { RuleFor(p, "/in").kind = FileRule::Kind::kOverlay; }, "files: an overlay of /in at /in"},
         {"of another source", [](Policy& p) { RuleFor(p, "/view").source = "/root"; }, "files: an overlay of /root at /view"},
         {"a larger one", [](Policy& p) { RuleFor(p, "/view").size_bytes = 65 << 20; }, "files: /view of"}}},
+      {"files.changes",
+       {{"elsewhere", [](Policy& p) { RuleFor(p, "/kept").changes = "/root"; }, "files: changes of /kept in /root"},
+        {"in memory", [](Policy& p) { RuleFor(p, "/kept").changes.clear(); }, "files: changes of /kept in memory"},
+        {"kept", [](Policy& p) { RuleFor(p, "/view").changes = "/changes"; }, "files: changes of /view in /changes"}}},
       {"files.size", {{"larger", [](Policy& p) { RuleFor(p, "/data/hidden").size_bytes = 65 << 20; }, "files: /data/hidden"}}},
       {"files.access", {{"to write", [](Policy& p) { RuleFor(p, "/in").access = FileRule::Access::kReadWrite; }, "files: /in"}}},
       {"files.optional", {}},  // Whether it is an error that there is nothing to show.
@@ -174,6 +181,9 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
       {"limits.open_files", {{"more", [](Policy& p) { p.limits.open_files = 101; }, "limits.open_files"}}},
       {"limits.core", {{"more", [](Policy& p) { p.limits.core_bytes = 1; }, "limits.core"}}},
       {"limits.cpus", {{"more", [](Policy& p) { p.limits.cpus_milli = 1501; }, "limits.cpus"}}},
+      {"limits.cpu_set",
+       {{"another", [](Policy& p) { p.limits.cpu_set = CpuSet(0b1); }, "limits.cpu_set: 0"},
+        {"one more", [](Policy& p) { p.limits.cpu_set = CpuSet(0b111); }, "limits.cpu_set: 0-2"}}},
       {"limits.cpu_weight", {{"more", [](Policy& p) { p.limits.cpu_weight = 51; }, "limits.cpu_weight"}}},
       {"limits.io_weight", {{"more", [](Policy& p) { p.limits.io_weight = 61; }, "limits.io_weight"}}},
       {"limits.disk", {{"more", [](Policy& p) { p.limits.disk_bytes = 2 << 20; }, "limits.disk"}}},
@@ -188,6 +198,7 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
       {"default_limits.open_files", {}},
       {"default_limits.core", {}},
       {"default_limits.cpus", {}},
+      {"default_limits.cpu_set", {}},
       {"default_limits.cpu_weight", {}},
       {"default_limits.io_weight", {}},
       {"default_limits.disk", {}},
@@ -235,6 +246,7 @@ TEST(CeilingTest, WhatIsTheSameOrLessIsGiven) {
       {"not to write", [](Policy& p) { RuleFor(p, "/data").access = FileRule::Access::kReadOnly; }, ""},
       {"a smaller one", [](Policy& p) { RuleFor(p, "/data/hidden").size_bytes = 1 << 20; }, ""},
       {"lower limits", [](Policy& p) { p.limits.memory_bytes = 1 << 20; p.limits.wall_time = absl::Seconds(1); }, ""},
+      {"one CPU of two", [](Policy& p) { p.limits.cpu_set = CpuSet(0b10); }, ""},
       {"no weaker layers", [](Policy& p) { p.allow_weaker.clear(); }, ""},
       {"one id, another one, without capabilities", [](Policy& p) { p.ids = {.uid = 0, .gid = 0}; p.capabilities.clear(); }, ""},
       {"no sockets", [](Policy& p) { AddRule(p, {.names = {"socket"}, .action = SyscallAction::kKill}); }, ""},
@@ -274,7 +286,7 @@ TEST(CeilingTest, ALimitThatNobodyAsksForIsTheCeilings) {
   const absl::StatusOr<Policy> got = Tighten(Ceiling(), asked);
   ASSERT_TRUE(got.ok()) << got.status();
   // Taken apart, so that a new limit does not compile until it is looked at.
-  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate] = got->limits;
+  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate, cpu_set] = got->limits;
   EXPECT_EQ(memory, 100u << 20);
   EXPECT_EQ(processes, 10u);
   EXPECT_EQ(cpu_time, absl::Seconds(10));
@@ -288,18 +300,23 @@ TEST(CeilingTest, ALimitThatNobodyAsksForIsTheCeilings) {
   EXPECT_EQ(io_weight, 60u);
   EXPECT_EQ(disk, 1u << 20);
   EXPECT_EQ(io_rate, 1u << 20);
+  EXPECT_EQ(cpu_set, CpuSet(0b110));
 }
 
 TEST(CeilingTest, AHigherDefaultBecomesTheCeilings) {
   Policy ceiling = Ceiling();
-  ceiling.default_limits = Limits{.memory_bytes = 1 << 20, .processes = 5};
+  ceiling.default_limits = Limits{.memory_bytes = 1 << 20, .processes = 5, .cpu_set = CpuSet(0b110)};
   ceiling.limits.memory_bytes.reset();
+  ceiling.limits.cpu_set.reset();
   Policy asked = ceiling;
   asked.limits = Limits();
-  asked.default_limits = Limits{.memory_bytes = 2 << 20, .processes = 50};
+  asked.default_limits = Limits{.memory_bytes = 2 << 20, .processes = 50, .cpu_set = CpuSet(0b11)};
   const absl::StatusOr<Policy> got = Tighten(ceiling, asked);
   ASSERT_TRUE(got.ok()) << got.status();
   EXPECT_EQ(got->default_limits.memory_bytes, 1u << 20);
+  EXPECT_EQ(got->default_limits.cpu_set, CpuSet(0b10));  // Those of both.
+  asked.default_limits.cpu_set = CpuSet(0b1);
+  EXPECT_EQ(Tighten(ceiling, asked)->default_limits.cpu_set, CpuSet(0b110));
   EXPECT_EQ(got->limits.processes, 10u);  // Required, as in the ceiling.
 }
 

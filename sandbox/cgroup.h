@@ -22,12 +22,13 @@ struct CgroupRequest {
   std::optional<uint64_t> cpu_weight;
   std::optional<uint64_t> io_weight;
   std::optional<uint64_t> io_rate_bytes;
+  std::string cpu_set;  // "0-1"; empty: all.
 };
 
 // Whether anything is asked for.
 inline bool NeedsCgroups(const CgroupRequest& request) {
   return request.memory_bytes || request.processes || request.count_cpu || request.cpus_milli || request.cpu_weight || request.io_weight ||
-         request.io_rate_bytes;
+         request.io_rate_bytes || !request.cpu_set.empty();
 }
 
 // The directories of one child, until its guardian has taken charge of them: destroying it removes those that are

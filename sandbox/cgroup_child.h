@@ -11,11 +11,11 @@
 
 namespace brood {
 
-inline constexpr size_t kMaxCgroups = 5;
+inline constexpr size_t kMaxCgroups = 6;
 
 // Directories of one child: one for each controller with version 1, one for all with version 2.
 struct CgroupRecord {
-  enum class Role : int { kUnified, kMemory, kProcesses, kCpu, kCpuShare, kIo };
+  enum class Role : int { kUnified, kMemory, kProcesses, kCpu, kCpuShare, kIo, kCpuSet };
   struct Directory {
     Role role = Role::kUnified;
     int fd = -1;                 // Locked by flock(2) as long as an owner lives.

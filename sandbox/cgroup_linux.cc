@@ -12,6 +12,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/child_safe.h"
 #include "base/status.h"
 #include "sandbox/cgroup.h"
@@ -43,7 +44,7 @@ void Sweep(const std::string& parent) {
 
 void SweepOnce(const Machine::Cgroups& where) {
   static const bool swept = [&] {
-    for (const std::string* parent : {&where.unified, &where.memory, &where.pids, &where.cpuacct, &where.cpu, &where.blkio}) Sweep(*parent);
+    for (const std::string* parent : {&where.unified, &where.memory, &where.pids, &where.cpuacct, &where.cpu, &where.blkio, &where.cpuset}) Sweep(*parent);
     return true;
   }();
   (void)swept;
@@ -63,7 +64,7 @@ absl::Status SetLimit(const UniqueFd& directory, const std::string& path, const 
 constexpr uint64_t kPeriodUs = 100'000;  // In which a quota of CPU time is had, as by default.
 
 bool HasShares(const CgroupRequest& request) {
-  return request.cpus_milli || request.cpu_weight || request.io_weight || request.io_rate_bytes;
+  return request.cpus_milli || request.cpu_weight || request.io_weight || request.io_rate_bytes || !request.cpu_set.empty();
 }
 
 // Groups below have a controller once the one above hands it down. That is done for who asks for it only: each makes the
@@ -72,6 +73,7 @@ absl::Status HandDown(const CgroupRequest& request, const std::string& parent) {
   std::vector<std::string> wanted;
   if (request.cpus_milli || request.cpu_weight) wanted.emplace_back("cpu");
   if (request.io_weight || request.io_rate_bytes) wanted.emplace_back("io");
+  if (!request.cpu_set.empty()) wanted.emplace_back("cpuset");
   int error = 0;
   EnableControllers(parent, &error, wanted);
   if (error == 0) return absl::OkStatus();
@@ -91,6 +93,7 @@ absl::Status Cgroups::ShareUnified(const CgroupRequest& request) {
   const auto write = [&](const char* file, const std::string& text) { return WriteTo(directory.fd, directory.path, file, text); };
   if (request.cpus_milli) BROOD_RETURN_IF_ERROR(write("cpu.max", absl::StrCat(*request.cpus_milli * kPeriodUs / 1000, " ", kPeriodUs)));
   if (request.cpu_weight) BROOD_RETURN_IF_ERROR(SetLimit(directory.fd, directory.path, "cpu.weight", *request.cpu_weight, request.read_back));
+  if (!request.cpu_set.empty()) BROOD_RETURN_IF_ERROR(write("cpuset.cpus", request.cpu_set));
   if (request.io_weight) BROOD_RETURN_IF_ERROR(WriteIoWeight(directory.fd, directory.path, *request.io_weight));
   if (!request.io_rate_bytes) return absl::OkStatus();
   for (const std::string& device : IoDevices()) {
@@ -113,6 +116,14 @@ absl::Status Cgroups::ShareVersion1(const CgroupRequest& request, const std::str
     }
     // 1024 is what 100 is with version 2, and 2 the least.
     if (request.cpu_weight) BROOD_RETURN_IF_ERROR(write("cpu.shares", std::max<uint64_t>(*request.cpu_weight * 1024 / 100, 2)));
+  }
+  if (!request.cpu_set.empty()) {
+    BROOD_RETURN_IF_ERROR(Make(CgroupRecord::Role::kCpuSet, where.cpuset, name));
+    const Directory& directory = directories_.back();
+    // A new group has none of either, and takes no process until it has some. cpuset(7), "ERRORS", ENOSPC
+    const std::string memory = absl::StrJoin(CgroupWords(absl::StrCat(where.cpuset, "/cpuset.mems")), " ");
+    BROOD_RETURN_IF_ERROR(WriteTo(directory.fd, directory.path, "cpuset.mems", memory));
+    BROOD_RETURN_IF_ERROR(WriteTo(directory.fd, directory.path, "cpuset.cpus", request.cpu_set));
   }
   if (!request.io_weight && !request.io_rate_bytes) return absl::OkStatus();
   BROOD_RETURN_IF_ERROR(Make(CgroupRecord::Role::kIo, where.blkio, name));

@@ -222,6 +222,7 @@ Machine::Cgroups FindCgroups() {
     cgroups.cpuacct = Version1(mounts, "cpuacct");
     cgroups.cpu = Version1(mounts, "cpu");
     cgroups.blkio = Version1(mounts, "blkio");
+    cgroups.cpuset = Version1(mounts, "cpuset");
   } else {
     cgroups.unified_available = CgroupWords(cgroups.unified + "/cgroup.controllers");
   }

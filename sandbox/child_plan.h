@@ -21,7 +21,8 @@ struct MountStep {
     kSymlink,    // `target` points to `text`.
     kFile,       // A read-only file with content `text`.
     kDirectory,  // An empty directory.
-    kOverlay,    // `source` of the host appears at `target`; changes are kept in memory, of `text` bytes.
+    kOverlay,    // `source` of the host appears at `target`; changes are kept in memory, of `text` bytes, or by the next step.
+    kChanges,    // In `source` of the host the changes of the overlay before it are kept. The guardian locks it.
   };
   Kind kind = Kind::kDirectory;
   const char* source = nullptr;
@@ -65,7 +66,13 @@ enum class IdMapping {
 
 // Whether something of the host is opened for it.
 inline bool HasSource(const MountStep& step) {
-  return step.kind == MountStep::Kind::kBind || step.kind == MountStep::Kind::kOverlay;
+  return step.kind == MountStep::Kind::kBind || step.kind == MountStep::Kind::kOverlay || step.kind == MountStep::Kind::kChanges;
+}
+
+// Whether something is mounted at its target.
+inline bool IsMount(const MountStep& step) {
+  return step.kind == MountStep::Kind::kBind || step.kind == MountStep::Kind::kOverlay || step.kind == MountStep::Kind::kTmpfs ||
+         step.kind == MountStep::Kind::kProc || step.kind == MountStep::Kind::kQueues;
 }
 
 inline constexpr uint32_t kInsideId = 1000;  // uid and gid of the child in its user namespace, unless the policy has others.
@@ -106,6 +113,10 @@ struct ChildPlan {
 
   const RlimitStep* rlimits = nullptr;
   size_t rlimit_count = 0;
+
+  static constexpr size_t kCpuWords = 16;
+  bool limits_cpus = false;
+  uint64_t cpus[kCpuWords] = {};  // A bit for each that may be run on; as the kernel reads it. sched_setaffinity(2)
 
   bool new_session = false;
 

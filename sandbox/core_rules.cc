@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "sandbox/notice_child.h"
+
 namespace brood {
 namespace {
 
@@ -42,6 +44,14 @@ void KeepCoreLimit(const Policy& policy, uint32_t unlisted, FilterEntries& entri
   Prepend("prlimit64", {is_core(1), given(2)}, SECCOMP_RET_ERRNO | EINVAL, unlisted, entries);
   Prepend("prlimit64", {is_core(1), given(2), {.index = 3, .op = Op::kEqual, .value = 0}}, SECCOMP_RET_ERRNO, unlisted, entries);
   Prepend("setrlimit", {is_core(0)}, SECCOMP_RET_ERRNO, unlisted, entries);
+}
+
+void KeepCpuSet(const Policy& policy, uint32_t unlisted, FilterEntries& entries) {
+  if (!policy.limits.cpu_set && !policy.default_limits.cpu_set) return;
+  FilterEntry& entry = entries[seccomp_syscall_resolve_name("sched_setaffinity")];
+  const uint32_t action = entry.action.value_or(unlisted);
+  const bool refused = action == NoticeAction(Notice::kViolation) || (action & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO;
+  if (!refused || !entry.cases.empty()) entry = {.layer = entry.layer, .action = SECCOMP_RET_ERRNO | EPERM, .cases = {}};
 }
 
 }  // namespace brood

@@ -1,4 +1,4 @@
-// Core dumps: none for a child without privileges, unless its policy asks for some.
+// What a child must not undo though its policy allows the call: its limit of core dumps, and its set of CPUs.
 #ifndef BROOD_SANDBOX_CORE_RULES_H_
 #define BROOD_SANDBOX_CORE_RULES_H_
 
@@ -16,6 +16,9 @@ std::optional<uint64_t> CoreLimit(const Policy& policy, const std::optional<uint
 // Where none are wanted, a child that changes the limit is told that it has done so, and it stays: everybody may lower a
 // limit, and at 0 a core_pattern that is a pipe gets dumps again.
 void KeepCoreLimit(const Policy& policy, uint32_t unlisted, FilterEntries& entries);
+
+// Where there is a set of CPUs, calls that would change it fail: an affinity is anybody's to widen. sched_setaffinity(2)
+void KeepCpuSet(const Policy& policy, uint32_t unlisted, FilterEntries& entries);
 
 }  // namespace brood
 

@@ -44,13 +44,15 @@ void ExplainFiles(const Policy& policy, std::string& text) {
     return;
   }
   absl::StrAppend(&text, "files: nothing of this machine but\n");
-  std::vector<std::string> optional, read_only, writable, memory, overlays;
+  std::vector<std::string> optional, read_only, writable, memory, overlays, kept;
   for (const FileRule& rule : policy.files) {
     std::string place = rule.source == rule.destination || rule.kind == FileRule::Kind::kTmpfs
                             ? rule.destination
                             : absl::StrCat(rule.source, " at ", rule.destination);
     if (rule.kind == FileRule::Kind::kTmpfs) {
       memory.push_back(absl::StrCat(place, " (", SizeText(rule.size_bytes == 0 ? uint64_t{64} << 20 : rule.size_bytes), ")"));
+    } else if (rule.kind == FileRule::Kind::kOverlay && !rule.changes.empty()) {
+      kept.push_back(absl::StrCat(place, " (in ", rule.changes, ")"));
     } else if (rule.kind == FileRule::Kind::kOverlay) {
       overlays.push_back(absl::StrCat(place, " (", SizeText(rule.size_bytes == 0 ? uint64_t{64} << 20 : rule.size_bytes), ")"));
     } else if (rule.access == FileRule::Access::kReadWrite) {
@@ -64,6 +66,7 @@ void ExplainFiles(const Policy& policy, std::string& text) {
   if (!optional.empty()) AddWords("read-only, if there", optional, text);
   if (!memory.empty()) AddWords("empty, in memory", memory, text);
   if (!overlays.empty()) AddWords("changes in memory", overlays, text);
+  if (!kept.empty()) AddWords("changes are kept", kept, text);
   if (policy.minimal_system) AddWords("own", {"/proc with the own processes only", "a minimal /dev"}, text);
 }
 
@@ -180,6 +183,7 @@ void ExplainLimits(const Limits& limits, std::string_view form, std::string& tex
   size("core", limits.core_bytes);
   size("disk", limits.disk_bytes);
   if (limits.cpus_milli) words.push_back(absl::StrCat("cpus ", *limits.cpus_milli / 1000, ".", absl::Dec(*limits.cpus_milli % 1000, absl::kZeroPad3)));
+  if (limits.cpu_set) words.push_back(absl::StrCat("cpu_set ", CpuSetText(*limits.cpu_set)));
   count("cpu_weight", limits.cpu_weight);
   count("io_weight", limits.io_weight);
   if (limits.io_rate_bytes) words.push_back(absl::StrCat("io_rate ", SizeText(*limits.io_rate_bytes), " a second"));

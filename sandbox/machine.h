@@ -35,6 +35,7 @@ struct Machine {
     std::string cpuacct;
     std::string cpu;
     std::string blkio;
+    std::string cpuset;
     std::vector<std::string> unified_available;  // Controllers that could be handed down in `unified`.
     std::string why_not;    // What to change, when a controller is missing.
     bool swap_limit = false;  // What is swapped out can be limited too, or there is no swap with version 2.

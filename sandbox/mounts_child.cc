@@ -208,7 +208,7 @@ bool MakeFile(int root, const OwnFileSystems& own, const MountStep& step, SetupM
   return made || Fail(failure, "mount", error, "create /", step.target);
 }
 
-bool CarryOut(const MountStep& step, int source, int root, OwnFileSystems* own, SetupMessage* failure) {
+bool CarryOut(const MountStep& step, int source, int changes, int root, OwnFileSystems* own, SetupMessage* failure) {
   switch (step.kind) {
     case MountStep::Kind::kBind: {
       if (source == kAbsentSource) return true;
@@ -233,13 +233,16 @@ bool CarryOut(const MountStep& step, int source, int root, OwnFileSystems* own, 
       return attached;
     }
     case MountStep::Kind::kOverlay: {
-      const int overlay = MakeOverlay(step, source, root, failure);
+      const int overlay = MakeOverlay(step, source, changes, root, failure);
       if (overlay < 0) return false;
       bool attached = Attach(overlay, root, *own, step.target, failure);
-      if (attached && !own->Add(overlay)) attached = Fail(failure, "mount", E2BIG, "more than 63 file systems in memory: /", step.target);
+      // What is made for other mounts would stay among the changes that are kept.
+      if (attached && changes < 0 && !own->Add(overlay)) attached = Fail(failure, "mount", E2BIG, "more than 63 file systems in memory: /", step.target);
       close(overlay);
       return attached;
     }
+    case MountStep::Kind::kChanges:
+      return true;  // Done with the overlay.
     case MountStep::Kind::kSymlink:
     case MountStep::Kind::kFile:
     case MountStep::Kind::kDirectory:
@@ -335,7 +338,8 @@ bool BuildRoot(const ChildPlan& plan, int* sources, SetupMessage* failure) {
   }
   if (!AttachRoot(root, failure)) return false;
   for (size_t i = first; i < plan.mount_count; ++i) {
-    if (!CarryOut(plan.mounts[i], sources[i], root, &own, failure)) return false;
+    const bool kept = i + 1 < plan.mount_count && plan.mounts[i + 1].kind == MountStep::Kind::kChanges;
+    if (!CarryOut(plan.mounts[i], sources[i], kept ? sources[i + 1] : -1, root, &own, failure)) return false;
   }
   if (own_root) {
     mount_attr attributes = {};

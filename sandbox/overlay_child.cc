@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,24 +23,62 @@ Path PathOf(int fd) {
   return path;
 }
 
-// The three directories of the tmpfs. What the overlay shows as its own root is `upper`, so that has the mode of the source's.
-bool MakeDirectories(int memory, int source, const MountStep& step, SetupMessage* failure) {
+constexpr const char* kMake = "make the directories of the overlay on /";
+
+// One of the two directories of an overlay, which may be there from the last time.
+bool MakeKept(int changes, const char* name, const MountStep& step, SetupMessage* failure) {
+  return mkdirat(changes, name, 0700) == 0 || errno == EEXIST || Fail(failure, "mount", errno, kMake, step.target);
+}
+
+// What the overlay shows as its own root is `upper`, so that has the mode of the source's.
+bool MakeDirectories(int memory, int source, int changes, const MountStep& step, SetupMessage* failure) {
   struct stat about = {};
   if (fstat(source, &about) != 0) return Fail(failure, "mount", errno, "stat the source of the overlay on /", step.target);
   if (!S_ISDIR(about.st_mode)) return Fail(failure, "mount", ENOTDIR, "only of a directory there can be an overlay: ", step.source);
-  constexpr const char* kNames[] = {"lower", "upper", "work"};
-  for (const char* name : kNames) {
-    if (mkdirat(memory, name, 0755) != 0) return Fail(failure, "mount", errno, "make the directories of the overlay on /", step.target);
+  const mode_t mode = about.st_mode & 01777;
+  const char* const names[] = {"lower", changes < 0 ? "upper" : "changes", "work"};
+  for (const char* name : names) {
+    if (mkdirat(memory, name, 0755) != 0) return Fail(failure, "mount", errno, kMake, step.target);
   }
-  if (fchmodat(memory, "upper", about.st_mode & 01777, 0) != 0) {
-    return Fail(failure, "mount", errno, "make the directories of the overlay on /", step.target);
-  }
-  return true;
+  if (changes < 0) return fchmodat(memory, "upper", mode, 0) == 0 || Fail(failure, "mount", errno, kMake, step.target);
+  // The mode of the last time stays, which the child may have changed.
+  const bool is_new = faccessat(changes, "upper", F_OK, AT_SYMLINK_NOFOLLOW) != 0;
+  if (!MakeKept(changes, "upper", step, failure) || !MakeKept(changes, "work", step, failure)) return false;
+  return !is_new || fchmodat(changes, "upper", mode, 0) == 0 || Fail(failure, "mount", errno, kMake, step.target);
 }
 
-int OpenOverlay(int memory, int source, const MountStep& step) {
-  const int upper = openat(memory, "upper", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  const int work = openat(memory, "work", O_PATH | O_DIRECTORY | O_CLOEXEC);
+// Without them a directory that was deleted and made anew would show what it had before, at the latest the next time.
+bool HasAttributes(int changes, const MountStep& step, SetupMessage* failure) {
+  const int work = openat(changes, "work", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  const bool has = work >= 0 && fsetxattr(work, "user.brood", "y", 1, 0) == 0 && fremovexattr(work, "user.brood") == 0;
+  const int error = errno;
+  if (work >= 0) close(work);
+  return has || Fail(failure, "mount", error,
+                     error == EOPNOTSUPP ? "no changes of an overlay can be kept on a file system without user attributes (tmpfs has them since "
+                                           "Linux 6.6): for /"
+                                         : "open the directory for changes of the overlay on /",
+                     step.target);
+}
+
+bool Move(int mount, int memory, const char* name, const char* what, const MountStep& step, SetupMessage* failure) {
+  const int place = openat(memory, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  const bool moved = place >= 0 && MoveMount(mount, place, "") == 0;
+  const int error = errno;
+  if (place >= 0) close(place);
+  return moved || Fail(failure, "mount", error, what, step.target);
+}
+
+// Layers must be mounted in our namespace while the overlay is made; then it has copies of its own.
+bool MoveLayers(int memory, int source, int changes, int root, const MountStep& step, SetupMessage* failure) {
+  if (MoveMount(memory, root, "") != 0) return Fail(failure, "mount", errno, "move_mount of the tmpfs for the overlay on /", step.target);
+  if (!Move(source, memory, "lower", "move_mount of the source for the overlay on /", step, failure)) return false;
+  return changes < 0 || (Move(changes, memory, "changes", "move_mount of the directory for changes of the overlay on /", step, failure) &&
+                         HasAttributes(changes, step, failure));
+}
+
+int OpenOverlay(int layers, int source, const MountStep& step) {
+  const int upper = openat(layers, "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  const int work = openat(layers, "work", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   const int context = upper >= 0 && work >= 0 ? FsOpen("overlay") : -1;
   int overlay = -1;
   // userxattr: what marks a deleted directory and the like stands in attributes that a user namespace may set.
@@ -60,35 +99,31 @@ int OpenOverlay(int memory, int source, const MountStep& step) {
 
 }  // namespace
 
-int MakeOverlay(const MountStep& step, int source, int root, SetupMessage* failure) {
-  const int memory = NewTmpfs(step.text, "0755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, step.target, failure);
+int MakeOverlay(const MountStep& step, int source, int changes, int root, SetupMessage* failure) {
+  constexpr const char* kFewBytes = "1048576";  // Places to mount on.
+  const int memory = NewTmpfs(step.text != nullptr ? step.text : kFewBytes, "0755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, step.target, failure);
   int overlay = -1;
-  if (memory >= 0 && MakeDirectories(memory, source, step, failure)) {
-    // Layers must be mounted in our namespace while the overlay is made; then it has copies of its own.
-    if (MoveMount(memory, root, "") != 0) {
-      Fail(failure, "mount", errno, "move_mount of the tmpfs for the overlay on /", step.target);
-    } else {
-      const int lower = openat(memory, "lower", O_PATH | O_DIRECTORY | O_CLOEXEC);
-      if (lower < 0 || MoveMount(source, lower, "") != 0) {
-        Fail(failure, "mount", errno, "move_mount of the source for the overlay on /", step.target);
-      } else {
-        overlay = OpenOverlay(memory, source, step);
-        if (overlay < 0) {
-          Fail(failure, "mount", errno,
-               "overlayfs (needs Linux 5.11 with CONFIG_OVERLAY_FS; what is mounted inside of the directory only root can leave out) on /",
-               step.target);
-        }
-      }
-      if (lower >= 0) close(lower);
-      if (umount2(PathOf(memory).c_str(), MNT_DETACH) != 0 && overlay >= 0) {
-        Fail(failure, "mount", errno, "unmount what the overlay was made of, for /", step.target);
-        close(overlay);
-        overlay = -1;
+  if (memory >= 0 && MakeDirectories(memory, source, changes, step, failure)) {
+    if (MoveLayers(memory, source, changes, root, step, failure)) {
+      overlay = OpenOverlay(changes < 0 ? memory : changes, source, step);
+      if (overlay < 0) {
+        Fail(failure, "mount", errno,
+             changes < 0 ? "overlayfs (needs Linux 5.11 with CONFIG_OVERLAY_FS; what is mounted inside of the directory only root can leave out) on /"
+                         : "overlayfs with changes on the host (needs Linux 5.11, for root's child 5.19, and for changes a file system that "
+                           "can be its upper layer: no overlay, no NFS) on /",
+             step.target);
       }
     }
+    if (umount2(PathOf(memory).c_str(), MNT_DETACH) != 0 && overlay >= 0) {
+      Fail(failure, "mount", errno, "unmount what the overlay was made of, for /", step.target);
+      close(overlay);
+      overlay = -1;
+    }
   }
-  if (memory >= 0) close(memory);
-  close(source);
+  const int opened[] = {memory, source, changes};
+  for (const int fd : opened) {
+    if (fd >= 0) close(fd);
+  }
   return overlay;
 }
 

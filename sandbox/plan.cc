@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -317,6 +318,7 @@ class PlanBuilder {
     limits.io_weight = Pick(asked.io_weight, brought.io_weight);
     limits.disk_bytes = Pick(asked.disk_bytes, brought.disk_bytes);
     limits.io_rate_bytes = Pick(asked.io_rate_bytes, brought.io_rate_bytes);
+    limits.cpu_set = Pick(asked.cpu_set, brought.cpu_set);
 
     const Machine::Cgroups& cgroups = machine_.cgroups;
     const auto unified_has = [&](std::string_view controller) {
@@ -372,8 +374,14 @@ class PlanBuilder {
       }
     }
     if (limits.disk_bytes) BROOD_RETURN_IF_ERROR(LimitDisk(*limits.disk_bytes, asked.disk_bytes.has_value()));
-    if (limits.cpus_milli || limits.cpu_weight) {
-      BROOD_RETURN_IF_ERROR(TakeShare(Layer::kCpu, asked.cpus_milli || asked.cpu_weight, PlanCpu(limits, cgroups, &platform_->cgroups)));
+    if (limits.cpus_milli || limits.cpu_weight || limits.cpu_set) {
+      SharePlan share;
+      if (limits.cpus_milli || limits.cpu_weight) share = PlanCpu(limits, cgroups, &platform_->cgroups);
+      if (limits.cpu_set) {
+        BROOD_RETURN_IF_ERROR(TakeCpus(*limits.cpu_set));
+        share = Join(share, PlanCpuSet(*limits.cpu_set, cgroups, !platform_->filter.instructions.empty(), &platform_->cgroups));
+      }
+      BROOD_RETURN_IF_ERROR(TakeShare(Layer::kCpu, asked.cpus_milli || asked.cpu_weight || asked.cpu_set, share));
     }
     if (limits.io_weight || limits.io_rate_bytes) {
       BROOD_RETURN_IF_ERROR(TakeShare(Layer::kIo, asked.io_weight || asked.io_rate_bytes, PlanIo(limits, cgroups, &platform_->cgroups)));
@@ -402,6 +410,22 @@ class PlanBuilder {
     if (asked && !Weaker(Layer::kDisk)) return Unenforceable(Layer::kDisk, why);
     if (!plan_->limits_.file_size_bytes || *plan_->limits_.file_size_bytes > bytes) plan_->limits_.file_size_bytes = bytes;
     Enforce(Layer::kDisk, absl::StrCat("weaker: ", by, ", and RLIMIT_FSIZE of each file elsewhere"));
+    return absl::OkStatus();
+  }
+
+  // The machine's CPUs, or those of them that this process was given: more than these no child of it can have.
+  absl::Status TakeCpus(const CpuSet& cpus) {
+    ChildPlan& plan = child();
+    uint64_t own[ChildPlan::kCpuWords] = {};
+    if (syscall(SYS_sched_getaffinity, 0, sizeof(own), own) < 0) return ErrnoStatus(errno, "sched_getaffinity");
+    CpuSet usable;
+    for (size_t cpu = 0; cpu < usable.size(); ++cpu) usable.set(cpu, (own[cpu / 64] >> cpu % 64 & 1) != 0);
+    if (cpus.none()) return absl::InvalidArgumentError("limits: cpu_set: no CPU at all; nothing could run");
+    if ((cpus & ~usable).any()) {
+      return absl::InvalidArgumentError(absl::StrCat("limits: cpu_set: CPU ", CpuSetText(cpus & ~usable), " is none that can be used here; there are ", CpuSetText(usable)));
+    }
+    plan.limits_cpus = true;
+    for (size_t cpu = 0; cpu < cpus.size(); ++cpu) plan.cpus[cpu / 64] |= uint64_t{cpus.test(cpu)} << cpu % 64;
     return absl::OkStatus();
   }
 

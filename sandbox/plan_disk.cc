@@ -13,10 +13,13 @@ namespace {
 
 constexpr uint64_t kPage = 4096;
 
-bool IsInMemory(const MountStep& step) { return step.kind == MountStep::Kind::kTmpfs || step.kind == MountStep::Kind::kOverlay; }
+bool IsInMemory(const MountStep& step) {
+  return step.kind == MountStep::Kind::kTmpfs || (step.kind == MountStep::Kind::kOverlay && step.text != nullptr);
+}
 
 // Devices are the only binds that keep what makes them devices.
 bool IsWritableHost(const MountStep& step) {
+  if (step.kind == MountStep::Kind::kChanges) return true;
   return step.kind == MountStep::Kind::kBind && (step.attributes & MOUNT_ATTR_RDONLY) == 0 && (step.attributes & MOUNT_ATTR_NODEV) != 0;
 }
 

@@ -71,8 +71,7 @@ void AllowMounts(const std::vector<MountStep>& mounts, std::deque<std::string>* 
   plan->rules.push_back(Rule("/", kLandlockRead, false, texts));
   bool devices = false;
   for (const MountStep& step : mounts) {
-    const bool makes_mount = HasSource(step) || step.kind == MountStep::Kind::kTmpfs ||
-                             step.kind == MountStep::Kind::kQueues;
+    const bool makes_mount = IsMount(step) && step.kind != MountStep::Kind::kProc;
     if (!makes_mount || (step.attributes & MOUNT_ATTR_RDONLY) != 0) continue;
     if (step.kind == MountStep::Kind::kBind && (step.attributes & MOUNT_ATTR_NODEV) == 0) {
       devices = true;

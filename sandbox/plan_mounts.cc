@@ -98,7 +98,7 @@ class MountPlanner {
     if (rule.optional && AddCopy(source, target)) return absl::OkStatus();
     MountStep step;
     step.kind = overlay ? MountStep::Kind::kOverlay : MountStep::Kind::kBind;
-    if (overlay) step.text = Keep(absl::StrCat(rule.size_bytes > 0 ? rule.size_bytes : kDefaultTmpfsBytes));
+    if (overlay && rule.changes.empty()) step.text = Keep(absl::StrCat(rule.size_bytes > 0 ? rule.size_bytes : kDefaultTmpfsBytes));
     step.source = Keep(source);
     step.optional = rule.optional;
     step.attributes = kHidden | (!overlay && rule.access == FileRule::Access::kReadOnly ? MOUNT_ATTR_RDONLY : 0);
@@ -114,7 +114,7 @@ class MountPlanner {
       step.idmap_required = write;
     }
     Put(target, step);
-    return absl::OkStatus();
+    return rule.changes.empty() ? absl::OkStatus() : AddChanges(rule, target);
   }
 
   void AddMinimalSystem(const Ids& ids, bool proc_of_processes_only, bool queues) {
@@ -177,7 +177,10 @@ class MountPlanner {
 
   std::vector<MountStep> Take() {
     std::vector<MountStep> steps;
-    for (auto& [target, step] : steps_) steps.push_back(step);
+    for (auto& [target, step] : steps_) {
+      steps.push_back(step);
+      if (const auto changes = changes_.find(target); changes != changes_.end()) steps.push_back(changes->second);
+    }
     std::stable_sort(steps.begin(), steps.end(), Earlier);
     return steps;
   }
@@ -202,11 +205,29 @@ class MountPlanner {
     return true;
   }
 
+  // Where an overlay keeps them. The guardian opens it, and keeps others from it as long as it lives.
+  absl::Status AddChanges(const FileRule& rule, const std::string& target) {
+    const std::string source = rule.changes[0] == '/' ? Resolve(rule.changes) : "";
+    if (source.empty()) {
+      return rule.changes[0] != '/' ? absl::InvalidArgumentError(absl::StrCat("files: changes \"", rule.changes, "\" must be an absolute path"))
+                                    : ErrnoStatus(errno, "files: changes", rule.changes);
+    }
+    MountStep step;
+    step.kind = MountStep::Kind::kChanges;
+    step.source = Keep(source);
+    step.target = Keep(target);
+    step.attributes = kHidden;
+    step.lent = step.idmapped = step.idmap_required = lend_;
+    changes_[target] = step;
+    return absl::OkStatus();
+  }
+
   const char* Keep(std::string text) { return texts_->emplace_back(std::move(text)).c_str(); }
 
   void Put(const std::string& target, MountStep step) {
     step.target = Keep(target);
     steps_[target] = step;
+    changes_.erase(target);
   }
   void PutIfFree(const std::string& target, MountStep step) {
     if (steps_.find(target) == steps_.end()) Put(target, step);
@@ -227,6 +248,7 @@ class MountPlanner {
   bool lend_;
   std::deque<std::string>* texts_;
   std::map<std::string, MountStep> steps_;
+  std::map<std::string, MountStep> changes_;  // Of the overlays among them.
 };
 
 }  // namespace

@@ -34,6 +34,25 @@ SharePlan PlanCpu(const Limits& limits, const Machine::Cgroups& cgroups, CgroupR
   return {absl::StrCat(version2 ? "cgroup v2 cpu: " : "cgroup v1 cpu: ", absl::StrJoin(what, ", ")), ""};
 }
 
+SharePlan PlanCpuSet(const CpuSet& cpus, const Machine::Cgroups& cgroups, bool filtered, CgroupRequest* request) {
+  const std::string text = CpuSetText(cpus);
+  if (filtered) return {absl::StrCat("affinity, which the filter keeps: CPUs ", text), ""};
+  const bool version2 = !cgroups.unified.empty() && Has(cgroups.unified_available, "cpuset");
+  if (version2 || !cgroups.cpuset.empty()) {
+    request->cpu_set = text;
+    return {absl::StrCat(version2 ? "cgroup v2 cpuset: CPUs " : "cgroup v1 cpuset: CPUs ", text), ""};
+  }
+  return {absl::StrCat("affinity: CPUs ", text),
+          absl::StrCat("a process can widen its affinity where there is neither a filter nor a cgroup: ", NoController(cgroups, "cpuset", "cpuset"))};
+}
+
+SharePlan Join(const SharePlan& one, const SharePlan& other) {
+  const auto join = [](const std::string& first, const std::string& second) {
+    return absl::StrCat(first, first.empty() || second.empty() ? "" : "; ", second);
+  };
+  return {join(one.by_what, other.by_what), join(one.missing, other.missing)};
+}
+
 SharePlan PlanIo(const Limits& limits, const Machine::Cgroups& cgroups, CgroupRequest* request) {
   const bool version2 = !cgroups.unified.empty() && Has(cgroups.unified_available, "io");
   if (!version2 && cgroups.blkio.empty()) return {"", NoController(cgroups, "io", "blkio")};

@@ -17,7 +17,12 @@ struct SharePlan {
 
 // What of a policy's limits of CPU, and of disks, can be enforced; that is added to `request`.
 SharePlan PlanCpu(const Limits& limits, const Machine::Cgroups& cgroups, CgroupRequest* request);
+// Of CPUs that may be run on: affinity, where the filter keeps it, or a cgroup.
+SharePlan PlanCpuSet(const CpuSet& cpus, const Machine::Cgroups& cgroups, bool filtered, CgroupRequest* request);
 SharePlan PlanIo(const Limits& limits, const Machine::Cgroups& cgroups, CgroupRequest* request);
+
+// Both, where a layer is made of two.
+SharePlan Join(const SharePlan& one, const SharePlan& other);
 
 }  // namespace brood
 

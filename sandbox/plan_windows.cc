@@ -63,7 +63,7 @@ class PlanBuilder {
     if (asked.file_size_bytes) Lacks(Layer::kFileSize);
     if (asked.open_files) Lacks(Layer::kOpenFiles);
     if (asked.disk_bytes) Lacks(Layer::kDisk);
-    if (asked.cpus_milli || asked.cpu_weight) Lacks(Layer::kCpu);
+    if (asked.cpus_milli || asked.cpu_weight || asked.cpu_set) Lacks(Layer::kCpu);
     if (asked.io_weight || asked.io_rate_bytes) Lacks(Layer::kIo);
   }
 

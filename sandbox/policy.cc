@@ -95,6 +95,37 @@ absl::StatusOr<uint64_t> ParseCpus(std::string_view text) {
   return cpus * 1000 + milli;
 }
 
+absl::StatusOr<CpuSet> ParseCpuSet(std::string_view text) {
+  const absl::Status bad = absl::InvalidArgumentError(
+      absl::StrCat("CPUs \"", text, "\": write numbers from 0 to ", CpuSet().size() - 1, " and ranges of them, as in 0-1,3"));
+  CpuSet cpus;
+  for (const std::string_view part : absl::StrSplit(text, ',')) {
+    const std::pair<std::string_view, std::string_view> ends = absl::StrSplit(part, absl::MaxSplits('-', 1));
+    const bool range = part.find('-') != std::string_view::npos;
+    uint64_t first = 0;
+    uint64_t last = 0;
+    if (!AllDigits(ends.first) || !absl::SimpleAtoi(ends.first, &first) || (range && !AllDigits(ends.second)) ||
+        !absl::SimpleAtoi(range ? ends.second : ends.first, &last) || first > last || last >= cpus.size()) {
+      return bad;
+    }
+    for (uint64_t cpu = first; cpu <= last; ++cpu) cpus.set(cpu);
+  }
+  return cpus;
+}
+
+std::string CpuSetText(const CpuSet& cpus) {
+  std::string text;
+  for (size_t first = 0; first < cpus.size(); ++first) {
+    if (!cpus.test(first)) continue;
+    size_t last = first;
+    while (last + 1 < cpus.size() && cpus.test(last + 1)) ++last;
+    absl::StrAppend(&text, text.empty() ? "" : ",", first);
+    if (last > first) absl::StrAppend(&text, "-", last);
+    first = last;
+  }
+  return text;
+}
+
 absl::StatusOr<absl::Duration> ParseTime(std::string_view text) {
   std::string_view number = text;
   int64_t unit = kNanosecondsPerSecond;

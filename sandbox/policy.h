@@ -9,6 +9,7 @@
 #ifndef BROOD_SANDBOX_POLICY_H_
 #define BROOD_SANDBOX_POLICY_H_
 
+#include <bitset>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -36,6 +37,9 @@ struct FileRule {
   std::string destination;  // Absolute path inside.
   Access access = Access::kReadOnly;
   uint64_t size_bytes = 0;  // kTmpfs and kOverlay only; 0 stands for 64 MiB.
+  // kOverlay only: a directory of this machine in which changes are kept instead, and found again by the next child that has
+  // it. Absolute; empty: they are kept in memory.
+  std::string changes;
   bool optional = false;    // kBind only: left out where this machine has no such source. Else that is an error.
 };
 
@@ -82,6 +86,9 @@ struct SyscallRule {
   unsigned layer = 0;
 };
 
+// Numbers of CPUs.
+using CpuSet = std::bitset<1024>;
+
 // A limit that is not set is not enforced.
 struct Limits {
   std::optional<uint64_t> memory_bytes;     // The whole tree, swap and private tmpfs included.
@@ -97,6 +104,7 @@ struct Limits {
   std::optional<uint64_t> io_weight;        // The same of disks.
   std::optional<uint64_t> disk_bytes;       // All files that the tree has written, together. Needs the mount namespace.
   std::optional<uint64_t> io_rate_bytes;    // A second, of the whole tree: read from, and as much written to, each disk.
+  std::optional<CpuSet> cpu_set;            // Those that the whole tree may run on.
 };
 
 // Landlock: what the kernel refuses of files, TCP and signals, by whatever descriptor or path a process comes to them.
@@ -183,6 +191,12 @@ absl::StatusOr<uint64_t> ParseSize(std::string_view text);
 
 // "0.5", "2": CPUs, in thousandths. At least a hundredth, which is as little as the kernel divides.
 absl::StatusOr<uint64_t> ParseCpus(std::string_view text);
+
+// "0-1,3": numbers of CPUs, and ranges of them. At least one.
+absl::StatusOr<CpuSet> ParseCpuSet(std::string_view text);
+
+// The shortest text that reads back as the same.
+std::string CpuSetText(const CpuSet& cpus);
 
 // "500ms", "10s", "2m", "1h", a bare number is seconds; fractions are allowed. Must be positive.
 absl::StatusOr<absl::Duration> ParseTime(std::string_view text);

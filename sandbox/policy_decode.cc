@@ -93,6 +93,10 @@ absl::Status ReadFileRule(const fbs::FileRule& from, std::vector<FileRule>& to) 
   if (kinds != 1) return Invalid("files", "each entry has exactly one of path, paths, tmpfs, overlay");
   if (has_at && from.path() == nullptr && !overlay) return Invalid("files", "\"at\" goes with \"path\" and \"overlay\" only");
   if (from.size() != nullptr && from.tmpfs() == nullptr && !overlay) return Invalid("files", "\"size\" goes with \"tmpfs\" and \"overlay\" only");
+  if (from.changes() != nullptr && !overlay) return Invalid("files", "\"changes\" goes with \"overlay\" only");
+  if (from.changes() != nullptr && from.size() != nullptr) {
+    return Invalid("files", "\"size\" is that of changes in memory, and \"changes\" keeps them in a directory of the host: give one of both");
+  }
   FileRule rule;
   rule.optional = from.optional();
   if (from.access() != nullptr) {
@@ -105,6 +109,10 @@ absl::Status ReadFileRule(const fbs::FileRule& from, std::vector<FileRule>& to) 
     rule.kind = overlay ? FileRule::Kind::kOverlay : FileRule::Kind::kTmpfs;
     rule.access = FileRule::Access::kReadWrite;
     if (overlay) rule.source = View(from.overlay());
+    if (from.changes() != nullptr) {
+      rule.changes = View(from.changes());
+      if (rule.changes.empty() || rule.changes[0] != '/') return Invalid("files: changes", "expected the absolute path of a directory");
+    }
     rule.destination = overlay ? View(has_at ? from.at() : from.overlay()) : View(from.tmpfs());
     if (from.size() != nullptr) {
       BROOD_ASSIGN_OR_RETURN(rule.size_bytes, ParseSize(View(from.size())));
@@ -307,6 +315,7 @@ absl::Status DecodeLimits(const fbs::Limits* from, FieldError error, Limits& to)
   if (from->processes().has_value()) to.processes = *from->processes();
   if (from->open_files().has_value()) to.open_files = *from->open_files();
   BROOD_RETURN_IF_ERROR(ReadLimit(from->cpus(), "cpus", error, ParseCpus, to.cpus_milli));
+  BROOD_RETURN_IF_ERROR(ReadLimit(from->cpu_set(), "cpu_set", error, ParseCpuSet, to.cpu_set));
   BROOD_RETURN_IF_ERROR(ReadLimit(from->disk(), "disk", error, ParseSize, to.disk_bytes));
   BROOD_RETURN_IF_ERROR(ReadLimit(from->io_rate(), "io_rate", error, ParseSize, to.io_rate_bytes));
   if (from->cpu_weight().has_value()) to.cpu_weight = *from->cpu_weight();

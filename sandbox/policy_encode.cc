@@ -46,8 +46,10 @@ Offset<fbs::FileRule> WriteFileRule(Builder& builder, const FileRule& rule) {
   }
   if (rule.kind == FileRule::Kind::kOverlay) {
     const auto place = Text(builder, rule.destination);
+    const auto source = Text(builder, rule.source);
+    if (!rule.changes.empty()) return fbs::CreateFileRule(builder, 0, 0, place, 0, 0, 0, false, source, Text(builder, rule.changes));
     const auto size = Text(builder, absl::StrCat(rule.size_bytes));
-    return fbs::CreateFileRule(builder, 0, 0, place, 0, size, 0, false, Text(builder, rule.source));
+    return fbs::CreateFileRule(builder, 0, 0, place, 0, size, 0, false, source);
   }
   const auto source = Text(builder, rule.source);
   const auto place = Text(builder, rule.destination);
@@ -107,8 +109,9 @@ Offset<fbs::Limits> EncodeLimits(Builder& builder, const Limits& limits) {
   const auto cpus = milli ? Text(builder, absl::StrCat(*milli / 1000, ".", absl::Dec(*milli % 1000, absl::kZeroPad3))) : 0;
   const auto io_rate = size(limits.io_rate_bytes);
   const auto disk = size(limits.disk_bytes);
+  const auto cpu_set = limits.cpu_set ? Text(builder, CpuSetText(*limits.cpu_set)) : 0;
   return fbs::CreateLimits(builder, memory, count(limits.processes), cpu_time, wall_time, output, file_size,
-                           count(limits.open_files), core, cpus, count(limits.cpu_weight), count(limits.io_weight), io_rate, disk);
+                           count(limits.open_files), core, cpus, count(limits.cpu_weight), count(limits.io_weight), io_rate, disk, cpu_set);
 }
 
 std::string EncodePolicy(const Policy& policy) {

@@ -26,6 +26,11 @@ Policy Everything() {
                                                .destination = "/data/view",
                                                .access = FileRule::Access::kReadWrite,
                                                .size_bytes = 77});
+  policy.files.insert(policy.files.end() - 2, {.kind = FileRule::Kind::kOverlay,
+                                               .source = "/data/lower",
+                                               .destination = "/data/kept",
+                                               .access = FileRule::Access::kReadWrite,
+                                               .changes = "/data/changes"});
   policy.network = {.mode = NetworkMode::kAllow, .to = {"10.0.0.5:443"}};
   policy.syscalls.push_back(
       {.names = {"ioctl", "@timers"},
@@ -54,7 +59,8 @@ Policy Everything() {
                    .cpu_weight = 10000,
                    .io_weight = 1,
                    .disk_bytes = 54321,
-                   .io_rate_bytes = 12345};
+                   .io_rate_bytes = 12345,
+                   .cpu_set = CpuSet(0b1011)};
   policy.allow_weaker = {Layer::kLandlock, Layer::kMemory};
   return policy;
 }
@@ -89,6 +95,11 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(overlay.destination, "/data/view");
   EXPECT_EQ(overlay.access, FileRule::Access::kReadWrite);
   EXPECT_EQ(overlay.size_bytes, 77u);
+  EXPECT_EQ(overlay.changes, "");
+  const FileRule& kept = read->files[read->files.size() - 3];
+  EXPECT_EQ(kept.kind, FileRule::Kind::kOverlay);
+  EXPECT_EQ(kept.destination, "/data/kept");
+  EXPECT_EQ(kept.changes, "/data/changes");
   const SyscallRule& rule = read->syscalls.back();
   EXPECT_EQ(rule.names, (std::vector<std::string>{"ioctl", "@timers"}));
   EXPECT_EQ(rule.errno_value, EACCES);
@@ -110,6 +121,7 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(read->limits.io_weight, 1u);
   EXPECT_EQ(read->limits.io_rate_bytes, 12345u);
   EXPECT_EQ(read->limits.disk_bytes, 54321u);
+  EXPECT_EQ(read->limits.cpu_set, CpuSet(0b1011));
   EXPECT_EQ(read->default_limits.memory_bytes, 512u << 20);
   // What is the same is written the same.
   EXPECT_EQ(EncodePolicy(*read), EncodePolicy(policy));

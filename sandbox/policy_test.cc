@@ -144,5 +144,22 @@ TEST(LayFilesTest, ADirectoryReplacesWhatTheBaseShowsBelowIt) {
   EXPECT_EQ(files.size(), base.size() + 1);
 }
 
+TEST(CpuSetTest, ReadsNumbersAndRangesAndWritesTheShortest) {
+  const std::pair<const char*, const char*> kTexts[] = {
+      {"0", "0"}, {"0-1", "0-1"}, {"3,1,2", "1-3"}, {"0,2-3,1023", "0,2-3,1023"}, {"5-5", "5"}, {"0-1023", "0-1023"}, {"1,1,1-2", "1-2"}};
+  for (const auto& [text, shortest] : kTexts) {
+    const absl::StatusOr<CpuSet> cpus = ParseCpuSet(text);
+    ASSERT_TRUE(cpus.ok()) << cpus.status();
+    EXPECT_EQ(CpuSetText(*cpus), shortest);
+  }
+}
+
+TEST(CpuSetTest, OthersAreErrorsThatSayWhatToWrite) {
+  for (const char* text : {"", ",", "0,", "-1", "1-", "2-1", "1024", "0-1024", "a", "0 1", "0x1", "1-2-3", "+1", "99999999999999999999"}) {
+    EXPECT_EQ(ParseCpuSet(text).status().message(),
+              absl::StrCat("CPUs \"", text, "\": write numbers from 0 to 1023 and ranges of them, as in 0-1,3"));
+  }
+}
+
 }  // namespace
 }  // namespace brood

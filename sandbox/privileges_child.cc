@@ -87,6 +87,11 @@ bool ApplyRlimits(const ChildPlan& plan, SetupMessage* failure) {
   return true;
 }
 
+bool ApplyCpus(const ChildPlan& plan, SetupMessage* failure) {
+  if (!plan.limits_cpus || syscall(SYS_sched_setaffinity, 0, sizeof(plan.cpus), plan.cpus) == 0) return true;
+  return Fail(failure, "limits", errno, "sched_setaffinity: none of the CPUs that were asked for can be used");
+}
+
 bool LoadFilter(const ChildPlan& plan, int* listener, SetupMessage* failure) {
   *listener = -1;
   if (plan.filter_length == 0) return true;

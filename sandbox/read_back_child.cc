@@ -147,9 +147,7 @@ bool ReadBackMounts(const ChildPlan& plan, const int* sources, SetupMessage* fai
   if (own_root && !AddPlanned("", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, &known, failure)) return false;
   for (size_t i = 0; i < plan.mount_count; ++i) {
     const MountStep& step = plan.mounts[i];
-    const bool is_mount = HasSource(step) || step.kind == MountStep::Kind::kTmpfs ||
-                          step.kind == MountStep::Kind::kProc || step.kind == MountStep::Kind::kQueues;
-    if (!is_mount || (step.kind == MountStep::Kind::kBind && sources[i] == kAbsentSource)) continue;
+    if (!IsMount(step) || (step.kind == MountStep::Kind::kBind && sources[i] == kAbsentSource)) continue;
     if (!AddPlanned(step.target, step.attributes, &known, failure)) return false;
   }
   const int file = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
@@ -261,6 +259,13 @@ bool ReadBackTarget(const ChildPlan& plan, SetupMessage* failure) {
     Detail detail;
     detail.Add("resource limit ").AddNumber(static_cast<uint64_t>(step.resource)).Add(": expected ").AddNumber(step.limit.rlim_cur);
     return Differs(failure, detail.Add(", seen ").AddNumber(now.rlim_cur));
+  }
+  uint64_t cpus[ChildPlan::kCpuWords] = {};
+  if (plan.limits_cpus && syscall(SYS_sched_getaffinity, 0, sizeof(cpus), cpus) < 0) return Fail(failure, "read_back", errno, "sched_getaffinity");
+  for (size_t i = 0; plan.limits_cpus && i < ChildPlan::kCpuWords; ++i) {
+    if (cpus[i] == plan.cpus[i]) continue;
+    Detail detail;
+    return Differs(failure, detail.Add("CPUs from ").AddNumber(64 * i).Add(", as bits: expected ").AddNumber(plan.cpus[i]).Add(", seen ").AddNumber(cpus[i]));
   }
   // No file tells who is in a domain of Landlock. The init has our ids and is outside of it.
   if (plan.landlock_scopes == 0 || (kill(getppid(), 0) != 0 && errno == EPERM)) return true;

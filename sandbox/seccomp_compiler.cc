@@ -134,6 +134,7 @@ absl::StatusOr<CompiledFilter> CompileFilter(const Policy& policy) {
   BROOD_RETURN_IF_ERROR(ServeConnections(policy.network, unlisted, entries));
   LeaveTcpToLandlock(policy, unlisted, entries);
   KeepCoreLimit(policy, unlisted, entries);
+  KeepCpuSet(policy, unlisted, entries);
   BROOD_RETURN_IF_ERROR(CheckOwnCalls(entries, unlisted));
 
   std::vector<FilterInterval> intervals;

@@ -216,6 +216,26 @@ TEST_F(FilterTest, TheLimitOfCoreDumpsStaysUnlessSomeAreAskedFor) {
   }
 }
 
+TEST_F(FilterTest, ASetOfCpusIsNotWidened) {
+  for (const char* name : {"strict", "default", "networked"}) {
+    Policy policy = BuiltinPolicy(name).value();
+    policy.limits.cpu_set = CpuSet(1);
+    Compile(policy);
+    EXPECT_EQ(Call("sched_setaffinity"), Errno(EPERM)) << name;
+    EXPECT_EQ(Call("sched_getaffinity"), kAllow) << name;
+    // Whatever a file says of it.
+    policy.syscalls.push_back({.names = {"@threads"}, .args = {{.index = 0, .value = 0}}, .layer = 7});
+    policy.syscalls.push_back({.names = {"sched_setaffinity"}, .action = SyscallAction::kErrno, .errno_value = ENOSYS, .layer = 7});
+    Compile(policy);
+    EXPECT_EQ(Call("sched_setaffinity"), Errno(EPERM)) << name;
+    policy.syscalls.push_back({.names = {"sched_setaffinity"}, .action = SyscallAction::kKill, .layer = 8});
+    Compile(policy);
+    EXPECT_EQ(Call("sched_setaffinity"), kViolation) << name;
+  }
+  Compile("default");
+  EXPECT_EQ(Call("sched_setaffinity"), kAllow);
+}
+
 TEST_F(FilterTest, NetworkedHasNoSocketThatReachesAnAbstractName) {
   Compile("networked");
   EXPECT_EQ(Call("socket", AF_UNIX, SOCK_STREAM), Errno(EACCES));

@@ -56,7 +56,7 @@ const std::vector<SyscallGroup>& SyscallGroups() {
       {"@network", "sockets, of any family, and what is done with them",
        "socket socketpair connect bind listen accept accept4 getsockname getpeername sendto recvfrom sendmsg recvmsg "
        "sendmmsg recvmmsg shutdown setsockopt getsockopt"},
-      {"@scheduling", "nice values and affinity of own processes",
+      {"@scheduling", "nice values and scheduling classes of own processes",
        "setpriority sched_setscheduler sched_setparam sched_setattr ioprio_get ioprio_set nice"},
       {"@landlock", "further restrictions of oneself",
        "landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp"},

@@ -12,26 +12,10 @@
 #include "gtest/gtest.h"
 #include "tests/e2e/brood_cli.h"
 #include "tests/e2e/harness.h"
+#include "tests/e2e/layers.h"
 
 namespace brood {
 namespace {
-
-// A policy file with `fields` over `base`, and runs under it.
-class LayersTest : public testing::TestWithParam<const char*> {
- protected:
-  std::vector<std::string> With(const std::string& fields, std::vector<std::string> options = {}) {
-    const std::string file = directory_.path() + "/policy.json";
-    Write(file, absl::StrCat("{\"extends\": \"", GetParam(), "\", ", fields, "}"));
-    options.insert(options.end(), {"--policy", file, "--result", Result()});
-    return options;
-  }
-  PlainRun Run(const std::string& fields, std::vector<std::string> argv, std::vector<std::string> options = {}) {
-    return Brood(RunArgs(With(fields, std::move(options)), std::move(argv)));
-  }
-  std::string Result() const { return directory_.path() + "/result.json"; }
-
-  TemporaryDirectory directory_;
-};
 
 class TimeNamespaceTest : public LayersTest {};
 INSTANTIATE_TEST_SUITE_P(Policies, TimeNamespaceTest, testing::Values("strict", "default"), [](const auto& param) { return param.param; });
