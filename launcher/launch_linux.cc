@@ -29,11 +29,13 @@
 #include "launcher/read_only_files.h"
 #include "launcher/remote_launch.h"
 #include "launcher/slot_request.h"
+#include "launcher/stack/stack_support.h"
 #include "launcher/stdio_linux.h"
 #include "launcher/tree_child.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/linux_plan.h"
 #include "sandbox/machine.h"
+#include "sandbox/seccomp_compiler.h"
 
 namespace brood {
 namespace {
@@ -252,6 +254,7 @@ class Preparation {
       moves_.push_back({Own(pair[1]), target_.setup_child_fd});
     }
     if (options_.violation_stack && options_.policy != nullptr && options_.policy->policy().filter_syscalls) {
+      BROOD_RETURN_IF_ERROR(CheckStackTraces(NativeArch()));
       state_->stack_memory.reset(memfd_create("brood-violation-stack", MFD_CLOEXEC));
       if (!state_->stack_memory.valid()) return ErrnoStatus(errno, "memfd_create");
       record_.stack_sink = state_->stack_memory.get();
