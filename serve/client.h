@@ -69,6 +69,7 @@ class ServeClient {
   absl::Status Launch(Request request);
   absl::Status Watch();
   void OnCommand();
+  void NoteStart();
   void OnNews();
   void OnEnd();
   void OnGone();

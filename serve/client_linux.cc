@@ -141,7 +141,12 @@ absl::StatusOr<std::shared_ptr<const CompiledPolicy>> ServeClient::Ceiling() {
   return absl::FailedPreconditionError("request: the process that connected has ended, and nobody owns the child");
 }
 
-bool ServeClient::HasProcess(pid_t pid) { return process_.has_value() && Is(*process_, pid); }
+bool ServeClient::HasProcess(pid_t pid) {
+  if (!process_.has_value()) return false;
+  const bool is = Is(*process_, pid);
+  NoteStart();  // What there was to read of its start has been read then, and is not there for OnNews.
+  return is;
+}
 
 absl::Status ServeClient::OnRequest(Request request) {
   const std::optional<ServeTag> tag = ServeTag::Decode(request.tag);
@@ -230,13 +235,15 @@ void ServeClient::SendNote(bool started) {
   (void)send(control_.get(), &note, sizeof(note), MSG_NOSIGNAL | MSG_DONTWAIT);  // It may not care.
 }
 
+void ServeClient::NoteStart() {
+  if (!TakeNews(*process_) || started_) return;
+  started_ = true;
+  server_.NoteStarted(SinceRequest());
+  if (control_.valid()) SendNote(true);
+}
+
 void ServeClient::OnNews() {
-  const bool started = TakeNews(*process_);
-  if (started && !started_) {
-    started_ = true;
-    server_.NoteStarted(SinceRequest());
-    if (control_.valid()) SendNote(true);
-  }
+  NoteStart();
   char byte;
   // Its end is seen by the sentinel.
   if (recv(news_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) loop().Forget(std::exchange(news_, -1));

@@ -1,14 +1,19 @@
 // Children of a server that ask it for children: each has what its own policy leaves it, and no more.
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "bootstrap/target.h"
 #include "gtest/gtest.h"
 #include "launcher/context.h"
+#include "launcher/launch_record.h"
 #include "sandbox/policy.h"
 #include "serve/serve_testing.h"
 
@@ -90,6 +95,32 @@ TEST_F(NestedTest, AChildIsToldItsOwnPolicyAsTheServers) {
 TEST_F(NestedTest, AnOrphanOfAChildGetsNoMoreThanThatNorDoesItGetTheServersPolicy) {
   const std::string more = context_.Call(Child(300), AskAsOrphan, server_.path(), 301).value_or("");
   EXPECT_TRUE(absl::StrContains(more, "which is more than the server allows") || absl::StrContains(more, "from below a child of this server")) << more;
+}
+
+// Of each request it is asked whose child the client is, which reads what the children that are being born say of it.
+TEST_F(NestedTest, AChildsStartIsToldThoughOthersAskMeanwhile) {
+  std::vector<RawClient> others;
+  for (int i = 0; i < 60; ++i) others.emplace_back(server_.path());
+  ASSERT_TRUE(Serves(server_.path()));  // They are accepted.
+  for (int round = 0; round < 10; ++round) {
+    const RawClient client(server_.path());
+    ASSERT_EQ(client.Ask(internal::ServeTag::Kind::kAskPolicy), absl::OkStatus());
+    ASSERT_EQ(client.Next().kind, internal::ServeTag::Kind::kPolicy);
+    GoodLaunch good("sleep 1000");
+    // All of that is there when the server looks, the launch first.
+    ASSERT_EQ(kill(server_.pid(), SIGSTOP), 0);
+    EXPECT_EQ(client.Launch(good.launch), absl::OkStatus());
+    for (const RawClient& other : others) EXPECT_EQ(other.Ask(internal::ServeTag::Kind::kAskPolicy), absl::OkStatus());
+    ASSERT_EQ(kill(server_.pid(), SIGCONT), 0);
+    for (const RawClient& other : others) ASSERT_EQ(other.Next().kind, internal::ServeTag::Kind::kPolicy);
+    bool started = false;
+    for (pollfd said = {good.control(), POLLIN, 0}; !started && poll(&said, 1, kWaitMs) == 1;) {
+      GuardianReport note;
+      ASSERT_GT(recv(good.control(), &note, sizeof(note), 0), 0);
+      started = note.started != 0;
+    }
+    ASSERT_TRUE(started) << "in round " << round;
+  }
 }
 
 }  // namespace
