@@ -33,7 +33,7 @@ Starts sandboxed processes and tells the truth about how they ended.
 
 brood COMMAND --help tells more.
 brood help TOPIC: files, limits, environment, jobs, results, exit, server,
-batch-more, call-more.
+quotas, batch-more, call-more.
 brood --version prints version, commit and build.
 )"},
     {"run", R"(usage: brood run [options] [--] PROGRAM [ARG...]
@@ -98,7 +98,7 @@ request can only tighten. As run: --policy, --net, --ro, --rw, --tmpfs,
      "serve", Topic::kServe, R"(
 Prints a line when it listens. TERM ends it, and all its children. The file has
 mode 0600 and is removed at the end.
-see also: brood help server
+see also: brood help server | quotas
 exit status: 0 ended by a signal, 1 no status, 2 usage, 125 it could not serve
 )"},
     {"server", R"(Children of a server that runs: brood serve --socket PATH. They have its limits,
@@ -188,6 +188,15 @@ bare number is bytes or seconds.
      "run", Topic::kLimits, R"(
 see also: brood run --help
 (--wall-time, --cpu-time, --memory, --processes, --output)
+)"},
+    {"quotas", R"(What a brood serve gives at once. Without these anybody who is served may have
+as many children as the machine takes. One more is refused by the option's
+name, and nobody else is disturbed.
+
+)",
+     "serve", Topic::kQuotas, R"(
+A client is a process that has connected, with what its children ask for.
+see also: brood serve --help
 )"},
     {"environment",
      R"(strict, default and networked start with PATH, HOME=/tmp, LANG and TERM only;

@@ -61,6 +61,31 @@ absl::StatusOr<std::vector<ServeTemplate>> ReadTemplates(const ParsedOptions& op
   return templates;
 }
 
+absl::Status ReadQuota(const ParsedOptions& options, ServeQuota& quota) {
+  const struct {
+    std::string_view name;
+    std::optional<uint64_t>* to;
+    bool bytes;
+  } fields[] = {{"--max-children", &quota.children, false},
+                {"--max-children-per-client", &quota.children_per_client, false},
+                {"--max-children-per-user", &quota.children_per_user, false},
+                {"--max-memory-per-client", &quota.memory_per_client, true}};
+  for (const auto& field : fields) {
+    if (!options.Has(field.name)) continue;
+    const std::string value = options.Value(field.name);
+    if (field.bytes) {
+      const absl::StatusOr<uint64_t> size = ParseSize(value);
+      if (!size.ok()) return Annotate(size.status(), field.name);
+      *field.to = *size;
+    } else if (uint64_t count = 0; absl::SimpleAtoi(value, &count) && count > 0) {
+      *field.to = count;
+    } else {
+      return absl::InvalidArgumentError(absl::StrCat(field.name, ": expected a number from 1 on, got \"", value, "\""));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ServeOptions> ReadServeOptions(const ParsedOptions& options) {
   ServeOptions serve;
   serve.socket = options.Value("--socket");
@@ -71,6 +96,7 @@ absl::StatusOr<ServeOptions> ReadServeOptions(const ParsedOptions& options) {
   BROOD_ASSIGN_OR_RETURN(JobDefaults defaults, ReadSharedOptions(options));
   BROOD_ASSIGN_OR_RETURN(serve.other_users, ReadUsers(options));
   BROOD_ASSIGN_OR_RETURN(serve.freeze, ReadFreeze(options));
+  BROOD_RETURN_IF_ERROR(ReadQuota(options, serve.quota));
   BROOD_ASSIGN_OR_RETURN(serve.templates, ReadTemplates(options));
   serve.version = VersionString();
   serve.preload = defaults.preload;

@@ -198,6 +198,20 @@ TEST_F(ServeTest, FunctionsComeFromTheTemplateThatIsNamed) {
   EXPECT_TRUE(absl::StrContains(RunBrood({"serve", "--status", socket_}).out, "\ntemplate     words: 1 born, ready in "));
 }
 
+TEST_F(ServeTest, AClientThatWantsMoreChildrenThanItMayHaveIsToldWhich) {
+  Serve({"--max-children", "1"});
+  StartedBrood client({"run", "--server", socket_, "--", "sh", "-c", "echo ready; exec sleep 1000"});
+  ASSERT_EQ(client.ReadLine(), "ready\n");
+  const Finished more = Client("run", {"true"});
+  EXPECT_EQ(more.exit_code, 125);
+  EXPECT_EQ(more.err, absl::StrCat("brood run: server ", socket_, ": request: the server has 1 child, as many as it may have at once; see brood serve --max-children\n"));
+  client.Signal(SIGKILL);
+  Finished last;
+  for (int i = 0; i < 1000 && (last = Client("run", {"true"})).exit_code != 0; ++i) {
+  }
+  EXPECT_EQ(last.exit_code, 0) << last.err;
+}
+
 TEST_F(ServeTest, WrongUsageIsSaidAtOnce) {
   EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "--template", "words"}).exit_code, 2);
   EXPECT_EQ(RunBrood({"call", "--template", "words", "x"}).exit_code, 125);
@@ -208,6 +222,10 @@ TEST_F(ServeTest, WrongUsageIsSaidAtOnce) {
   EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "word"}).exit_code, 2);
   EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "--allow-uid", "me"}).exit_code, 2);
   EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "--freeze", "maybe"}).exit_code, 2);
+  for (const std::string bad : {"0", "-1", "many", ""}) {
+    EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "--max-children-per-client", bad}).exit_code, 2) << bad;
+  }
+  EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "--max-memory-per-client", "much"}).exit_code, 2);
   EXPECT_EQ(RunBrood({"call", "--server", socket_, "--start-method", "fork", "x"}).exit_code, 125);
 }
 

@@ -24,12 +24,19 @@
 #include "launcher/process.h"
 #include "launcher/serve_protocol.h"
 #include "sandbox/plan.h"
+#include "serve/quota.h"
 
 namespace brood {
 
 class ServeServer;
 
 namespace internal {
+
+// What a process gets at most, and who pays for it.
+struct ServeCeiling {
+  std::shared_ptr<const CompiledPolicy> policy;
+  Payer payer;
+};
 
 class ServeClient {
  public:
@@ -51,6 +58,7 @@ class ServeClient {
   // Whether it is one of its child's, see client_child.h; and the policy of that.
   bool HasProcess(pid_t pid);
   const std::shared_ptr<const CompiledPolicy>& policy() const { return policy_; }
+  const Payer& payer() const { return payer_; }
 
   // It has a child that is not known to run, so that its number may not be known either.
   bool starting() const { return process_.has_value() && !started_; }
@@ -62,7 +70,7 @@ class ServeClient {
   enum class State { kAsking, kRunning, kEnding, kTold };
 
   EventLoop& loop();
-  absl::StatusOr<std::shared_ptr<const CompiledPolicy>> Ceiling();
+  absl::StatusOr<ServeCeiling> Ceiling();
   void OnConnection();
   void Answer(Request request);
   absl::Status OnRequest(Request request);
@@ -95,6 +103,7 @@ class ServeClient {
   int64_t asked_ns_ = 0;  // When the request came.
   std::optional<Process> process_;
   std::shared_ptr<const CompiledPolicy> policy_;  // Of that.
+  Payer payer_;                                   // Likewise.
   std::optional<EventLoop::Timer> deadline_;
   std::optional<EventLoop::Timer> again_;  // When what was asked for can perhaps be answered.
   std::optional<Request> asked_;           // Meanwhile.

@@ -120,7 +120,7 @@ void ServeClient::OnConnection() {
 
 void ServeClient::Answer(Request request) {
   // It may be of a child whose birth we have not been told yet.
-  if (absl::IsPermissionDenied(server_.CeilingOf(peer_.pid).status()) && server_.AnyStarting()) {
+  if (absl::IsPermissionDenied(server_.CeilingOf(peer_).status()) && server_.AnyStarting()) {
     asked_ = std::move(request);
     again_ = loop().Schedule(static_cast<int64_t>(child::MonotonicNanoseconds()) + kAgainAfterNs, [this] {
       again_.reset();
@@ -132,9 +132,9 @@ void ServeClient::Answer(Request request) {
   if (!done.ok()) Refuse(done);
 }
 
-absl::StatusOr<std::shared_ptr<const CompiledPolicy>> ServeClient::Ceiling() {
+absl::StatusOr<ServeCeiling> ServeClient::Ceiling() {
   if (!peer_process_.valid()) peer_process_ = PeerProcess(connection_.get(), peer_.pid);
-  absl::StatusOr<std::shared_ptr<const CompiledPolicy>> most = server_.CeilingOf(peer_.pid);
+  absl::StatusOr<ServeCeiling> most = server_.CeilingOf(peer_);
   // As long as it lives the number has been its.
   pollfd ended = {peer_process_.get(), POLLIN, 0};
   if (peer_process_.valid() && poll(&ended, 1, 0) == 0) return most;
@@ -162,8 +162,8 @@ absl::Status ServeClient::OnRequest(Request request) {
   // One that reads no answers has no use for them.
   bool sent = false;
   if (tag->kind == ServeTag::Kind::kAskPolicy) {
-    BROOD_ASSIGN_OR_RETURN(const std::shared_ptr<const CompiledPolicy> most, Ceiling());
-    sent = Send(ServeTag::Kind::kPolicy, EncodePolicy(most->policy()));
+    BROOD_ASSIGN_OR_RETURN(const ServeCeiling most, Ceiling());
+    sent = Send(ServeTag::Kind::kPolicy, EncodePolicy(most.policy->policy()));
   } else if (tag->kind == ServeTag::Kind::kAskStatus) {
     sent = Send(ServeTag::Kind::kStatus, EncodeServeStatus(server_.Status()));
   } else {
@@ -177,8 +177,8 @@ absl::Status ServeClient::Launch(Request request) {
   asked_ns_ = static_cast<int64_t>(child::MonotonicNanoseconds());
   BROOD_ASSIGN_OR_RETURN(RemoteLaunch launch, DecodeRemoteLaunch(request.bytes, request.fds));
   if (!IsRecordSocket(launch.control)) return absl::InvalidArgumentError("request: control: expected a SOCK_SEQPACKET socket");
-  BROOD_ASSIGN_OR_RETURN(const std::shared_ptr<const CompiledPolicy> most, Ceiling());
-  BROOD_ASSIGN_OR_RETURN(const std::shared_ptr<const CompiledPolicy> policy, server_.PolicyFor(most, launch.policy));
+  BROOD_ASSIGN_OR_RETURN(const ServeCeiling most, Ceiling());
+  BROOD_ASSIGN_OR_RETURN(const std::shared_ptr<const CompiledPolicy> policy, server_.PolicyFor(most.policy, launch.policy));
   BROOD_RETURN_IF_ERROR(CheckDescriptors(
       launch, {.same_user = peer_.uid == geteuid(), .own_root = policy->platform().child.mount_count > 0}));
   LaunchOptions options;
@@ -199,10 +199,16 @@ absl::Status ServeClient::Launch(Request request) {
   std::optional<RemoteFunction> function;
   if (launch.is_function()) function = {.message = launch.message, .result = launch.result};
   BROOD_ASSIGN_OR_RETURN(const ContextOptions* const context, server_.ContextOf(launch.template_path));
+  const std::optional<uint64_t> memory = policy->policy().limits.memory_bytes;
+  BROOD_RETURN_IF_ERROR(server_.quotas().Take(most.payer, memory));
   absl::StatusOr<Process> process = LaunchForClient(*context, std::move(options), function);
-  if (!process.ok()) return process.status();
+  if (!process.ok()) {
+    server_.quotas().GiveBack(most.payer, memory);
+    return process.status();
+  }
   process_.emplace(*std::move(process));
   policy_ = policy;
+  payer_ = most.payer;
   for (UniqueFd& fd : request.fds) {
     if (fd.get() == launch.control) control_ = std::move(fd);
   }
@@ -292,6 +298,7 @@ void ServeClient::OnJoined(const Outcome& outcome) { Tell(outcome); }
 
 void ServeClient::Tell(const Outcome& outcome) {
   server_.NoteEnded(outcome, SinceRequest());
+  server_.quotas().GiveBack(payer_, policy_->policy().limits.memory_bytes);
   if (state_ == State::kEnding) return Remove();
   Close(control_);
   Close(peer_process_);

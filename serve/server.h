@@ -8,6 +8,7 @@
 #ifndef BROOD_SERVE_SERVER_H_
 #define BROOD_SERVE_SERVER_H_
 
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -31,6 +32,7 @@
 #include "launcher/served_start.h"
 #include "sandbox/plan.h"
 #include "sandbox/policy.h"
+#include "serve/quota.h"
 #include "serve/status.h"
 #include "serve/templates.h"
 
@@ -38,6 +40,7 @@ namespace brood {
 
 namespace internal {
 class ServeClient;
+struct ServeCeiling;
 }  // namespace internal
 
 struct ServeOptions {
@@ -48,6 +51,7 @@ struct ServeOptions {
   Freeze freeze = Freeze::kOff;
   std::vector<ServeTemplate> templates;  // Each after that which it is a template of.
   absl::Duration patience = absl::Seconds(10);  // From a connection to its request, and for the outcome to be taken.
+  ServeQuota quota;
   std::string version;                // For the status.
   size_t max_waiting = 4096;          // Connections that have asked for nothing yet. For another one, the oldest goes.
 };
@@ -79,10 +83,11 @@ class ServeServer {
   const ServeOptions& options() const { return options_; }
   // Errors: NotFound (there is no such template).
   absl::StatusOr<const ContextOptions*> ContextOf(const std::string& template_path) const;
-  // What a process gets at most: the server's policy; that of its own child for one below that.
+  // What a process gets at most, and who pays: the server's policy, and it itself; the policy of its own child, and whose that is, for
+  // one below that.
   //
   // Errors: PermissionDenied (one below a child of which nothing is known).
-  absl::StatusOr<std::shared_ptr<const CompiledPolicy>> CeilingOf(pid_t pid);
+  absl::StatusOr<internal::ServeCeiling> CeilingOf(const ucred& peer);
   bool AnyStarting() const;
   // The policy that `asked` makes of `ceiling`, ready. Errors: PermissionDenied naming what it asks too much of.
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> PolicyFor(
@@ -90,6 +95,7 @@ class ServeServer {
   // Takes the outcome of one that cannot give it at once.
   void JoinElsewhere(uint64_t client, Process process);
   void OnJoined();
+  internal::ServeQuotas& quotas() { return quotas_; }
   void NoteBorn(uint64_t client);
   void NoteRefused() { ++status_.refused; }
   void NoteStarted(absl::Duration since_request) { status_.start.Add(since_request); }
@@ -102,6 +108,7 @@ class ServeServer {
   std::map<std::string, ContextOptions> contexts_;  // Also of its templates, by path.
   std::shared_ptr<const CompiledPolicy> policy_;
   std::map<std::string, std::shared_ptr<const CompiledPolicy>> tighter_;  // By wire form.
+  internal::ServeQuotas quotas_;
   internal::EventLoop loop_;
   UniqueFd socket_;
   std::optional<internal::SocketFile> file_;

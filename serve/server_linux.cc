@@ -38,7 +38,7 @@ int64_t Now() { return static_cast<int64_t>(child::MonotonicNanoseconds()); }
 
 }  // namespace
 
-ServeServer::ServeServer(ServeOptions options) : options_(std::move(options)) {
+ServeServer::ServeServer(ServeOptions options) : options_(std::move(options)), quotas_(options_.quota) {
   context_.preload = options_.preload;
   context_.freeze = options_.freeze;
   // Its queue is full only if it is stopped. Nobody else waits for that longer than this.
@@ -230,17 +230,17 @@ int ServeServer::SupervisorPidfd(std::shared_ptr<internal::ForkServer::Instance>
   return held != nullptr ? held->pidfd.get() : -1;
 }
 
-absl::StatusOr<std::shared_ptr<const CompiledPolicy>> ServeServer::CeilingOf(pid_t pid) {
+absl::StatusOr<internal::ServeCeiling> ServeServer::CeilingOf(const ucred& peer) {
   std::shared_ptr<internal::ForkServer::Instance> held;
   const pid_t supervisor = internal::PidOfPidfd(SupervisorPidfd(held));
-  for (const pid_t above : internal::AncestorsOf(pid)) {
+  for (const pid_t above : internal::AncestorsOf(peer.pid)) {
     for (const auto& [number, client] : clients_) {
-      if (client->HasProcess(above)) return client->policy();
+      if (client->HasProcess(above)) return internal::ServeCeiling{client->policy(), client->payer()};
     }
     if (above != getpid() && above != supervisor) continue;
     return absl::PermissionDeniedError("request: from below a child of this server, of which it is not known what it may have");
   }
-  return policy_;
+  return internal::ServeCeiling{policy_, {.process = peer.pid, .user = peer.uid}};
 }
 
 bool ServeServer::AnyStarting() const {
