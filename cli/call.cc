@@ -63,7 +63,12 @@ absl::StatusOr<int> Call(const ParsedOptions& options, const JobDefaults& defaul
     for (const std::string& line : StackLines(end.outcome)) PrintError("call", line);
   }
   if (end.value.has_value() && !PrintOut(absl::StrCat(*end.value, "\n"))) return kExitBroodFailed;
-  BROOD_RETURN_IF_ERROR(result.Write(job.target, end));
+  std::optional<ServerReport> server;
+  if (defaults.start_method == StartMethod::kForkServer && defaults.server.empty()) {
+    // One that was killed since then reports nothing.
+    if (absl::StatusOr<ServerReport> report = context.ReportServer(); report.ok()) server = *std::move(report);
+  }
+  BROOD_RETURN_IF_ERROR(result.Write(job.target, end, server));
   const std::vector<std::string> problems = CopyProblemLines(end.outcome);
   for (const std::string& line : problems) PrintError("call", line);
   return end.outcome.ok() && !problems.empty() ? kExitBroodFailed : end.outcome.ShellExitCode();

@@ -246,6 +246,18 @@ TEST(CallTest, APluginIsLoadedInTheSandboxOnly) {
   EXPECT_EQ(FileContent(file), "loaded");
 }
 
+TEST(CallTest, TheResultTellsWhatEachPreloadTook) {
+  const std::string plugin = Plugin("writes_at_load");
+  const Finished call = Call({"--start-method", "forkserver", "--preload", plugin, "--preload", plugin + ":SetLoaded", "--result", "-", plugin + ":WasLoaded"});
+  EXPECT_EQ(call.exit_code, 0) << call.err;
+  const std::string first = absl::StrCat("\"preloads\":[{\"name\":\"", plugin, "\",\"time_s\":");
+  EXPECT_TRUE(absl::StrContains(call.out, "\"server\":{\"ready_s\":")) << call.out;
+  EXPECT_TRUE(absl::StrContains(call.out, first)) << call.out;
+  EXPECT_TRUE(absl::StrContains(call.out, absl::StrCat("},{\"name\":\"", plugin, ":SetLoaded\",\"time_s\":"))) << call.out;
+  EXPECT_TRUE(absl::StrContains(call.out, ",\"memory_bytes\":")) << call.out;
+  EXPECT_FALSE(absl::StrContains(Call({"--result", "-", plugin + ":WasLoaded"}).out, "\"server\"")) << "of no server";
+}
+
 TEST(CallTest, WhatTheServerPreloadsItsChildrenFind) {
   const std::string plugin = Plugin("writes_at_load");
   EXPECT_EQ(Call({"--start-method", "forkserver", plugin + ":WasLoaded"}).out, "false\n");

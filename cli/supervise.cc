@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/status.h"
 #include "batch/result_json.h"
+#include "batch/server_json.h"
 
 namespace brood {
 
@@ -16,9 +17,10 @@ absl::StatusOr<ResultFile> ResultFile::Open(const ParsedOptions& options) {
   return result;
 }
 
-absl::Status ResultFile::Write(std::string_view id, const JobEnd& end) const {
+absl::Status ResultFile::Write(std::string_view id, const JobEnd& end, const std::optional<ServerReport>& server) const {
   if (path_.empty()) return absl::OkStatus();
   std::string line = ResultLine(id, 1, end, ResultStreams::kInherited);
+  if (server.has_value()) line.replace(line.size() - 1, 1, ",\"server\":" + ServerJson(*server) + "}");
   line += '\n';
   return WriteAll(file_.valid() ? file_.get() : StandardOutput(), path_, line);
 }

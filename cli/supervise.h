@@ -2,6 +2,7 @@
 #ifndef BROOD_CLI_SUPERVISE_H_
 #define BROOD_CLI_SUPERVISE_H_
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,7 @@
 #include "batch/job_runner.h"
 #include "cli/options.h"
 #include "cli/signals.h"
+#include "forkserver/server_report.h"
 #include "launcher/process.h"
 
 namespace brood {
@@ -24,8 +26,9 @@ class ResultFile {
   // Before the child runs: it must not do its work only for its result to be lost. Errors: those of open(2).
   static absl::StatusOr<ResultFile> Open(const ParsedOptions& options);
 
-  // Nothing if --result was not given. Errors: those of write(2).
-  absl::Status Write(std::string_view id, const JobEnd& end) const;
+  // Nothing if --result was not given. `server`: of the forkserver that has borne the child, if this command has started one.
+  // Errors: those of write(2).
+  absl::Status Write(std::string_view id, const JobEnd& end, const std::optional<ServerReport>& server = std::nullopt) const;
 
  private:
   std::string path_;

@@ -190,14 +190,20 @@ ServeStatus ServeServer::Status() const {
   for (const auto& [path, context] : contexts_) {
     ServeTemplateStatus one;
     one.path = path;
-    one.preload = path.empty() ? context.preload : context.templates.back().preload;
+    for (const std::string& name : path.empty() ? context.preload : context.templates.back().preload) one.preload.push_back({.name = name});
     const absl::StatusOr<internal::ServedStart> served = internal::ServedStart::Prepare(context);
     if (served.ok()) {
       const ServerState state = served->State();
       one.running = state.running;
       one.children = state.children;
       one.time = state.report.time;
-      for (const PreloadReport& preload : state.report.preloads) one.memory_bytes += preload.memory_bytes;
+      const std::vector<PreloadReport>& reports = state.report.preloads;
+      for (size_t i = 0; i < reports.size(); ++i) {
+        one.memory_bytes += reports[i].memory_bytes;
+        if (i >= one.preload.size() || reports[i].name != one.preload[i].name) continue;  // The order is that which was asked for.
+        one.preload[i].time = reports[i].time;
+        one.preload[i].memory_bytes = reports[i].memory_bytes;
+      }
       held.push_back(served->Running());
       if (held.back() != nullptr) supervisors.push_back(held.back()->pidfd.get());
     }

@@ -38,6 +38,13 @@ class Histogram {
   bool operator==(const Histogram&) const = default;
 };
 
+struct ServePreload {
+  std::string name;
+  absl::Duration time;  // As the next, of the last start.
+  uint64_t memory_bytes = 0;
+  bool operator==(const ServePreload&) const = default;
+};
+
 // Of the server itself, and of each of its templates.
 struct ServeTemplateStatus {
   std::string path;  // As clients name it; empty: the server.
@@ -45,7 +52,7 @@ struct ServeTemplateStatus {
   uint64_t children = 0;      // It was asked for.
   absl::Duration time;        // What its start took.
   uint64_t memory_bytes = 0;  // That its preloads have left.
-  std::vector<std::string> preload;  // Its own, besides those of what it is a template of.
+  std::vector<ServePreload> preload;  // Its own, besides those of what it is a template of.
   bool operator==(const ServeTemplateStatus&) const = default;
 };
 

@@ -27,6 +27,11 @@ absl::Status Read(const fbs::ServeHistogram* from, Histogram& to) {
   return absl::OkStatus();
 }
 
+// 0 where a server of another version says less.
+uint64_t NumberAt(const flatbuffers::Vector<uint64_t>* numbers, flatbuffers::uoffset_t i) {
+  return numbers != nullptr && IsAligned(numbers) && i < numbers->size() ? numbers->Get(i) : 0;
+}
+
 }  // namespace
 
 std::string EncodeServeStatus(const ServeStatus& status) {
@@ -43,9 +48,19 @@ std::string EncodeServeStatus(const ServeStatus& status) {
   std::vector<flatbuffers::Offset<fbs::ServeTemplateStatus>> written_templates;
   for (const auto& [path, running, children, time, memory_bytes, preload] : templates) {
     const auto written_path = builder.CreateString(path);
-    const auto written_preload = builder.CreateVectorOfStrings(preload);
+    std::vector<std::string> names;
+    std::vector<uint64_t> times, bytes;
+    for (const auto& [name, taken, left] : preload) {
+      names.push_back(name);
+      times.push_back(static_cast<uint64_t>(absl::ToInt64Nanoseconds(taken)));
+      bytes.push_back(left);
+    }
+    const auto written_preload = builder.CreateVectorOfStrings(names);
+    const auto written_times = builder.CreateVector(times);
+    const auto written_bytes = builder.CreateVector(bytes);
     written_templates.push_back(fbs::CreateServeTemplateStatus(builder, written_path, running, children,
-                                                               static_cast<uint64_t>(absl::ToInt64Nanoseconds(time)), memory_bytes, written_preload));
+                                                               static_cast<uint64_t>(absl::ToInt64Nanoseconds(time)), memory_bytes, written_preload,
+                                                               written_times, written_bytes));
   }
   const auto templates_at = builder.CreateVector(written_templates);
   fbs::FinishServeStatusBuffer(
@@ -87,7 +102,11 @@ absl::StatusOr<ServeStatus> DecodeServeStatus(std::string_view bytes) {
       read.time = absl::Nanoseconds(static_cast<int64_t>(one->time_ns()));
       read.memory_bytes = one->memory_bytes();
       if (one->preload() == nullptr) continue;
-      for (const flatbuffers::String* target : *one->preload()) read.preload.emplace_back(View(target));
+      for (flatbuffers::uoffset_t i = 0; i < one->preload()->size(); ++i) {
+        read.preload.push_back({.name = std::string(View(one->preload()->Get(i))),
+                                .time = absl::Nanoseconds(static_cast<int64_t>(NumberAt(one->preload_time_ns(), i))),
+                                .memory_bytes = NumberAt(one->preload_bytes(), i)});
+      }
     }
   }
   return status;

@@ -37,8 +37,8 @@ ServeStatus Sample() {
   status.forkserver_bytes = 20 << 20;
   status.servers = 1;
   status.keepers = 4;
-  status.templates = {{.path = "", .running = true, .children = 100, .time = absl::Milliseconds(1500), .memory_bytes = 5 << 20, .preload = {"./m.so"}},
-                      {.path = "a/b", .running = false, .children = 7, .time = absl::ZeroDuration(), .memory_bytes = 0, .preload = {"\"x", "y"}}};
+  status.templates = {{.path = "", .running = true, .children = 100, .time = absl::Milliseconds(1500), .memory_bytes = 5 << 20, .preload = {{"./m.so", absl::Milliseconds(1200), 5 << 20}}},
+                      {.path = "a/b", .running = false, .children = 7, .time = absl::ZeroDuration(), .memory_bytes = 0, .preload = {{.name = "\"x"}, {.name = "y"}}}};
   return status;
 }
 
@@ -97,7 +97,7 @@ TEST(StatusTest, TheTextTellsAllOnAFewLines) {
             "connections  7, of which 2 have asked for nothing yet\n"
             "forkserver   1 preloaded, 4 keepers\n"
             "memory       8.0 MiB server, 20.0 MiB forkserver\n"
-            "template     (server): 100 born, ready in 1.5s, 5.0 MiB preloaded: ./m.so\n"
+            "template     (server): 100 born, ready in 1.5s, 5.0 MiB preloaded: ./m.so 1.2s 5.0 MiB\n"
             "template     a/b: not running; the next child starts it: \"x, y\n"
             "up           12s, 1.2.3 (commit abc, opt)\n");
   EXPECT_TRUE(absl::StrContains(StatusText(ServeStatus()), "ended        none yet\nstart        none yet\n"));
@@ -117,6 +117,10 @@ TEST(StatusTest, TheJsonIsOneLineOfJsonWithTheSameNumbers) {
   ASSERT_EQ(templates.items.size(), 2u);
   EXPECT_EQ(Field(templates.items[0], "children").text, "100");
   EXPECT_EQ(Field(templates.items[0], "start_s").text, "1.500000");
+  const JsonValue& preload = Field(templates.items[0], "preloads").items.at(0);
+  EXPECT_EQ(Field(preload, "name").text, "./m.so");
+  EXPECT_EQ(Field(preload, "time_s").text, "1.200000");
+  EXPECT_EQ(Field(preload, "memory_bytes").text, "5242880");
   EXPECT_EQ(Field(templates.items[1], "path").text, "a/b");
   EXPECT_EQ(Field(templates.items[1], "preload").items.at(0).text, "\"x");
   const JsonValue& start = Field(*json, "start");
@@ -141,6 +145,8 @@ TEST(StatusTest, TheExpositionIsWhatAPrometheusReads) {
   EXPECT_EQ(sample("brood_serve_forkserver_keepers"), 4);
   EXPECT_EQ(sample("brood_serve_template_children_total{path=\"a/b\"}"), 7);
   EXPECT_EQ(sample("brood_serve_template_running{path=\"\"}"), 1);
+  EXPECT_EQ(sample("brood_serve_preload_seconds{path=\"\",preload=\"./m.so\",place=\"0\"}"), 1.2);
+  EXPECT_EQ(sample("brood_serve_preload_bytes{path=\"\",preload=\"./m.so\",place=\"0\"}"), 5 << 20);
   EXPECT_EQ(sample("brood_serve_resident_bytes"), 8 << 20);
   EXPECT_EQ(sample("brood_serve_start_seconds_bucket{le=\"0.0005\"}"), 0);
   EXPECT_EQ(sample("brood_serve_start_seconds_bucket{le=\"0.001\"}"), 99);

@@ -49,7 +49,11 @@ std::string Lines(const std::vector<ServeTemplateStatus>& templates) {
     } else {
       absl::StrAppend(&lines, "not running; the next child starts it");
     }
-    absl::StrAppend(&lines, one.preload.empty() ? "" : ": ", absl::StrJoin(one.preload, ", "), "\n");
+    std::vector<std::string> preloads;
+    for (const auto& [name, time, bytes] : one.preload) {
+      preloads.push_back(one.running ? absl::StrCat(name, " ", absl::FormatDuration(absl::Trunc(time, absl::Milliseconds(1))), " ", Bytes(bytes)) : name);
+    }
+    absl::StrAppend(&lines, preloads.empty() ? "" : ": ", absl::StrJoin(preloads, ", "), "\n");
   }
   return lines;
 }
@@ -70,14 +74,22 @@ std::string Quoted(std::string_view text) {
 }
 
 std::string JsonOf(const ServeTemplateStatus& one) {
-  std::vector<std::string> preload;
-  for (const std::string& target : one.preload) preload.push_back(Quoted(target));
+  std::vector<std::string> preload, preloads;
+  for (const auto& [name, time, bytes] : one.preload) {
+    preload.push_back(Quoted(name));
+    preloads.push_back(absl::StrCat("{\"name\":", Quoted(name), absl::StrFormat(",\"time_s\":%.6f", Seconds(time)), ",\"memory_bytes\":", bytes, "}"));
+  }
   return absl::StrCat("{\"path\":", Quoted(one.path), ",\"running\":", one.running ? "true" : "false", ",\"children\":", one.children,
                       absl::StrFormat(",\"start_s\":%.6f", Seconds(one.time)), ",\"memory_bytes\":", one.memory_bytes, ",\"preload\":[",
-                      absl::StrJoin(preload, ","), "]}");
+                      absl::StrJoin(preload, ","), "],\"preloads\":[", absl::StrJoin(preloads, ","), "]}");
 }
 
 // --- Prometheus ---
+
+// A preload may be asked for twice, and a series may not.
+std::string LabelsOf(std::string_view name, const ServeTemplateStatus& one, size_t place) {
+  return absl::StrCat(name, "{path=", Quoted(one.path), ",preload=", Quoted(one.preload[place].name), ",place=\"", place, "\"} ");
+}
 
 void Head(std::string& out, std::string_view name, std::string_view type, std::string_view help) {
   absl::StrAppend(&out, "# HELP ", name, " ", help, "\n# TYPE ", name, " ", type, "\n");
@@ -175,6 +187,18 @@ std::string StatusPrometheus(const ServeStatus& status) {
   Head(out, "brood_serve_template_children_total", "counter", "Children that a template was asked for.");
   for (const ServeTemplateStatus& one : status.templates) {
     absl::StrAppend(&out, "brood_serve_template_children_total{path=", Quoted(one.path), "} ", one.children, "\n");
+  }
+  Head(out, "brood_serve_preload_seconds", "gauge", "What a preload took.");
+  for (const ServeTemplateStatus& one : status.templates) {
+    for (size_t i = 0; i < one.preload.size(); ++i) {
+      absl::StrAppend(&out, LabelsOf("brood_serve_preload_seconds", one, i), Seconds(one.preload[i].time), "\n");
+    }
+  }
+  Head(out, "brood_serve_preload_bytes", "gauge", "What a preload has left in memory.");
+  for (const ServeTemplateStatus& one : status.templates) {
+    for (size_t i = 0; i < one.preload.size(); ++i) {
+      absl::StrAppend(&out, LabelsOf("brood_serve_preload_bytes", one, i), one.preload[i].memory_bytes, "\n");
+    }
   }
   Head(out, "brood_serve_template_running", "gauge", "1 if it has preloaded and lives.");
   for (const ServeTemplateStatus& one : status.templates) {
