@@ -1,6 +1,7 @@
 #include "forkserver/keeper_child.h"
 
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -29,6 +30,7 @@ namespace {
 constexpr size_t kBelowServer = 64 * 1024;  // Of the main stack, for the server's own calls.
 constexpr uint64_t kLookForOomNs = 100'000'000;
 constexpr int kTreePatienceMs = 10'000;
+constexpr uint64_t kCloneStack = 4096;  // Of a child's: the kernel wants a size to add to where it begins. clone3(2)
 constexpr size_t kShieldStack = 4096;  // The upper end of a keeper's.
 
 // What a keeper is given; at the low end of its stack.
@@ -236,12 +238,33 @@ bool EndRest(const Keeper& keeper) {
   return true;
 }
 
-// What a child is forked with; more flags: CLONE_PIDFD, CLONE_FILES. -1 with errno, which another keeper may write to at the same
-// time; who reads it reads another reason at worst.
-int Clone(const Keeper& keeper, int flags, void* written, int* pidfd) {
-  // The C library's own writes two words above the child's stack, at a place of this keeper's.
-  return clone(brood_begin_child, keeper.house->child_stack - keeper.number * 16, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | flags | SIGCHLD,
-               written, pidfd, nullptr, keeper.house->thread_id);
+// Forks a child; more flags: CLONE_PIDFD, CLONE_FILES. Its pid; or -1 with `error`.
+int Clone(Keeper& keeper, int more, void* order, int* pidfd, int32_t* error) {
+  const KeeperHouse& house = *keeper.house;
+  char* const stack = house.child_stack - keeper.number * 16;
+  const int flags = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | more;
+  if (!keeper.slot.TakeGroup()) {
+    *error = KeeperNote::kHasNoGroup;
+    return -1;
+  }
+  if (keeper.slot.group() < 0) {
+    // The C library's own writes two words above the child's stack, at a place of this keeper's. Its error is in errno, which
+    // another keeper may write to at the same time; who reads it reads another reason at worst.
+    const int pid = clone(brood_begin_child, stack, flags | SIGCHLD, order, pidfd, nullptr, house.thread_id);
+    *error = pid < 0 ? errno : 0;
+    return pid;
+  }
+  clone_args arguments = {};
+  arguments.flags = static_cast<uint64_t>(flags) | CLONE_INTO_CGROUP;
+  if ((more & CLONE_PIDFD) != 0) arguments.pidfd = reinterpret_cast<uintptr_t>(pidfd);
+  arguments.child_tid = reinterpret_cast<uintptr_t>(house.thread_id);
+  arguments.exit_signal = SIGCHLD;
+  arguments.stack = reinterpret_cast<uintptr_t>(stack) - kCloneStack;
+  arguments.stack_size = kCloneStack;
+  arguments.cgroup = static_cast<uint64_t>(keeper.slot.group());
+  const long pid = brood_clone_into(&arguments, sizeof(arguments), order, keeper.slot.secret());
+  *error = pid < 0 ? static_cast<int32_t>(-pid) : 0;
+  return pid < 0 ? -1 : static_cast<int>(pid);
 }
 
 // Whatever prevents it now is told when there is an order.
@@ -252,7 +275,8 @@ void Reserve(Keeper& keeper) {
   keeper.reserve_fds.keeper = keeper.order.keeper;
   void* const order = ReserveOrder(keeper.order_file, keeper.reserve_fds);
   if (order == nullptr) return;
-  const int pid = Clone(keeper, CLONE_FILES | CLONE_PIDFD, order, &keeper.reserve_pidfd);
+  int32_t untold;
+  const int pid = Clone(keeper, CLONE_FILES | CLONE_PIDFD, order, &keeper.reserve_pidfd, &untold);
   keeper.reserve = pid > 0 ? pid : 0;
 }
 
@@ -269,6 +293,7 @@ int TakeReserve(Keeper& keeper, void* written) {
   if (RawSyscall(SYS_wait4, pid, nullptr, WNOHANG | __WALL, nullptr) == 0 && WakeReserve(keeper.reserve_fds, SizeOf(written))) return pid;
   ClosePidfd(keeper);
   if (keeper.slot.entered()) keeper.slot.TakeUsage();  // That it was killed is not told of the next.
+  keeper.slot.ReturnGroup();
   return 0;
 }
 
@@ -287,6 +312,7 @@ KeeperNote Fork(Keeper& keeper, int signals, bool lost) {
   KeeperNote note;
   note.kind = KeeperNote::Kind::kRefused;
   note.error = KeeperNote::kHasThreads;
+  // A lock that another thread holds now would be held for ever in the child. fork(2), "NOTES"
   const bool alone = keeper.reserve != 0 || HasOneThread(keeper.house->threads);
   if (alone) note.error = EMFILE;
   if (!alone || lost) {
@@ -302,14 +328,16 @@ KeeperNote Fork(Keeper& keeper, int signals, bool lost) {
   const bool tells = (tag.flags & OrderTag::kTell) != 0;
   int pid = TakeReserve(keeper, written);
   const bool reserved = pid != 0;
+  note.error = 0;
   if (!reserved) {
-    pid = Clone(keeper, tells ? CLONE_PIDFD : 0, written, &keeper.reserve_pidfd);
-    note.error = pid < 0 ? errno : 0;
+    pid = Clone(keeper, tells ? CLONE_PIDFD : 0, written, &keeper.reserve_pidfd, &note.error);
     if (!tells || pid < 0) keeper.reserve_pidfd = -1;
     CloseFds(order);  // The child has its own: whoever waits for their end waits for that only.
-    if (pid < 0) return note;
+    if (pid < 0) {
+      note.retires = note.error == KeeperNote::kHasNoGroup ? 1 : 0;
+      return note;
+    }
   }
-  note.error = 0;
   note.pid = pid;
   if (tells) {
     note.kind = KeeperNote::Kind::kBorn;
@@ -381,6 +409,7 @@ int RunKeeper(void* arg) {
     const KeeperNote note = Fork(keeper, signals, lost);
     explicit_bzero(order.data, order.size);  // An environment, a key: of no use to anybody who comes to read this memory.
     Send(keeper, note, -1);
+    keeper.slot.ReturnGroup();
     if (note.retires != 0) break;
     // Who launches one after the other does much between two of them, in which this is done. A call is sent at once when the last
     // has ended, and would wait for it; and a keeper that is used once needs none.

@@ -63,6 +63,7 @@ struct KeeperNote {
   // Why a keeper itself has ended the child.
   enum class Cause : uint32_t { kNone, kWallTime, kViolation, kMemory };
   static constexpr int32_t kHasThreads = -1;  // As an error: a preload has started threads since.
+  static constexpr int32_t kHasNoGroup = -2;  // The supervisor could make no cgroup for it, and has said so by closing the socket.
   Kind kind = Kind::kHello;
   int32_t pid = 0;
   int32_t shield = 0;      // kHello: the parent of a keeper that is shielded, or the supervisor.
@@ -114,6 +115,10 @@ int BeginChild(void* order);
 
 // BeginChild with nothing in any register but its argument: what its keeper had there is not the child's to find.
 extern "C" int brood_begin_child(void* order);
+
+// clone3(2) with the secret of a slot (slot_child.h) as its sixth argument; the child begins with brood_begin_child(order). The
+// kernel's answer: -errno for an error.
+extern "C" long brood_clone_into(const void* arguments, size_t size, void* order, uint64_t secret);
 
 // Must be called before the first fork, by RunKeeperHouse or in its stead.
 void SetKeeperHouse(const KeeperHouse* house);

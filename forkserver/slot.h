@@ -37,6 +37,11 @@ class Slot {
 
   // The order of Finish is of no more use.
   virtual void Entered() = 0;
+
+  // Readable when its keeper has used up something that is made for each child; Refill makes it anew. -1: there is nothing like it.
+  // False: that could not be done, or the keeper is gone. It has no child any more.
+  virtual int used_fd() const { return -1; }
+  virtual bool Refill() { return false; }
 };
 
 // Begins to set up what `plan` describes. `number` is not 0, and that of no other living slot. Errors: InvalidArgument or

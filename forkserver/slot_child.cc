@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -29,8 +30,8 @@ namespace brood::child {
 namespace {
 
 constexpr int kTreePatienceMs = 10'000;
-constexpr size_t kSecretLow = 6;   // Where in the prelude.
-constexpr size_t kSecretHigh = 8;
+constexpr size_t kSecretLow = 7;   // Where in the prelude.
+constexpr size_t kSecretHigh = 9;
 
 uint32_t Argument(int index, bool high) {
   return static_cast<uint32_t>(offsetof(seccomp_data, args) + static_cast<size_t>(index) * 8 + (high ? 4 : 0));
@@ -88,7 +89,7 @@ bool IsInNamespace(int entered) {
   return false;
 }
 
-// Whether the last groups of this process are those of a child: "4:memory:/brood-child-12-3".
+// Whether the last groups of this process are those of a child: "4:memory:/brood-child-12-3", "0::/brood-child-12-3/brood-child-keeper".
 bool IsInGroups(uint32_t expected) {
   char groups[8192];
   if (ReadFile(AT_FDCWD, "/proc/self/cgroup", groups, sizeof(groups)) <= 0) return false;
@@ -130,18 +131,20 @@ bool ReadBackKeeper(const SlotEntry& entry, SetupMessage* failure) {
 
 void LeaveKeepersGroup() { RawSyscall(SYS_setpgid, 0, 0); }
 
-void WriteFilterPrelude(sock_filter* out) {
+void WriteFilterPrelude(SecretCalls calls, sock_filter* out) {
 #if defined(__x86_64__)
   constexpr uint32_t kNative = AUDIT_ARCH_X86_64;
 #else
   constexpr uint32_t kNative = 0;  // Slots are for x86-64: raw_syscall_child_other.cc has no sixth argument.
 #endif
+  const uint32_t third = calls == SecretCalls::kMessagesAndClone3 ? SYS_clone3 : SYS_recvmsg;
   const sock_filter prelude[kFilterPreludeLength] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kNative, 0, 8),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kNative, 0, 9),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendmsg, 1, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_recvmsg, 0, 5),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendmsg, 2, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_recvmsg, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, third, 0, 5),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, Argument(5, false)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 3),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, Argument(5, true)),
@@ -158,9 +161,9 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
   if (order.size != brood::internal::kRawHeaderBytes + sizeof(SlotEntry) || entry.magic != SlotEntry::kMagic ||
       entry.folders > SlotEntry::kMaxFolders || entry.counters >> kSlotCounters != 0 || entry.filter_length > BPF_MAXINSNS ||
       entry.birth.rlimit_count > SlotBirth::kMaxRlimits || entry.birth.environment_size > SlotBirth::kMaxEnvironment ||
-      entry.watches_net > 1 || entry.landlock > 1 ||
+      entry.watches_net > 1 || entry.landlock > 1 || entry.groups > 1 ||
       order.fd_count != uint64_t{SlotEntry::kFixed} + entry.namespaces + entry.tasks + entry.folders + counters +
-                            entry.watches_net + entry.landlock) {
+                            entry.watches_net + entry.landlock + entry.groups) {
     return Fail(failure, "slot", EINVAL, "read the order to enter it");
   }
   const int* next = order.fds;
@@ -176,6 +179,7 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
   }
   if (entry.watches_net != 0) net_ = *next++;
   const int ruleset = entry.landlock != 0 ? *next++ : -1;
+  if (entry.groups != 0) groups_ = *next++;
   watches_ipc_ = entry.watches_ipc != 0;
   wall_ns_ = entry.wall_ns;
   may_reserve_ = entry.may_reserve != 0;
@@ -186,7 +190,7 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
     if (written != 1) return Fail(failure, "cgroup", static_cast<int>(-written), "enter the slot's cgroup");
     RawSyscall(SYS_close, tasks[i]);
   }
-  if (entry.read_back != 0 && !IsInGroups(entry.tasks)) return Differs("to be in the groups of the slot", failure);
+  if (entry.read_back != 0 && !IsInGroups(entry.tasks + (entry.groups != 0 ? 1 : 0))) return Differs("to be in the groups of the slot", failure);
   // The user namespace gives the rights that the others ask for; the mount namespace takes the root away. setns(2)
   for (uint32_t i = 0; i < entry.namespaces; ++i) {
     const long entered = RawSyscall(SYS_setns, namespaces[i], 0);
@@ -266,6 +270,42 @@ uint64_t KeptSlot::Read(SlotCounter counter, const char* key) const {
 
 bool KeptSlot::HasOomKill() const { return Read(SlotCounter::kMemoryEvents, "oom_kill") > oom_kills_; }
 
+bool KeptSlot::TakeGroup() {
+  if (groups_ < 0 || group_ >= 0) return true;
+  SlotGroup group;
+  iovec part = {&group, sizeof(group)};
+  alignas(cmsghdr) char control[CMSG_SPACE(SlotGroup::kMaxFds * sizeof(int))];
+  msghdr header = {};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof(control);
+  long bytes;
+  while ((bytes = RawSyscall(SYS_recvmsg, groups_, &header, MSG_CMSG_CLOEXEC, 0, 0, secret_)) == -EINTR) {
+  }
+  const cmsghdr* const rights = bytes == static_cast<long>(sizeof(group)) ? CMSG_FIRSTHDR(&header) : nullptr;
+  if (rights == nullptr || rights->cmsg_type != SCM_RIGHTS || (header.msg_flags & MSG_CTRUNC) != 0) return false;
+  int fds[SlotGroup::kMaxFds];
+  memcpy(fds, CMSG_DATA(rights), rights->cmsg_len - CMSG_LEN(0));
+  const int* next = fds;
+  group_ = *next++;
+  for (size_t i = 0; i < kSlotCounters; ++i) counters_[i] = (group.counters >> i & 1) != 0 ? *next++ : -1;
+  oom_kills_ = process_refusals_ = cpu_ns_ = 0;
+  return true;
+}
+
+void KeptSlot::ReturnGroup() {
+  if (group_ < 0) return;
+  for (int& counter : counters_) {
+    if (counter >= 0) RawSyscall(SYS_close, counter);
+    counter = -1;
+  }
+  RawSyscall(SYS_close, group_);
+  group_ = -1;
+  const char byte = 0;
+  RawSyscall(SYS_write, groups_, &byte, 1);  // A supervisor that is gone misses nothing.
+}
+
 SlotUsage KeptSlot::TakeUsage() {
   SlotUsage usage;
   // Those that only grow are told as what they grew by.
@@ -277,6 +317,12 @@ SlotUsage KeptSlot::TakeUsage() {
   usage.memory_peak_bytes = Read(SlotCounter::kMemoryPeak, nullptr);
   usage.oom_kills = since(Read(SlotCounter::kMemoryEvents, "oom_kill"), &oom_kills_);
   usage.process_refusals = since(Read(SlotCounter::kProcessEvents, "max"), &process_refusals_);
+  if (groups_ >= 0) {
+    // Kills are counted where the victim was, whoever ran out of memory. sandbox/cgroup_child.cc, ReadCgroupUsage()
+    if (Read(SlotCounter::kMemoryEvents, "oom") == 0) usage.oom_kills = 0;
+    usage.cpu_ns = Read(SlotCounter::kCpu, "usage_usec") * 1000;
+    return usage;
+  }
   usage.cpu_ns = since(Read(SlotCounter::kCpu, nullptr), &cpu_ns_);
   // Any number begins it anew, at what is used now. Documentation/admin-guide/cgroup-v1/memory.rst, 5.
   const int peak = counters_[static_cast<size_t>(SlotCounter::kMemoryPeak)];

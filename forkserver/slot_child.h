@@ -9,11 +9,16 @@
 // child of a vfork(2) that shares its parent's memory, because killing it would free nothing; so the keeper of a slot is one,
 // of a process that does nothing else (RunShield). mm/oom_kill.c, oom_badness(), in_vfork(), __oom_kill_process()
 //
-// It lives under the filter of its children. That has one more rule than the policy: sendmsg(2) and recvmsg(2) are allowed
-// if their unused sixth argument is a secret number, which is in no memory that a child has (madvise(2), MADV_DONTFORK), nor
-// in a register at its birth. A child that guessed it could do with it what the policy may forbid: send and receive on
-// sockets, of which it has none that were not given to it. All else a keeper does must be allowed by the policy itself; see
-// launcher/slot_fitness.h.
+// With cgroups of version 2 it is in a group beside those of its children instead. The supervisor makes one for each child
+// (sandbox/spare_cgroups.h), and sends it ahead over a socket of its own, so that a child is born in it (clone3(2),
+// CLONE_INTO_CGROUP) without a word between the two.
+//
+// It lives under the filter of its children. That has one more rule than the policy: sendmsg(2), recvmsg(2), and clone3(2) where
+// it needs that, are allowed if their unused sixth argument is a secret number, which is in no memory that a child has
+// (madvise(2), MADV_DONTFORK), nor in a register at its birth. A child that guessed it could do with it what the policy may forbid:
+// send and receive on sockets, of which it has none that were not given to it, and clone into namespaces, for which it has no
+// capability, and no user namespace may be made in the slot's (launcher/init_child.cc). All else a keeper does must be allowed by
+// the policy itself; see launcher/slot_fitness.h.
 //
 // Child-safe: see base/child_safe.h. Of several keepers one enters at a time, because they share errno.
 #ifndef BROOD_FORKSERVER_SLOT_CHILD_H_
@@ -51,7 +56,7 @@ struct SlotBirth {
 // more than all else that is left to do here. kill(2), setpgid(2)
 void LeaveKeepersGroup();
 
-// The numbers in files of a cgroup that tell of one child.
+// The numbers in files of a cgroup that tell of one child. Version 1 has them for all its children, one after the other.
 enum class SlotCounter : uint32_t { kMemoryPeak, kMemoryEvents, kProcessEvents, kCpu, kCount };
 inline constexpr size_t kSlotCounters = static_cast<size_t>(SlotCounter::kCount);
 
@@ -59,7 +64,8 @@ inline constexpr size_t kSlotCounters = static_cast<size_t>(SlotCounter::kCount)
 // init, the list of the init's children (proc(5), /proc/pid/task/tid/children), `namespaces` of these (the user namespace
 // first, the mount namespace last), `tasks` files of cgroups to write 0 to, `folders` that a child may have changed, and of
 // each counter that has its bit set in `counters` its file, with `watches_net` the counters of its network interfaces
-// (/proc/pid/net/dev), and with `landlock` the ruleset, which the init has made: it stands for paths in its root.
+// (/proc/pid/net/dev), with `landlock` the ruleset, which the init has made: it stands for paths in its root, and with `groups` the
+// socket from which the groups of children come.
 struct SlotEntry {
   static constexpr uint32_t kMagic = 0x4c535242;  // "BRSL"
   static constexpr uint32_t kFixed = 3;
@@ -78,15 +84,24 @@ struct SlotEntry {
   uint32_t landlock = 0;
   uint32_t read_back = 0;    // What the keeper is, once it has entered, is compared with what it should be.
   uint32_t may_reserve = 0;  // The policy allows what a child in reserve needs: reserve_child.h.
+  uint32_t groups = 0;
   uint32_t watches_ipc = 0;  // Children may make objects of System V. Those of POSIX are files of one of the folders.
   uint64_t wall_ns = 0;      // Of each child. 0: no limit.
   SlotBirth birth;
 };
 static_assert(sizeof(SlotEntry) <= brood::internal::kRecordInlineBytes);
 
+// With a child's group of version 2: its directory comes first, then the file of each counter that has its bit set. The keeper
+// answers with one byte when it has done with the group.
+struct SlotGroup {
+  static constexpr size_t kMaxFds = 1 + kSlotCounters;
+  uint32_t counters = 0;
+};
+
 // Written before a policy's own filter: the rule for the secret, which a keeper fills in.
-inline constexpr size_t kFilterPreludeLength = 10;
-void WriteFilterPrelude(sock_filter* out);
+inline constexpr size_t kFilterPreludeLength = 11;
+enum class SecretCalls { kMessages, kMessagesAndClone3 };
+void WriteFilterPrelude(SecretCalls calls, sock_filter* out);
 
 // A child's system call that the filter forbids.
 struct SlotViolation {
@@ -139,8 +154,14 @@ class KeptSlot {
 
   // Whether the kernel's OOM killer is to be looked for while a child lives, since nothing tells of it; and whether it has ended
   // something of this child's, which then is not what it was any more.
-  bool limits_memory() const { return counters_[static_cast<size_t>(SlotCounter::kMemoryEvents)] >= 0; }
+  // In a group of version 2 the kernel ends them all by itself.
+  bool limits_memory() const { return groups_ < 0 && counters_[static_cast<size_t>(SlotCounter::kMemoryEvents)] >= 0; }
   bool HasOomKill() const;
+
+  // Takes the group of the next child, and waits for it if it is not there yet. False: there will be none any more.
+  bool TakeGroup();
+  int group() const { return group_; }  // Its directory; -1: a child is born in the groups of its keeper.
+  void ReturnGroup();                   // No child is in it any more. Tells the supervisor.
 
   // What the child used that has just ended, and a new beginning for the next.
   SlotUsage TakeUsage();
@@ -169,6 +190,8 @@ class KeptSlot {
   int processes_ = -1;
   int listener_ = -1;
   int counters_[kSlotCounters] = {-1, -1, -1, -1};
+  int groups_ = -1;
+  int group_ = -1;
   uint64_t oom_kills_ = 0;
   uint64_t process_refusals_ = 0;
   uint64_t cpu_ns_ = 0;

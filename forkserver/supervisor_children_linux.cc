@@ -100,15 +100,16 @@ void Supervisor::OnKeeper(uint32_t number) {
     std::unique_ptr<Charge> charge = Free(place);
     Charge& ended = *charge;
     ended.OnEnded(std::move(charge), note);
-    if (note.retires != 0) return;  // It ends now.
   } else if (note.error == child::KeeperNote::kHasThreads) {
     Refuse(place, 0,
            "a preload has left threads running, and a lock that one of them holds at a fork would be held for ever in the "
            "child; start threads in the children, or join them");
+  } else if (note.error == child::KeeperNote::kHasNoGroup) {
+    Refuse(place, 0, "make a cgroup for the child, below that of its sandbox; see docs/cgroups.md");
   } else {
     Refuse(place, note.error, "fork the child; see the limits of processes, memory and open files");
   }
-  Release(number);
+  if (note.retires == 0) Release(number);  // Else it ends now.
 }
 
 void Supervisor::Release(uint32_t number) {

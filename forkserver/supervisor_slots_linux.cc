@@ -112,9 +112,16 @@ void Supervisor::OnEntered(uint32_t number, const child::KeeperNote& note) {
                                           std::string_view(setup.detail, strnlen(setup.detail, sizeof(setup.detail))));
     return FailSlot(number, setup.error_number != 0 ? ErrnoStatus(setup.error_number, text) : absl::InternalError(text));
   }
+  Slot& slot = *keepers_[number].slot;
+  slot.Entered();
+  if (slot.used_fd() >= 0) {
+    const absl::Status watched = loop_.Watch(slot.used_fd(), EPOLLIN, [this, &slot](uint32_t) {
+      if (!slot.Refill()) loop_.Forget(slot.used_fd());
+    });
+    if (!watched.ok()) return FailSlot(number, watched);
+  }
   to_enter_.pop_front();
   keepers_[number].entering = false;
-  keepers_[number].slot->Entered();
   --kinds_[keepers_[number].kind].coming;
   EnterNext();
   Release(number);
@@ -142,6 +149,7 @@ void Supervisor::LeaveSlot(uint32_t number) {
   Keeper& keeper = keepers_[number];
   if (keeper.slot == nullptr) return;
   loop_.Forget(keeper.slot->ready_fd());
+  if (keeper.slot->used_fd() >= 0) loop_.Forget(keeper.slot->used_fd());
   // One that was in use is given up because of what a child has left, and the next child may leave something too.
   if (!keeper.old && !keeper.entering && open_ && !ending_) kinds_[keeper.kind].has_spare = true;
   const bool was_entering = !to_enter_.empty() && to_enter_.front() == number;

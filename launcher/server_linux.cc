@@ -42,9 +42,11 @@ GuardianReport ReportOf(const KeeperNote& note) {
   if (note.kind == KeeperNote::Kind::kRefused) {
     report.setup_failed = 1;
     const bool threads = note.error == KeeperNote::kHasThreads;
-    report.setup = internal::SetupFailureOf(internal::kServerStep, threads ? 0 : note.error,
+    report.setup = internal::SetupFailureOf(internal::kServerStep, std::max(note.error, 0),
                                             threads ? "a preload has left threads running; see ContextOptions::preload"
-                                                    : "fork the child; see the limits of processes, memory and open files");
+                                            : note.error == KeeperNote::kHasNoGroup
+                                                ? "make a cgroup for the child, below that of its sandbox; see docs/cgroups.md"
+                                                : "fork the child; see the limits of processes, memory and open files");
     return report;
   }
   report.started = 1;

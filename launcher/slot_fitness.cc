@@ -10,8 +10,10 @@
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <climits>
 #include <iterator>
 #include <string_view>
@@ -176,9 +178,9 @@ absl::Status FitsSlot(const CompiledPolicy& policy) {
   if (folders > child::SlotEntry::kMaxFolders) return Unfit(absl::StrCat("more than ", child::SlotEntry::kMaxFolders, " tmpfs"));
   if (plan.limits_cpus) return Unfit("the policy has a set of CPUs");
   if (plan.rlimit_count > child::SlotBirth::kMaxRlimits) return Unfit("too many resource limits");
-  // The accounts of version 2 are of the group's whole life; those of a child would need a group of its own.
-  if (policy.platform().needs_cgroups && policy.platform().cgroups.memory_bytes.has_value() && ThisMachine().cgroups.memory.empty()) {
-    return Unfit("a limit of memory needs cgroups of version 1 here");
+  // With version 2 a child is born in a group of its own, by a call that the filter of a container may hide. clone3(2)
+  if (policy.platform().needs_cgroups && !ThisMachine().cgroups.unified.empty() && syscall(SYS_clone3, nullptr, 0) < 0 && errno != EINVAL) {
+    return Unfit("with cgroups of version 2 it needs clone3, which is refused here");
   }
   if (policy.limits().cpu_time.has_value() || policy.platform().sample_memory || policy.platform().count_processes) {
     return Unfit("a limit of the tree that is kept by looking at it now and then");

@@ -11,11 +11,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/child_safe.h"
+#include "base/fd_message_child.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
 #include "forkserver/slot_child.h"
@@ -27,6 +30,7 @@
 #include "launcher/slot_init_child.h"
 #include "launcher/slot_request.h"
 #include "sandbox/machine.h"
+#include "sandbox/spare_cgroups.h"
 
 namespace brood::internal {
 namespace {
@@ -40,7 +44,7 @@ absl::Status FailureOf(SetupMessage setup) {
   return SetupStatus({setup.step, setup.error_number, setup.detail});
 }
 
-// Where a counter of a controller of version 1 stands. Version 2 gives a child a group of its own instead.
+// Where a counter of a controller of version 1 stands. Version 2 gives a child a group of its own instead: spare_cgroups.h.
 struct CounterFile {
   CgroupRecord::Role role;
   SlotCounter counter;
@@ -62,6 +66,7 @@ class LaunchedSlot : public Slot {
   }
 
   ~LaunchedSlot() override {
+    spares_.RemoveAll();
     if (cgroups_.Record().count > 0) child::RemoveCgroups(cgroups_.Record(), kRemovePatienceMs);
   }
 
@@ -74,6 +79,21 @@ class LaunchedSlot : public Slot {
     received_.clear();
     filter_.reset();
     for (UniqueFd& counter : counters_) counter.reset();
+    keepers_groups_.reset();
+  }
+
+  int used_fd() const override { return groups_.get(); }
+
+  bool Refill() override {
+    char byte;
+    const ssize_t n = recv(groups_.get(), &byte, 1, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+    if (n == 1) {
+      spares_.RemoveOldest();
+      if (SendGroup().ok()) return true;
+    }
+    shutdown(groups_.get(), SHUT_RDWR);  // Which the keeper sees once it has used what is on the way.
+    return false;
   }
 
   int ready_fd() const override { return socket_.get(); }
@@ -126,15 +146,20 @@ class LaunchedSlot : public Slot {
     }
     if (watches_net_) order.fds.push_back(received.at(net_place).get());
     if (entry.landlock != 0) order.fds.push_back(received.back().get());
+    if (BornInGroups()) {
+      BROOD_RETURN_IF_ERROR(BeginGroups(keeper));
+      order.fds.push_back(keepers_groups_.get());
+      entry.groups = 1;
+    }
     entry.watches_net = watches_net_ ? 1 : 0;
     entry.watches_ipc = watches_ipc_ ? 1 : 0;
     order.bytes.assign(reinterpret_cast<const char*>(&entry), sizeof(entry));
-    if (const int error = child::EnterCgroups(cgroups, keeper); error != 0) return ErrnoStatus(error, "cgroup: enter the keeper");
     received_ = std::move(received);
     return order;
   }
 
  private:
+  static constexpr int kSpares = 2;  // The next child's is there while the last one's is replaced.
   static constexpr int kRemovePatienceMs = 100;  // A process that was reaped leaves its group a moment later.
 
   absl::Status Begin(std::string_view plan, uint32_t number) {
@@ -149,8 +174,10 @@ class LaunchedSlot : public Slot {
     watches_net_ = record.slot_watches_net = record.plan.loopback;
     if (request_->cgroups.has_value()) {
       CgroupRequest cgroups = *request_->cgroups;
-      cgroups.read_back = record.plan.read_back;
-      if (cgroups.processes.has_value()) ++*cgroups.processes;  // The keeper, besides the init.
+      cgroups.read_back = request_->cgroups->read_back = record.plan.read_back;
+      // The keeper, besides the init. With version 2 neither is in the group of a child, which has the limits.
+      if (cgroups.processes.has_value()) ++*cgroups.processes;
+      if (BornInGroups()) cgroups.memory_bytes = cgroups.processes = std::nullopt;
       BROOD_ASSIGN_OR_RETURN(cgroups_, Cgroups::Create(cgroups));
       record.cgroup = cgroups_.Record();
     }
@@ -164,15 +191,45 @@ class LaunchedSlot : public Slot {
     SetupMessage failure;
     const bool born = child::BearInit(&record, &init, &failure);
     pid_ = init.pid;
+    outside_id_ = init.outside_id;
     pidfd_.reset(init.pidfd);
     if (record.init_socket >= 0) close(record.init_socket);
     return born ? absl::OkStatus() : FailureOf(failure);
   }
 
+  bool BornInGroups() const { return request_->cgroups.has_value() && !ThisMachine().cgroups.unified.empty(); }
+
+  absl::Status BeginGroups(pid_t keeper) {
+    BROOD_RETURN_IF_ERROR(spares_.Begin(cgroups_, *request_->cgroups, {pid_, keeper}, outside_id_));
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
+    groups_.reset(pair[0]);
+    keepers_groups_.reset(pair[1]);
+    for (int i = 0; i < kSpares; ++i) BROOD_RETURN_IF_ERROR(SendGroup());
+    return absl::OkStatus();
+  }
+
+  absl::Status SendGroup() {
+    BROOD_ASSIGN_OR_RETURN(const SpareCgroups::Files files, spares_.Make());
+    child::SlotGroup group;
+    int fds[child::SlotGroup::kMaxFds] = {files.directory.get()};
+    int count = 1;
+    const UniqueFd* const counters[] = {&files.memory_peak, &files.memory_events, &files.process_events, &files.cpu};
+    static_assert(std::size(counters) == child::kSlotCounters);
+    for (size_t i = 0; i < child::kSlotCounters; ++i) {
+      if (!counters[i]->valid()) continue;
+      group.counters |= 1u << i;
+      fds[count++] = counters[i]->get();
+    }
+    const iovec part = {&group, sizeof(group)};
+    if (child::SendWithFds(groups_.get(), &part, 1, fds, count, MSG_DONTWAIT) >= 0) return absl::OkStatus();
+    return ErrnoStatus(errno, "cgroup: send one to the keeper");
+  }
+
   absl::Status WriteFilter() {
     const ChildPlan& plan = request_->plan.plan;
     std::vector<sock_filter> filter(child::kFilterPreludeLength);
-    child::WriteFilterPrelude(filter.data());
+    child::WriteFilterPrelude(BornInGroups() ? child::SecretCalls::kMessagesAndClone3 : child::SecretCalls::kMessages, filter.data());
     filter.insert(filter.end(), plan.filter, plan.filter + plan.filter_length);
     filter_.reset(memfd_create("brood-filter", MFD_CLOEXEC));
     const size_t size = filter.size() * sizeof(sock_filter);
@@ -217,12 +274,16 @@ class LaunchedSlot : public Slot {
   bool watches_ipc_ = false;
   bool watches_net_ = false;
   Cgroups cgroups_;
+  SpareCgroups spares_;
+  UniqueFd groups_;          // Version 2: over which each child's goes to the keeper.
+  UniqueFd keepers_groups_;  // Its end.
   UniqueFd socket_;
   UniqueFd pidfd_;
   UniqueFd filter_;
   UniqueFd counters_[child::kSlotCounters];
   std::vector<UniqueFd> received_;
   pid_t pid_ = -1;
+  uid_t outside_id_ = 0;
 };
 
 }  // namespace

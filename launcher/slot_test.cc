@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <mqueue.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/ipc.h>
@@ -21,9 +22,12 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -93,6 +97,9 @@ BROOD_TARGET(Mount);
 void Receive() { syscall(SYS_recvmsg, 0, nullptr, 0, 0, 0, 0); }
 BROOD_TARGET(Receive);
 
+ExitCode IsClone3Unknown() { return {syscall(SYS_clone3, nullptr, 0, 0, 0, 0, 0) < 0 && errno == ENOSYS ? 0 : 1}; }
+BROOD_TARGET(IsClone3Unknown);
+
 void Segfault() { raise(SIGSEGV); }
 BROOD_TARGET(Segfault);
 
@@ -128,6 +135,17 @@ ExitCode OthersAreThere() {
   return {others};
 }
 BROOD_TARGET(OthersAreThere);
+
+// As many as it could.
+ExitCode ForkUntilRefused() {
+  int forks = 0;
+  for (pid_t pid; forks < 100 && (pid = fork()) >= 0; ++forks) {
+    if (pid > 0) continue;
+    while (true) pause();
+  }
+  return {forks};
+}
+BROOD_TARGET(ForkUntilRefused);
 
 void SignalGroup() { kill(0, SIGKILL); }
 BROOD_TARGET(SignalGroup);
@@ -274,6 +292,24 @@ class SlotTest : public testing::Test {
     return outcome.value_or(Outcome());
   }
 
+  static bool LimitsMemory() { return !ThisMachine().cgroups.memory.empty() || !ThisMachine().cgroups.unified.empty(); }
+
+  // Where children have groups that limit their processes; empty: nowhere.
+  static std::string GroupsAt() { return ThisMachine().cgroups.unified.empty() ? ThisMachine().cgroups.pids : ThisMachine().cgroups.unified; }
+
+  // Those there that our own children have made: "brood-child-PID-N".
+  static std::vector<std::string> GroupsOfChildren() {
+    std::vector<std::string> groups;
+    for (const auto& entry : std::filesystem::directory_iterator(GroupsAt())) {
+      const std::string name = entry.path().filename();
+      if (!absl::StartsWith(name, "brood-child-")) continue;
+      std::ifstream status(absl::StrCat("/proc/", atoi(name.c_str() + 12), "/status"));
+      const std::string text((std::istreambuf_iterator<char>(status)), std::istreambuf_iterator<char>());
+      if (absl::StrContains(text, absl::StrCat("\nPPid:\t", getpid(), "\n"))) groups.push_back(entry.path());
+    }
+    return groups;
+  }
+
   std::unique_ptr<Server> server_;
 };
 
@@ -305,6 +341,11 @@ TEST_F(SlotTest, WhatItsKeeperMayCallAChildMayNot) {
   StartStrict();
   const Outcome outcome = Call("Receive");
   ASSERT_TRUE(std::holds_alternative<Violation>(outcome.ending)) << outcome.ToString();
+}
+
+TEST_F(SlotTest, TheCallThatBearsItInItsGroupIsUnknownToAChild) {
+  StartStrict();
+  EXPECT_EQ(Call("IsClone3Unknown").exit_code(), 0);
 }
 
 TEST_F(SlotTest, ASignalIsTheChildsOwn) {
@@ -346,7 +387,7 @@ TEST_F(SlotTest, AChildThatReachesItsMemoryLimitEndsAloneAndTheNextHasAllOfIt) {
   policy->limits.memory_bytes = uint64_t{64} << 20;
   const auto plan = CompilePolicy(*policy);
   if (!plan.ok()) GTEST_SKIP() << plan.status();
-  if (ThisMachine().cgroups.memory.empty()) GTEST_SKIP() << "a limit of memory needs cgroups of version 1 here";
+  if (!LimitsMemory()) GTEST_SKIP() << ThisMachine().cgroups.why_not;
   Start(*policy);
   for (int i = 0; i < 3; ++i) {
     const Outcome outcome = Call("EatMemory");
@@ -356,6 +397,37 @@ TEST_F(SlotTest, AChildThatReachesItsMemoryLimitEndsAloneAndTheNextHasAllOfIt) {
     EXPECT_EQ(next.exit_code(), 42);
     EXPECT_LT(next.usage.memory_peak_bytes, uint64_t{16} << 20);
   }
+}
+
+TEST_F(SlotTest, ARefusedForkIsToldOfTheChildThatWasRefusedIt) {
+  absl::StatusOr<Policy> policy = BuiltinPolicy("strict");
+  ASSERT_TRUE(policy.ok());
+  policy->limits.processes = 10;
+  if (GroupsAt().empty()) GTEST_SKIP() << ThisMachine().cgroups.why_not;
+  Start(*policy);
+  for (int i = 0; i < 3; ++i) {
+    const Outcome outcome = Call("ForkUntilRefused");
+    EXPECT_EQ(outcome.exit_code(), 9) << outcome.ToString();
+    EXPECT_EQ(outcome.limits_hit, std::vector<Layer>{Layer::kProcesses});
+    const Outcome next = Call("Answer");
+    EXPECT_EQ(next.exit_code(), 42);
+    EXPECT_TRUE(next.limits_hit.empty());
+  }
+}
+
+TEST_F(SlotTest, NoGroupIsLeftOnceTheServerHasEnded) {
+  if (GroupsAt().empty()) GTEST_SKIP() << ThisMachine().cgroups.why_not;
+  ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);  // The supervisor, who makes them, becomes our child.
+  StartStrict();
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(Call("Answer").exit_code(), 42);
+  const std::vector<std::string> groups = GroupsOfChildren();
+  EXPECT_EQ(groups.size(), 1u);
+  server_.reset();
+  for (const std::string& group : groups) {
+    for (int waited = 0; access(group.c_str(), F_OK) == 0 && waited < 10'000; ++waited) usleep(1000);
+    EXPECT_NE(access(group.c_str(), F_OK), 0) << group;
+  }
+  prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
 }
 
 TEST_F(SlotTest, APolicyThatCannotBeKeptIsRefusedWithTheReason) {
@@ -515,6 +587,24 @@ TEST_F(SlotContextTest, ItIsTerminatedAndKilledAsAnyChild) {
   EXPECT_EQ(process->Join()->exit_code(), -SIGKILL);
 }
 
+// Were there a way to the secret, there would be none to the capabilities of a new user namespace. namespaces(7)
+TEST_F(SlotContextTest, ItsUserNamespaceMayHaveNoOtherBelowIt) {
+  if (access("/proc/sys/user/max_user_namespaces", W_OK) != 0) GTEST_SKIP() << "/proc/sys/user cannot be written here: " << strerror(errno);
+  absl::StatusOr<Process> process = Context(StartMethod::kForkServer).StartByName(options_, "Spin", {});
+  ASSERT_TRUE(process.ok()) << process.status();
+  const UniqueFd inside(open(absl::StrCat("/proc/", process->pid(), "/ns/user").c_str(), O_RDONLY | O_CLOEXEC));
+  const pid_t reader = fork();
+  if (reader == 0) {
+    int most = -1;
+    if (setns(inside.get(), CLONE_NEWUSER) == 0) std::ifstream("/proc/sys/user/max_user_namespaces") >> most;
+    _exit(most == 0 ? 0 : 1);
+  }
+  int status = -1;
+  EXPECT_EQ(waitpid(reader, &status, 0), reader);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(process->Kill(), absl::OkStatus());
+}
+
 TEST_F(SlotContextTest, TheWallTimeEndsIt) {
   absl::StatusOr<Policy> policy = BuiltinPolicy("strict");
   ASSERT_TRUE(policy.ok());
@@ -525,7 +615,13 @@ TEST_F(SlotContextTest, TheWallTimeEndsIt) {
 
 TEST_F(SlotContextTest, EnvironmentAndDirectoryAreThoseOfTheStart) {
   const Context context(StartMethod::kForkServer);
+  char hidden[] = "/tmp/slot_test.XXXXXX";  // The children have a /tmp of their own.
+  ASSERT_NE(mkdtemp(hidden), nullptr);
+  const UniqueFd before(open(".", O_PATH | O_CLOEXEC));
+  ASSERT_EQ(chdir(hidden), 0);
   EXPECT_EQ(*context.Call(options_, WhereIsIt), "/");
+  ASSERT_EQ(fchdir(before.get()), 0);
+  rmdir(hidden);
   EXPECT_EQ(*context.Call(options_, Variable, std::string("WORD")), "none");
   options_.env = {"WORD=first"};
   options_.cwd = "/usr/lib";

@@ -69,6 +69,10 @@ class Cgroups {
   bool released_ = false;
 };
 
+// Writes what `request` limits of memory and processes into the group `directory` of version 2, which is at `path`, and reads it
+// back if that is asked for. Errors: those of write(2), with the path; those of ReadBackLimit.
+absl::Status WriteUnifiedLimits(const UniqueFd& directory, const std::string& path, const CgroupRequest& request);
+
 // Whether the file of a limit in the cgroup `directory`, which is at `path`, has `expected`, as far as the kernel can count:
 // memory in whole pages. Errors: FailedPrecondition, what was expected and what was seen; those of read(2).
 absl::Status ReadBackLimit(int directory, const std::string& path, const char* file, uint64_t expected);

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -86,7 +88,29 @@ absl::Status WriteIoWeight(const UniqueFd& directory, const std::string& path, u
   return WriteTo(directory, path, file.name.c_str(), absl::StrCat(std::min(weight, file.most)));
 }
 
+// Of a sandbox that is kept, the groups of its children: spare_cgroups.h. Nothing below it has an owner of its own.
+void RemoveGroupsBelow(const std::string& path) {
+  std::error_code ignored;
+  std::vector<std::string> found;
+  for (const auto& entry : std::filesystem::directory_iterator(path, ignored)) {
+    if (entry.is_directory(ignored)) found.push_back(entry.path().string());
+  }
+  for (const std::string& group : found) RemoveAbandonedCgroup(group);
+}
+
 }  // namespace
+
+absl::Status WriteUnifiedLimits(const UniqueFd& directory, const std::string& path, const CgroupRequest& request) {
+  if (request.memory_bytes) {
+    BROOD_RETURN_IF_ERROR(SetLimit(directory, path, "memory.max", *request.memory_bytes, request.read_back));
+    const absl::Status swap = WriteTo(directory, path, "memory.swap.max", "0");
+    if (!swap.ok() && ThisMachine().cgroups.swap_in_use) return swap;
+    if (swap.ok() && request.read_back) BROOD_RETURN_IF_ERROR(ReadBackLimit(directory.get(), path, "memory.swap.max", 0));
+    // One process over the limit ends them all: half a tree helps nobody. Older kernels kill one, and we the rest.
+    (void)WriteTo(directory, path, "memory.oom.group", "1");
+  }
+  return request.processes ? SetLimit(directory, path, "pids.max", *request.processes, request.read_back) : absl::OkStatus();
+}
 
 absl::Status Cgroups::ShareUnified(const CgroupRequest& request) {
   const Directory& directory = directories_.back();
@@ -185,18 +209,10 @@ absl::StatusOr<Cgroups> Cgroups::CreateNamed(const CgroupRequest& request, const
     if (HasShares(request)) BROOD_RETURN_IF_ERROR(HandDown(request, where.unified));
     BROOD_RETURN_IF_ERROR(made.Make(Role::kUnified, where.unified, name));
     const Directory& directory = made.directories_.back();
-    if (request.memory_bytes) {
-      BROOD_RETURN_IF_ERROR(SetLimit(directory.fd, directory.path, "memory.max", *request.memory_bytes, request.read_back));
-      const absl::Status swap = WriteTo(directory.fd, directory.path, "memory.swap.max", "0");
-      if (!swap.ok() && where.swap_in_use) return swap;
-      if (swap.ok() && request.read_back) BROOD_RETURN_IF_ERROR(ReadBackLimit(directory.fd.get(), directory.path, "memory.swap.max", 0));
-      // One process over the limit ends them all: half a tree helps nobody. Older kernels kill one, and we the rest.
-      (void)WriteTo(directory.fd, directory.path, "memory.oom.group", "1");
-    }
     // init is one of them and not one of the child's.
-    if (request.processes) {
-      BROOD_RETURN_IF_ERROR(SetLimit(directory.fd, directory.path, "pids.max", *request.processes + 1, request.read_back));
-    }
+    CgroupRequest limits = request;
+    if (limits.processes) ++*limits.processes;
+    BROOD_RETURN_IF_ERROR(WriteUnifiedLimits(directory.fd, directory.path, limits));
     if (HasShares(request)) BROOD_RETURN_IF_ERROR(made.ShareUnified(request));
     return made;
   }
@@ -251,6 +267,7 @@ bool RemoveAbandonedCgroup(const std::string& path) {
     child::KillCgroups(record);
     poll(nullptr, 0, 1);
   }
+  RemoveGroupsBelow(path);
   return child::RemoveCgroups(record, kPatienceMs);
 }
 
