@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,8 @@
 #include "launcher/context.h"
 #include "launcher/launch_windows.h"
 #include "launcher/process_state.h"
+#include "sandbox/plan.h"
+#include "sandbox/policy.h"
 
 namespace brood {
 
@@ -115,6 +118,18 @@ TEST(BadProgramTest, AFunctionsProgramThatIsNoneIsNamedAlike) {
   const absl::Status text = start("C:\\windows\\win.ini");
   EXPECT_TRUE(StrContains(text.message(), "exec C:\\windows\\win.ini: ERROR_BAD_EXE_FORMAT, 193 (")) << text;
   EXPECT_TRUE(StrContains(start("C:\\windows").message(), "exec C:\\windows: ERROR_ACCESS_DENIED, 5 (")) << start("C:\\windows");
+}
+
+// On every system: a refusal may be about the token as well as about the program.
+TEST(BadProgramTest, OneThatIsRefusedWithARestrictedTokenNamesThoseLayersToo) {
+  const std::string program = absl::StrCat(testing::TempDir(), "text-", GetCurrentProcessId(), ".exe");
+  std::ofstream(program) << "no program";
+  Policy policy = BuiltinPolicy("none").value();
+  policy.drop_privileges = true;
+  policy.allow_weaker = {Layer::kCapabilities, Layer::kNoNewPrivs};
+  const absl::Status status = Process::Start({.argv = {program}, .policy = CompilePolicy(policy).value()}).status();
+  EXPECT_TRUE(StrContains(status.message(), absl::StrCat("exec ", program, ", with a restricted token (capabilities, no_new_privs): "
+                                                         "ERROR_BAD_EXE_FORMAT, 193 ("))) << status;
 }
 
 // --- What would be more than it was given.

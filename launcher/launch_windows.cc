@@ -8,6 +8,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
 #include "base/windows_error.h"
@@ -213,6 +214,17 @@ class Birth {
     return Kept({{Layer::kNet, added}});
   }
 
+  // What of the request, and not of the program, a refusal may be about.
+  std::string AskedBesides(bool token) const {
+    std::string text;
+    std::vector<std::string_view> names;
+    if (plan_.token.drops_privileges) names.push_back(LayerName(Layer::kCapabilities));
+    if (plan_.token.low_integrity) names.push_back(LayerName(Layer::kNoNewPrivs));
+    if (token) absl::StrAppend(&text, ", with a restricted token (", absl::StrJoin(names, ", "), ")");
+    if (container_.has_value()) absl::StrAppend(&text, ", in an AppContainer (", LayerName(Layer::kNet), ")");
+    return text;
+  }
+
   absl::Status Create() {
     std::vector<HANDLE> jobs = {HandleOf(state_->job.get())};
     Attributes attributes(4);
@@ -225,8 +237,9 @@ class Birth {
     if (plan_.mitigates) (void)attributes.Set(PROC_THREAD_ATTRIBUTE_MITIGATION_POLICY, mitigations, "mitigation policies");
     if (plan_.contained && !Contain(attributes)) return absl::OkStatus();
     UniqueFd token;
-    if (plan_.token.any()) {
-      BROOD_ASSIGN_OR_RETURN(token, MakeToken(plan_.token));
+    const TokenLimits made = container_.has_value() ? TokenInContainer(plan_.token) : plan_.token;
+    if (made.any()) {
+      BROOD_ASSIGN_OR_RETURN(token, MakeToken(made));
     }
     STARTUPINFOEXW startup = {};
     startup.StartupInfo.cb = sizeof(startup);
@@ -249,7 +262,7 @@ class Birth {
                          &startup.StartupInfo, &born);
     if (!created) {
       const DWORD error = GetLastError();
-      const std::string path = ToUtf8(target_.executable);
+      const std::string path = absl::StrCat(ToUtf8(target_.executable), AskedBesides(token.valid()));
       // ERROR_DIRECTORY is told of the folder, all else of the program.
       if (error == ERROR_DIRECTORY) return WindowsStatus(error, "cwd", options_.cwd);
       if (error == ERROR_INVALID_PARAMETER) return WindowsStatus(error, "CreateProcess", path);

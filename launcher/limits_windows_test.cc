@@ -310,6 +310,22 @@ TEST(LimitsTest, AnAppContainerReachesNoNetworkAndNoFileOfTheUsers) {
   EXPECT_EQ(Process::Start({.argv = {program, "--write-temporary"}, .policy = policy})->Join()->exit_code(), int64_t{ERROR_ACCESS_DENIED});
 }
 
+// Both at once: the container is made from the restricted token.
+TEST(LimitsTest, AnAppContainerWithARestrictedTokenHasNeitherNetworkNorPrivileges) {
+  BROOD_SKIP_UNLESS_KEPT(KeepsToken({.drops_privileges = true, .low_integrity = true}));
+  BROOD_SKIP_UNLESS_KEPT(ProbeAppContainer({.drops_privileges = true, .low_integrity = true}));
+  const Listener listener;
+  const std::string program = ToUtf8(ProgramForPackages());
+  Policy asked = WithoutNetwork();
+  asked.drop_privileges = true;
+  const auto policy = CompilePolicy(asked).value();
+  const Outcome connects = Process::Start({.argv = {program, "--connect", listener.port}, .policy = policy})->Join().value();
+  EXPECT_NE(connects.exit_code(), 0);
+  for (const Layer layer : {Layer::kNet, Layer::kCapabilities, Layer::kNoNewPrivs}) EXPECT_EQ(connects.enforced.count(layer), 1u) << LayerName(layer);
+  EXPECT_LE(Process::Start({.argv = {program, "--count-privileges"}, .policy = policy})->Join()->exit_code(), 1);
+  EXPECT_EQ(Process::Start({.argv = {program, "--write-temporary"}, .policy = policy})->Join()->exit_code(), int64_t{ERROR_ACCESS_DENIED});
+}
+
 // On every system: a container that is not to be had, whose absence is accepted, keeps no program from running.
 TEST(LimitsTest, AContainerThatIsNotThereIsNotTold) {
   Policy policy = WithoutNetwork();

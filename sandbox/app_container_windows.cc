@@ -11,6 +11,8 @@
 #include "base/unique_fd.h"
 #include "base/windows_error.h"
 #include "base/windows_handle.h"
+#include "sandbox/job_limits_windows.h"
+#include "sandbox/token_windows.h"
 
 namespace brood {
 namespace {
@@ -31,6 +33,34 @@ absl::StatusOr<DeriveFunction> Derive() {
 }
 
 absl::Status NotSo(const absl::Status& status) { return absl::FailedPreconditionError(status.message()); }
+
+// A program of the system's, which every application package may read: this one's own folder may be closed to them.
+absl::Status BirthIn(const AppContainer& container, LPPROC_THREAD_ATTRIBUTE_LIST list, const UniqueFd& token, const TokenLimits& limits) {
+  wchar_t folder[MAX_PATH];
+  const UINT length = GetSystemDirectoryW(folder, MAX_PATH);
+  if (length == 0 || length >= MAX_PATH) return NotSo(LastErrorStatus("GetSystemDirectory"));
+  const std::wstring program = std::wstring(folder, length) + L"\\cmd.exe";
+  STARTUPINFOEXW startup = {};
+  startup.StartupInfo.cb = sizeof(startup);
+  startup.lpAttributeList = list;
+  PROCESS_INFORMATION born = {};
+  constexpr DWORD kFlags = CREATE_SUSPENDED | EXTENDED_STARTUPINFO_PRESENT;
+  const BOOL created =
+      token.valid() ? CreateProcessAsUserW(HandleOf(token.get()), program.c_str(), nullptr, nullptr, nullptr, FALSE, kFlags, nullptr,
+                                           folder, &startup.StartupInfo, &born)
+                    : CreateProcessW(program.c_str(), nullptr, nullptr, nullptr, FALSE, kFlags, nullptr, folder, &startup.StartupInfo, &born);
+  if (!created) return NotSo(LastErrorStatus("CreateProcess", token.valid() ? "in an AppContainer, with a restricted token" : "in an AppContainer"));
+  const UniqueFd thread = Own(born.hThread);
+  const UniqueFd process = Own(born.hProcess);
+  // Ends with this process, should that end here.
+  const UniqueFd job = Own(CreateJobObjectW(nullptr, nullptr));
+  if (SetJobLimits(job.get(), {}).ok()) AssignProcessToJobObject(HandleOf(job.get()), born.hProcess);
+  absl::Status status = container.Check(process.get());
+  for (const auto& [layer, check] : CheckTokenOf(process.get(), limits)) status.Update(check);
+  TerminateProcess(born.hProcess, 1);
+  WaitForSingleObject(born.hProcess, INFINITE);
+  return status;
+}
 
 }  // namespace
 
@@ -84,17 +114,29 @@ absl::Status AppContainer::Check(int process) const {
   return absl::OkStatus();
 }
 
-absl::Status ProbeAppContainer() {
+TokenLimits TokenInContainer(TokenLimits token) {
+  token.low_integrity = false;
+  return token;
+}
+
+absl::Status ProbeAppContainer(const TokenLimits& token) {
   absl::StatusOr<AppContainer> container = AppContainer::Create();
   if (!container.ok()) return NotSo(container.status());
+  UniqueFd restricted;
+  if (TokenInContainer(token).any()) {
+    absl::StatusOr<UniqueFd> made = MakeToken(TokenInContainer(token));
+    if (!made.ok()) return NotSo(made.status());
+    restricted = *std::move(made);
+  }
   SIZE_T size = 0;
   InitializeProcThreadAttributeList(nullptr, 1, 0, &size);
   std::vector<char> memory(size);
   auto* const list = reinterpret_cast<LPPROC_THREAD_ATTRIBUTE_LIST>(memory.data());
   if (!InitializeProcThreadAttributeList(list, 1, 0, &size)) return NotSo(LastErrorStatus("InitializeProcThreadAttributeList"));
   const absl::Status added = container->AddTo(list);
+  absl::Status born = added.ok() ? BirthIn(*container, list, restricted, token) : NotSo(added);
   DeleteProcThreadAttributeList(list);
-  return added.ok() ? added : NotSo(added);
+  return born;
 }
 
 }  // namespace brood

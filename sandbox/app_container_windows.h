@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "sandbox/windows_plan.h"
 
 namespace brood {
 
@@ -36,8 +37,13 @@ class AppContainer {
   SECURITY_CAPABILITIES capabilities_ = {};
 };
 
-// Whether this machine would make one, as far as can be told without a child.
-absl::Status ProbeAppContainer();
+// Whether this machine makes one: a program of the system's is born in it, with a token of `token` besides, looked at, and ended
+// before its first instruction.
+absl::Status ProbeAppContainer(const TokenLimits& token = {});
+
+// What of `token` is to be made for a child in a container, which is at the low level whatever its token's is: a restricted token
+// from which the kernel makes the container's. NtCreateLowBoxToken.
+TokenLimits TokenInContainer(TokenLimits token);
 
 }  // namespace brood
 

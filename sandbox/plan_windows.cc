@@ -39,7 +39,7 @@ class PlanBuilder {
     BROOD_ASSIGN_OR_RETURN(LayerChecks checks, ProbeJobLimits(platform_->job));
     checks.merge(ProbeToken(platform_->token));
     if (platform_->contained) {
-      checks[Layer::kNet] = ProbeAppContainer();
+      checks[Layer::kNet] = ProbeAppContainer(platform_->token);
       // The container's own rules about files, not the policy's: the weaker form of what is lacking in full.
       if (policy.namespaces.count(Layer::kMount) != 0) checks[Layer::kMount] = checks[Layer::kNet];
     }
@@ -97,8 +97,10 @@ class PlanBuilder {
       parts.push_back(absl::StrCat("this system does not enforce ", LayerName(layer), " (", why, ")"));
       names.push_back(LayerName(layer));
     }
-    return absl::StrCat("policy ", plan_->policy_.name, ": ", absl::StrJoin(parts, "; "), "; use the policy none, or accept the "
-                        "sandbox without them, with --allow-weaker ", absl::StrJoin(names, ","));
+    // Of none, only what was asked for besides is lacking.
+    const bool is_none = plan_->policy_.name == "none";
+    return absl::StrCat("policy ", plan_->policy_.name, ": ", absl::StrJoin(parts, "; "), "; ", is_none ? "" : "use the policy none, or ",
+                        "accept the sandbox without them, with --allow-weaker ", absl::StrJoin(names, ","));
   }
 
   std::shared_ptr<CompiledPolicy> plan_;
