@@ -263,8 +263,11 @@ class Birth {
     if (!created) {
       const DWORD error = GetLastError();
       const std::string path = absl::StrCat(ToUtf8(target_.executable), AskedBesides(token.valid()));
-      // ERROR_DIRECTORY is told of the folder, all else of the program.
-      if (error == ERROR_DIRECTORY) return WindowsStatus(error, "cwd", options_.cwd);
+      // ERROR_DIRECTORY is told of the folder, all else of the program: of one that is a file, and of one that is not there.
+      if (error == ERROR_DIRECTORY) {
+        const absl::Status status = WindowsStatus(error, "cwd", options_.cwd);
+        return GetFileAttributesW(directory_.c_str()) == INVALID_FILE_ATTRIBUTES ? absl::NotFoundError(status.message()) : status;
+      }
       if (error == ERROR_INVALID_PARAMETER) return WindowsStatus(error, "CreateProcess", path);
       state_->outcome.emplace().ending = ExecFailed(absl::UnknownError(path), error);
       state_->outcome->start = state_->start;
