@@ -1,12 +1,11 @@
 // A program that calls one of its functions by METHOD, and prints what that gave; with "and-loses-itself" it removes its
-// file first, with "and-replaces-itself" another one has its place; anything else is the file in which the function is
-// looked for. Arguments: METHOD [and-loses-itself|and-replaces-itself|FILE]
-#include <unistd.h>
-
+// file first (Windows: gives it another name), with "and-replaces-itself" another one has its place; anything else is the file
+// in which the function is looked for. Arguments: METHOD [and-loses-itself|and-replaces-itself|FILE]
 #include <cstdio>
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "bootstrap/bootstrap.h"
 #include "bootstrap/target.h"
@@ -26,7 +25,10 @@ int main(int argc, char** argv) {
   brood::ContextOptions options;
   const std::string_view how = argc == 3 ? argv[2] : "";
   if (how == "and-loses-itself") {
-    if (unlink(argv[0]) != 0) return 3;
+    std::error_code error;
+    // Windows keeps the file of a program that runs, but not its name.
+    if (!std::filesystem::remove(argv[0], error)) std::filesystem::rename(argv[0], std::string(argv[0]) + ".lost", error);
+    if (error) return 3;
   } else if (how == "and-replaces-itself") {
     std::filesystem::remove(argv[0]);
     std::filesystem::copy_file("/bin/false", argv[0]);

@@ -35,11 +35,15 @@ bool EndsWithinPatience(int fd);           // True when the last writer is gone;
 std::string ReadToEnd(int fd);             // Until the last writer is gone, or kPatienceMs pass.
 std::string ReadFromStart(const UniqueFd& file);
 std::set<int> OpenDescriptors();           // On Windows: handles.
+UniqueFd InheritableCopy(const UniqueFd& fd);  // One that a bare start of a program would pass on.
 std::set<int> ChildrenOfThisProcess();     // Zombies too.
 char ReadByte(const UniqueFd& pipe);       // '\0' at the end.
 bool NobodyReads(const UniqueFd& pipe);    // Its readers are gone.
 std::vector<std::string> DoNothingProgram();  // A command line.
 std::string ProgramThatEndsAtOnce();       // A path. Whatever its arguments, it reads nothing.
+
+void SetVariable(const char* name, const char* value);
+std::string CommandLineAndEnvironment();   // Of this process, as others may see it and as it sees it itself.
 
 UniqueFd OpenPid(int pid);                 // Readable when that process has ended.
 

@@ -59,6 +59,17 @@ std::string ReadFromStart(const UniqueFd& file) {
   return text;
 }
 
+UniqueFd InheritableCopy(const UniqueFd& fd) { return UniqueFd(dup(fd.get())); }
+
+void SetVariable(const char* name, const char* value) { setenv(name, value, 1); }
+
+std::string CommandLineAndEnvironment() {
+  std::stringstream text;
+  for (const char* const path : {"/proc/self/cmdline", "/proc/self/environ"}) text << std::ifstream(path).rdbuf();
+  for (char** variable = environ; *variable != nullptr; ++variable) text << *variable << "\n";
+  return text.str();
+}
+
 UniqueFd OpenPid(int pid) { return UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))); }
 
 std::set<int> OpenDescriptors() {

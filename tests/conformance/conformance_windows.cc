@@ -94,6 +94,23 @@ std::set<int> OpenDescriptors() {
   return open;
 }
 
+UniqueFd InheritableCopy(const UniqueFd& fd) {
+  HANDLE copy = nullptr;
+  EXPECT_TRUE(DuplicateHandle(GetCurrentProcess(), HandleOf(fd.get()), GetCurrentProcess(), &copy, 0, TRUE, DUPLICATE_SAME_ACCESS));
+  return Own(copy);
+}
+
+// In the C library's copy as well.
+void SetVariable(const char* name, const char* value) { EXPECT_EQ(_putenv_s(name, value), 0); }
+
+std::string CommandLineAndEnvironment() {
+  std::string text = ToUtf8(GetCommandLineW());
+  wchar_t* const block = GetEnvironmentStringsW();
+  for (const wchar_t* entry = block; *entry != L'\0'; entry += wcslen(entry) + 1) absl::StrAppend(&text, "\n", ToUtf8(entry));
+  FreeEnvironmentStringsW(block);
+  return text;
+}
+
 UniqueFd OpenPid(int pid) { return Own(OpenProcess(SYNCHRONIZE, FALSE, static_cast<DWORD>(pid))); }
 
 std::set<int> ChildrenOfThisProcess() {
@@ -128,11 +145,17 @@ std::string ProgramThatEndsAtOnce() {
 
 TemporaryFolder::TemporaryFolder() {
   static int number = 0;
-  path_ = absl::StrCat(testing::TempDir(), "\\brood-", GetCurrentProcessId(), "-", ++number);
+  path_ = absl::StrCat(testing::TempDir(), "brood-", GetCurrentProcessId(), "-", ++number);
   EXPECT_TRUE(std::filesystem::create_directory(path_));
 }
 
-TemporaryFolder::~TemporaryFolder() { std::filesystem::remove_all(path_); }
+TemporaryFolder::~TemporaryFolder() {
+  // Bazel's own files are read-only, and so are copies of them, which Windows does not remove.
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(path_)) {
+    std::filesystem::permissions(entry.path(), std::filesystem::perms::owner_write, std::filesystem::perm_options::add);
+  }
+  std::filesystem::remove_all(path_);
+}
 
 void Sleep() { SleepForEver(); }
 

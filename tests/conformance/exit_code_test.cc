@@ -34,6 +34,17 @@ void LeaveAThread(const UniqueFd& pipe) {
 }
 BROOD_TARGET(LeaveAThread);
 
+// Says that it is there, and sleeps in a target with a destructor and a finalizer that would be seen.
+void SleepTidily(const UniqueFd& pipe) {
+  struct Tidy {
+    const UniqueFd& pipe;
+    ~Tidy() { WriteByte(pipe, 'd'); }
+  } const tidy{pipe};
+  WriteByte(pipe, 'r');
+  SleepForEver();
+}
+BROOD_TARGET(SleepTidily);
+
 using ExitCodeTest = ConformanceTest;
 BROOD_FOR_EACH_START_METHOD(ExitCodeTest);
 
@@ -71,6 +82,16 @@ TEST_P(ExitCodeTest, TerminateAndKillAreTheirSignals) {
   Process killed = context_.Start(Sleep).value();
   EXPECT_EQ(killed.Kill(), absl::OkStatus());
   EXPECT_EQ(killed.Join()->exit_code(), -kSignalKill);
+}
+
+TEST_P(ExitCodeTest, TerminateRunsNoDestructor) {
+  RawPipe pipe;
+  Process process = context_.Start(SleepTidily, pipe.writer).value();
+  ASSERT_EQ(ReadByte(pipe.reader), 'r');
+  ASSERT_EQ(process.Terminate(), absl::OkStatus());
+  ASSERT_TRUE(process.Join().ok());
+  pipe.writer.reset();
+  EXPECT_EQ(ReadToEnd(pipe.reader.get()), "");
 }
 
 TEST_P(ExitCodeTest, ASignalAfterTheEndReachesNobody) {

@@ -22,17 +22,6 @@ void EndBySignal(int number) {
 }
 BROOD_TARGET(EndBySignal);
 
-// Says that it is there, and sleeps in a target with a destructor and a finalizer that would be seen.
-void SleepTidily(const UniqueFd& pipe) {
-  struct Tidy {
-    const UniqueFd& pipe;
-    ~Tidy() { WriteByte(pipe, 'd'); }
-  } const tidy{pipe};
-  WriteByte(pipe, 'r');
-  while (true) pause();
-}
-BROOD_TARGET(SleepTidily);
-
 using ExitCodeTest = ConformanceTest;
 BROOD_FOR_EACH_START_METHOD(ExitCodeTest);
 
@@ -55,17 +44,6 @@ TEST_P(ExitCodeTest, InterruptIsMinusTwo) {
   Process process = StartWaiting();
   ASSERT_EQ(process.Signal(SIGINT), absl::OkStatus());
   EXPECT_EQ(process.Join()->exit_code(), -SIGINT);
-}
-
-TEST_P(ExitCodeTest, TerminateRunsNoDestructor) {
-  RawPipe pipe;
-  Process process = context_.Start(SleepTidily, pipe.writer).value();
-  char ready = 0;
-  ASSERT_EQ(read(pipe.reader.get(), &ready, 1), 1);
-  ASSERT_EQ(process.Terminate(), absl::OkStatus());
-  ASSERT_TRUE(process.Join().ok());
-  pipe.writer.reset();
-  EXPECT_EQ(ReadToEnd(pipe.reader.get()), "");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What a child has of its parent, whichever way it is born. CPython's forkserver freezes the server's environment, umask,
-// limits, nice value and signal mask; brood's does not.
+// What of its parent a child has that only Linux knows. CPython's forkserver freezes the server's environment, umask, limits,
+// nice value and signal mask; brood's does not.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -9,17 +9,12 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
-#include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "bootstrap/finalizer.h"
-#include "ipc/auth_key.h"
 #include "launcher/children.h"
 #include "tests/conformance/conformance.h"
 
@@ -76,20 +71,6 @@ std::string InFork(const std::function<std::string()>& body) {
 
 bool IsOpen(int fd) { return fcntl(fd, F_GETFD) >= 0; }
 BROOD_TARGET(IsOpen);
-
-size_t CountDescriptorsAtTheEnd(const UniqueFd& pipe) {
-  WaitForEnd(pipe);
-  return OpenDescriptors().size();
-}
-BROOD_TARGET(CountDescriptorsAtTheEnd);
-
-std::string CommandLineAndEnvironment() {
-  std::stringstream text;
-  for (const char* const path : {"/proc/self/cmdline", "/proc/self/environ"}) text << std::ifstream(path).rdbuf();
-  for (char** variable = environ; *variable != nullptr; ++variable) text << *variable << "\n";
-  return text.str();
-}
-BROOD_TARGET(CommandLineAndEnvironment);
 
 std::vector<uint64_t> StreamsOf() {
   std::vector<uint64_t> files;
@@ -200,30 +181,6 @@ TEST_P(InheritanceTest, WhatTheParentHasPrintedAndNotFlushedAppearsOnce) {
   int status = -1;
   EXPECT_EQ(waitpid(printer, &status, 0), printer);
   EXPECT_EQ(status, 0);
-}
-
-// Children do not have the pipes of their siblings (test_child_fd_inflation).
-TEST_P(InheritanceTest, TheNumberOfDescriptorsDoesNotGrowWithTheSiblings) {
-  std::vector<Process> processes;
-  std::vector<RawPipe> pipes(5);
-  for (const RawPipe& pipe : pipes) processes.push_back(context_.Start(CountDescriptorsAtTheEnd, pipe.reader).value());
-  std::set<size_t> counts;
-  for (size_t i = 0; i < 5; ++i) {
-    pipes[i].writer.reset();
-    counts.insert(processes[i].Result<size_t>().value());
-  }
-  EXPECT_EQ(counts.size(), 1u);
-}
-
-// The key that proves who belongs together (test_forkserver_auth_is_enabled) is where nobody else can read it.
-TEST_P(InheritanceTest, TheAuthKeyIsInNoCommandLineAndNoEnvironment) {
-  const std::string key(CurrentAuthKey().value().secret_bytes());
-  ASSERT_GE(key.size(), 16u);
-  const std::string visible = context_.Call(CommandLineAndEnvironment).value();
-  ASSERT_FALSE(visible.empty());
-  EXPECT_EQ(visible.find(key), std::string::npos);
-  EXPECT_EQ(visible.find(absl::BytesToHexString(key)), std::string::npos);
-  EXPECT_EQ(visible.find(absl::Base64Escape(key)), std::string::npos);
 }
 
 // Python's children read /dev/null.

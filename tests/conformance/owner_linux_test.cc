@@ -1,5 +1,5 @@
-// A child does not outlive its owner, however and whenever that ends (test_parent_process, gh-80180). CPython
-// leaves all children of a killed parent running.
+// A child does not outlive its owner, however and whenever that ends (test_parent_process, gh-80180). CPython leaves all
+// children of a killed parent running. On Windows: launcher/owner_windows_test.cc.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -51,9 +51,6 @@ absl::Status HandOutSentinel(Connection connection) {
   return absl::OkStatus();
 }
 BROOD_TARGET(HandOutSentinel);
-
-int WaitForParentInVain() { return static_cast<int>(ParentProcess()->Join(absl::Milliseconds(10)).code()); }
-BROOD_TARGET(WaitForParentInVain);
 
 class OwnerTest : public ConformanceTest {
  protected:
@@ -155,21 +152,6 @@ TEST_P(OwnerTest, AParentsSentinelIsReadableFromItsEndOn) {
   EXPECT_FALSE(IsReadable(sentinel->get()));
   KillAndExpectNothingLeft(owner);
   EXPECT_TRUE(IsReadable(sentinel->get(), kPatienceMs));
-}
-
-TEST_P(OwnerTest, JoiningAParentThatLivesIsDeadlineExceeded) {
-  EXPECT_EQ(context_.Call(WaitForParentInVain).value(), static_cast<int>(absl::StatusCode::kDeadlineExceeded));
-}
-
-TEST_P(OwnerTest, AThreadThatEndsDoesNotEndTheChildrenThatItStarted) {
-  const Context context(GetParam(), {.fork_with_threads = ForkWithThreads::kCallerSaysSafe});
-  RawPipe pipe;
-  absl::StatusOr<Process> process = absl::UnknownError("not started");
-  std::thread([&] { process = context.Start(WaitForEnd, pipe.reader); }).join();
-  ASSERT_TRUE(process.ok()) << process.status();
-  EXPECT_EQ(process->Join(absl::Milliseconds(100)).status().code(), absl::StatusCode::kDeadlineExceeded);
-  pipe.writer.reset();
-  EXPECT_EQ(process->Join(absl::Milliseconds(kPatienceMs))->exit_code(), 0);
 }
 
 // A bare fork has a copy of everything, the lifeline too, and may live for long.
