@@ -1,8 +1,5 @@
 #include "ipc/auth_key.h"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <sstream>
 #include <string>
 #include <thread>
@@ -63,15 +60,6 @@ TEST(AuthKeyTest, TheKeyThatWasSetLastIsCurrent) {
     SetCurrentAuthKey(key);
     EXPECT_TRUE(CurrentAuthKey().value() == key);
   }
-}
-
-TEST(AuthKeyTest, AForkedChildHasItsParentsKey) {
-  const AuthKey before = CurrentAuthKey().value();
-  const pid_t child = fork();
-  if (child == 0) _exit(CurrentAuthKey().value() == before ? 0 : 1);
-  int status = -1;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0);
 }
 
 }  // namespace

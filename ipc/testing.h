@@ -1,18 +1,16 @@
-// For the tests of this folder: a real peer in another process, and what descriptors are open here.
+// For the tests of this folder: a real peer in another process.
 #ifndef BROOD_IPC_TESTING_H_
 #define BROOD_IPC_TESTING_H_
 
-#include <dirent.h>
+#include <errno.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <functional>
 #include <optional>
-#include <set>
-#include <string>
 
-#include "gtest/gtest.h"
+#include "ipc/descriptor_leaks.h"
 
 namespace brood {
 
@@ -47,26 +45,6 @@ class PeerProcess {
  private:
   pid_t pid_;
   std::optional<int> status_;
-};
-
-inline std::set<int> OpenDescriptors() {
-  std::set<int> open;
-  DIR* directory = opendir("/proc/self/fd");
-  while (const dirent* entry = readdir(directory)) {
-    if (entry->d_name[0] != '.') open.insert(std::stoi(entry->d_name));
-  }
-  open.erase(dirfd(directory));
-  closedir(directory);
-  return open;
-}
-
-// Fails the test if more or other descriptors are open at the end of its scope than at the beginning.
-class NoDescriptorLeaks {
- public:
-  ~NoDescriptorLeaks() { EXPECT_EQ(OpenDescriptors(), before_); }
-
- private:
-  std::set<int> before_ = OpenDescriptors();
 };
 
 }  // namespace brood

@@ -14,6 +14,7 @@
 
 #include "base/unique_fd.h"
 #include "gtest/gtest.h"
+#include "ipc/descriptor_leaks.h"
 #include "launcher/context.h"
 #include "launcher/launcher.h"
 #include "tests/conformance/start_methods.h"
@@ -34,7 +35,6 @@ bool IsReadable(int fd, int timeout_ms = 0);
 bool EndsWithinPatience(int fd);           // True when the last writer is gone; false after kPatienceMs.
 std::string ReadToEnd(int fd);             // Until the last writer is gone, or kPatienceMs pass.
 std::string ReadFromStart(const UniqueFd& file);
-std::set<int> OpenDescriptors();           // On Windows: handles.
 UniqueFd InheritableCopy(const UniqueFd& fd);  // One that a bare start of a program would pass on.
 std::set<int> ChildrenOfThisProcess();     // Zombies too.
 char ReadByte(const UniqueFd& pipe);       // '\0' at the end.

@@ -72,17 +72,6 @@ std::string CommandLineAndEnvironment() {
 
 UniqueFd OpenPid(int pid) { return UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))); }
 
-std::set<int> OpenDescriptors() {
-  std::set<int> open;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    int fd = -1;
-    if (absl::SimpleAtoi(entry.path().filename().string(), &fd) && fcntl(fd, F_GETFD) >= 0) open.insert(fd);
-  }
-  // The iterator's own is among them while it runs, and closed now.
-  std::erase_if(open, [](int fd) { return fcntl(fd, F_GETFD) < 0; });
-  return open;
-}
-
 // "PID (NAME) STATE PPID ...", where NAME may hold anything. proc(5)
 std::string FieldsAfterName(int pid) {
   std::ifstream file(absl::StrCat("/proc/", pid, "/stat"));

@@ -1,11 +1,9 @@
 #include <windows.h>
 // After windows.h, whose types it needs.
 #include <tlhelp32.h>
-#include <winternl.h>
 
 #include <cstdio>
 #include <filesystem>
-#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "base/own_process.h"
@@ -24,21 +22,6 @@ bool ReadInto(int file, std::string* text) {
   if (!ReadFile(HandleOf(file), buffer, sizeof(buffer), &count, nullptr) || count == 0) return false;
   text->append(buffer, count);
   return true;
-}
-
-bool IsOfALock(HANDLE handle) {
-  constexpr int kObjectTypeInformation = 2;
-  using Query = LONG(NTAPI*)(HANDLE, int, void*, ULONG, ULONG*);
-  static const auto query = reinterpret_cast<Query>(
-      reinterpret_cast<void*>(GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "NtQueryObject")));
-  struct {
-    UNICODE_STRING name;
-    char rest[1024];
-  } type = {};
-  ULONG size = 0;
-  if (query(handle, kObjectTypeInformation, &type, sizeof(type), &size) < 0) return false;
-  const std::wstring_view name(type.name.Buffer, type.name.Length / sizeof(wchar_t));
-  return name == L"Event" || name == L"Semaphore";
 }
 
 }  // namespace
@@ -79,19 +62,6 @@ std::string ReadFromStart(const UniqueFd& file) {
   }
   std::erase(text, '\r');
   return text;
-}
-
-// Without events and semaphores: winpthreads makes one for each lock when that is first contended, and keeps it. Files, pipes,
-// processes, threads and jobs are what brood could leave.
-// Handles are multiples of four; tests have few.
-std::set<int> OpenDescriptors() {
-  constexpr int kHighest = 0x4000;
-  std::set<int> open;
-  DWORD flags = 0;
-  for (int handle = 4; handle < kHighest; handle += 4) {
-    if (GetHandleInformation(HandleOf(handle), &flags) && !IsOfALock(HandleOf(handle))) open.insert(handle);
-  }
-  return open;
 }
 
 UniqueFd InheritableCopy(const UniqueFd& fd) {
