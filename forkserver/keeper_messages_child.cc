@@ -1,0 +1,65 @@
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "forkserver/keeper_state_child.h"
+#include "forkserver/raw_syscall_child.h"
+
+namespace brood::child {
+namespace {
+
+long Retry(long result) { return result == -EINTR ? 1 : 0; }
+
+}  // namespace
+
+long Receive(int socket, uint64_t secret, brood::internal::RawRequest* order, bool* lost) {
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(order->fds))];
+  iovec part = {order->data, sizeof(order->data)};
+  msghdr header = {};
+  long bytes;
+  do {
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof(control);
+    bytes = RawSyscall(SYS_recvmsg, socket, &header, MSG_CMSG_CLOEXEC, 0, 0, secret);
+  } while (Retry(bytes) != 0);
+  order->fd_count = 0;
+  order->size = bytes > 0 ? static_cast<size_t>(bytes) : 0;
+  if (bytes <= 0) return bytes;
+  *lost = (header.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) != 0;
+  for (cmsghdr* rights = CMSG_FIRSTHDR(&header); rights != nullptr; rights = CMSG_NXTHDR(&header, rights)) {
+    if (rights->cmsg_level != SOL_SOCKET || rights->cmsg_type != SCM_RIGHTS) continue;
+    order->fd_count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    memcpy(order->fds, CMSG_DATA(rights), order->fd_count * sizeof(int));
+  }
+  return bytes;
+}
+
+void Send(const Keeper& keeper, const KeeperNote& note, int fd) {
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  iovec part = {const_cast<KeeperNote*>(&note), sizeof(note)};
+  msghdr header = {};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  if (fd >= 0) {
+    header.msg_control = control;
+    header.msg_controllen = sizeof(control);
+    cmsghdr* const rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(rights), &fd, sizeof(int));
+  }
+  // Waits if the supervisor is behind: there is one order at a time, so it is not for long.
+  while (Retry(RawSyscall(SYS_sendmsg, keeper.socket, &header, MSG_NOSIGNAL, 0, 0, keeper.slot.secret())) != 0) {
+  }
+}
+
+void CloseFds(const brood::internal::RawRequest& order) {
+  for (size_t i = 0; i < order.fd_count; ++i) RawSyscall(SYS_close, order.fds[i]);
+}
+
+}  // namespace brood::child

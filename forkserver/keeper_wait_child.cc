@@ -1,0 +1,139 @@
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <ctime>
+
+#include "base/child_safe.h"
+#include "forkserver/keeper_state_child.h"
+#include "forkserver/raw_syscall_child.h"
+
+namespace brood::child {
+namespace {
+
+constexpr uint64_t kLookForOomNs = 100'000'000;
+constexpr int kTreePatienceMs = 10'000;
+
+// Kills what has become ours, until there is nothing left. proc(5), /proc/pid/task/tid/children
+bool EndOrphans() {
+  const long self = RawSyscall(SYS_getpid);
+  Text<64> path;
+  path.Add("/proc/").AddNumber(static_cast<uint64_t>(self)).Add("/task/").AddNumber(static_cast<uint64_t>(self)).Add("/children");
+  for (int waited = 0; waited < kTreePatienceMs; ++waited) {
+    char text[4096];
+    const long file = RawSyscall(SYS_openat, AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC);
+    const long length = file >= 0 ? RawSyscall(SYS_read, file, text, sizeof(text) - 1) : 0;
+    if (file >= 0) RawSyscall(SYS_close, file);
+    text[length > 0 ? length : 0] = '\0';
+    for (const char* at = text; *at != '\0';) {
+      // Nobody but we reaps it, and only below: the number is its. The last one may be cut, and is met again.
+      const char* const next = strchr(at, ' ');
+      if (next == nullptr) break;
+      RawSyscall(SYS_kill, ParseNumber(at), SIGKILL);
+      at = next + 1;
+    }
+    for (;;) {
+      const long pid = RawSyscall(SYS_wait4, -1, nullptr, WNOHANG | __WALL, nullptr);
+      if (pid == -ECHILD) return true;
+      if (pid <= 0 && pid != -EINTR) break;
+    }
+    const timespec pause = {.tv_sec = 0, .tv_nsec = 1'000'000};
+    RawSyscall(SYS_nanosleep, &pause, nullptr);
+  }
+  return false;
+}
+
+// Of a wait that began at `begin`, but not longer than `most`; null: for ever.
+const timespec* Left(uint64_t begin, uint64_t limit, uint64_t most, timespec* out) {
+  if (limit == 0 && most == UINT64_MAX) return nullptr;
+  const uint64_t passed = MonotonicNanoseconds() - begin;
+  uint64_t left = limit == 0 ? most : passed < limit ? limit - passed : 0;
+  left = left < most ? left : most;
+  out->tv_sec = static_cast<time_t>(left / 1'000'000'000u);
+  out->tv_nsec = static_cast<long>(left % 1'000'000'000u);
+  return out;
+}
+
+// Ends the child, and in a slot all that it has there, at once: the rest may be what keeps it.
+void Kill(const Keeper& keeper, long child) {
+  RawSyscall(SYS_kill, child, SIGKILL);  // The number is its until we reap it.
+  if (keeper.slot.entered()) keeper.slot.EndAll();
+}
+
+}  // namespace
+
+void Await(const Keeper& keeper, int signals, long child, bool is_guardian, bool open, KeeperNote* note) {
+  const uint64_t begin = keeper.slot.entered() ? MonotonicNanoseconds() : 0;
+  bool missed = false;
+  const auto end = [&](KeeperNote::Cause cause) {
+    if (note->cause == KeeperNote::Cause::kNone) note->cause = cause;
+    Kill(keeper, child);
+  };
+  for (;;) {
+    pollfd polls[] = {{signals, POLLIN, 0},
+                      {keeper.socket, POLLIN, 0},
+                      {keeper.slot.listener(), POLLIN, 0},
+                      {open ? keeper.reserve_fds.taken : -1, POLLIN, 0}};
+    timespec left;
+    const bool ending = note->cause != KeeperNote::Cause::kNone;
+    const uint64_t wall_ns = ending ? 0 : keeper.slot.wall_ns();
+    // Of a tree that lost a process to its limit of memory the rest ends too, as without a slot.
+    const bool looks = !ending && keeper.slot.entered() && keeper.slot.limits_memory();
+    const long ready = RawSyscall(SYS_ppoll, polls, 4, Left(begin, wall_ns, looks ? kLookForOomNs : UINT64_MAX, &left), nullptr, 0);
+    if (ready < 0) continue;
+    if (polls[3].revents != 0 && WasTaken(keeper.reserve_fds)) {
+      CloseFds(keeper.order.request);
+      open = false;
+    }
+    // First: it is told by nothing else, and its process is dead once this is over.
+    if (polls[2].revents != 0 && keeper.slot.Receive(&note->violation, &missed)) end(KeeperNote::Cause::kViolation);
+    if (polls[0].revents != 0) {
+      signalfd_siginfo ignored[2];
+      RawSyscall(SYS_read, signals, ignored, sizeof(ignored));
+      // Orphans too, each of which counts as a process until it is reaped.
+      rusage usage;
+      int status = 0;
+      for (long pid; (pid = RawSyscall(SYS_wait4, -1, &status, WNOHANG | __WALL, &usage)) > 0;) {
+        if (pid != child) continue;
+        note->status = status;
+        note->usage = usage;
+        if (begin != 0) note->wall_ns = MonotonicNanoseconds() - begin;
+        // A call that was forbidden had no effect, and its process ended before we could ask which it was: still a violation.
+        if (missed && note->cause == KeeperNote::Cause::kNone) note->cause = KeeperNote::Cause::kViolation;
+        if (open) CloseFds(keeper.order.request);
+        WasTaken(keeper.reserve_fds);  // What it said last is not the next one's.
+        return;
+      }
+    }
+    if (ready == 0 && looks && keeper.slot.HasOomKill()) end(KeeperNote::Cause::kMemory);
+    if (ready == 0 && wall_ns != 0 && MonotonicNanoseconds() - begin >= wall_ns) end(KeeperNote::Cause::kWallTime);
+    if (polls[1].revents == 0) continue;
+    // An order would be an error of the supervisor's; whatever this is, it ends the child.
+    char command[256];
+    const long n = RawSyscall(SYS_read, keeper.socket, command, sizeof(command));
+    if (n == -EAGAIN || n == -EINTR) continue;
+    if (is_guardian) RawSyscall(SYS_exit_group, 0);
+    Kill(keeper, child);
+    if (n > 0) continue;
+    if (!keeper.slot.entered()) EndOrphans();
+    RawSyscall(SYS_exit_group, 0);
+  }
+}
+
+bool EndRest(const Keeper& keeper) {
+  if (!keeper.slot.entered()) return RawSyscall(SYS_wait4, -1, nullptr, WNOHANG | __WALL, nullptr) == -ECHILD || EndOrphans();
+  // What was a child of the child may become the init's after that has looked.
+  for (int i = 0; keeper.slot.HasProcesses(); ++i) {
+    if (i == 100 || !keeper.slot.EndAll()) return false;
+  }
+  return true;
+}
+
+}  // namespace brood::child
