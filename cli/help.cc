@@ -1,19 +1,15 @@
 #include "cli/help.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/types/span.h"
+#include "cli/help_page.h"
 #include "cli/options.h"
 
 namespace brood {
 namespace {
-
-struct Page {
-  std::string_view name;
-  std::string_view before;        // Above the options.
-  std::string_view command = "";  // Whose options; "" for none.
-  Topic topic = Topic::kEveryday;
-  std::string_view after = "";
-};
 
 constexpr Page kPages[] = {
     {"brood", R"(usage: brood COMMAND [options] ...
@@ -271,29 +267,40 @@ exactly.
 std::string OptionLines(std::string_view command, Topic topic) {
   std::string lines;
   for (const Option& option : AllOptions()) {
-    if (!HasOption(command, option) || option.topic != topic) continue;
+    const std::string_view help = HelpHere(option);
+    if (!HasOption(command, option) || option.topic != topic || help.empty()) continue;
     const std::string short_part = option.short_name.empty() ? "    " : absl::StrCat(option.short_name, ", ");
     const std::string long_part = absl::StrCat(option.name, option.argument.empty() ? "" : " ", option.argument);
     const std::string default_part =
         option.default_value.empty() ? "" : absl::StrCat(" [", option.default_value, "]");
-    absl::StrAppendFormat(&lines, "  %s%-19s %s%s\n", short_part, long_part, option.help, default_part);
+    absl::StrAppendFormat(&lines, "  %s%-19s %s%s\n", short_part, long_part, help, default_part);
   }
   return lines;
+}
+
+// Null if there is none of that name.
+const Page* PageOf(std::string_view name) {
+  for (const absl::Span<const Page> pages : {PagesHere(), absl::MakeConstSpan(kPages)}) {
+    const auto page = std::find_if(pages.begin(), pages.end(), [&](const Page& each) { return each.name == name; });
+    if (page != pages.end()) return &*page;
+  }
+  return nullptr;
 }
 
 }  // namespace
 
 std::string HelpText(std::string_view topic) {
-  for (const Page& page : kPages) {
-    if (page.name != topic) continue;
-    return absl::StrCat(page.before, page.command.empty() ? "" : OptionLines(page.command, page.topic), page.after);
-  }
-  return "";
+  const Page* const page = PageOf(topic);
+  if (page == nullptr) return "";
+  return absl::StrCat(page->before, page->command.empty() ? "" : OptionLines(page->command, page->topic), page->after);
 }
 
 std::vector<std::string> HelpTopics() {
   std::vector<std::string> names;
   for (const Page& page : kPages) names.emplace_back(page.name);
+  for (const Page& page : PagesHere()) {
+    if (std::find(names.begin(), names.end(), page.name) == names.end()) names.emplace_back(page.name);
+  }
   return names;
 }
 

@@ -141,7 +141,7 @@ TEST(RunTest, ALimitIsEnforcedOrTheRunFailsAndNamesIt) {
   } else {
     EXPECT_EQ(run.exit_code, 125);
     EXPECT_TRUE(StrContains(run.err, "this system does not enforce memory (job object: memory in bytes was set to 268435456")) << run.err;
-    EXPECT_TRUE(StrContains(run.err, "--allow-weaker memory")) << run.err;
+    EXPECT_TRUE(StrContains(run.err, "; accept the sandbox without them, with --allow-weaker memory")) << run.err;
   }
   EXPECT_EQ(RunBrood({"run", "--memory", "256M", "--allow-weaker", "memory", "--", "cmd", "/c", "exit 3"}).exit_code, 3);
 }
@@ -189,6 +189,9 @@ TEST(CallTest, APluginThatIsNoneIs125WithTheSystemsCode) {
 TEST(ProgramTest, VersionAndHelpAndUnknownCommands) {
   EXPECT_TRUE(absl::StartsWith(RunBrood({"--version"}).out, "brood "));
   EXPECT_TRUE(StrContains(RunBrood({"run", "--help"}).out, "none, or a file [none]"));
+  const std::string call = RunBrood({"call", "--help"}).out;
+  EXPECT_TRUE(StrContains(call, "PATH.dll:NAME") && !StrContains(call, ".so")) << call;
+  EXPECT_TRUE(StrContains(RunBrood({"help", "windows"}).out, "For Linux only: brood serve, probe, demo")) << call;
   EXPECT_EQ(RunBrood({"rnu"}).exit_code, 2);
   const Finished serve = RunBrood({"serve", "--socket", "x"});
   EXPECT_EQ(serve.exit_code, 125);
