@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "base/windows_error.h"
 #include "base/windows_handle.h"
+#include "base/windows_path.h"
 #include "base/windows_text.h"
 
 namespace brood {
@@ -13,7 +14,7 @@ namespace {
 
 absl::StatusOr<UniqueFd> Open(const std::string& path, DWORD access, DWORD disposition, DWORD flags = 0) {
   BROOD_ASSIGN_OR_RETURN(const std::wstring wide, ToWide(path, "path"));
-  UniqueFd file = Own(CreateFileW(wide.c_str(), access, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr,
+  UniqueFd file = Own(CreateFileW(AnyLength(wide).c_str(), access, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr,
                                   disposition, FILE_ATTRIBUTE_NORMAL | flags, nullptr));
   if (!file.valid()) return LastErrorStatus("open", path);
   return file;

@@ -45,6 +45,7 @@ constexpr Row kRows[] = {
     {ERROR_INVALID_PARAMETER, "ERROR_INVALID_PARAMETER", StatusCode::kInvalidArgument},
     {ERROR_INVALID_NAME, "ERROR_INVALID_NAME", StatusCode::kInvalidArgument},
     {ERROR_FILENAME_EXCED_RANGE, "ERROR_FILENAME_EXCED_RANGE", StatusCode::kInvalidArgument},
+    {ERROR_MORE_DATA, "ERROR_MORE_DATA", StatusCode::kInvalidArgument},
     {ERROR_BAD_EXE_FORMAT, "ERROR_BAD_EXE_FORMAT", StatusCode::kInvalidArgument},
     {ERROR_EXE_MACHINE_TYPE_MISMATCH, "ERROR_EXE_MACHINE_TYPE_MISMATCH", StatusCode::kInvalidArgument},
     {ERROR_CALL_NOT_IMPLEMENTED, "ERROR_CALL_NOT_IMPLEMENTED", StatusCode::kUnimplemented},

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "base/windows_error.h"
 #include "base/windows_handle.h"
+#include "base/windows_path.h"
 #include "base/windows_text.h"
 #include "batch/files.h"
 
@@ -24,7 +25,8 @@ bool IsDevice(std::string_view id) {
   return stem.size() == 4 && (absl::StartsWith(stem, "com") || absl::StartsWith(stem, "lpt")) && absl::ascii_isdigit(stem[3]);
 }
 
-absl::Status MakeDirectory(const std::wstring& path) {
+absl::Status MakeDirectory(const std::wstring& asked) {
+  const std::wstring path = AnyLength(asked);
   if (CreateDirectoryW(path.c_str(), nullptr) || GetLastError() == ERROR_ALREADY_EXISTS) return absl::OkStatus();
   const DWORD error = GetLastError();
   // Access is denied to who would make the root of a drive.
@@ -58,7 +60,7 @@ absl::StatusOr<std::wstring> PathIn(int directory, const std::string& name) {
   std::wstring path(MAX_PATH, L'\0');
   for (;;) {
     const DWORD size = GetFinalPathNameByHandleW(HandleOf(directory), path.data(), static_cast<DWORD>(path.size()), 0);
-    if (size == 0) return LastErrorStatus("GetFinalPathNameByHandle");
+    if (size == 0) return LastErrorStatus(absl::StrCat(name, ": GetFinalPathNameByHandle"));
     const bool fits = size < path.size();
     path.resize(size);
     if (fits) break;
@@ -83,7 +85,7 @@ absl::StatusOr<UniqueFd> OpenOrMakeDirectory(const std::string& path) {
     if (parent.back() != L':' && parent.back() != L'\\' && parent.back() != L'/') BROOD_RETURN_IF_ERROR(MakeDirectory(parent));
   }
   BROOD_RETURN_IF_ERROR(MakeDirectory(wide));
-  UniqueFd directory = Own(CreateFileW(wide.c_str(), FILE_LIST_DIRECTORY, FILE_SHARE_READ | FILE_SHARE_WRITE, nullptr,
+  UniqueFd directory = Own(CreateFileW(AnyLength(wide).c_str(), FILE_LIST_DIRECTORY, FILE_SHARE_READ | FILE_SHARE_WRITE, nullptr,
                                        OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, nullptr));
   if (!directory.valid()) return LastErrorStatus("open", path);
   return directory;

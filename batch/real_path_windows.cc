@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "base/windows_error.h"
 #include "base/windows_handle.h"
+#include "base/windows_path.h"
 #include "base/windows_text.h"
 #include "batch/real_path.h"
 
@@ -12,7 +13,7 @@ namespace brood::internal {
 
 absl::StatusOr<std::string> RealPath(const std::string& path) {
   BROOD_ASSIGN_OR_RETURN(const std::wstring wide, ToWide(path, "plugin"));
-  const UniqueFd file = Own(CreateFileW(wide.c_str(), 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr,
+  const UniqueFd file = Own(CreateFileW(AnyLength(wide).c_str(), 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr,
                                         OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr));
   if (!file.valid()) return LastErrorStatus("plugin", path);
   std::wstring real(MAX_PATH, L'\0');

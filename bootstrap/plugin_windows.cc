@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "base/windows_error.h"
+#include "base/windows_path.h"
 #include "base/windows_text.h"
 #include "bootstrap/current_process.h"
 #include "bootstrap/finalizer.h"
@@ -41,7 +42,7 @@ absl::StatusOr<std::wstring> Locate(const std::string& path, const std::vector<s
   if (IsPath(path)) return Whole(path);
   for (const std::string& folder : folders) {
     BROOD_ASSIGN_OR_RETURN(std::wstring candidate, Whole(absl::StrCat(folder, "\\", path)));
-    if (GetFileAttributesW(candidate.c_str()) != INVALID_FILE_ATTRIBUTES) return candidate;
+    if (GetFileAttributesW(AnyLength(candidate).c_str()) != INVALID_FILE_ATTRIBUTES) return candidate;
   }
   return absl::NotFoundError(absl::StrCat(
       "plugin ", path, ": ",
@@ -52,7 +53,7 @@ absl::StatusOr<std::wstring> Locate(const std::string& path, const std::vector<s
 absl::StatusOr<HMODULE> Load(const std::wstring& path) {
   const std::string name = ToUtf8(path);
   // LoadLibrary's own code for this does not tell a file that is missing from one that the file needs.
-  const DWORD attributes = GetFileAttributesW(path.c_str());
+  const DWORD attributes = GetFileAttributesW(AnyLength(path).c_str());
   if (attributes == INVALID_FILE_ATTRIBUTES) return LastErrorStatus("open plugin", name);
   if ((attributes & FILE_ATTRIBUTE_DIRECTORY) != 0) return WindowsStatus(ERROR_ACCESS_DENIED, "open plugin", name, "it is a folder");
   // No dialog that somebody would have to answer.
@@ -60,7 +61,7 @@ absl::StatusOr<HMODULE> Load(const std::wstring& path) {
   SetThreadErrorMode(SEM_FAILCRITICALERRORS | SEM_NOOPENFILEERRORBOX, &mode);
   g_loading = name.c_str();
   // What it needs lies beside it, beside the program or in the system's folder; never in the current one.
-  const HMODULE library = LoadLibraryExW(path.c_str(), nullptr, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_DEFAULT_DIRS);
+  const HMODULE library = LoadLibraryExW(AnyLength(path).c_str(), nullptr, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_DEFAULT_DIRS);
   const DWORD error = GetLastError();
   g_loading = nullptr;
   SetThreadErrorMode(mode, nullptr);

@@ -10,6 +10,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "base/windows_handle.h"
+#include "base/windows_path.h"
 #include "base/windows_text.h"
 #include "batch/result_json.h"
 #include "cli/testdata/windows_brood.h"
@@ -143,6 +144,31 @@ TEST(BatchTest, OutputFilesOfJobsThatDifferByCaseAloneAreTheirOwn) {
   EXPECT_EQ(FileContent(absl::StrCat(folder, "\\%41\\stdout")), "A");
   EXPECT_EQ(FileContent(absl::StrCat(folder, "\\%6eul\\stdout")), "nul");
   EXPECT_EQ(FileContent(absl::StrCat(folder, "\\x%2fy%3az\\stdout")), "x/y:z");
+}
+
+// What lies deeper than MAX_PATH. The names of outputs are made from what the system tells of their folder, which Wine 8 does up to
+// there.
+TEST(BatchTest, TheJournalAndTheOutputsMayHaveLongPaths) {
+  const std::string jobs = TempFile("deep.jsonl", PrintJob("a"));
+  std::string folder = TempPath("deep");
+  for (const char letter : {'x', 'y', 'z'}) {
+    ASSERT_TRUE(CreateDirectoryW(AnyLength(Wide(folder)).c_str(), nullptr)) << folder;
+    absl::StrAppend(&folder, "\\", std::string(100, letter));
+  }
+  ASSERT_TRUE(CreateDirectoryW(AnyLength(Wide(folder)).c_str(), nullptr)) << folder;
+  const std::string journal = absl::StrCat(folder, "\\results.jsonl");
+  const Finished batch = RunBrood({"batch", "--results", journal, jobs});
+  EXPECT_EQ(batch.exit_code, 0) << batch.err;
+  EXPECT_EQ(RunBrood({"status", journal}).out, "results\t1\nok\t1\n");
+  const UniqueFd opened = Own(CreateFileW(AnyLength(Wide(folder)).c_str(), FILE_LIST_DIRECTORY, FILE_SHARE_READ | FILE_SHARE_WRITE,
+                                          nullptr, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, nullptr));
+  wchar_t path[1024];
+  const bool tells = GetFinalPathNameByHandleW(HandleOf(opened.get()), path, 1024, 0) != 0;
+  const Finished outputs = RunBrood({"batch", "--output-dir", absl::StrCat(folder, "\\outputs"), jobs});
+  EXPECT_EQ(outputs.exit_code, tells ? 0 : 1) << outputs.err;
+  const std::string output = tells ? FileContent(absl::StrCat(folder, "\\outputs\\a\\stdout")) : "a";
+  EXPECT_EQ(output, "a");
+  EXPECT_EQ(StrContains(outputs.out, "a: GetFinalPathNameByHandle: ERROR_MORE_DATA, 234 ("), !tells) << outputs.out;
 }
 
 TEST(BatchTest, BadJobsAreNamedByFileLineAndField) {

@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "base/windows_error.h"
 #include "base/windows_handle.h"
+#include "base/windows_path.h"
 #include "base/windows_text.h"
 #include "bootstrap/current_process.h"
 #include "launcher/command_line_windows.h"
@@ -123,6 +124,11 @@ class Birth {
         options_.policy != nullptr ? options_.policy->policy().environment : EnvironmentBase::kInherit);
     BROOD_ASSIGN_OR_RETURN(environment_, MakeEnvironment(base, options_.env));
     BROOD_ASSIGN_OR_RETURN(directory_, ToWide(options_.cwd, "cwd"));
+    if (const size_t length = directory_.empty() ? 0 : WholeLength(directory_); length > kMaxCurrentFolder) {
+      return absl::InvalidArgumentError(absl::StrCat("cwd ", options_.cwd, ": it has ", length, " characters, and Windows takes ",
+                                                     kMaxCurrentFolder, " for a current folder; start the program elsewhere, and name "
+                                                     "the folder in an argument"));
+    }
     return absl::OkStatus();
   }
 
@@ -249,6 +255,7 @@ class Birth {
     startup.StartupInfo.hStdError = HandleOf(stdio_.child[2].get());
     startup.lpAttributeList = attributes.get();
     std::wstring block = EnvironmentBlock(environment_);
+    const std::wstring program = AnyLength(target_.executable);
     PROCESS_INFORMATION born = {};
     state_->start = absl::Now();
     // Looked at before its first instruction.
@@ -256,12 +263,16 @@ class Birth {
     const DWORD flags = CREATE_UNICODE_ENVIRONMENT | EXTENDED_STARTUPINFO_PRESENT | (looked_at ? CREATE_SUSPENDED : 0);
     const wchar_t* const directory = directory_.empty() ? nullptr : directory_.c_str();
     const BOOL created = token.valid()
-        ? CreateProcessAsUserW(HandleOf(token.get()), target_.executable.c_str(), command_line_.data(), nullptr, nullptr, TRUE,
+        ? CreateProcessAsUserW(HandleOf(token.get()), program.c_str(), command_line_.data(), nullptr, nullptr, TRUE,
                                flags, block.data(), directory, &startup.StartupInfo, &born)
-        : CreateProcessW(target_.executable.c_str(), command_line_.data(), nullptr, nullptr, TRUE, flags, block.data(), directory,
+        : CreateProcessW(program.c_str(), command_line_.data(), nullptr, nullptr, TRUE, flags, block.data(), directory,
                          &startup.StartupInfo, &born);
     if (!created) {
-      const DWORD error = GetLastError();
+      DWORD error = GetLastError();
+      // Wine 8 looks for a path that it has cut off: what is there is not missing.
+      if (error == ERROR_FILE_NOT_FOUND && program.size() > MAX_PATH && GetFileAttributesW(program.c_str()) != INVALID_FILE_ATTRIBUTES) {
+        error = ERROR_FILENAME_EXCED_RANGE;
+      }
       const std::string path = absl::StrCat(ToUtf8(target_.executable), AskedBesides(token.valid()));
       // ERROR_DIRECTORY is told of the folder, all else of the program: of one that is a file, and of one that is not there.
       if (error == ERROR_DIRECTORY) {

@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "base/windows_error.h"
 #include "base/windows_handle.h"
+#include "base/windows_path.h"
 #include "base/windows_text.h"
 #include "launcher/launch_windows.h"
 #include "launcher/scratch_file_windows.h"
@@ -19,7 +20,7 @@ constexpr DWORD kStreams[] = {STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HAN
 absl::StatusOr<UniqueFd> Open(const std::string& path, int number) {
   BROOD_ASSIGN_OR_RETURN(const std::wstring wide, ToWide(path, absl::StrCat(kNames[number], ": path")));
   SECURITY_ATTRIBUTES inherited = {.nLength = sizeof(inherited), .lpSecurityDescriptor = nullptr, .bInheritHandle = TRUE};
-  UniqueFd file = Own(CreateFileW(wide.c_str(), number == 0 ? GENERIC_READ : GENERIC_WRITE,
+  UniqueFd file = Own(CreateFileW(AnyLength(wide).c_str(), number == 0 ? GENERIC_READ : GENERIC_WRITE,
                                   FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, &inherited,
                                   number == 0 ? OPEN_EXISTING : CREATE_ALWAYS, FILE_ATTRIBUTE_NORMAL, nullptr));
   if (!file.valid()) return LastErrorStatus("open", path);
