@@ -73,7 +73,7 @@ std::vector<TypedValue> JsonArguments(const std::vector<std::string>& texts) {
 
 absl::StatusOr<std::optional<std::string>> ReturnedJson(Process& process) {
   BROOD_ASSIGN_OR_RETURN(const Outcome outcome, process.Join());
-  if (!outcome.ok()) return std::nullopt;
+  if (outcome.exit_code() != 0) return std::nullopt;
   BROOD_ASSIGN_OR_RETURN(const std::optional<TypedValue> value, process.ResultValue());
   if (!value.has_value()) return std::nullopt;
   BROOD_ASSIGN_OR_RETURN(std::string json, JsonText(*value));

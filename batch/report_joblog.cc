@@ -13,7 +13,8 @@ std::string JoblogLine(const ReportEntry& entry, std::string_view command) {
   int exit_value = -1;
   int signal = 0;
   if (const auto* exited = std::get_if<Exited>(&outcome.ending)) {
-    exit_value = exited->code;
+    // 125 if what was to be copied out is missing: whoever reads this looks for nothing else.
+    exit_value = exited->code != 0 || outcome.ok() ? exited->code : outcome.ShellExitCode();
   } else if (const auto* signaled = std::get_if<Signaled>(&outcome.ending)) {
     exit_value = 0;
     signal = signaled->signal;

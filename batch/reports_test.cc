@@ -87,7 +87,10 @@ TEST(JunitTest, FailuresErrorsAndSkippedJobsAreToldApart) {
 TEST(TraceTest, JobsThatRanAtTheSameTimeHaveRowsOfTheirOwn) {
   const std::vector<Job> jobs = Jobs(3);
   std::vector<ReportEntry> entries;
-  for (const Job& job : jobs) entries.push_back(Entry(job, SampleOutcomes()[0]));
+  for (const Job& job : jobs) {
+    entries.push_back(Entry(job, SampleOutcomes()[0]));
+    entries.back().outcome.copied.clear();  // One of which was missing.
+  }
   entries[0].outcome.start += absl::Seconds(2);  // After the other two.
   const std::string text = TraceJson(entries);
   EXPECT_TRUE(ParseJson(text, {.file = "trace"}).ok());

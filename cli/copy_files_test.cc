@@ -49,5 +49,13 @@ TEST(CopyFilesTest, AJobHasItsOwn) {
   EXPECT_TRUE(Contains(batch.out, R"("bytes":3,"problem":null)")) << batch.out;
 }
 
+TEST(CopyFilesTest, AJobWhoseFileIsMissingHasFailedAndIsTriedAgain) {
+  const std::string jobs = TempFile("missing.jsonl", R"({"id":"m","argv":["true"],"policy":"strict","retries":1,"copy_out":["/tmp/out:)" + Place("m") + R"("]})" + "\n");
+  const Finished batch = RunBrood({"batch", jobs});
+  EXPECT_EQ(batch.exit_code, 1) << batch.err;
+  EXPECT_TRUE(Contains(batch.out, R"("id":"m","attempt":2,"status":"failed","exit_code":0)")) << batch.out;
+  EXPECT_TRUE(Contains(batch.out, R"("problem":"missing")")) << batch.out;
+}
+
 }  // namespace
 }  // namespace brood

@@ -106,11 +106,15 @@ TEST_F(CopyFilesTest, ComesOutOfAChildThatWasKilledToo) {
   EXPECT_TRUE(std::holds_alternative<Signaled>(outcome_.ending));
 }
 
-TEST_F(CopyFilesTest, WhatIsMissingIsTold) {
+TEST_F(CopyFilesTest, WhatIsMissingIsToldAndNoSuccess) {
   EXPECT_EQ(Out("true", "/tmp/none").problem, "missing");
   EXPECT_EQ(Out("true", "/tmp/no/directory/file").problem, "missing");
   EXPECT_EQ(Out("true", "/nowhere/file").problem, "missing");
-  EXPECT_TRUE(outcome_.ok());
+  EXPECT_EQ(outcome_.exit_code(), 0);
+  EXPECT_FALSE(outcome_.ok());
+  EXPECT_EQ(outcome_.StatusWord(), "failed");
+  EXPECT_EQ(outcome_.ShellExitCode(), 125);
+  EXPECT_EQ(outcome_.ToString(), "exited with code 0, and /nowhere/file was not copied out: missing");
 }
 
 TEST_F(CopyFilesTest, WhatIsTooLargeIsToldWithItsSize) {

@@ -1,5 +1,7 @@
 #include "launcher/outcome.h"
 
+#include <algorithm>
+
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -29,11 +31,17 @@ int SignalOf(Layer limit) {
   }
 }
 
+// The first file that was to be copied out and was not; null: there is none.
+const CopiedFile* CopyProblem(const Outcome& outcome) {
+  const auto found = std::find_if(outcome.copied.begin(), outcome.copied.end(), [](const CopiedFile& file) { return !file.problem.empty(); });
+  return found != outcome.copied.end() ? &*found : nullptr;
+}
+
 }  // namespace
 
 bool Outcome::ok() const {
   const auto* exited = std::get_if<Exited>(&ending);
-  return exited != nullptr && exited->code == 0;
+  return exited != nullptr && exited->code == 0 && CopyProblem(*this) == nullptr;
 }
 
 int64_t Outcome::exit_code() const {
@@ -58,13 +66,14 @@ int Outcome::ShellExitCode() const {
     return SystemErrorIsNotFound(setup->error_number) ? kNotFound : kNotExecutable;
   }
   const int64_t code = exit_code();
+  if (code == 0 && !ok()) return kBroodFailed;
   // A Windows program's 32 bits come out as they went in.
   return static_cast<int>(code < 0 ? 128 - code : code);
 }
 
 std::string_view Outcome::StatusWord() const {
   return std::visit(Overloaded{
-                        [](const Exited& e) -> std::string_view { return e.code == 0 ? "ok" : "failed"; },
+                        [this](const Exited&) -> std::string_view { return ok() ? "ok" : "failed"; },
                         [](const Signaled&) -> std::string_view { return "signaled"; },
                         [](const TimedOut&) -> std::string_view { return "timeout"; },
                         [](const LimitHit& l) -> std::string_view {
@@ -81,7 +90,11 @@ std::string_view Outcome::StatusWord() const {
 std::string Outcome::ToString() const {
   return std::visit(
       Overloaded{
-          [](const Exited& e) { return absl::StrCat("exited with code ", e.code); },
+          [this](const Exited& e) {
+            const CopiedFile* const missed = e.code == 0 ? CopyProblem(*this) : nullptr;
+            return absl::StrCat("exited with code ", e.code,
+                                missed != nullptr ? absl::StrCat(", and ", missed->source, " was not copied out: ", missed->problem) : "");
+          },
           [this](const Signaled& s) {
             const bool maybe_limit = s.signal == kSignalFileSize && enforced.count(Layer::kFileSize) != 0;
             return absl::StrCat("ended by ", SignalText(s.signal), s.core_dumped ? " (core dumped)" : "",

@@ -121,7 +121,7 @@ struct Outcome {
   StreamResult stdout_result;
   StreamResult stderr_result;
 
-  // True if it exited with code 0.
+  // True if it exited with code 0, and all that was to be copied out of it was (`copied`).
   bool ok() const;
 
   // Python's rule: 0 to 255 if it exited, -n if signal n ended it, brood's own kill being signal 9, except that a

@@ -107,7 +107,7 @@ absl::StatusOr<std::optional<TypedValue>> Process::ResultValue(absl::Duration ti
   if (!state_->result.ok()) return Annotate(state_->result.status(), "the child left a damaged result");
   const std::optional<brood::Result>& result = *state_->result;
   if (result.has_value() && result->error.has_value()) return internal::ErrorOf(*result->error);
-  if (!outcome.ok()) return absl::AbortedError(outcome.ToString());
+  if (outcome.exit_code() != 0) return absl::AbortedError(outcome.ToString());
   return result.has_value() ? result->value : std::nullopt;
 }
 
