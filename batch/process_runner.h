@@ -42,6 +42,7 @@ struct JobDefaults {
   StartMethod start_method = StartMethod::kSpawn;
   std::vector<std::string> preload;
   Isolation isolation = Isolation::kKept;
+  uint32_t retry_lost = 0;  // Of `brood run` and `brood call`: ContextOptions::retry_lost. A batch has `retries`.
   // The socket of a `brood serve` that starts the jobs. An empty `policy` is its own then.
   std::string server;
   std::optional<uint32_t> server_uid;

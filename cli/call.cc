@@ -54,10 +54,14 @@ absl::StatusOr<int> Call(const ParsedOptions& options, const JobDefaults& defaul
   launch.isolation = defaults.isolation;
   BROOD_ASSIGN_OR_RETURN(const std::string target, ResolveTarget(job.target));
   const Context context(defaults.start_method, {.preload = defaults.preload});
-  BROOD_ASSIGN_OR_RETURN(Process process, context.LaunchByName(launch, target, JsonArguments(arguments)));
+  ContextOptions lost_with = context.options();
+  lost_with.server = defaults.server;
+  lost_with.server_uid = defaults.server_uid;
+  std::optional<Process> process;
   JobEnd end;
-  BROOD_ASSIGN_OR_RETURN(end.outcome, Supervise(process, signals));
-  BROOD_ASSIGN_OR_RETURN(end.value, ReturnedJson(process));
+  BROOD_ASSIGN_OR_RETURN(end.outcome, StartAndSupervise([&] { return context.LaunchByName(launch, target, JsonArguments(arguments)); },
+                                                        {[](const std::string& text) { PrintError("call", text); }, defaults.retry_lost, lost_with}, signals, process));
+  BROOD_ASSIGN_OR_RETURN(end.value, ReturnedJson(*process));
   if (IsWorthALine(end.outcome) && !ChildHasSaid(end.outcome)) {
     PrintError("call", absl::StrCat(job.target, ": ", end.outcome.ToString()));
     for (const std::string& line : StackLines(end.outcome)) PrintError("call", line);
@@ -69,9 +73,8 @@ absl::StatusOr<int> Call(const ParsedOptions& options, const JobDefaults& defaul
     if (absl::StatusOr<ServerReport> report = context.ReportServer(); report.ok()) server = *std::move(report);
   }
   BROOD_RETURN_IF_ERROR(result.Write(job.target, end, server));
-  const std::vector<std::string> problems = CopyProblemLines(end.outcome);
-  for (const std::string& line : problems) PrintError("call", line);
-  return end.outcome.ok() && !problems.empty() ? kExitBroodFailed : end.outcome.ShellExitCode();
+  for (const std::string& line : CopyProblemLines(end.outcome)) PrintError("call", line);
+  return end.outcome.ShellExitCode();
 }
 
 absl::StatusOr<int> List(const ParsedOptions& options, const JobDefaults& defaults) {

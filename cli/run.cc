@@ -1,5 +1,6 @@
 // brood run: one sandboxed process.
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,18 +36,19 @@ absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& default
   launch.copy_in = defaults.copy_in;
   launch.copy_out = defaults.copy_out;
   BROOD_RETURN_IF_ERROR(policies->SetPolicyOf(Job{}, launch));
-  BROOD_ASSIGN_OR_RETURN(Process process, Process::Launch(launch));
+  std::optional<Process> process;
   JobEnd end;
-  BROOD_ASSIGN_OR_RETURN(end.outcome, Supervise(process, signals));
+  BROOD_ASSIGN_OR_RETURN(end.outcome, StartAndSupervise([&launch] { return Process::Launch(launch); },
+                                                        {[](const std::string& text) { PrintError("run", text); }, defaults.retry_lost,
+                                                         {.server = defaults.server, .server_uid = defaults.server_uid}}, signals, process));
   if (IsWorthALine(end.outcome)) {
     const std::string& program = launch.argv[0];
     PrintError("run", absl::StrCat(program, ": ", end.outcome.ToString(), RunRemedy(end.outcome, program, defaults.policy)));
     for (const std::string& line : StackLines(end.outcome)) PrintError("run", line);
   }
   BROOD_RETURN_IF_ERROR(result.Write(launch.argv[0], end));
-  const std::vector<std::string> problems = CopyProblemLines(end.outcome);
-  for (const std::string& line : problems) PrintError("run", line);
-  return end.outcome.ok() && !problems.empty() ? kExitBroodFailed : end.outcome.ShellExitCode();
+  for (const std::string& line : CopyProblemLines(end.outcome)) PrintError("run", line);
+  return end.outcome.ShellExitCode();
 }
 
 }  // namespace

@@ -212,6 +212,37 @@ TEST_F(ServeTest, AClientThatWantsMoreChildrenThanItMayHaveIsToldWhich) {
   EXPECT_EQ(last.exit_code, 0) << last.err;
 }
 
+TEST_F(ServeTest, WhatIsLostWithItsServerIsStartedAgainIfThatWasAsked) {
+  Serve({});
+  const std::vector<std::string> words = {"run", "--server", socket_, "--retry-lost", "1", "--", "sh", "-c", "echo ready; exec sleep 1000"};
+  StartedBrood client(words);
+  ASSERT_EQ(client.ReadLine(), "ready\n");
+  server_->Signal(SIGKILL);
+  server_->Wait();
+  Serve({});
+  ASSERT_EQ(client.ReadLine(), "ready\n");
+  client.Signal(SIGTERM);
+  const Finished ended = client.Wait();
+  EXPECT_EQ(ended.exit_code, 128 + SIGTERM);
+  EXPECT_TRUE(absl::StrContains(ended.err, "; starting it again, 1 of 1\n")) << ended.err;
+}
+
+TEST_F(ServeTest, WhatIsLostAsOftenAsItMayBeStartedAgainIsLost) {
+  Serve({});
+  StartedBrood once({"run", "--server", socket_, "--", "sh", "-c", "echo ready; sleep 1000"});
+  ASSERT_EQ(once.ReadLine(), "ready\n");
+  StartedBrood twice({"run", "--server", socket_, "--retry-lost", "1", "--", "sh", "-c", "echo ready; sleep 1000"});
+  ASSERT_EQ(twice.ReadLine(), "ready\n");
+  server_->Signal(SIGKILL);
+  server_->Wait();
+  EXPECT_EQ(once.Wait().exit_code, 125);
+  Serve({});
+  ASSERT_EQ(twice.ReadLine(), "ready\n");
+  server_->Signal(SIGKILL);
+  server_->Wait();
+  EXPECT_EQ(twice.Wait().exit_code, 125);
+}
+
 TEST_F(ServeTest, WrongUsageIsSaidAtOnce) {
   EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "--template", "words"}).exit_code, 2);
   EXPECT_EQ(RunBrood({"call", "--template", "words", "x"}).exit_code, 125);

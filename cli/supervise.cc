@@ -2,10 +2,12 @@
 
 #include <variant>
 
+#include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "base/status.h"
 #include "batch/result_json.h"
 #include "batch/server_json.h"
+#include "launcher/retry_lost.h"
 
 namespace brood {
 
@@ -23,6 +25,21 @@ absl::Status ResultFile::Write(std::string_view id, const JobEnd& end, const std
   if (server.has_value()) line.replace(line.size() - 1, 1, ",\"server\":" + ServerJson(*server) + "}");
   line += '\n';
   return WriteAll(file_.valid() ? file_.get() : StandardOutput(), path_, line);
+}
+
+absl::StatusOr<Outcome> StartAndSupervise(const std::function<absl::StatusOr<Process>()>& start, const RetryLost& retry, SignalSource& signals,
+                                          std::optional<Process>& process) {
+  for (uint32_t tried = 0;; ++tried) {
+    process.reset();
+    absl::StatusOr<Process> started = start();
+    if (started.ok()) process.emplace(*std::move(started));
+    absl::StatusOr<Outcome> outcome = process.has_value() ? Supervise(*process, signals) : started.status();
+    const bool lost = outcome.ok() ? std::holds_alternative<Lost>(outcome->ending) : absl::IsUnavailable(outcome.status());
+    if (!lost || tried == retry.retries) return outcome;
+    retry.tell(absl::StrCat(outcome.ok() ? outcome->ToString() : std::string(outcome.status().message()), "; starting it again, ", tried + 1,
+                            " of ", retry.retries));
+    internal::AwaitServer(retry.context);
+  }
 }
 
 bool IsWorthALine(const Outcome& outcome) {

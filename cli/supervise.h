@@ -2,6 +2,8 @@
 #ifndef BROOD_CLI_SUPERVISE_H_
 #define BROOD_CLI_SUPERVISE_H_
 
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,12 +15,23 @@
 #include "cli/options.h"
 #include "cli/signals.h"
 #include "forkserver/server_report.h"
+#include "launcher/context_options.h"
 #include "launcher/process.h"
 
 namespace brood {
 
 // Waits for the end. The first signal is forwarded, a second one kills the tree.
 absl::StatusOr<Outcome> Supervise(Process& process, SignalSource& signals);
+
+// Starts it before, and again as often as `retries` says if that, or the child, is lost with the server of `context`. `process` is
+// the last one. Errors: those of `start` and of Supervise.
+struct RetryLost {
+  std::function<void(const std::string&)> tell;  // People, of each time.
+  uint32_t retries = 0;
+  ContextOptions context;
+};
+absl::StatusOr<Outcome> StartAndSupervise(const std::function<absl::StatusOr<Process>()>& start, const RetryLost& retry, SignalSource& signals,
+                                          std::optional<Process>& process);
 
 // Where --result goes.
 class ResultFile {

@@ -72,10 +72,16 @@ absl::StatusOr<Process> Context::StartByName(const LaunchOptions& options, std::
 
 absl::StatusOr<CallResult> Context::CallByName(const LaunchOptions& options, std::string_view target,
                                                std::vector<TypedValue> arguments) const {
-  BROOD_ASSIGN_OR_RETURN(Process process, StartByName(options, target, std::move(arguments)));
+  uint32_t left = options_.retry_lost;
+  absl::StatusOr<Process> process = StartByName(options, target, left > 0 ? arguments : std::move(arguments));
+  for (; left > 0 && internal::IsLost(process); --left) {
+    internal::AwaitServer(options_);
+    process = StartByName(options, target, arguments);
+  }
+  if (!process.ok()) return process.status();
   CallResult result;
-  BROOD_ASSIGN_OR_RETURN(result.outcome, process.Join());
-  absl::StatusOr<std::optional<TypedValue>> value = process.ResultValue();
+  BROOD_ASSIGN_OR_RETURN(result.outcome, process->Join());
+  absl::StatusOr<std::optional<TypedValue>> value = process->ResultValue();
   if (value.ok()) {
     result.value = *std::move(value);
   } else if (value.status().code() != absl::StatusCode::kAborted) {

@@ -36,6 +36,7 @@
 #include "launcher/context_options.h"
 #include "launcher/launch_options.h"
 #include "launcher/process.h"
+#include "launcher/retry_lost.h"
 #include "serialization/messages.h"
 #include "serialization/value.h"
 
@@ -87,7 +88,12 @@ class Context {
   auto Call(const LaunchOptions& options, Returned (*function)(Parameters...), Arguments&&... arguments) const
       -> std::conditional_t<std::is_void_v<typename internal::ReturnOf<Returned>::Value>, absl::Status,
                             absl::StatusOr<typename internal::ReturnOf<Returned>::Value>> {
-    absl::StatusOr<Process> process = Start(options, function, std::forward<Arguments>(arguments)...);
+    // Arguments are packed where they stand, so that they are there for the next time.
+    absl::StatusOr<Process> process = Start(options, function, arguments...);
+    for (uint32_t left = options_.retry_lost; left > 0 && internal::IsLost(process); --left) {
+      internal::AwaitServer(options_);
+      process = Start(options, function, arguments...);
+    }
     if (!process.ok()) return process.status();
     return process->template Result<typename internal::ReturnOf<Returned>::Value>();
   }

@@ -31,6 +31,10 @@ struct ContextOptions {
   std::string server;
   std::optional<uint32_t> server_uid;  // LaunchOptions::server_uid, as is the next.
   std::string server_template;
+  // How often Call and CallByName start a child again that was lost, because its server, a forkserver or a `brood serve`, was
+  // killed. It may have begun, and even have ended, before: ask for that where to do it twice does no harm. What was started
+  // by Start is never started again. With `server`, a new one is waited for as long as server_timeout.
+  uint32_t retry_lost = 0;
   uint64_t max_argument_bytes = uint64_t{64} << 20;  // All arguments of a call. More is InvalidArgument.
   uint64_t max_result_bytes = uint64_t{64} << 20;    // More is an error of the child's. At most 64 MiB.
   int log_level = 0;  // A LogLevel (bootstrap/log.h) for the children. 0: that of this process at the start.

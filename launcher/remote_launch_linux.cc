@@ -138,7 +138,9 @@ absl::StatusOr<UniqueFd> ConnectToServer(const std::string& path, std::optional<
                                     : errno == EACCES     ? "it is not for this user; see brood serve --allow-uid"
                                     : errno == EPROTOTYPE ? "another program listens there"
                                                           : "";
-    return ErrnoStatus(errno, "connect to the server", path, remedy);
+    const bool ended = errno == ECONNREFUSED;
+    absl::Status refused = ErrnoStatus(errno, "connect to the server", path, remedy);
+    return ended ? absl::UnavailableError(refused.message()) : refused;
   }
   // It gets all that a request says, the environment and the descriptors.
   ucred peer = {};

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <fstream>
 #include <string>
 #include <variant>
 
@@ -60,6 +62,17 @@ BROOD_TARGET(StopKeeper);
 void StopSupervisor() { kill(SupervisorAbove(), SIGSTOP); }
 BROOD_TARGET(StopSupervisor);
 
+// Ends, the first time, the server that it is of, and itself with that: `count` is a file with a byte for each time.
+int64_t KillServerTheFirstTime(const std::string& count) {
+  const UniqueFd file(open(count.c_str(), O_RDWR | O_APPEND | O_CLOEXEC));
+  const off_t before = lseek(file.get(), 0, SEEK_END);
+  if (write(file.get(), "x", 1) != 1) return -1;
+  if (before == 0) kill(SupervisorAbove(), SIGKILL);
+  while (before == 0) pause();
+  return before;
+}
+BROOD_TARGET(KillServerTheFirstTime);
+
 // --- helpers ---
 
 bool HasEnded(const UniqueFd& reader) {
@@ -67,7 +80,23 @@ bool HasEnded(const UniqueFd& reader) {
   return poll(&polled, 1, 0) == 1 && (polled.revents & POLLHUP) != 0;
 }
 
+std::string EmptyFile(const std::string& name) {
+  const std::string path = absl::StrCat(getenv("TEST_TMPDIR"), "/", name);
+  std::ofstream(path, std::ios::trunc).flush();
+  return path;
+}
+
 // --- the tests ---
+
+TEST(SupervisorTest, ACallThatIsLostWithItsServerIsMadeAgainOnlyIfThatWasAsked) {
+  const absl::StatusOr<int64_t> lost = Context(StartMethod::kForkServer).Call(KillServerTheFirstTime, EmptyFile("lost"));
+  EXPECT_TRUE(absl::IsAborted(lost.status()) || absl::IsUnavailable(lost.status())) << lost.status();  // Whether or not its start was told before.
+  const Context context(StartMethod::kForkServer, {.retry_lost = 1});
+  EXPECT_EQ(context.Call(KillServerTheFirstTime, EmptyFile("again")).value_or(-1), 1);
+  const absl::StatusOr<CallResult> named = context.CallByName({}, "KillServerTheFirstTime", {Pack(EmptyFile("named"))});
+  ASSERT_TRUE(named.ok()) << named.status();
+  EXPECT_EQ(Unpack<int64_t>(*named->value).value_or(-1), 1);
+}
 
 TEST(SupervisorTest, WhatAChildLeavesRunningHasEndedWhenItsOutcomeIsThere) {
   const Context context(StartMethod::kForkServer);
