@@ -108,9 +108,11 @@ TEST(ServeApiTest, ATemplateIsAddressedByItsPathAndListed) {
     const absl::StatusOr<ServeStatus> status = StatusOfServer(server.path());
     ASSERT_TRUE(status.ok()) << status.status();
     ASSERT_EQ(status->templates.size(), 3u);
-    EXPECT_EQ(status->templates[0].preload, std::vector<std::string>{"Load"});
+    ASSERT_EQ(status->templates[0].preload.size(), 1u);
+    EXPECT_EQ(status->templates[0].preload[0].name, "Load");
     EXPECT_EQ(status->templates[1].path, "words");
-    EXPECT_EQ(status->templates[2].preload, std::vector<std::string>{"LoadNames"});
+    ASSERT_EQ(status->templates[2].preload.size(), 1u);
+    EXPECT_EQ(status->templates[2].preload[0].name, "LoadNames");
     for (const ServeTemplateStatus& one : status->templates) EXPECT_TRUE(one.running) << one.path;
     EXPECT_EQ(status->templates[1].children, 2u);
     EXPECT_EQ(status->templates[2].children, 1u);
