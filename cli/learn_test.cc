@@ -202,6 +202,23 @@ TEST_F(LearnTest, FurtherRunsAreMergedAndKeepTheEvidence) {
   EXPECT_EQ(FileContent(policy_), merged);
 }
 
+// As gzip opens the directory of its file.
+TEST_F(LearnTest, ASlashAtTheEndOfADirectoryMakesNoDifference) {
+  const std::string data = directory_ + "/data";
+  std::filesystem::create_directory(data);
+  for (const char* name : {"/one", "/two"}) std::filesystem::copy_file("/usr/lib/os-release", data + name);
+  std::filesystem::create_symlink("/usr/lib/os-release", data + "/link");
+  ASSERT_EQ(Learn({"sh", "-c", "ls " + data + "/ && cat " + data + "/one"}).exit_code, 0);
+  const std::string first = FileContent(policy_);
+  EXPECT_TRUE(Contains(first, "{\"path\": \"" + data + "\"}")) << first;
+  EXPECT_FALSE(Contains(first, "{\"path\": \"" + data + "/")) << first;
+  // What is below is shown already, where a link leads inside too.
+  const std::vector<std::string> further = {"sh", "-c", "cat " + data + "/two " + data + "/link"};
+  ASSERT_EQ(Learn(further).exit_code, 0);
+  EXPECT_FALSE(Contains(FileContent(policy_), data + "/two\"")) << FileContent(policy_);
+  EXPECT_EQ(Run(further).exit_code, 0) << FileContent(policy_);
+}
+
 TEST_F(LearnTest, AttacksAreNamedAndNotAllowed) {
   const std::string program = Helper("makes_call");
   const Finished learnt = Learn({program, "165"});  // mount

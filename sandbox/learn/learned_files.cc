@@ -72,7 +72,9 @@ int OpenFlags(const TracedCall& call) {
 
 }  // namespace
 
-void LearnedFiles::Use(const TracedCall& call, const std::string& path) {
+void LearnedFiles::Use(const TracedCall& call, const std::string& given) {
+  // "/data/" is the directory /data, and shows what is below it.
+  const std::string path(given.substr(0, std::max<size_t>(given.find_last_not_of('/') + 1, 1)));
   if (IsOwnInside(path)) return;
   if (IsBelow(path, "/dev")) {
     left_out_[absl::StrCat("device ", path)].Saw(call.syscall, call.program);

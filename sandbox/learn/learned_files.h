@@ -22,7 +22,7 @@ struct NeededFile {
 class LearnedFiles {
  public:
   // A call that named `path` and did not fail.
-  void Use(const TracedCall& call, const std::string& path);
+  void Use(const TracedCall& call, const std::string& given);
 
   // Looks at the file system as it is after the run. Of the system, its programs and libraries, a policy shows what `strict`
   // does, with whole directories; of the rest each file, and a directory if it was listed or something was made in it.
