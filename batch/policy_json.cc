@@ -131,9 +131,14 @@ absl::StatusOr<Policy> Decode(const JsonValue& value, const std::string& file) {
   return policy;
 }
 
-// The decoder knows fields, not lines. So the file is decoded again, one member and one list element more at a time:
-// the piece with which it fails first is the one to name.
-absl::Status Locate(const JsonValue& whole, const std::string& file, const absl::Status& error) {
+// The decoder knows fields, not lines. So the file is decoded again, one member and one list element more at a time: the piece
+// with which it fails like that is the one to name. Another may fail before, of several mistakes, or because what belongs to it
+// stands further down.
+absl::Status LocateBy(const JsonValue& whole, const std::string& file, const absl::Status& error, bool exactly) {
+  const auto fails = [&](const JsonValue& part) {
+    const absl::Status status = Decode(part, file).status();
+    return !status.ok() && (!exactly || status == error);
+  };
   std::string_view problem = absl::StripPrefix(error.message(), "policy: ");
   // The compiler counts the rules of the base as well.
   if (const size_t end = problem.find("]: "); absl::StartsWith(problem, "syscalls[") && end != std::string_view::npos) {
@@ -146,17 +151,22 @@ absl::Status Locate(const JsonValue& whole, const std::string& file, const absl:
     // It says the field's name as well.
     const std::string_view own = absl::StripPrefix(problem, absl::StrCat(member.name, ": "));
     if (value.kind != JsonValue::Kind::kArray) {
-      if (!Decode(part, file).ok()) return JsonError(file, member.line, member.name, own);
+      if (fails(part)) return JsonError(file, member.line, member.name, own);
       continue;
     }
     value.items.clear();
     for (size_t i = 0; i < member.value.items.size(); ++i) {
       value.items.push_back(member.value.items[i]);
-      if (Decode(part, file).ok()) continue;
+      if (!fails(part)) continue;
       return JsonError(file, value.items.back().line, absl::StrCat(member.name, "[", i, "]"), own);
     }
   }
-  return absl::InvalidArgumentError(absl::StrCat(file, ": ", problem));
+  return exactly ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrCat(file, ": ", problem));
+}
+
+absl::Status Locate(const JsonValue& whole, const std::string& file, const absl::Status& error) {
+  const absl::Status exact = LocateBy(whole, file, error, true);
+  return exact.ok() ? LocateBy(whole, file, error, false) : exact;
 }
 
 absl::Status CheckExtends(const JsonValue& value, const std::string& file) {

@@ -80,6 +80,12 @@ TEST(PolicyJsonTest, TwoRulesForOneThingInAFileAreAnErrorAtTheSecond) {
                        "p:2: field \"syscalls[1]\""));
 }
 
+TEST(PolicyJsonTest, OfTwoMistakesTheOneThatIsNamedHasItsOwnLine) {
+  const std::string text = "{\"extends\": \"strict\",\n\"allow_weaker\": [\"foo\"],\n\"unlisted_errno\": \"EPERM\",\n\"namespaces\": [\"user\", \"bar\"],\n\"unlisted\": \"errno\"}";
+  EXPECT_EQ(ParsePolicy(text, "p.json").status().message(),
+            "p.json:4: field \"namespaces[1]\": unknown layer \"bar\"; there are user, pid, mount, net, ipc, uts, cgroup, time");
+}
+
 TEST(PolicyJsonTest, UnknownSystemCallsNameTheirLine) {
   EXPECT_EQ(ErrorOf("{\"extends\":\"strict\",\"syscalls\":[{\"names\":[\"read\"],\"action\":\"allow\"},\n"
                     "{\"names\":[\"raed\"],\"action\":\"kill\"}]}"),

@@ -1,11 +1,16 @@
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
+#include <map>
 #include <set>
+#include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
 #include "sandbox/destination.h"
@@ -76,11 +81,19 @@ absl::StatusOr<std::vector<std::string>> ReadStrings(const Strings* strings, std
   return result;
 }
 
-absl::Status ReadLayers(const Strings* names, std::string_view field, LayerSet& layers) {
+// `last`: of those that there are, in their order.
+absl::Status ReadLayers(const Strings* names, std::string_view field, Layer last, LayerSet& layers) {
   BROOD_ASSIGN_OR_RETURN(const std::vector<std::string> words, ReadStrings(names, field));
   for (const std::string& word : words) {
     const std::optional<Layer> layer = LayerFromName(word);
-    if (!layer.has_value()) return Invalid(field, absl::StrCat("unknown layer \"", word, "\""));
+    if (!layer.has_value() || *layer > last) {
+      std::vector<std::string_view> known;
+      for (const Layer one : kAllLayers) {
+        if (one <= last) known.push_back(LayerName(one));
+      }
+      return Invalid(field, absl::StrCat(layer.has_value() ? "\"" : "unknown layer \"", word, layer.has_value() ? "\" is not one that can be asked for" : "\"",
+                                         "; there are ", absl::StrJoin(known, ", ")));
+    }
     layers.insert(*layer);
   }
   return absl::OkStatus();
@@ -254,12 +267,7 @@ absl::Status ReadPolicy(const fbs::Policy& from, unsigned first_layer, Policy& t
   if (from.name() != nullptr) to.name = View(from.name());
   if (from.namespaces() != nullptr) {
     to.namespaces.clear();
-    BROOD_RETURN_IF_ERROR(ReadLayers(from.namespaces(), "namespaces", to.namespaces));
-    for (const Layer layer : to.namespaces) {
-      if (layer > Layer::kTime) {
-        return Invalid("namespaces", absl::StrCat("\"", LayerName(layer), "\" is not one that can be asked for"));
-      }
-    }
+    BROOD_RETURN_IF_ERROR(ReadLayers(from.namespaces(), "namespaces", Layer::kTime, to.namespaces));
   }
   if (from.drop_privileges().has_value()) to.drop_privileges = *from.drop_privileges();
   if (from.read_back().has_value()) to.read_back = *from.read_back();
@@ -299,7 +307,7 @@ absl::Status ReadPolicy(const fbs::Policy& from, unsigned first_layer, Policy& t
   }
   BROOD_RETURN_IF_ERROR(DecodeLimits(from.limits(), LimitError, to.limits));
   BROOD_RETURN_IF_ERROR(DecodeLimits(from.default_limits(), LimitError, to.default_limits));
-  return ReadLayers(from.allow_weaker(), "allow_weaker", to.allow_weaker);
+  return ReadLayers(from.allow_weaker(), "allow_weaker", kAllLayers.back(), to.allow_weaker);
 }
 
 }  // namespace
