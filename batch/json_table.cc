@@ -21,8 +21,9 @@ flatbuffers::Offset<fbs::Limits> WriteJsonLimits(TableReader& in) {
   const auto io_rate = in.TextOrNumber("io_rate");
   const auto disk = in.TextOrNumber("disk");
   const auto cpu_set = in.TextOrNumber("cpu_set");
+  const auto rlimits = in.Texts("rlimits");
   return fbs::CreateLimits(in.builder(), memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight,
-                           io_weight, io_rate, disk, cpu_set);
+                           io_weight, io_rate, disk, cpu_set, rlimits);
 }
 
 }  // namespace brood

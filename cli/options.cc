@@ -53,6 +53,7 @@ const std::vector<Option>& AllOptions() {
       {"--cwd", "", "DIR", "current directory inside", "the caller's, else /", "run call batch", Topic::kFiles},
       {"--file-size", "", "SIZE", "limit each file that is written", "the policy's", "run call batch serve", Topic::kLimits},
       {"--open-files", "", "N", "limit descriptors of each process", "the policy's", "run call batch serve", Topic::kLimits},
+      {"--rlimit", "", "NAME=VALUE", "of each process: stack, as, memlock", "the policy's", "run call batch serve", Topic::kLimits, true},
       {"--disk", "", "SIZE", "all files of the tree together", "", "run call batch serve", Topic::kLimits},
       {"--cpus", "", "N", "CPU time of the tree a second: 0.5, 2", "", "run call batch serve", Topic::kLimits},
       {"--cpu-set", "", "LIST", "run on these CPUs alone: 0-1,3", "", "run call batch serve", Topic::kLimits},

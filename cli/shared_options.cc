@@ -145,6 +145,11 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
     if (name == "--tmpfs") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseTmpfsRule(value), policy.files));
     if (name == "--overlay-kept") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseKeptOverlayRule(value), policy.files));
     if (name == "--overlay") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseOverlayRule(value), policy.files));
+    if (name == "--rlimit") {
+      const auto rlimit = ParseRlimit(value);
+      if (!rlimit.ok()) return Annotate(rlimit.status(), name);
+      policy.limits.rlimits[rlimit->first] = rlimit->second;
+    }
     if (name == "--allow-weaker") {
       const absl::StatusOr<LayerSet> layers = ParseLayers(value);
       if (!layers.ok()) return Annotate(layers.status(), name);

@@ -172,10 +172,25 @@ absl::Status TightenCpuSet(const Policy& ceiling, Policy& asked) {
   return absl::OkStatus();
 }
 
+absl::Status TightenRlimits(const Policy& ceiling, Policy& asked) {
+  for (const auto& [name, most] : ceiling.default_limits.rlimits) {
+    if (ceiling.limits.rlimits.contains(name)) continue;
+    const auto own = asked.limits.rlimits.find(name);
+    if (own != asked.limits.rlimits.end() && own->second > most) return More(absl::StrCat("limits.rlimits: ", name), TextOf(own->second));
+    uint64_t& value = asked.default_limits.rlimits.try_emplace(name, most).first->second;
+    value = std::min(value, most);
+  }
+  for (const auto& [name, most] : ceiling.limits.rlimits) {
+    const uint64_t value = asked.limits.rlimits.try_emplace(name, most).first->second;
+    if (value > most) return More(absl::StrCat("limits.rlimits: ", name), TextOf(value));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status TightenLimits(const Policy& ceiling, Policy& asked) {
   // Taken apart, so that a new limit does not compile until it is compared.
-  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate, cpu_set] = asked.limits;
-  (void)std::tie(memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate, cpu_set);
+  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate, cpu_set, rlimits] = asked.limits;
+  (void)std::tie(memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate, cpu_set, rlimits);
   BROOD_RETURN_IF_ERROR(TightenLimit("memory", &Limits::memory_bytes, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("processes", &Limits::processes, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("cpu_time", &Limits::cpu_time, ceiling, asked));
@@ -185,6 +200,7 @@ absl::Status TightenLimits(const Policy& ceiling, Policy& asked) {
   BROOD_RETURN_IF_ERROR(TightenLimit("open_files", &Limits::open_files, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("cpus", &Limits::cpus_milli, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenCpuSet(ceiling, asked));
+  BROOD_RETURN_IF_ERROR(TightenRlimits(ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("cpu_weight", &Limits::cpu_weight, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("io_weight", &Limits::io_weight, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("disk", &Limits::disk_bytes, ceiling, asked));

@@ -42,7 +42,8 @@ Policy Ceiling() {
                    .io_weight = 60,
                    .disk_bytes = 1 << 20,
                    .io_rate_bytes = 1 << 20,
-                   .cpu_set = CpuSet(0b110)};
+                   .cpu_set = CpuSet(0b110),
+                   .rlimits = {{"stack", 1 << 20}}};
   policy.allow_weaker = {Layer::kMemory};
   policy.ids.count = 1500;
   policy.capabilities = {"chown"};
@@ -181,6 +182,7 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
       {"limits.open_files", {{"more", [](Policy& p) { p.limits.open_files = 101; }, "limits.open_files"}}},
       {"limits.core", {{"more", [](Policy& p) { p.limits.core_bytes = 1; }, "limits.core"}}},
       {"limits.cpus", {{"more", [](Policy& p) { p.limits.cpus_milli = 1501; }, "limits.cpus"}}},
+      {"limits.rlimits", {{"more", [](Policy& p) { p.limits.rlimits["stack"] = 2 << 20; }, "limits.rlimits: stack"}}},
       {"limits.cpu_set",
        {{"another", [](Policy& p) { p.limits.cpu_set = CpuSet(0b1); }, "limits.cpu_set: 0"},
         {"one more", [](Policy& p) { p.limits.cpu_set = CpuSet(0b111); }, "limits.cpu_set: 0-2"}}},
@@ -199,6 +201,7 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
       {"default_limits.core", {}},
       {"default_limits.cpus", {}},
       {"default_limits.cpu_set", {}},
+      {"default_limits.rlimits", {}},
       {"default_limits.cpu_weight", {}},
       {"default_limits.io_weight", {}},
       {"default_limits.disk", {}},
@@ -246,6 +249,12 @@ TEST(CeilingTest, WhatIsTheSameOrLessIsGiven) {
       {"not to write", [](Policy& p) { RuleFor(p, "/data").access = FileRule::Access::kReadOnly; }, ""},
       {"a smaller one", [](Policy& p) { RuleFor(p, "/data/hidden").size_bytes = 1 << 20; }, ""},
       {"lower limits", [](Policy& p) { p.limits.memory_bytes = 1 << 20; p.limits.wall_time = absl::Seconds(1); }, ""},
+      {"a further resource limit, and a lower one",
+       [](Policy& p) {
+         p.limits.rlimits["memlock"] = 0;
+         p.limits.rlimits["stack"] = 1 << 10;
+       },
+       ""},
       {"one CPU of two", [](Policy& p) { p.limits.cpu_set = CpuSet(0b10); }, ""},
       {"no weaker layers", [](Policy& p) { p.allow_weaker.clear(); }, ""},
       {"one id, another one, without capabilities", [](Policy& p) { p.ids = {.uid = 0, .gid = 0}; p.capabilities.clear(); }, ""},
@@ -286,7 +295,7 @@ TEST(CeilingTest, ALimitThatNobodyAsksForIsTheCeilings) {
   const absl::StatusOr<Policy> got = Tighten(Ceiling(), asked);
   ASSERT_TRUE(got.ok()) << got.status();
   // Taken apart, so that a new limit does not compile until it is looked at.
-  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate, cpu_set] = got->limits;
+  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate, cpu_set, rlimits] = got->limits;
   EXPECT_EQ(memory, 100u << 20);
   EXPECT_EQ(processes, 10u);
   EXPECT_EQ(cpu_time, absl::Seconds(10));
@@ -301,20 +310,22 @@ TEST(CeilingTest, ALimitThatNobodyAsksForIsTheCeilings) {
   EXPECT_EQ(disk, 1u << 20);
   EXPECT_EQ(io_rate, 1u << 20);
   EXPECT_EQ(cpu_set, CpuSet(0b110));
+  EXPECT_EQ(rlimits, (std::map<std::string, uint64_t>{{"stack", 1 << 20}}));
 }
 
 TEST(CeilingTest, AHigherDefaultBecomesTheCeilings) {
   Policy ceiling = Ceiling();
-  ceiling.default_limits = Limits{.memory_bytes = 1 << 20, .processes = 5, .cpu_set = CpuSet(0b110)};
+  ceiling.default_limits = Limits{.memory_bytes = 1 << 20, .processes = 5, .cpu_set = CpuSet(0b110), .rlimits = {{"memlock", 8}, {"data", 7}}};
   ceiling.limits.memory_bytes.reset();
   ceiling.limits.cpu_set.reset();
   Policy asked = ceiling;
   asked.limits = Limits();
-  asked.default_limits = Limits{.memory_bytes = 2 << 20, .processes = 50, .cpu_set = CpuSet(0b11)};
+  asked.default_limits = Limits{.memory_bytes = 2 << 20, .processes = 50, .cpu_set = CpuSet(0b11), .rlimits = {{"memlock", 9}}};
   const absl::StatusOr<Policy> got = Tighten(ceiling, asked);
   ASSERT_TRUE(got.ok()) << got.status();
   EXPECT_EQ(got->default_limits.memory_bytes, 1u << 20);
   EXPECT_EQ(got->default_limits.cpu_set, CpuSet(0b10));  // Those of both.
+  EXPECT_EQ(got->default_limits.rlimits, (std::map<std::string, uint64_t>{{"data", 7}, {"memlock", 8}}));
   asked.default_limits.cpu_set = CpuSet(0b1);
   EXPECT_EQ(Tighten(ceiling, asked)->default_limits.cpu_set, CpuSet(0b110));
   EXPECT_EQ(got->limits.processes, 10u);  // Required, as in the ceiling.

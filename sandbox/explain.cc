@@ -184,6 +184,7 @@ void ExplainLimits(const Limits& limits, std::string_view form, std::string& tex
   size("disk", limits.disk_bytes);
   if (limits.cpus_milli) words.push_back(absl::StrCat("cpus ", *limits.cpus_milli / 1000, ".", absl::Dec(*limits.cpus_milli % 1000, absl::kZeroPad3)));
   if (limits.cpu_set) words.push_back(absl::StrCat("cpu_set ", CpuSetText(*limits.cpu_set)));
+  for (const auto& [name, value] : limits.rlimits) words.push_back(absl::StrCat("rlimit ", name, " ", value));
   count("cpu_weight", limits.cpu_weight);
   count("io_weight", limits.io_weight);
   if (limits.io_rate_bytes) words.push_back(absl::StrCat("io_rate ", SizeText(*limits.io_rate_bytes), " a second"));

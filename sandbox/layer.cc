@@ -50,6 +50,8 @@ std::string_view LayerName(Layer layer) {
       return "io";
     case Layer::kDisk:
       return "disk";
+    case Layer::kRlimits:
+      return "rlimits";
   }
   return "unknown";
 }

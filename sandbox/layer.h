@@ -33,14 +33,15 @@ enum class Layer {
   kCpu,
   kIo,
   kDisk,
+  kRlimits,
 };
 
-inline constexpr std::array<Layer, 23> kAllLayers = {
+inline constexpr std::array<Layer, 24> kAllLayers = {
     Layer::kUser,     Layer::kPid,      Layer::kMount,  Layer::kNet,          Layer::kIpc,
     Layer::kUts,      Layer::kCgroup,   Layer::kTime,   Layer::kCapabilities, Layer::kNoNewPrivs,
     Layer::kSeccomp,  Layer::kLandlock, Layer::kTree,   Layer::kMemory,       Layer::kProcesses,
     Layer::kCpuTime,  Layer::kWallTime, Layer::kOutput, Layer::kFileSize,     Layer::kOpenFiles,
-    Layer::kCpu,      Layer::kIo,       Layer::kDisk,
+    Layer::kCpu,      Layer::kIo,       Layer::kDisk,   Layer::kRlimits,
 };
 
 using LayerSet = std::set<Layer>;

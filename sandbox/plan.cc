@@ -82,6 +82,9 @@ class PlanBuilder {
         return absl::InvalidArgumentError(absl::StrCat("limits: cpu_weight and io_weight are 1 to ", kMaxWeight));
       }
       if (!fits(limits->cpus_milli, 10, kMaxCpusMilli)) return absl::InvalidArgumentError("limits: cpus must be at least 0.01");
+      for (const auto& [name, value] : limits->rlimits) {
+        if (ResourceOf(name) < 0) return ParseRlimit(absl::StrCat(name, "=", value)).status();
+      }
       if (limits->io_rate_bytes == uint64_t{0}) return absl::InvalidArgumentError("limits: io_rate must be more than zero");
     }
     if (policy().network.mode == NetworkMode::kAllow && !policy().filter_syscalls) {
@@ -319,6 +322,8 @@ class PlanBuilder {
     limits.disk_bytes = Pick(asked.disk_bytes, brought.disk_bytes);
     limits.io_rate_bytes = Pick(asked.io_rate_bytes, brought.io_rate_bytes);
     limits.cpu_set = Pick(asked.cpu_set, brought.cpu_set);
+    limits.rlimits = asked.rlimits;
+    limits.rlimits.insert(brought.rlimits.begin(), brought.rlimits.end());
 
     const Machine::Cgroups& cgroups = machine_.cgroups;
     const auto unified_has = [&](std::string_view controller) {
@@ -451,6 +456,23 @@ class PlanBuilder {
     }
     if (const std::optional<uint64_t> core = CoreLimit(policy(), limits.core_bytes)) Limit(RLIMIT_CORE, *core);
     if (policy().drop_privileges) LimitQuotas();
+    std::vector<std::string> texts;
+    for (const auto& [name, value] : limits.rlimits) {
+      Limit(ResourceOf(name), value);
+      texts.push_back(absl::StrCat(name, " ", value));
+    }
+    if (!texts.empty()) Enforce(Layer::kRlimits, absl::StrCat("setrlimit: ", absl::StrJoin(texts, ", ")));
+  }
+
+  static int ResourceOf(std::string_view name) {
+    constexpr std::pair<std::string_view, int> kResources[] = {
+        {"as", RLIMIT_AS},             {"data", RLIMIT_DATA},         {"stack", RLIMIT_STACK},
+        {"memlock", RLIMIT_MEMLOCK},   {"sigpending", RLIMIT_SIGPENDING}, {"msgqueue", RLIMIT_MSGQUEUE},
+        {"nice", RLIMIT_NICE},         {"rtprio", RLIMIT_RTPRIO},     {"rttime", RLIMIT_RTTIME}};
+    for (const auto& [known, resource] : kResources) {
+      if (known == name) return resource;
+    }
+    return -1;
   }
 
   // What the kernel counts for each user, up through the user namespaces to the caller: what a child holds, others of the
@@ -465,6 +487,11 @@ class PlanBuilder {
     rlimit now{};
     getrlimit(static_cast<__rlimit_resource>(resource), &now);
     rlim_t limit = std::min<rlim_t>(value, now.rlim_max);
+    for (RlimitStep& step : platform_->rlimits) {
+      if (step.resource != resource) continue;
+      step.limit.rlim_cur = step.limit.rlim_max = std::min(step.limit.rlim_max, limit);
+      return;
+    }
     platform_->rlimits.push_back({resource, {limit, limit}});
   }
 

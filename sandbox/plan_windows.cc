@@ -62,6 +62,7 @@ class PlanBuilder {
     if (limits.output_bytes) plan_->enforced_[Layer::kOutput] = LayerByWhat(Layer::kOutput);
     if (asked.file_size_bytes) Lacks(Layer::kFileSize);
     if (asked.open_files) Lacks(Layer::kOpenFiles);
+    if (!asked.rlimits.empty()) Lacks(Layer::kRlimits);
     if (asked.disk_bytes) Lacks(Layer::kDisk);
     if (asked.cpus_milli || asked.cpu_weight || asked.cpu_set) Lacks(Layer::kCpu);
     if (asked.io_weight || asked.io_rate_bytes) Lacks(Layer::kIo);

@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
@@ -111,6 +112,19 @@ absl::StatusOr<CpuSet> ParseCpuSet(std::string_view text) {
     for (uint64_t cpu = first; cpu <= last; ++cpu) cpus.set(cpu);
   }
   return cpus;
+}
+
+absl::StatusOr<std::pair<std::string, uint64_t>> ParseRlimit(std::string_view text) {
+  constexpr std::string_view kNames[] = {"as", "data", "stack", "memlock", "sigpending", "msgqueue", "nice", "rtprio", "rttime"};
+  const std::pair<std::string_view, std::string_view> parts = absl::StrSplit(text, absl::MaxSplits('=', 1));
+  if (std::find(std::begin(kNames), std::end(kNames), parts.first) == std::end(kNames)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("rlimit \"", text, "\": write NAME=VALUE, with a name of ", absl::StrJoin(kNames, ", "),
+                     "; core, cpu, fsize, nofile and nproc are the limits core, cpu_time, file_size, open_files and processes"));
+  }
+  const absl::StatusOr<uint64_t> value = ParseSize(parts.second);
+  if (!value.ok()) return absl::InvalidArgumentError(absl::StrCat("rlimit \"", text, "\": ", value.status().message()));
+  return std::pair(std::string(parts.first), *value);
 }
 
 std::string CpuSetText(const CpuSet& cpus) {

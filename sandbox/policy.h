@@ -11,9 +11,11 @@
 
 #include <bitset>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -105,6 +107,8 @@ struct Limits {
   std::optional<uint64_t> disk_bytes;       // All files that the tree has written, together. Needs the mount namespace.
   std::optional<uint64_t> io_rate_bytes;    // A second, of the whole tree: read from, and as much written to, each disk.
   std::optional<CpuSet> cpu_set;            // Those that the whole tree may run on.
+  // Resource limits of each process that none of the above stands for, by the names of ParseRlimit(): {"stack", 64 << 20}.
+  std::map<std::string, uint64_t> rlimits;
 };
 
 // Landlock: what the kernel refuses of files, TCP and signals, by whatever descriptor or path a process comes to them.
@@ -194,6 +198,9 @@ absl::StatusOr<uint64_t> ParseCpus(std::string_view text);
 
 // "0-1,3": numbers of CPUs, and ranges of them. At least one.
 absl::StatusOr<CpuSet> ParseCpuSet(std::string_view text);
+
+// "stack=64M": one of as, data, stack, memlock, sigpending, msgqueue, nice, rtprio, rttime, in the units of setrlimit(2).
+absl::StatusOr<std::pair<std::string, uint64_t>> ParseRlimit(std::string_view text);
 
 // The shortest text that reads back as the same.
 std::string CpuSetText(const CpuSet& cpus);

@@ -326,6 +326,15 @@ absl::Status DecodeLimits(const fbs::Limits* from, FieldError error, Limits& to)
   BROOD_RETURN_IF_ERROR(ReadLimit(from->cpu_set(), "cpu_set", error, ParseCpuSet, to.cpu_set));
   BROOD_RETURN_IF_ERROR(ReadLimit(from->disk(), "disk", error, ParseSize, to.disk_bytes));
   BROOD_RETURN_IF_ERROR(ReadLimit(from->io_rate(), "io_rate", error, ParseSize, to.io_rate_bytes));
+  if (from->rlimits() != nullptr) {
+    std::map<std::string, uint64_t> rlimits;
+    for (const flatbuffers::String* text : *from->rlimits()) {
+      auto rlimit = ParseRlimit(View(text));
+      if (!rlimit.ok()) return error("rlimits", rlimit.status().message());
+      if (!rlimits.insert(*rlimit).second) return error("rlimits", absl::StrCat("\"", rlimit->first, "\" is there twice"));
+    }
+    for (auto& [name, value] : rlimits) to.rlimits[name] = value;
+  }
   if (from->cpu_weight().has_value()) to.cpu_weight = *from->cpu_weight();
   if (from->io_weight().has_value()) to.io_weight = *from->io_weight();
   for (const auto& [field, weight] : {std::pair("cpu_weight", to.cpu_weight), std::pair("io_weight", to.io_weight)}) {

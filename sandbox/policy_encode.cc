@@ -109,9 +109,12 @@ Offset<fbs::Limits> EncodeLimits(Builder& builder, const Limits& limits) {
   const auto cpus = milli ? Text(builder, absl::StrCat(*milli / 1000, ".", absl::Dec(*milli % 1000, absl::kZeroPad3))) : 0;
   const auto io_rate = size(limits.io_rate_bytes);
   const auto disk = size(limits.disk_bytes);
+  std::vector<std::string> texts;
+  for (const auto& [name, value] : limits.rlimits) texts.push_back(absl::StrCat(name, "=", value));
+  const auto rlimits = texts.empty() ? 0 : WriteStrings(builder, texts);
   const auto cpu_set = limits.cpu_set ? Text(builder, CpuSetText(*limits.cpu_set)) : 0;
   return fbs::CreateLimits(builder, memory, count(limits.processes), cpu_time, wall_time, output, file_size,
-                           count(limits.open_files), core, cpus, count(limits.cpu_weight), count(limits.io_weight), io_rate, disk, cpu_set);
+                           count(limits.open_files), core, cpus, count(limits.cpu_weight), count(limits.io_weight), io_rate, disk, cpu_set, rlimits);
 }
 
 std::string EncodePolicy(const Policy& policy) {

@@ -2,8 +2,11 @@
 
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
 namespace brood {
@@ -159,6 +162,20 @@ TEST(CpuSetTest, OthersAreErrorsThatSayWhatToWrite) {
     EXPECT_EQ(ParseCpuSet(text).status().message(),
               absl::StrCat("CPUs \"", text, "\": write numbers from 0 to 1023 and ranges of them, as in 0-1,3"));
   }
+}
+
+TEST(RlimitTest, IsANameAndANumberInTheUnitsOfSetrlimit) {
+  EXPECT_EQ(ParseRlimit("stack=64M").value(), std::pair(std::string("stack"), uint64_t{64} << 20));
+  EXPECT_EQ(ParseRlimit("memlock=0").value(), std::pair(std::string("memlock"), uint64_t{0}));
+}
+
+TEST(RlimitTest, OthersAreErrorsThatSayWhatToWrite) {
+  for (const char* text : {"", "stack", "=1", "stack =1", "STACK=1", "core=0", "nofile=5", "stack=", "stack=-1", "stack=x"}) {
+    const absl::Status status = ParseRlimit(text).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_TRUE(absl::StartsWith(status.message(), absl::StrCat("rlimit \"", text, "\": "))) << status;
+  }
+  EXPECT_TRUE(absl::StrContains(ParseRlimit("nofile=5").status().message(), "nofile and nproc are the limits core, cpu_time, file_size, open_files and processes"));
 }
 
 }  // namespace

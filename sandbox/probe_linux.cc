@@ -105,6 +105,8 @@ class Doctor {
         return Yes(layer, "RLIMIT_FSIZE");
       case Layer::kOpenFiles:
         return Yes(layer, "RLIMIT_NOFILE");
+      case Layer::kRlimits:
+        return Yes(layer, "setrlimit, for each process");
       case Layer::kCpu:
         if (CanHaveUnified("cpu")) return Yes(layer, absl::StrCat("cgroup v2 cpu in ", machine_.cgroups.unified));
         if (machine_.cgroups.unified.empty() && !machine_.cgroups.cpu.empty()) return Yes(layer, absl::StrCat("cgroup v1 cpu in ", machine_.cgroups.cpu));

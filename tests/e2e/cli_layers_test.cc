@@ -401,5 +401,37 @@ TEST_P(DiskTest, WithoutOwnMountsIsRefused) {
   EXPECT_TRUE(absl::StrContains(Script({"--disk", "5000"}, "true").err, "less than a page for each of")) << GetParam();
 }
 
+class RlimitsTest : public LayersTest {};
+INSTANTIATE_TEST_SUITE_P(Policies, RlimitsTest, testing::Values("strict", "default"), [](const auto& param) { return param.param; });
+
+// What the kernel says of a process of the tree: soft and hard limit.
+TEST_P(RlimitsTest, EachProcessHasThose) {
+  constexpr char kShow[] = "sh -c \"grep -E 'Max (stack|locked|pending|address)' /proc/self/limits\" | sed 's/  */ /g'";
+  const PlainRun run = Brood({"run", "--policy", GetParam(), "--rlimit", "stack=2M", "--rlimit", "memlock=0", "--rlimit", "sigpending=5", "--rlimit", "as=1G",
+                              "--result", Result(), "--", "sh", "-c", kShow});
+  EXPECT_EQ(run.out,
+            "Max stack size 2097152 2097152 bytes \nMax locked memory 0 0 bytes \nMax address space 1073741824 1073741824 bytes \n"
+            "Max pending signals 5 5 signals \n")
+      << run.err;
+  EXPECT_TRUE(absl::StrContains(FileContent(Result()), "\"rlimits\":\"setrlimit: as 1073741824, memlock 0, sigpending 5, stack 2097152\"")) << FileContent(Result());
+}
+
+TEST_P(RlimitsTest, AFileSaysThemTooAndTheNearerCounts) {
+  const std::vector<std::string> options = With("\"limits\": {\"rlimits\": [\"stack=2M\", \"memlock=4096\"]}", {"--rlimit", "stack=1M"});
+  std::vector<std::string> args = {"run"};
+  args.insert(args.end(), options.begin(), options.end());
+  args.insert(args.end(), {"--", "sh", "-c", "grep -E 'Max (stack|locked)' /proc/self/limits | sed 's/  */ /g'"});
+  EXPECT_EQ(Brood(args).out, "Max stack size 1048576 1048576 bytes \nMax locked memory 4096 4096 bytes \n");
+  EXPECT_TRUE(absl::StrContains(Brood({"policy", "explain", options[3]}).out, "rlimit memlock 4096, rlimit stack 2097152"));
+}
+
+TEST_P(RlimitsTest, BadOnesAreNamed) {
+  const PlainRun unknown = Brood({"run", "--policy", GetParam(), "--rlimit", "nofile=5", "--", "true"});
+  EXPECT_EQ(unknown.code, 125);
+  EXPECT_TRUE(absl::StrContains(unknown.err, "--rlimit: rlimit \"nofile=5\": write NAME=VALUE")) << unknown.err;
+  const PlainRun twice = Run("\"limits\": {\"rlimits\": [\"stack=2M\", \"stack=1M\"]}", {"does_nothing"});
+  EXPECT_TRUE(absl::StrContains(twice.err, "field \"limits\": rlimits: \"stack\" is there twice")) << twice.err;
+}
+
 }  // namespace
 }  // namespace brood
