@@ -108,7 +108,8 @@ int MakeOverlay(const MountStep& step, int source, int changes, int root, SetupM
       overlay = OpenOverlay(changes < 0 ? memory : changes, source, step);
       if (overlay < 0) {
         Fail(failure, "mount", errno,
-             changes < 0 ? "overlayfs (needs Linux 5.11 with CONFIG_OVERLAY_FS; what is mounted inside of the directory only root can leave out) on /"
+             errno == ENODEV ? "the kernel has no overlayfs (CONFIG_OVERLAY_FS; modprobe overlay) for /"
+             : changes < 0 ? "overlayfs (needs Linux 5.11 with CONFIG_OVERLAY_FS; what is mounted inside of the directory only root can leave out) on /"
                          : "overlayfs with changes on the host (needs Linux 5.11, for root's child 5.19, and for changes a file system that "
                            "can be its upper layer: no overlay, no NFS) on /",
              step.target);
