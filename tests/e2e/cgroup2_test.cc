@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/harness.h"
 
@@ -128,6 +129,40 @@ TEST_F(LimitedCgroup2Test, CpusAndDisksAreSharedAsWasAskedFor) {
   EXPECT_TRUE(absl::StartsWith(run.out, "20000 100000\n50\n")) << run.Text();
   EXPECT_TRUE(absl::StrContains(run.out, " rbps=3145728 wbps=3145728 ")) << run.Text();
   EXPECT_EQ(run.outcome.enforced.at(Layer::kCpu), "cgroup v2 cpu: 200/1000 of a CPU, weight 50");
+}
+
+// What goes through the page cache is written by the kernel's threads, on the group's account. Documentation/admin-guide/cgroup-v2.rst,
+// "Writeback"
+TEST_F(LimitedCgroup2Test, WritesAndReadsAreHeldBackThroughThePageCacheToo) {
+  TemporaryDirectory directory;
+  const std::string file = directory.path() + "/file";
+  // Writeback is on the account of the group that had a file first, for a while.
+  const std::string other = directory.path() + "/other";
+  const auto seconds = [&](const std::string& what, bool limited) {
+    Tweaks tweaks = Asking([&](Limits& limits) {
+      if (limited) limits.io_rate_bytes = 1 << 20;
+    });
+    tweaks.options = [&](LaunchOptions& options) { options.argv = {"/bin/sh", "-c", absl::StrCat("dd bs=1M count=6 ", what)}; };
+    const Ended run = RunProgram("none", {"does_nothing"}, tweaks);
+    EXPECT_EQ(run.outcome.StatusWord(), "ok") << what << run.Text();
+    return absl::ToDoubleSeconds(run.outcome.usage.wall_time);
+  };
+  for (const std::string what : {"if=/dev/zero conv=fsync of=", "if=/dev/zero oflag=direct of=", "iflag=direct of=/dev/null if="}) {
+    const double free = seconds(what + other, false);
+    const double held_back = seconds(what + file, true);
+    EXPECT_GE(held_back, 4.0) << what;  // Of the first second nothing is held back.
+    EXPECT_LT(free, held_back / 2) << what;
+  }
+}
+
+TEST_F(LimitedCgroup2Test, CpusAreThoseOfTheGroupWhereThereIsNoFilter) {
+  Tweaks tweaks = Asking([](Limits& limits) { limits.cpu_set = CpuSet(1); });
+  tweaks.options = [](LaunchOptions& options) {
+    options.argv = {"/bin/sh", "-c", "cat /sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)/cpuset.cpus; taskset -c 0-1 grep Cpus_allowed_list /proc/self/status"};
+  };
+  const Ended run = RunProgram("none", {"does_nothing"}, tweaks);
+  EXPECT_EQ(run.out, "0\nCpus_allowed_list:\t0\n") << run.Text();
+  EXPECT_EQ(run.outcome.enforced.at(Layer::kCpu), "cgroup v2 cpuset: CPUs 0");
 }
 
 TEST_F(LimitedCgroup2Test, NoGroupIsLeftByLaunchesThatFailOrAreDestroyed) {

@@ -29,7 +29,7 @@ DELEGATE = "; chown 65534 $top $top/cgroup.procs $top/cgroup.subtree_control $to
 # Where a caller can stand: the name of the place, how its $group is made, as whom the caller runs, and which tests.
 PLACES = [
     # In the root of the hierarchy, which may hold processes and have children.
-    ("root", "group=/sys/fs/cgroup", "", ["cgroup2_test", "cli_test"] + SANDBOX + LAUNCHER + SLOTS + FREEZE),
+    ("root", "group=/sys/fs/cgroup", "", ["cgroup2_test", "cli_cpu_set_test", "cli_test"] + SANDBOX + LAUNCHER + SLOTS + FREEZE),
     # As a service or a login session of root: a group that holds the caller, with nothing prepared.
     ("root_scope", "group=/sys/fs/cgroup/scope; mkdir $group", "", ["cgroup2_test"]),
     # Below a group with a limit of its own.
@@ -37,7 +37,7 @@ PLACES = [
      "echo 0 >$top/memory.swap.max", "", ["cgroup2_test"]),
     # As docs/cgroups.md says: a delegated group, and the caller in one below it.
     ("delegated", "top=/sys/fs/cgroup/delegated; group=$top/own; mkdir -p $group" + DELEGATE + "; chown -R 65534 $group",
-     AS_NOBODY, ["cgroup2_test", "cli_test"] + SANDBOX + SLOTS + FREEZE),
+     AS_NOBODY, ["cgroup2_test", "cli_cpu_set_test", "cli_test"] + SANDBOX + SLOTS + FREEZE),
     # A delegated group that holds nothing but the caller, as systemd-run --user --scope -p Delegate=yes makes it.
     ("alone", "top=/sys/fs/cgroup/alone; group=$top; mkdir $group" + DELEGATE, AS_NOBODY, ["cgroup2_test"]),
     ("threaded", "top=/sys/fs/cgroup/threaded; group=$top/own; mkdir -p $group; echo threaded >$group/cgroup.type"
@@ -62,7 +62,7 @@ python3 -c 'import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, s
 echo "{up}"
 # The limit of memory must count what is swapped out.
 mkswap -q /dev/nvme1n1 && swapon /dev/nvme1n1
-echo "+memory +pids +cpu +io" >/sys/fs/cgroup/cgroup.subtree_control
+echo "+memory +pids +cpu +cpuset +io" >/sys/fs/cgroup/cgroup.subtree_control
 
 run() {{ # PLACE GROUP AS_WHOM TEST
   local out=/out/$1/${{4##*/}}
