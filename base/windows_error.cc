@@ -59,6 +59,7 @@ constexpr Row kRows[] = {
     {ERROR_SHARING_VIOLATION, "ERROR_SHARING_VIOLATION", StatusCode::kFailedPrecondition},
     {ERROR_PIPE_BUSY, "ERROR_PIPE_BUSY", StatusCode::kFailedPrecondition},
     {ERROR_DIRECTORY, "ERROR_DIRECTORY", StatusCode::kFailedPrecondition},
+    {ERROR_INTERNAL_ERROR, "ERROR_INTERNAL_ERROR", StatusCode::kFailedPrecondition},
     {ERROR_GEN_FAILURE, "ERROR_GEN_FAILURE", StatusCode::kFailedPrecondition},
 };
 

@@ -262,11 +262,17 @@ class Birth {
     const bool looked_at = plan_.token.any() || plan_.mitigates || container_.has_value();
     const DWORD flags = CREATE_UNICODE_ENVIRONMENT | EXTENDED_STARTUPINFO_PRESENT | (looked_at ? CREATE_SUSPENDED : 0);
     const wchar_t* const directory = directory_.empty() ? nullptr : directory_.c_str();
-    const BOOL created = token.valid()
-        ? CreateProcessAsUserW(HandleOf(token.get()), program.c_str(), command_line_.data(), nullptr, nullptr, TRUE,
-                               flags, block.data(), directory, &startup.StartupInfo, &born)
-        : CreateProcessW(program.c_str(), command_line_.data(), nullptr, nullptr, TRUE, flags, block.data(), directory,
-                         &startup.StartupInfo, &born);
+    const auto create = [&] {
+      std::wstring line = command_line_;  // It may be written to.
+      return token.valid() ? CreateProcessAsUserW(HandleOf(token.get()), program.c_str(), line.data(), nullptr, nullptr, TRUE, flags,
+                                                  block.data(), directory, &startup.StartupInfo, &born)
+                           : CreateProcessW(program.c_str(), line.data(), nullptr, nullptr, TRUE, flags, block.data(), directory,
+                                            &startup.StartupInfo, &born);
+    };
+    BOOL created = create();
+    // Wine 8 says so, once in some thousand starts on a loaded machine, when its new process was gone before it was ready for the
+    // program: nothing of that has run.
+    for (int again = 0; again < 2 && !created && GetLastError() == ERROR_INTERNAL_ERROR; ++again) created = create();
     if (!created) {
       DWORD error = GetLastError();
       // Wine 8 looks for a path that it has cut off: what is there is not missing.
