@@ -2,11 +2,14 @@
 // start children, and one that somebody else has put brood into. Owners are this program again, started without brood, with a
 // first argument that names what they do; functions that outlive nobody hold the end of a pipe, by which their end is seen.
 #include <windows.h>
+// After windows.h, whose types it needs.
+#include <tlhelp32.h>
 
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -145,7 +148,26 @@ class OwnerTest : public testing::Test {
     ASSERT_TRUE(TerminateProcess(HandleOf(owner_.get()), 1));
     char letter = Next();
     while (letter == 'r') letter = Next();  // Children that were born meanwhile.
-    EXPECT_EQ(letter, '\0');
+    if (letter == '\0') return;
+    const std::string left = Left();
+    // A job that is closed before its process has a thread: Wine 8's server spares what does not run, and never will.
+    if (!absl::StrContains(left, "threads") || absl::StrContains(left, "with threads")) {
+      FAIL() << "the pipe does not end; of the owner, " << (left.empty() ? "nothing" : left) << " is left";
+    }
+    GTEST_SKIP() << "this system keeps a process of a closed job that has not begun: " << left;
+  }
+
+  // The owner's children by number, with or without threads.
+  std::string Left() const {
+    std::string left;
+    const UniqueFd snapshot = Own(CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0));
+    PROCESSENTRY32W entry = {};
+    entry.dwSize = sizeof(entry);
+    for (BOOL more = Process32FirstW(HandleOf(snapshot.get()), &entry); more; more = Process32NextW(HandleOf(snapshot.get()), &entry)) {
+      if (entry.th32ParentProcessID != GetProcessId(HandleOf(owner_.get()))) continue;
+      absl::StrAppend(&left, entry.th32ProcessID, entry.cntThreads == 0 ? " without threads " : " with threads ");
+    }
+    return left;
   }
 
   UniqueFd reader_;
