@@ -10,6 +10,15 @@
 #include "batch/real_path.h"
 
 namespace brood::internal {
+namespace {
+
+// Without the prefix that the system puts before what it tells: people read it, and AnyLength puts it back.
+std::wstring Shown(const std::wstring& path) {
+  if (path.starts_with(L"\\\\?\\UNC\\")) return L"\\\\" + path.substr(8);
+  return path.starts_with(L"\\\\?\\") && path.size() > 6 && path[5] == L':' ? path.substr(4) : path;
+}
+
+}  // namespace
 
 absl::StatusOr<std::string> RealPath(const std::string& path) {
   BROOD_ASSIGN_OR_RETURN(const std::wstring wide, ToWide(path, "plugin"));
@@ -22,7 +31,7 @@ absl::StatusOr<std::string> RealPath(const std::string& path) {
     if (size == 0) return LastErrorStatus("plugin", path);
     const bool fits = size < real.size();
     real.resize(size);
-    if (fits) return ToUtf8(real);
+    if (fits) return ToUtf8(Shown(real));
   }
 }
 
