@@ -8,6 +8,9 @@ def _system_repo_impl(ctx):
         if not ctx.path(target).exists:
             fail("%s is missing: tools/setup installs the package that has it (%s)" % (target, ctx.attr.package))
         ctx.symlink(target, link)
+    _finish(ctx)
+
+def _finish(ctx):
     ctx.file("WORKSPACE", "")
     ctx.symlink(ctx.attr.build_file, "BUILD.bazel")
 
@@ -29,15 +32,33 @@ def cli11():
         symlinks = {"/usr/include/CLI": "include/CLI"},
     )
 
+# Where a system has no package for it (Windows), BROOD_FLATBUFFERS names a folder that has it: as vcpkg installs it, or a release.
+def _flatbuffers_repo_impl(ctx):
+    folder = ctx.os.environ.get("BROOD_FLATBUFFERS", "")
+    headers = "include/flatbuffers"
+    compilers = ["bin/flatc", "bin/flatc.exe", "tools/flatbuffers/flatc", "tools/flatbuffers/flatc.exe"]
+    if folder == "":
+        folder = "/usr"
+        compilers = ["bin/flatc"]
+    found = [path for path in compilers if ctx.path(folder + "/" + path).exists]
+    if not found or not ctx.path(folder + "/" + headers).exists:
+        fail("%s has no %s, or none of %s: tools/setup installs libflatbuffers-dev and flatbuffers-compiler; " % (folder, headers, ", ".join(compilers)) +
+             "elsewhere, BROOD_FLATBUFFERS names a folder that has them")
+    ctx.symlink(folder + "/" + headers, headers)
+    ctx.symlink(folder + "/" + found[0], "bin/" + found[0].split("/")[-1])
+    _finish(ctx)
+
+_flatbuffers_repo = repository_rule(
+    implementation = _flatbuffers_repo_impl,
+    attrs = {"build_file": attr.label(mandatory = True, allow_single_file = True)},
+    environ = ["BROOD_FLATBUFFERS"],
+    local = True,
+)
+
 def flatbuffers():
-    _system_repo(
+    _flatbuffers_repo(
         name = "flatbuffers",
         build_file = "//third_party:flatbuffers.BUILD",
-        package = "libflatbuffers-dev, flatbuffers-compiler",
-        symlinks = {
-            "/usr/bin/flatc": "bin/flatc",
-            "/usr/include/flatbuffers": "include/flatbuffers",
-        },
     )
 
 def nlohmann_json():
