@@ -34,6 +34,7 @@ struct Request {
   const child::SlotBirth* slot = nullptr;  // In a child that was born in a slot: what it does not have from its keeper.
   std::string bytes;
   std::vector<UniqueFd> fds;
+  std::vector<UniqueFd> carriers;  // That have brought some of that, and are to be closed with the others.
 };
 
 struct SendOptions {

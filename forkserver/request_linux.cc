@@ -95,7 +95,8 @@ bool IsSealed(int memory) {
 
 absl::Status FromMemory(int memory, std::string& bytes) {
   struct stat about = {};
-  if (fstat(memory, &about) != 0 || !IsSealed(memory) ||
+  // Only of memory: another file may be one whose server does not answer.
+  if (!IsSealed(memory) || fstat(memory, &about) != 0 ||
       static_cast<uint64_t>(about.st_size) != bytes.size()) {
     return absl::DataLossError("request: its bytes are not in a sealed memory of their size");
   }
@@ -167,7 +168,7 @@ absl::Status Unpack(const char* data, size_t size, Request& request) {
     return absl::DataLossError("request: not one");
   }
   request.tag = header.tag;
-  std::vector<UniqueFd> carriers;
+  std::vector<UniqueFd>& carriers = request.carriers;
   for (int i = 0; i < header.in_memory + header.has_more && !request.fds.empty(); ++i) {
     carriers.push_back(std::move(request.fds.front()));
     request.fds.erase(request.fds.begin());

@@ -73,8 +73,9 @@ class ServeClient {
   absl::StatusOr<ServeCeiling> Ceiling();
   void OnConnection();
   void Answer(Request request);
-  absl::Status OnRequest(Request request);
-  absl::Status Launch(Request request);
+  absl::Status OnRequest(Request& request);
+  absl::Status Launch(Request& request);
+  void CloseAll(Request request);
   absl::Status Watch();
   void OnCommand();
   void NoteStart();
@@ -88,6 +89,7 @@ class ServeClient {
   absl::Duration SinceRequest() const;
   void SetDeadline();
   void Close(UniqueFd& fd);
+  void CloseSocket(UniqueFd& socket);
   void Remove();
 
   ServeServer& server_;

@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/child_safe.h"
+#include "base/fd_message_child.h"
 #include "base/status.h"
 #include "launcher/client_child.h"
 #include "launcher/outcome_flatbuffer.h"
@@ -62,7 +63,9 @@ ServeClient::~ServeClient() {
     if (timer->has_value()) loop().Cancel(**timer);
   }
   for (const int fd : {news_, sentinel_}) loop().Forget(fd);
-  for (UniqueFd* fd : {&connection_, &control_, &peer_process_}) Close(*fd);
+  for (UniqueFd* socket : {&connection_, &control_}) CloseSocket(*socket);
+  Close(peer_process_);
+  if (asked_.has_value()) CloseAll(*std::exchange(asked_, std::nullopt));
 }
 
 EventLoop& ServeClient::loop() { return server_.loop(); }
@@ -71,6 +74,18 @@ void ServeClient::Close(UniqueFd& fd) {
   if (!fd.valid()) return;
   loop().Forget(fd.get());
   fd.reset();
+}
+
+// To the client.
+void ServeClient::CloseSocket(UniqueFd& socket) {
+  if (!socket.valid()) return;
+  loop().Forget(socket.get());
+  server_.closer().CloseConnection(std::exchange(socket, UniqueFd()));
+}
+
+void ServeClient::CloseAll(Request request) {
+  server_.closer().Close(std::move(request.fds));
+  server_.closer().Close(std::move(request.carriers));
 }
 
 void ServeClient::Remove() { server_.Remove(number_); }
@@ -112,10 +127,10 @@ void ServeClient::Refuse(const absl::Status& why) {
 void ServeClient::OnConnection() {
   Request request;
   const absl::Status received = ReceiveRequest(connection_.get(), request);
+  if (received.ok() && !asked_.has_value()) return Answer(std::move(request));
+  CloseAll(std::move(request));
   if (absl::IsOutOfRange(received) || absl::IsUnavailable(received)) return OnGone();
-  if (!received.ok()) return Refuse(received);
-  if (asked_.has_value()) return Refuse(absl::FailedPreconditionError("request: one at a time"));
-  Answer(std::move(request));
+  Refuse(received.ok() ? absl::FailedPreconditionError("request: one at a time") : received);
 }
 
 void ServeClient::Answer(Request request) {
@@ -128,7 +143,8 @@ void ServeClient::Answer(Request request) {
     });
     return;
   }
-  const absl::Status done = OnRequest(std::move(request));
+  const absl::Status done = OnRequest(request);
+  CloseAll(std::move(request));
   if (!done.ok()) Refuse(done);
 }
 
@@ -148,7 +164,7 @@ bool ServeClient::HasProcess(pid_t pid) {
   return is;
 }
 
-absl::Status ServeClient::OnRequest(Request request) {
+absl::Status ServeClient::OnRequest(Request& request) {
   const std::optional<ServeTag> tag = ServeTag::Decode(request.tag);
   if (!tag.has_value()) return absl::InvalidArgumentError("request: not one for brood serve");
   if (tag->version != ServeTag::kVersion) {
@@ -157,7 +173,7 @@ absl::Status ServeClient::OnRequest(Request request) {
   }
   // Also one that comes twice.
   if (state_ != State::kAsking) return absl::FailedPreconditionError("request: this connection has had its child");
-  if (tag->kind == ServeTag::Kind::kLaunch) return Launch(std::move(request));
+  if (tag->kind == ServeTag::Kind::kLaunch) return Launch(request);
   if (!request.bytes.empty() || !request.fds.empty()) return absl::InvalidArgumentError("request: it carries what nobody asked for");
   // One that reads no answers has no use for them.
   bool sent = false;
@@ -173,7 +189,7 @@ absl::Status ServeClient::OnRequest(Request request) {
   return absl::OkStatus();
 }
 
-absl::Status ServeClient::Launch(Request request) {
+absl::Status ServeClient::Launch(Request& request) {
   asked_ns_ = static_cast<int64_t>(child::MonotonicNanoseconds());
   BROOD_ASSIGN_OR_RETURN(RemoteLaunch launch, DecodeRemoteLaunch(request.bytes, request.fds));
   if (!IsRecordSocket(launch.control)) return absl::InvalidArgumentError("request: control: expected a SOCK_SEQPACKET socket");
@@ -257,13 +273,17 @@ void ServeClient::OnNews() {
 
 void ServeClient::OnCommand() {
   GuardianCommand command;
-  const ssize_t n = recv(control_.get(), &command, sizeof(command), MSG_DONTWAIT);
+  const iovec part = {&command, sizeof(command)};
+  int fds[child::kMaxFdsOfMessage];  // None that is wanted. What is not received is closed here and now.
+  const child::FdMessage message = child::ReceiveWithFds(control_.get(), &part, 1, fds, child::kMaxFdsOfMessage, MSG_DONTWAIT);
+  const ssize_t n = message.bytes;
+  for (size_t i = 0; i < message.fd_count; ++i) server_.closer().Close(UniqueFd(fds[i]));
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   const bool known = command.kind == GuardianCommand::Kind::kSignal || command.kind == GuardianCommand::Kind::kKill ||
                      command.kind == GuardianCommand::Kind::kSignalGroup;
   if (n != static_cast<ssize_t>(sizeof(command)) || command.magic != kReportMagic || !known) {
     // Its outcome can still be told.
-    Close(control_);
+    CloseSocket(control_);
     return Kill();
   }
   PassOn(*process_, command);
@@ -300,7 +320,7 @@ void ServeClient::Tell(const Outcome& outcome) {
   server_.NoteEnded(outcome, SinceRequest());
   server_.quotas().GiveBack(payer_, policy_->policy().limits.memory_bytes);
   if (state_ == State::kEnding) return Remove();
-  Close(control_);
+  CloseSocket(control_);
   Close(peer_process_);
   if (!Send(ServeTag::Kind::kOutcome, EncodeOutcome(outcome))) return Remove();
   // The client reads it, and is the one who closes: else what it has sent us meanwhile would be an error to it.
@@ -309,8 +329,8 @@ void ServeClient::Tell(const Outcome& outcome) {
 }
 
 void ServeClient::OnGone() {
-  Close(connection_);
-  Close(control_);
+  CloseSocket(connection_);
+  CloseSocket(control_);
   Close(peer_process_);
   if (!busy()) return Remove();
   state_ = State::kEnding;

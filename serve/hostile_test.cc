@@ -1,5 +1,6 @@
 // What clients do to a server that they mean no good to, or that die: nobody else notices.
 #include <grp.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -388,6 +389,71 @@ TEST(HostileTest, CommandsWithoutEndDelayNobody) {
     }
   }
   EXPECT_TRUE(Serves(server.path()));
+}
+
+// A connection over the loopback that the last close of waits for: its peer reads nothing of what is on the way. socket(7), SO_LINGER
+class Lingering {
+ public:
+  Lingering() {
+    const UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    auto* const any = reinterpret_cast<sockaddr*>(&address);
+    EXPECT_EQ(bind(listener.get(), any, size), 0);
+    EXPECT_EQ(listen(listener.get(), 1), 0);
+    EXPECT_EQ(getsockname(listener.get(), any, &size), 0);
+    socket_.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(connect(socket_.get(), any, size), 0);
+    peer_.reset(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    const linger patience = {.l_onoff = 1, .l_linger = 1000};
+    EXPECT_EQ(setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &patience, sizeof(patience)), 0);
+    const std::string bytes(1 << 16, 'x');
+    while (send(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT) > 0) {
+    }
+  }
+  int get() const { return socket_.get(); }
+  void LeaveToOthers() { socket_.reset(); }
+
+ private:
+  UniqueFd socket_, peer_;
+};
+
+// Sends it before the server looks, and leaves it to that, whose close is the last one then.
+void WhileItIsStopped(const ServerProcess& server, Lingering& lingering, const std::function<void()>& send) {
+  ASSERT_EQ(kill(server.pid(), SIGSTOP), 0);
+  send();
+  lingering.LeaveToOthers();
+  ASSERT_EQ(kill(server.pid(), SIGCONT), 0);
+}
+
+TEST(HostileTest, ADescriptorWhoseCloseWaitsHoldsUpNobody) {
+  ServerProcess server(Options());
+  Lingering asked, unread, commanded;
+  WhileItIsStopped(server, asked, [&] {
+    const RawClient client(server.path());
+    EXPECT_EQ(client.Ask(internal::ServeTag::Kind::kAskStatus, "", {asked.get()}), absl::OkStatus());
+  });
+  EXPECT_TRUE(Serves(server.path())) << "after one that came with a request";
+  WhileItIsStopped(server, unread, [&] {
+    const RawClient client(server.path());
+    EXPECT_EQ(client.Send(0, "garbage"), absl::OkStatus());
+    EXPECT_EQ(client.Send(0, "more", {unread.get()}), absl::OkStatus());
+  });
+  EXPECT_TRUE(Serves(server.path())) << "after one that was not read any more";
+  GoodLaunch good("sleep 1000");
+  const RawClient client(server.path());
+  EXPECT_EQ(client.Launch(good.launch), absl::OkStatus());
+  char note[256];
+  ASSERT_GT(recv(good.control(), note, sizeof(note), 0), 0);  // It has its child.
+  WhileItIsStopped(server, commanded, [&] {
+    const iovec part = {note, 1};
+    const int fd = commanded.get();
+    EXPECT_EQ(child::SendWithFds(good.control(), &part, 1, &fd, 1, 0), 1);
+  });
+  EXPECT_TRUE(Serves(server.path())) << "after one that came with what is no command";
+  EXPECT_EQ(client.End().StatusWord(), "signaled");
 }
 
 // --- users ---

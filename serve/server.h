@@ -32,6 +32,7 @@
 #include "launcher/served_start.h"
 #include "sandbox/plan.h"
 #include "sandbox/policy.h"
+#include "serve/closer.h"
 #include "serve/quota.h"
 #include "serve/status.h"
 #include "serve/templates.h"
@@ -96,6 +97,7 @@ class ServeServer {
   void JoinElsewhere(uint64_t client, Process process);
   void OnJoined();
   internal::ServeQuotas& quotas() { return quotas_; }
+  internal::Closer& closer() { return closer_; }
   void NoteBorn(uint64_t client);
   void NoteRefused() { ++status_.refused; }
   void NoteStarted(absl::Duration since_request) { status_.start.Add(since_request); }
@@ -109,6 +111,7 @@ class ServeServer {
   std::shared_ptr<const CompiledPolicy> policy_;
   std::map<std::string, std::shared_ptr<const CompiledPolicy>> tighter_;  // By wire form.
   internal::ServeQuotas quotas_;
+  internal::Closer closer_;
   internal::EventLoop loop_;
   UniqueFd socket_;
   std::optional<internal::SocketFile> file_;
