@@ -49,6 +49,7 @@ std::vector<Goal> Goals() {
       {"rewound", "job on a frozen GiB", "rewound worker, strict", kAtMost, "clone+work+wait", 0.33},
       {"many-live", "launch beside 10000", "10000 live", kAtMost, "none live", 1 / 0.9},
       {"idle-memory", "memory of an idle child, 1 GiB preloaded", "frozen heap", kAtMost, "heap", 0.05},
+      {"idle-memory-kib", "memory of an idle child, 1 GiB preloaded", "frozen heap, and the kernel's", Goal::Kind::kAtMostKibibytes, "", 96},
       {"two-servers", "calls on two processors", "two servers", kFaster, "one server", 1.8},
       {"launch-frozen-1g", "launch with 1 GiB", "frozen heap", kAtMost, "nothing", 1.1},
       {"filter-load", "load 300 rules", "brood", kAtMost, "libseccomp", 0.5},

@@ -43,8 +43,8 @@ Contest RunRewoundJobs(int rounds);
 // Floor: the same with no child. Up to 2 * `live` processes exist meanwhile.
 Contest LaunchBesideLive(int rounds, int live);
 
-// Floor: a child with nothing preloaded. Page tables, and pages of its own; not what the kernel has besides: a stack of 16 KiB,
-// and structures.
+// Floor: a child with nothing preloaded. Page tables, and pages of its own; the last one also what the kernel has besides, stacks and
+// structures, those of the child's keeper too.
 Contest HoldIdle(int rounds);
 
 // Floor: one server on one processor.

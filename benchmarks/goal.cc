@@ -17,6 +17,7 @@ std::optional<double> P50(const std::vector<Row>& rows, const std::string& conte
 double Measure(Goal::Kind kind, double own_us, double other_us) {
   switch (kind) {
     case Goal::Kind::kAtMostMicroseconds:
+    case Goal::Kind::kAtMostKibibytes:
       return own_us;
     case Goal::Kind::kAtMostTimes:
       return own_us / other_us;
@@ -57,6 +58,9 @@ std::string GoalText(const Goal& goal) {
   }
   if (goal.kind == Goal::Kind::kAtMostMicroseconds) {
     return absl::StrFormat("%s: %s at most %g us", goal.workload, goal.contestant, goal.limit);
+  }
+  if (goal.kind == Goal::Kind::kAtMostKibibytes) {
+    return absl::StrFormat("%s: %s at most %g KiB", goal.workload, goal.contestant, goal.limit);
   }
   return absl::StrFormat("%s: %s at least %g times faster than %s", goal.workload, goal.contestant, goal.limit,
                          goal.against);

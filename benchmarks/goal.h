@@ -16,6 +16,7 @@ struct Goal {
     kAtLeastTimesFaster,  // against / contestant >= limit
     kAtMostMoreNanoseconds,  // contestant - against <= limit
     kAtMostMicroseconds,     // contestant <= limit; on a machine that does nothing else
+    kAtMostKibibytes,        // contestant <= limit
   };
   std::string id;  // Of one word, the same in every version.
   std::string workload;

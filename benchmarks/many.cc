@@ -47,21 +47,20 @@ absl::StatusOr<double> Launch(const Context& context) {
   return time.count();
 }
 
-// A child has its keeper besides, and here some descriptors.
-absl::Status CheckRoom(int live) {
+// As many of `live` as may be here. A child has its keeper besides, and here some descriptors.
+int RoomFor(int live) {
+  constexpr int kOpenFilesOfEach = 8, kOthers = 1024;
   rlimit limit = {};
   getrlimit(RLIMIT_NOFILE, &limit);
-  const auto wanted = static_cast<rlim_t>(live) * 8 + 1024;
+  const auto wanted = static_cast<rlim_t>(live) * kOpenFilesOfEach + kOthers;
   limit.rlim_max = std::max(limit.rlim_max, wanted);  // With the right to.
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
   getrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur < wanted) return absl::ResourceExhaustedError(absl::StrCat("takes ", wanted, " open files, ", limit.rlim_cur, " are allowed"));
+  if (limit.rlim_cur < wanted) live = std::max(0, (static_cast<int>(limit.rlim_cur) - kOthers) / kOpenFilesOfEach);
   char text[64];
-  if (child::ReadFile(AT_FDCWD, "/proc/sys/kernel/pid_max", text, sizeof(text)) <= 0) return absl::OkStatus();
-  const int most = atoi(text);
-  if (most > 3 * live) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat("takes ", 2 * live, " processes; kernel.pid_max is ", most));
+  if (child::ReadFile(AT_FDCWD, "/proc/sys/kernel/pid_max", text, sizeof(text)) <= 0) return live;
+  return std::min(live, atoi(text) / 3);
 }
 
 // Calls, from a thread that has `processor` for itself, as has the server.
@@ -108,18 +107,22 @@ std::vector<int> Processors() {
 
 }  // namespace
 
-Contest LaunchBesideLive(int rounds, int live) {
-  Contest contest(absl::StrCat("launch beside ", live), "none live");
-  const std::string beside = absl::StrCat(live, " live");
-  // Not in turns: what exists, exists for both.
+Contest LaunchBesideLive(int rounds, int wanted) {
+  Contest contest(absl::StrCat("launch beside ", wanted), "none live");
+  const int live = RoomFor(wanted);
+  const std::string beside = absl::StrCat(live, live < wanted ? " live, the most here" : " live");
+  // Not in turns: what exists, exists for both. Half of the launches that have nobody beside them are before, half after.
   const Context context(StartMethod::kForkServer, {.preload = {"bench.idle"}});  // One that has these limits.
-  auto alone = std::make_shared<std::vector<double>>();
-  absl::Status status = CheckRoom(live);
-  for (int i = 0; i < rounds + 20 && status.ok(); ++i) {
-    const absl::StatusOr<double> time = Launch(context);
-    status = time.status();
-    if (time.ok() && i >= 20) alone->push_back(*time);
-  }
+  std::vector<double> alone, besides;
+  absl::Status status;
+  const auto launch = [&](int times, std::vector<double>& to) {
+    for (int i = 0; i < times + 20 && status.ok(); ++i) {
+      const absl::StatusOr<double> time = Launch(context);
+      status = time.status();
+      if (time.ok() && i >= 20) to.push_back(*time);
+    }
+  };
+  launch(rounds / 2, alone);
   int pipe[2] = {-1, -1};
   if (status.ok() && pipe2(pipe, O_CLOEXEC) != 0) status = ErrnoStatus(errno, "pipe");
   const UniqueFd reader(pipe[0]);
@@ -130,21 +133,69 @@ Contest LaunchBesideLive(int rounds, int live) {
     status = child.status();
     if (child.ok()) children.push_back(*std::move(child));
   }
-  if (!status.ok()) {
-    contest.Skip(beside, absl::StrCat("with ", children.size(), " live: ", status.message()));
-  } else {
-    contest.AddTimed("none live", [alone]() -> absl::StatusOr<double> {
-      if (alone->empty()) return absl::InternalError("measured too seldom");
-      const double time = alone->back();
-      alone->pop_back();
-      return time;
-    });
-    contest.AddTimed(beside, [context] { return Launch(context); });
-    contest.Run(rounds, 0);
-  }
+  launch(rounds, besides);
+  const size_t born = children.size();
   writer.reset();
   for (Process& child : children) (void)child.Join();
+  children.clear();
+  launch(rounds - rounds / 2, alone);
+  if (!status.ok()) {
+    contest.Skip(beside, absl::StrCat("with ", born, " live: ", status.message()));
+    return contest;
+  }
+  const auto told = [](std::vector<double> times) {
+    return [times]() mutable -> absl::StatusOr<double> {
+      const double time = times.back();
+      times.pop_back();
+      return time;
+    };
+  };
+  contest.AddTimed("none live", told(alone));
+  contest.AddTimed(beside, told(besides));
+  contest.Run(rounds, 0);
   return contest;
+}
+
+// Of a process, in KiB: page tables and pages of its own.
+absl::StatusOr<double> OwnMemory(pid_t pid) {
+  char status[8192], rollup[4096];
+  const std::string of = absl::StrCat("/proc/", pid);
+  if (child::ReadFile(AT_FDCWD, (of + "/status").c_str(), status, sizeof(status)) <= 0 ||
+      child::ReadFile(AT_FDCWD, (of + "/smaps_rollup").c_str(), rollup, sizeof(rollup)) <= 0) {
+    return absl::InternalError("the kernel does not tell");
+  }
+  return static_cast<double>(child::NumberAfter(status, "VmPTE:", 0) + child::NumberAfter(rollup, "Private_Clean:", 0) +
+                             child::NumberAfter(rollup, "Private_Dirty:", 0));
+}
+
+// Of the machine, in KiB: stacks of processes in the kernel, and what it has allocated and cannot give back. proc(5), meminfo
+double KernelMemory() {
+  char info[8192];
+  if (child::ReadFile(AT_FDCWD, "/proc/meminfo", info, sizeof(info)) <= 0) return 0;
+  return static_cast<double>(child::NumberAfter(info, "KernelStack:", 0) + child::NumberAfter(info, "SUnreclaim:", 0));
+}
+
+// Of one of many that live at once: what a process of another program changes meanwhile is little beside these.
+absl::StatusOr<double> HoldMany(const Context& context) {
+  constexpr int kChildren = 500;
+  int pipe[2];
+  if (pipe2(pipe, O_CLOEXEC) != 0) return ErrnoStatus(errno, "pipe");
+  const UniqueFd reader(pipe[0]);
+  UniqueFd writer(pipe[1]);
+  std::vector<Process> children;
+  const double before = KernelMemory();
+  absl::Status status;
+  for (int i = 0; i < kChildren && status.ok(); ++i) {
+    absl::StatusOr<Process> child = context.Start(AwaitEnd, reader);
+    status = child.status();
+    if (child.ok()) children.push_back(*std::move(child));
+  }
+  const double kernels = (KernelMemory() - before) / kChildren;
+  absl::StatusOr<double> own = status.ok() ? OwnMemory(children.back().pid()) : status;
+  writer.reset();
+  for (Process& child : children) (void)child.Join();
+  if (own.ok()) *own += kernels;
+  return own;
 }
 
 Contest HoldIdle(int rounds) {
@@ -158,15 +209,10 @@ Contest HoldIdle(int rounds) {
       const UniqueFd reader(pipe[0]);
       UniqueFd writer(pipe[1]);
       BROOD_ASSIGN_OR_RETURN(Process child, context.Start(AwaitEnd, reader));
-      char status[8192], rollup[4096];
-      const std::string of = absl::StrCat("/proc/", child.pid());
-      const bool known = child::ReadFile(AT_FDCWD, (of + "/status").c_str(), status, sizeof(status)) > 0 &&
-                         child::ReadFile(AT_FDCWD, (of + "/smaps_rollup").c_str(), rollup, sizeof(rollup)) > 0;
+      absl::StatusOr<double> own = OwnMemory(child.pid());
       writer.reset();
       BROOD_RETURN_IF_ERROR(child.Join().status());
-      if (!known) return absl::InternalError("the kernel does not tell");
-      return static_cast<double>(child::NumberAfter(status, "VmPTE:", 0) + child::NumberAfter(rollup, "Private_Clean:", 0) +
-                                 child::NumberAfter(rollup, "Private_Dirty:", 0));
+      return own;
     });
   };
   ContextOptions options;
@@ -175,6 +221,8 @@ Contest HoldIdle(int rounds) {
   add("heap", options);
   options.freeze = Freeze::kOn;
   add("frozen heap", options);
+  // The first round is where those keepers come from that are idle afterwards; each needs more.
+  contest.AddTimed("frozen heap, and the kernel's", [context = Context(StartMethod::kForkServer, options)] { return HoldMany(context); });
   contest.Run(rounds, 1);
   return contest;
 }
