@@ -270,8 +270,8 @@ class Birth {
                                             &startup.StartupInfo, &born);
     };
     BOOL created = create();
-    // Wine 8 says so, once in some thousand starts on a loaded machine, when its new process was gone before it was ready for the
-    // program: nothing of that has run.
+    // Seen under Wine 8 only, once in some thousand starts on a loaded machine; why is not known. CreateProcess has said that there is
+    // no process, so that another try starts none twice.
     for (int again = 0; again < 2 && !created && GetLastError() == ERROR_INTERNAL_ERROR; ++again) created = create();
     if (!created) {
       DWORD error = GetLastError();
