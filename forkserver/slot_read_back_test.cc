@@ -56,7 +56,7 @@ bool Inject(const Lie& lie) {
 // A file as descriptor, with a filter that allows all.
 int FilterFile(uint32_t* length) {
   sock_filter filter[kFilterPreludeLength + 1];
-  WriteFilterPrelude(filter);
+  WriteFilterPrelude(SecretCalls::kMessages, filter);
   filter[kFilterPreludeLength] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
   *length = kFilterPreludeLength + 1;
   const int file = static_cast<int>(syscall(SYS_memfd_create, "filter", MFD_CLOEXEC));
