@@ -7,6 +7,9 @@
 namespace brood {
 namespace {
 
+// The C runtime has no such error; policies for Linux have it, whose number there nothing here has.
+constexpr int kSocketTypeNotSupported = 94;
+
 struct Row {
   int number;
   const char* name;
@@ -72,6 +75,7 @@ constexpr Row kRows[] = {
     {EOVERFLOW, "EOVERFLOW", "Value too large for defined data type"},
     {EPROTO, "EPROTO", "Protocol error"},
     {EPROTONOSUPPORT, "EPROTONOSUPPORT", "Protocol not supported"},
+    {kSocketTypeNotSupported, "ESOCKTNOSUPPORT", "Socket type not supported"},
     {ETIMEDOUT, "ETIMEDOUT", "Connection timed out"},
 };
 

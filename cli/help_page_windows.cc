@@ -29,19 +29,20 @@ brood --version prints version, commit and build.
     {"windows", R"(What this program lacks on Windows. An option of a layer that is missing fails
 and names it, unless --allow-weaker LAYER accepts to go without:
 
-  mount       --ro, --rw, --tmpfs, --overlay
+  mount       --ro, --rw, --tmpfs, --overlay, --overlay-kept
   net         --net loopback, --net allow:HOST:PORT
   uts         --hostname
-  cpu         --cpus, --cpu-weight
+  cpu         --cpus, --cpu-set, --cpu-weight
   io          --io-rate, --io-weight
   disk        --disk
   file_size   --file-size
   open_files  --open-files
+  rlimits     --rlimit
 
 Always refused: --copy-in, --copy-out (a child has the caller's files);
 --server, --template (there is no fork, so no server); --start-method fork and
 forkserver, with their --preload; --bpf (there are no such filters).
-Without effect: --isolation, --violation-stack, --server-uid.
+Without effect: --isolation, --violation-stack, --server-uid, --retry-lost.
 For Linux only: brood serve, probe, demo, policy learn.
 
 brood doctor tells what this machine enforces, brood policy check FILE whether
@@ -169,6 +170,7 @@ constexpr std::string_view kElsewhere[] = {
     "--ro",          "--rw",     "--tmpfs",  "--overlay",      "--copy-in", "--copy-out",  "--hostname",    "--file-size",
     "--open-files",  "--disk",   "--cpus",   "--cpu-weight",   "--io-rate", "--io-weight", "--violation-stack", "--start-method",
     "--preload",     "--isolation", "--server", "--server-uid", "--template", "--bpf",
+    "--overlay-kept", "--cpu-set", "--rlimit", "--retry-lost",
 };
 
 }  // namespace
