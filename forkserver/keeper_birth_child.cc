@@ -57,18 +57,6 @@ void ClosePidfd(Keeper& keeper) {
   keeper.reserve_pidfd = -1;
 }
 
-// Gives the child in reserve an order. 0: there is none, or it was killed.
-int TakeReserve(Keeper& keeper, void* written) {
-  const int pid = keeper.reserve;
-  keeper.reserve = 0;
-  if (pid == 0) return 0;
-  if (RawSyscall(SYS_wait4, pid, nullptr, WNOHANG | __WALL, nullptr) == 0 && WakeReserve(keeper.reserve_fds, SizeOf(written))) return pid;
-  ClosePidfd(keeper);
-  if (keeper.slot.entered()) keeper.slot.TakeUsage();  // That it was killed is not told of the next.
-  keeper.slot.ReturnGroup();
-  return 0;
-}
-
 }  // namespace
 
 void Reserve(Keeper& keeper) {
@@ -91,6 +79,27 @@ void EndReserve(Keeper& keeper) {
   keeper.reserve = 0;
   ClosePidfd(keeper);
 }
+
+namespace {
+
+// Gives the child in reserve an order. 0: there is none, or it was killed.
+int TakeReserve(Keeper& keeper, void* written) {
+  const int pid = keeper.reserve;
+  if (pid == 0) return 0;
+  if (RawSyscall(SYS_wait4, pid, nullptr, WNOHANG | __WALL, nullptr) != 0) {
+    keeper.reserve = 0;  // It has ended.
+    ClosePidfd(keeper);
+  } else if (WakeReserve(keeper.reserve_fds, SizeOf(written))) {
+    keeper.reserve = 0;
+    return pid;
+  }
+  EndReserve(keeper);
+  if (keeper.slot.entered()) keeper.slot.TakeUsage();  // That it was killed is not told of the next.
+  keeper.slot.ReturnGroup();
+  return 0;
+}
+
+}  // namespace
 
 bool Bear(Keeper& keeper, bool lost, KeeperNote* note, bool* open) {
   const brood::internal::RawRequest& order = keeper.order.request;

@@ -111,7 +111,7 @@ int RunKeeper(void* arg) {
     const KeeperNote note = Serve(keeper, signals, lost);
     explicit_bzero(order.data, order.size);  // An environment, a key: of no use to anybody who comes to read this memory.
     Send(keeper, note, -1);
-    keeper.slot.ReturnGroup();
+    if (keeper.reserve == 0) keeper.slot.ReturnGroup();  // Else the order was refused, and the child in reserve is in it.
     if (note.retires != 0) break;
     // Who launches one after the other does much between two of them, in which this is done. A call is sent at once when the last
     // has ended, and would wait for it; and a keeper that is used once needs none.

@@ -107,8 +107,10 @@ void Await(const Keeper& keeper, int signals, long child, bool is_guardian, bool
         if (begin != 0) note->wall_ns = MonotonicNanoseconds() - begin;
         // A call that was forbidden had no effect, and its process ended before we could ask which it was: still a violation.
         if (missed && note->cause == KeeperNote::Cause::kNone) note->cause = KeeperNote::Cause::kViolation;
-        if (open) CloseFds(keeper.order.request);
-        WasTaken(keeper.reserve_fds);  // What it said last is not the next one's.
+        if (open) {
+          CloseFds(keeper.order.request);
+          WasTaken(keeper.reserve_fds);  // What it said last is not the next one's.
+        }
         return;
       }
     }

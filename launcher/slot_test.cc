@@ -424,6 +424,7 @@ TEST_F(SlotTest, NoGroupIsLeftOnceTheServerHasEnded) {
   EXPECT_EQ(groups.size(), 1u);
   server_.reset();
   for (const std::string& group : groups) {
+    // Looks, since no event tells of the end of a group of version 1.
     for (int waited = 0; access(group.c_str(), F_OK) == 0 && waited < 10'000; ++waited) usleep(1000);
     EXPECT_NE(access(group.c_str(), F_OK), 0) << group;
   }
