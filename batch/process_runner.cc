@@ -150,6 +150,8 @@ absl::StatusOr<Stdio> ProcessRunner::OutputStream(const std::string& own_path, c
 }
 
 absl::StatusOr<Process> ProcessRunner::Launch(const Job& job, LaunchOptions options) const {
+  // One after the other without a pause, nothing can be made ahead: one that is made for the job by itself is a process less.
+  if (job.target.empty() && options.isolation == Isolation::kFresh) return Process::Launch(options);
   if (job.target.empty()) return programs_.Launch(options);
   BROOD_ASSIGN_OR_RETURN(const std::string target, ResolveTarget(job.target));
   absl::StatusOr<Process> process = context_.LaunchByName(options, target, JsonArguments(job.args));

@@ -25,6 +25,7 @@ Contest StartAndJoin(int rounds);
 
 // Floor: clone+_exit+wait of the same program. All have one processor.
 Contest CallServers(int rounds);
+Contest CallServersNowAndThen(int rounds);
 
 // Floor: a ping-pong of messages of the same size over the same kind of socket.
 Contest RunTasks(int rounds);

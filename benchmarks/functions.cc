@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -69,24 +71,31 @@ absl::StatusOr<std::shared_ptr<const CompiledPolicy>> StrictPlan() {
   return CompilePolicy(policy);
 }
 
-absl::StatusOr<Server> StartStrictServer() {
+absl::StatusOr<Server> StartStrictServer(Isolation isolation) {
   BROOD_ASSIGN_OR_RETURN(auto plan, StrictPlan());
-  return Server::Start({}, std::move(plan));
+  return Server::Start({}, std::move(plan), isolation);
 }
 
-// Each child in a sandbox that was made for it, in which nobody was before.
-void AddFresh(Contest& contest) {
-  const std::string name = "strict, fresh namespaces";
-  const auto plan = StrictPlan();
-  if (!plan.ok()) return contest.Skip(name, std::string(plan.status().message()));
-  LaunchOptions options;
-  options.policy = *plan;
-  options.isolation = Isolation::kFresh;
-  contest.Add(name, [context = Context(StartMethod::kForkServer), options]() -> absl::Status {
-    BROOD_ASSIGN_OR_RETURN(Process process, context.StartByName(options, "Nothing", {}));
-    BROOD_ASSIGN_OR_RETURN(const Outcome outcome, process.Join());
-    return outcome.ok() ? absl::OkStatus() : absl::InternalError(outcome.ToString());
-  });
+absl::Status CallNothing(Server& server) {
+  BROOD_ASSIGN_OR_RETURN(const Outcome outcome, server.Call("Nothing"));
+  return outcome.ok() ? absl::OkStatus() : absl::InternalError(outcome.ToString());
+}
+
+// The second of two in a row, as the helper's.
+absl::StatusOr<double> TimeSecondCall(Server& server) {
+  BROOD_RETURN_IF_ERROR(CallNothing(server));
+  const auto start = std::chrono::steady_clock::now();
+  BROOD_RETURN_IF_ERROR(CallNothing(server));
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+}
+
+// For what is made ready meanwhile, and so that it does not disturb who is next.
+absl::StatusOr<double> BetweenPauses(const std::function<absl::StatusOr<double>()>& once) {
+  constexpr std::chrono::milliseconds kPause(20);
+  std::this_thread::sleep_for(kPause);
+  BROOD_ASSIGN_OR_RETURN(const double time_us, once());
+  std::this_thread::sleep_for(kPause);
+  return time_us;
 }
 
 }  // namespace
@@ -103,27 +112,46 @@ Contest CallServers(int rounds) {
   }
   contest.AddTimed("clone+wait", [raw = *raw] { return raw->Fork(); });
   const auto add = [&contest](std::string name, Server server) {
-    contest.AddTimed(std::move(name), [server = std::make_shared<Server>(std::move(server))]() -> absl::StatusOr<double> {
-      // The second of two in a row, as the helper's.
-      double time_us = 0;
-      for (int i = 0; i < 2; ++i) {
-        const auto start = std::chrono::steady_clock::now();
-        BROOD_ASSIGN_OR_RETURN(const Outcome outcome, server->Call("Nothing"));
-        if (!outcome.ok()) return absl::InternalError(outcome.ToString());
-        time_us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
-      }
-      return time_us;
-    });
+    contest.AddTimed(std::move(name), [server = std::make_shared<Server>(std::move(server))] { return TimeSecondCall(*server); });
   };
   add("server", *std::move(started));
-  absl::StatusOr<Server> sandboxed = StartStrictServer();
+  absl::StatusOr<Server> sandboxed = StartStrictServer(Isolation::kKept);
   if (sandboxed.ok()) {
     add("server, strict", *std::move(sandboxed));
   } else {
     contest.Skip("server, strict", std::string(sandboxed.status().message()));
   }
-  AddFresh(contest);
   if (!AddBubblewrap(contest).ok()) contest.Skip("bwrap --unshare-all", "bubblewrap is not installed");
+  contest.Run(rounds);
+  return contest;
+}
+
+// With pauses, in which sandboxes are made ready that are for one child alone. Without, a call waits for the next of these.
+Contest CallServersNowAndThen(int rounds) {
+  constexpr int kInARow = 12;  // More than are ready.
+  Contest contest("call now and then", "clone+wait");
+  const OneProcessor one;
+  const absl::StatusOr<std::shared_ptr<ForkHelper>> raw = ForkHelper::Start([] { return absl::OkStatus(); });
+  absl::StatusOr<Server> kept = StartStrictServer(Isolation::kKept);
+  absl::StatusOr<Server> fresh = StartStrictServer(Isolation::kFresh);
+  for (const absl::Status& failure : {raw.status(), kept.status(), fresh.status()}) {
+    if (failure.ok()) continue;
+    contest.Skip("server, strict, fresh", std::string(failure.message()));
+    return contest;
+  }
+  const auto shared = std::make_shared<Server>(*std::move(fresh));
+  contest.AddTimed("clone+wait", [raw = *raw] { return BetweenPauses([&] { return raw->Fork(); }); });
+  contest.AddTimed("server, strict", [server = std::make_shared<Server>(*std::move(kept))] {
+    return BetweenPauses([&] { return TimeSecondCall(*server); });
+  });
+  contest.AddTimed("server, strict, fresh", [shared] { return BetweenPauses([&] { return TimeSecondCall(*shared); }); });
+  contest.AddTimed("fresh, one after the other", [shared] {
+    return BetweenPauses([&]() -> absl::StatusOr<double> {
+      const auto start = std::chrono::steady_clock::now();
+      for (int i = 0; i < kInARow; ++i) BROOD_RETURN_IF_ERROR(CallNothing(*shared));
+      return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count() / kInARow;
+    });
+  });
   contest.Run(rounds);
   return contest;
 }

@@ -51,7 +51,7 @@ KeeperNote Serve(Keeper& keeper, int signals, bool lost) {
   note.tree_left = EndRest(keeper) ? 0 : 1;
   if (!keeper.slot.entered()) return note;
   note.slot_usage = keeper.slot.TakeUsage();
-  note.retires = note.tree_left != 0 || !keeper.slot.IsClean() ? 1 : 0;
+  note.retires = note.tree_left != 0 || keeper.slot.fresh() || !keeper.slot.IsClean() ? 1 : 0;
   return note;
 }
 
@@ -112,7 +112,13 @@ int RunKeeper(void* arg) {
     explicit_bzero(order.data, order.size);  // An environment, a key: of no use to anybody who comes to read this memory.
     Send(keeper, note, -1);
     if (keeper.reserve == 0) keeper.slot.ReturnGroup();  // Else the order was refused, and the child in reserve is in it.
-    if (note.retires != 0) break;
+    if (note.retires != 0) {
+      // Our end is work for the supervisor, and so is that of the slot, when who waited has only just heard of the child's. What
+      // is made ahead is taken down later.
+      const timespec later = {.tv_sec = 0, .tv_nsec = 1'000'000};
+      if (keeper.slot.fresh() && note.tree_left == 0) RawSyscall(SYS_ppoll, nullptr, 0, &later, nullptr, 0);
+      break;
+    }
     // Who launches one after the other does much between two of them, in which this is done. A call is sent at once when the last
     // has ended, and would wait for it; and a keeper that is used once needs none.
     if (note.kind == KeeperNote::Kind::kEnded && tag.flags == OrderTag::kTell && keeper.has_borne) Reserve(keeper);

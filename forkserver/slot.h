@@ -32,6 +32,8 @@ class Slot {
   virtual int ready_fd() const = 0;  // Readable once it is set up, or could not be.
   virtual pid_t pid() const = 0;     // Of its init, a child of the supervisor's.
 
+  virtual bool fresh() const { return false; }  // It is for one child alone.
+
   // Once ready_fd() is readable. `keeper` is the process that is to enter. Errors: what could not be set up, step and errno.
   virtual absl::StatusOr<SlotOrder> Finish(pid_t keeper) = 0;
 

@@ -183,6 +183,7 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
   watches_ipc_ = entry.watches_ipc != 0;
   wall_ns_ = entry.wall_ns;
   may_reserve_ = entry.may_reserve != 0;
+  fresh_ = entry.fresh != 0;
 
   // While we have the rights of the server. A thread moves itself: see EnterOwnCgroups.
   for (uint32_t i = 0; i < entry.tasks; ++i) {

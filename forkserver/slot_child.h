@@ -85,6 +85,7 @@ struct SlotEntry {
   uint32_t read_back = 0;    // What the keeper is, once it has entered, is compared with what it should be.
   uint32_t may_reserve = 0;  // The policy allows what a child in reserve needs: reserve_child.h.
   uint32_t groups = 0;
+  uint32_t fresh = 0;        // For one child alone: what that leaves is not looked for.
   uint32_t watches_ipc = 0;  // Children may make objects of System V. Those of POSIX are files of one of the folders.
   uint64_t wall_ns = 0;      // Of each child. 0: no limit.
   SlotBirth birth;
@@ -140,6 +141,7 @@ class KeptSlot {
   uint64_t secret() const { return secret_; }  // 0 before.
   uint64_t wall_ns() const { return wall_ns_; }
   bool may_reserve() const { return may_reserve_; }
+  bool fresh() const { return fresh_; }
   int listener() const { return listener_; }  // Of violations; -1: none.
 
   // The listener has something. True if `violation` was filled. `missed`: what was there is gone, because the call's process has
@@ -186,6 +188,7 @@ class KeptSlot {
   uint64_t secret_ = 0;
   uint64_t wall_ns_ = 0;
   bool may_reserve_ = true;
+  bool fresh_ = false;
   int init_ = -1;
   int processes_ = -1;
   int listener_ = -1;

@@ -5,7 +5,7 @@
 //   client <--------- outcome --- supervisor <--end-- keeper <-'
 //
 // A keeper (keeper_child.h) is a process of the server's that has one child at a time; the supervisor has as many as there
-// are children at once, and uses them again. A client may lease one (kLeaseTag) and speak with it itself: that is faster by
+// are children at once, and uses them again. A client may lease one (LeaseTag) and speak with it itself: that is faster by
 // two switches of processes, and the supervisor hears nothing of it but its end. What it does with a request is its user's to say: an `admit` that places an
 // order with a Charge, the object that stands for the child here.
 #ifndef BROOD_FORKSERVER_SUPERVISOR_H_
@@ -70,8 +70,15 @@ struct Order {
   absl::Duration patience = absl::InfiniteDuration();  // Until the birth. Needs tell_birth.
 };
 
-// Of a request for a keeper, in a slot if it has bytes: the plan. The answer is a ServerNote with a descriptor: of kLease, or of kFailed, with the reason.
-inline constexpr uint64_t kLeaseTag = 2;
+// Of a request for keepers, in slots if it has bytes: the plan. For each the answer is a ServerNote: of kLease, with a descriptor,
+// or of kFailed, with the reason.
+struct LeaseTag {
+  uint32_t count = 1;
+  uint64_t Encode() const { return uint64_t{7} << 32 | count; }
+  static bool Is(uint64_t tag) { return tag >> 32 == 7 && static_cast<uint32_t>(tag) - 1 < kMost; }
+  static LeaseTag Decode(uint64_t tag) { return {.count = static_cast<uint32_t>(tag)}; }
+  static constexpr uint32_t kMost = 16;
+};
 // Of one to continue leased keepers, should their children have stopped them. There is no answer.
 inline constexpr uint64_t kContinueTag = 3;
 // Of one for a template: template.h.
@@ -143,8 +150,9 @@ class Supervisor {
     std::deque<uint32_t> queued;
     size_t coming = 0;  // Asked for, and not there yet.
     size_t leases_wanted = 0;
-    bool has_spare = false;  // Slots are given up, so that one is to be ready for who comes next.
-    size_t Wanted() const { return queued.size() + leases_wanted + (has_spare && idle.empty() ? 1 : 0); }
+    size_t spares = 0;  // Slots are given up, so that these are to be ready for who comes next.
+    size_t Wanted() const { return queued.size() + leases_wanted; }  // Now.
+    size_t Missing() const { return spares > idle.size() ? spares - idle.size() : 0; }  // Soon.
   };
 
   absl::Status Start();
@@ -158,7 +166,7 @@ class Supervisor {
   bool OnServerNote();  // Whether there was one.
   void OnServerEnd();
 
-  void AskForKeepers(uint32_t kind);
+  void AskForKeepers(uint32_t kind, size_t wanted);
   void OnKeeper(uint32_t number);
   void OnKeeperEnd(uint32_t number);
   void Release(uint32_t number);
@@ -178,6 +186,7 @@ class Supervisor {
   void FailSlot(uint32_t number, const absl::Status& why);
   void LeaveSlot(uint32_t number);
   void Reaped(pid_t pid);
+  void DoLater();
   void EndSlots();
 
   void Dispatch();
@@ -221,6 +230,7 @@ class Supervisor {
     std::unique_ptr<Slot> slot;
     pid_t keeper = 0;  // 0: it is gone.
     bool init_is_gone = false;
+    bool is_told = false;  // To end.
   };
   std::vector<EndingSlot> ending_slots_;
   std::deque<uint32_t> to_enter_;  // Keepers whose slots are ready; the first one is entering.
@@ -231,6 +241,7 @@ class Supervisor {
   std::optional<timer_t> awake_;  // While children live.
   bool armed_ = false;
   bool gives_up_idle_ = false;  // It is scheduled.
+  bool does_later_ = false;     // The same.
 };
 
 }  // namespace brood::internal

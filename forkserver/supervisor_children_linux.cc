@@ -29,9 +29,9 @@ int64_t Now() { return static_cast<int64_t>(child::MonotonicNanoseconds()); }
 
 // --- keepers ---
 
-void Supervisor::AskForKeepers(uint32_t kind_number) {
+void Supervisor::AskForKeepers(uint32_t kind_number, size_t wanted) {
   Kind& kind = kinds_[kind_number];
-  while (kind.coming < kind.Wanted()) {
+  while (kind.coming < wanted) {
     if (free_numbers_.empty() && keepers_.size() == child::kMaxKeepers) return;  // The next that is idle will do.
     uint32_t number = static_cast<uint32_t>(keepers_.size());
     if (!free_numbers_.empty()) number = free_numbers_.back();
@@ -135,7 +135,7 @@ void Supervisor::GiveUpIdleSlots() {
     const std::vector<uint32_t> given_up(idle.begin(), first);
     idle.erase(idle.begin(), first);
     for (const uint32_t keeper : given_up) Retire(keeper);
-    if (!given_up.empty()) kinds_[number].has_spare = false;
+    if (!given_up.empty()) kinds_[number].spares = 0;
     if (!idle.empty()) oldest = std::min(oldest, keepers_[idle.front()].idle_since_ns);
   }
   if (oldest == INT64_MAX) return;
@@ -287,7 +287,8 @@ void Supervisor::DispatchKind(uint32_t number) {
     kind.queued.push_front(place);
     OnKeeperEnd(keeper);
   }
-  AskForKeepers(number);
+  AskForKeepers(number, kind.Wanted());
+  if (kind.coming < kind.Wanted() + kind.Missing()) DoLater();
 }
 
 // False if the keeper has ended.

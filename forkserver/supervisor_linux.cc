@@ -100,10 +100,13 @@ void Supervisor::OnConnection() {
   if (received.ok() && request.tag == kContinueTag) return ContinueKeepers();
   if (received.ok() && IsOf(request.tag, kPlanTag)) return KeepPlan(std::move(request));
   if (received.ok() && request.tag == kTemplateTag) return PlaceTemplate(*this, std::move(request));
-  if (!received.ok() || request.tag != kLeaseTag) return admit_(*this, socket_, std::move(request), received);
+  if (!received.ok() || !LeaseTag::Is(request.tag)) return admit_(*this, socket_, std::move(request), received);
   const std::optional<uint32_t> kind = FindKind(request.bytes);
-  if (!kind.has_value()) return NoteFailure(socket_, "it has as many different sandboxes as it can");
-  ++kinds_[*kind].leases_wanted;
+  if (!kind.has_value()) {
+    for (uint32_t i = 0; i < LeaseTag::Decode(request.tag).count; ++i) NoteFailure(socket_, "it has as many different sandboxes as it can");
+    return;
+  }
+  kinds_[*kind].leases_wanted += LeaseTag::Decode(request.tag).count;
   if (forker_.pidfd() < 0) return Restart();
   DispatchKind(*kind);
 }

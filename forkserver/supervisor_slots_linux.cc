@@ -20,6 +20,8 @@ namespace brood::internal {
 namespace {
 
 constexpr size_t kMaxKinds = 64;
+constexpr size_t kFreshSpares = 3;  // Of slots that are for one child each: more than come at once, mostly.
+constexpr int64_t kLaterNs = 1'000'000;
 constexpr int64_t kEndPatienceNs = 2'000'000'000;
 
 }  // namespace
@@ -69,7 +71,7 @@ uint32_t Supervisor::GiveUpIdleKind() {
       kind.idle.pop_back();
       Retire(keeper);
     }
-    kind.has_spare = false;
+    kind.spares = 0;
     return number;
   }
   return 0;
@@ -122,7 +124,9 @@ void Supervisor::OnEntered(uint32_t number, const child::KeeperNote& note) {
   }
   to_enter_.pop_front();
   keepers_[number].entering = false;
-  --kinds_[keepers_[number].kind].coming;
+  Kind& kind = kinds_[keepers_[number].kind];
+  --kind.coming;
+  if (slot.fresh()) kind.spares = kFreshSpares;
   EnterNext();
   Release(number);
 }
@@ -131,7 +135,7 @@ void Supervisor::OnEntered(uint32_t number, const child::KeeperNote& note) {
 void Supervisor::FailSlot(uint32_t number, const absl::Status& why) {
   const uint32_t kind_number = keepers_[number].kind;
   Kind& kind = kinds_[kind_number];
-  kind.has_spare = false;
+  kind.spares = 0;
   --kind.coming;
   Retire(number);
   if (!kind.queued.empty()) {
@@ -151,13 +155,30 @@ void Supervisor::LeaveSlot(uint32_t number) {
   loop_.Forget(keeper.slot->ready_fd());
   if (keeper.slot->used_fd() >= 0) loop_.Forget(keeper.slot->used_fd());
   // One that was in use is given up because of what a child has left, and the next child may leave something too.
-  if (!keeper.old && !keeper.entering && open_ && !ending_) kinds_[keeper.kind].has_spare = true;
+  size_t& spares = kinds_[keeper.kind].spares;
+  if (!keeper.old && !keeper.entering && open_ && !ending_) spares = std::max<size_t>(spares, 1);
   const bool was_entering = !to_enter_.empty() && to_enter_.front() == number;
   std::erase(to_enter_, number);
-  keeper.slot->End();
-  ending_slots_.push_back({.slot = std::move(keeper.slot), .keeper = std::max(keeper.pid, 0)});
+  // Nothing runs in it but its init.
+  const bool can_wait = keeper.slot->fresh() && !ending_ && open_;
+  if (!can_wait) keeper.slot->End();
+  ending_slots_.push_back({.slot = std::move(keeper.slot), .keeper = std::max(keeper.pid, 0), .is_told = !can_wait});
+  if (can_wait) DoLater();
   Reaped(0);
   if (was_entering) EnterNext();
+}
+
+// What takes a millisecond of a processor, and nobody waits for: to end slots that are for one child each, and to make others.
+void Supervisor::DoLater() {
+  if (std::exchange(does_later_, true)) return;
+  loop_.Schedule(static_cast<int64_t>(child::MonotonicNanoseconds()) + kLaterNs, [this] {
+    does_later_ = false;
+    for (EndingSlot& ending : ending_slots_) {
+      if (!std::exchange(ending.is_told, true)) ending.slot->End();
+    }
+    if (!ready_) return;
+    for (uint32_t kind = 1; kind < kinds_.size(); ++kind) AskForKeepers(kind, kinds_[kind].Wanted() + kinds_[kind].Missing());
+  });
 }
 
 // Until both its processes are gone, what they were in is not.
@@ -179,6 +200,7 @@ void Supervisor::EndSlots() {
     to_enter_.clear();
     LeaveSlot(number);
   }
+  for (const EndingSlot& ending : ending_slots_) ending.slot->End();
   const int64_t begin = static_cast<int64_t>(child::MonotonicNanoseconds());
   while (!ending_slots_.empty() && static_cast<int64_t>(child::MonotonicNanoseconds()) - begin < kEndPatienceNs) {
     const pid_t pid = waitpid(-1, nullptr, WNOHANG | __WALL);

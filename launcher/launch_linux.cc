@@ -198,17 +198,16 @@ class Preparation {
     return absl::OkStatus();
   }
 
-  // A sandbox that is kept for the next child does the same for less, where this one asks for nothing that must be done while
+  // A sandbox that is ready does the same for less, where this one asks for nothing that must be done while
   // a sandbox is made.
   bool ChooseSlot() {
     if (!elsewhere_ || options_.policy == nullptr || record_.wait_for_tree) return false;
-    if (options_.isolation == Isolation::kFresh) return false;
     if (options_.violation_stack) return false;  // Only a guardian takes a snapshot.
     if (record_.copies.in_count + record_.copies.out_count > 0) return false;
     // What does not fit into one message is received by the child, and a filter may forbid that. unix(7), SCM_RIGHTS
     if (options_.inherited.size() > kMostInSlot) return false;
     const bool program = target_.kind == LaunchTarget::Kind::kProgram;
-    slot_ = internal::SlotOf(options_.policy, program ? internal::SlotUse::kPrograms : internal::SlotUse::kFunctions);
+    slot_ = internal::SlotOf(options_.policy, program ? internal::SlotUse::kPrograms : internal::SlotUse::kFunctions, options_.isolation);
     if (slot_ == nullptr) return false;
     std::vector<int> sources(std::begin(stdio_.child), std::end(stdio_.child));
     for (const InheritedFd& inherited : options_.inherited) sources.push_back(inherited.fd);

@@ -54,10 +54,10 @@ enum class CwdMissing {
   kRoot,  // It starts in "/".
 };
 
-// Whether a function that a forkserver starts may have a sandbox that others had before it.
+// Whether what a forkserver starts may have a sandbox that others had before it.
 enum class Isolation {
   kKept,   // It may, where nothing of them is left in it (docs/slots.md).
-  kFresh,  // One is made for it alone, as with the other start methods.
+  kFresh,  // One is made for it alone: ahead of it, where the policy can have such; else, as with the other start methods, with it.
 };
 
 // A regular file of the caller's that is copied into the child's own root before the child starts, with the directories above

@@ -24,6 +24,7 @@
 #include "forkserver/client.h"
 #include "forkserver/server_report.h"
 #include "launcher/context_options.h"
+#include "launcher/launch_options.h"
 #include "launcher/outcome.h"
 #include "sandbox/plan.h"
 #include "serialization/messages.h"
@@ -36,10 +37,12 @@ class Server {
   // Starts one of its own, which has preloaded when this returns. Of `options`, those for a forkserver count.
   //
   // With a `policy` each call is a child of its own in a sandbox that was finished before (docs/slots.md), which costs far less
-  // than making one. Not every policy can be kept for the next call.
+  // than making one. Not every policy can have that. With Isolation::kFresh it is used for one call, and others are made ready
+  // meanwhile: calls that come faster than these wait for them.
   //
-  // Errors: those of Context::StartServer; FailedPrecondition (the policy cannot be kept, and why; use a Context).
-  static absl::StatusOr<Server> Start(const ContextOptions& options = {}, std::shared_ptr<const CompiledPolicy> policy = nullptr);
+  // Errors: those of Context::StartServer; FailedPrecondition (the policy can have no such sandbox, and why; use a Context).
+  static absl::StatusOr<Server> Start(const ContextOptions& options = {}, std::shared_ptr<const CompiledPolicy> policy = nullptr,
+                                      Isolation isolation = Isolation::kKept);
 
   // A template of this server, as a server of its own: what is preloaded here is there, and `added` besides. Errors: as Start.
   absl::StatusOr<Server> StartTemplate(Template added) const;
@@ -74,16 +77,21 @@ class Server {
     uint64_t call = 0;  // 0: none.
   };
 
-  Server(ContextOptions options, std::shared_ptr<internal::ForkServer> server, std::shared_ptr<const CompiledPolicy> policy);
+  Server(ContextOptions options, std::shared_ptr<internal::ForkServer> server, std::shared_ptr<const CompiledPolicy> policy,
+         Isolation isolation);
   internal::ForkServerPatience Patience() const;
   void Rotate();
   absl::StatusOr<Keeper*> Idle();
+  absl::Status AskForKeepers(uint32_t count);
+  absl::StatusOr<UniqueFd> AwaitKeeper();
   absl::StatusOr<UniqueFd> LeaseKeeper();
 
   ContextOptions options_;
   std::shared_ptr<internal::ForkServer> server_;
   std::shared_ptr<internal::ForkServer::Instance> instance_;  // Which is to have the next call. Null: a new one.
   std::shared_ptr<const CompiledPolicy> policy_;  // Or null.
+  Isolation isolation_;
+  uint32_t asked_ = 0;                            // Keepers of instance_ that are on the way.
   std::string slot_;                              // What it makes of the supervisor's slots.
   std::vector<Keeper> keepers_;
   uint64_t last_ = 0;

@@ -33,6 +33,7 @@ using child::KeeperNote;
 using child::OrderTag;
 
 constexpr int kContinueAfterMs = 100;
+constexpr uint32_t kAhead = 2;  // Keepers that are for one call each, so that not each call has to ask.
 
 [[maybe_unused]] const bool g_serves = internal::ServeLaunches();
 
@@ -60,18 +61,19 @@ GuardianReport ReportOf(const KeeperNote& note) {
 
 }  // namespace
 
-Server::Server(ContextOptions options, std::shared_ptr<internal::ForkServer> server, std::shared_ptr<const CompiledPolicy> policy)
-    : options_(std::move(options)), server_(std::move(server)), policy_(std::move(policy)) {}
+Server::Server(ContextOptions options, std::shared_ptr<internal::ForkServer> server, std::shared_ptr<const CompiledPolicy> policy,
+               Isolation isolation)
+    : options_(std::move(options)), server_(std::move(server)), policy_(std::move(policy)), isolation_(isolation) {}
 
-absl::StatusOr<Server> Server::Start(const ContextOptions& options, std::shared_ptr<const CompiledPolicy> policy) {
+absl::StatusOr<Server> Server::Start(const ContextOptions& options, std::shared_ptr<const CompiledPolicy> policy, Isolation isolation) {
   Server server(options,
                 internal::MakeForkServer({.executable = options.executable,
                                           .preload = options.preload,
                                           .freeze = options.freeze,
                                           .templates = options.templates}),
-                std::move(policy));
+                std::move(policy), isolation);
   if (server.policy_ != nullptr) {
-    BROOD_ASSIGN_OR_RETURN(server.slot_, internal::EncodeSlot(*server.policy_));
+    BROOD_ASSIGN_OR_RETURN(server.slot_, internal::EncodeSlot(*server.policy_, isolation));
   }
   BROOD_RETURN_IF_ERROR(server.server_->Start(server.Patience()));
   return server;
@@ -80,7 +82,7 @@ absl::StatusOr<Server> Server::Start(const ContextOptions& options, std::shared_
 absl::StatusOr<Server> Server::StartTemplate(Template added) const {
   ContextOptions options = options_;
   options.templates.push_back(added);
-  Server server(std::move(options), internal::MakeForkServer(server_, std::move(added)), policy_);
+  Server server(std::move(options), internal::MakeForkServer(server_, std::move(added)), policy_, isolation_);
   server.slot_ = slot_;
   BROOD_RETURN_IF_ERROR(server.server_->Start(server.Patience()));
   return server;
@@ -96,6 +98,7 @@ internal::ForkServerPatience Server::Patience() const {
 // Its keepers that have a call live until that has ended, and so does it.
 void Server::Rotate() {
   instance_.reset();
+  asked_ = 0;
   std::erase_if(keepers_, [](const Keeper& keeper) { return keeper.call == 0; });
 }
 
@@ -103,8 +106,25 @@ size_t Server::pending() const {
   return static_cast<size_t>(std::count_if(keepers_.begin(), keepers_.end(), [](const Keeper& keeper) { return keeper.call != 0; }));
 }
 
+absl::Status Server::AskForKeepers(uint32_t count) {
+  const std::shared_ptr<internal::ForkServer::Instance> before = instance_;
+  BROOD_ASSIGN_OR_RETURN(instance_, server_->Send(slot_, {}, Patience(), internal::LeaseTag{.count = count}.Encode()));
+  asked_ = instance_ == before ? asked_ + count : count;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<UniqueFd> Server::LeaseKeeper() {
-  BROOD_ASSIGN_OR_RETURN(instance_, server_->Send(slot_, {}, Patience(), internal::kLeaseTag));
+  while (asked_ > 0) {
+    --asked_;
+    absl::StatusOr<UniqueFd> keeper = AwaitKeeper();
+    if (keeper.ok()) return keeper;  // What was in the way then may not be now.
+  }
+  BROOD_RETURN_IF_ERROR(AskForKeepers(isolation_ == Isolation::kFresh ? kAhead : 1));
+  --asked_;
+  return AwaitKeeper();
+}
+
+absl::StatusOr<UniqueFd> Server::AwaitKeeper() {
   pollfd polled = {instance_->socket.get(), POLLIN, 0};
   const internal::Deadline deadline(options_.server_timeout);
   int ready;
@@ -188,6 +208,8 @@ absl::StatusOr<std::pair<uint64_t, Outcome>> Server::Next() {
       const ssize_t n = recv(polls[i].fd, &note, sizeof(note), 0);
       const bool told = n == static_cast<ssize_t>(sizeof(note));
       if (!told || note.retires != 0 || keepers_[i].instance != instance_) keepers_.erase(keepers_.begin() + static_cast<std::ptrdiff_t>(i));
+      // Who has it, should that fail, is asked again, and says why.
+      if (isolation_ == Isolation::kFresh && asked_ == 0 && instance_ != nullptr) AskForKeepers(kAhead).IgnoreError();
       if (told) return std::make_pair(call, OutcomeOf(ReportOf(note), policy_.get()));
       Outcome lost;
       lost.ending = Lost{"its keeper was killed, and the child with it"};

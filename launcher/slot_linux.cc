@@ -98,6 +98,7 @@ class LaunchedSlot : public Slot {
 
   int ready_fd() const override { return socket_.get(); }
   pid_t pid() const override { return pid_; }
+  bool fresh() const override { return request_->fresh; }
 
   absl::StatusOr<SlotOrder> Finish(pid_t keeper) override {
     InitMessage message;
@@ -151,6 +152,7 @@ class LaunchedSlot : public Slot {
       order.fds.push_back(keepers_groups_.get());
       entry.groups = 1;
     }
+    entry.fresh = request_->fresh ? 1 : 0;
     entry.watches_net = watches_net_ ? 1 : 0;
     entry.watches_ipc = watches_ipc_ ? 1 : 0;
     order.bytes.assign(reinterpret_cast<const char*>(&entry), sizeof(entry));

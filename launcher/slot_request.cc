@@ -15,7 +15,7 @@
 
 namespace brood::internal {
 
-absl::StatusOr<std::string> EncodeSlot(const CompiledPolicy& policy) {
+absl::StatusOr<std::string> EncodeSlot(const CompiledPolicy& policy, Isolation isolation) {
   BROOD_RETURN_IF_ERROR(FitsSlot(policy));
   flatbuffers::FlatBufferBuilder builder(16384);
   ChildPlan child = policy.platform().child;
@@ -46,13 +46,15 @@ absl::StatusOr<std::string> EncodeSlot(const CompiledPolicy& policy) {
     slot.add_io_rate_bytes(policy.platform().cgroups.io_rate_bytes.value_or(0));
   }
   if (!environment.IsNull()) slot.add_environment(environment);
+  slot.add_fresh(isolation == Isolation::kFresh);
   fbs::FinishSlotBuffer(builder, slot.Finish());
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }
 
-std::shared_ptr<const std::string> SlotOf(const std::shared_ptr<const CompiledPolicy>& policy, SlotUse use) {
+std::shared_ptr<const std::string> SlotOf(const std::shared_ptr<const CompiledPolicy>& policy, SlotUse use, Isolation isolation) {
   struct Kept {
     std::weak_ptr<const CompiledPolicy> policy;
+    Isolation isolation;
     std::shared_ptr<const std::string> slot;
     bool for_programs;
 
@@ -70,10 +72,11 @@ std::shared_ptr<const std::string> SlotOf(const std::shared_ptr<const CompiledPo
   const std::lock_guard<std::mutex> lock(cache.mutex);
   std::erase_if(cache.kept, [](const Kept& kept) { return kept.policy.expired(); });
   for (const Kept& kept : cache.kept) {
-    if (kept.policy.lock() == policy) return kept.For(use);
+    if (kept.isolation == isolation && kept.policy.lock() == policy) return kept.For(use);
   }
-  absl::StatusOr<std::string> bytes = EncodeSlot(*policy);
+  absl::StatusOr<std::string> bytes = EncodeSlot(*policy, isolation);
   cache.kept.push_back({.policy = policy,
+                        .isolation = isolation,
                         .slot = bytes.ok() ? std::make_shared<const std::string>(*std::move(bytes)) : nullptr,
                         .for_programs = bytes.ok() && FitsPrograms(*policy).ok()});
   return cache.kept.back().For(use);
@@ -85,6 +88,7 @@ absl::StatusOr<std::unique_ptr<SlotRequest>> DecodeSlot(std::string_view bytes) 
   BROOD_ASSIGN_OR_RETURN(const auto* const from, Verified<fbs::Slot>(request->bytes, fbs::SlotIdentifier(), "slot"));
   BROOD_RETURN_IF_ERROR(ReadPlan(*from->plan(), request->plan));
   request->wall_ns = from->wall_ns();
+  request->fresh = from->fresh();
   CgroupRequest cgroups;
   const auto read = [](uint64_t value, std::optional<uint64_t>* to) {
     if (value > 0) *to = value;

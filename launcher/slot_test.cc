@@ -648,11 +648,6 @@ TEST_F(SlotContextTest, TwoThatLiveAtOnceDoNotSeeEachOther) {
   ASSERT_TRUE(other->Kill().ok());
 }
 
-TEST_F(SlotContextTest, FreshIsolationMakesOneForTheChildAlone) {
-  options_.isolation = Isolation::kFresh;
-  EXPECT_EQ(Run(StartMethod::kForkServer, "IsConfined").exit_code(), 1);  // It has a parent inside.
-}
-
 TEST_F(SlotContextTest, APolicyThatHasNoSlotsIsCarriedOutForEachChild) {
   absl::StatusOr<Policy> policy = BuiltinPolicy("default");
   ASSERT_TRUE(policy.ok());
