@@ -51,6 +51,12 @@ KeeperNote Serve(Keeper& keeper, int signals, bool lost) {
   note.tree_left = EndRest(keeper) ? 0 : 1;
   if (!keeper.slot.entered()) return note;
   note.slot_usage = keeper.slot.TakeUsage();
+  // RLIMIT_CPU of one process may be faster than we are. It ends by SIGKILL, as by anybody else's.
+  const uint64_t most = keeper.slot.limit_cpu_ns();
+  if (note.cause == KeeperNote::Cause::kNone && most != 0 && note.slot_usage.cpu_ns >= most && WIFSIGNALED(note.status) &&
+      WTERMSIG(note.status) == SIGKILL) {
+    note.cause = KeeperNote::Cause::kCpuTime;
+  }
   note.retires = note.tree_left != 0 || keeper.slot.fresh() || !keeper.slot.IsClean() ? 1 : 0;
   return note;
 }

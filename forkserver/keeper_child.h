@@ -61,7 +61,7 @@ struct KeeperNote {
     kEntered = 5,  // Its slot; else kRefused, with `setup`.
   };
   // Why a keeper itself has ended the child.
-  enum class Cause : uint32_t { kNone, kWallTime, kViolation, kMemory };
+  enum class Cause : uint32_t { kNone, kWallTime, kViolation, kMemory, kCpuTime };
   static constexpr int32_t kHasThreads = -1;  // As an error: a preload has started threads since.
   static constexpr int32_t kHasNoGroup = -2;  // The supervisor could make no cgroup for it, and has said so by closing the socket.
   Kind kind = Kind::kHello;

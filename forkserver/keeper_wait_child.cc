@@ -18,7 +18,8 @@
 namespace brood::child {
 namespace {
 
-constexpr uint64_t kLookForOomNs = 100'000'000;
+constexpr uint64_t kLookNs = 100'000'000;
+constexpr uint64_t kSoonestNs = 5'000'000;
 constexpr int kTreePatienceMs = 10'000;
 
 // Kills what has become ours, until there is nothing left. proc(5), /proc/pid/task/tid/children
@@ -50,12 +51,49 @@ bool EndOrphans() {
   return false;
 }
 
-// Of a wait that began at `begin`, but not longer than `most`; null: for ever.
-const timespec* Left(uint64_t begin, uint64_t limit, uint64_t most, timespec* out) {
-  if (limit == 0 && most == UINT64_MAX) return nullptr;
-  const uint64_t passed = MonotonicNanoseconds() - begin;
-  uint64_t left = limit == 0 ? most : passed < limit ? limit - passed : 0;
-  left = left < most ? left : most;
+// What ends the child of a slot besides its own end. By the clock, and not by a wait in which nothing came: a child can see to it
+// that something always does. All times are of CLOCK_MONOTONIC, in nanoseconds.
+class Limits {
+ public:
+  Limits(const KeptSlot& slot, uint64_t begin) : slot_(slot), begin_(begin) { Plan(begin); }
+
+  // When Check is to be called next; UINT64_MAX: never.
+  uint64_t next() const {
+    const uint64_t wall = slot_.wall_ns() != 0 ? begin_ + slot_.wall_ns() : UINT64_MAX;
+    return wall < look_ ? wall : look_;
+  }
+
+  KeeperNote::Cause Check(uint64_t now) {
+    if (slot_.wall_ns() != 0 && now - begin_ >= slot_.wall_ns()) return KeeperNote::Cause::kWallTime;
+    if (now < look_) return KeeperNote::Cause::kNone;
+    // Of a tree that lost a process to its limit of memory the rest ends too, as without a slot.
+    if (slot_.limits_memory() && slot_.HasOomKill()) return KeeperNote::Cause::kMemory;
+    cpu_ns_ = slot_.limit_cpu_ns() != 0 ? slot_.CpuNs() : 0;
+    if (slot_.limit_cpu_ns() != 0 && cpu_ns_ >= slot_.limit_cpu_ns()) return KeeperNote::Cause::kCpuTime;
+    Plan(now);
+    return KeeperNote::Cause::kNone;
+  }
+
+ private:
+  void Plan(uint64_t now) {
+    if (slot_.limits_memory()) look_ = now + kLookNs;
+    if (slot_.limit_cpu_ns() == 0) return;
+    // As late as the limit could be reached with all processors of the machine, but not so late that it is overrun.
+    uint64_t soon = (slot_.limit_cpu_ns() - cpu_ns_) / slot_.processors();
+    soon = soon < kSoonestNs ? kSoonestNs : soon < kLookNs ? soon : kLookNs;
+    look_ = now + soon;
+  }
+
+  const KeptSlot& slot_;
+  const uint64_t begin_;
+  uint64_t cpu_ns_ = 0;
+  uint64_t look_ = UINT64_MAX;
+};
+
+const timespec* Until(uint64_t time_ns, timespec* out) {
+  if (time_ns == UINT64_MAX) return nullptr;
+  const uint64_t now = MonotonicNanoseconds();
+  const uint64_t left = now < time_ns ? time_ns - now : 0;
   out->tv_sec = static_cast<time_t>(left / 1'000'000'000u);
   out->tv_nsec = static_cast<long>(left % 1'000'000'000u);
   return out;
@@ -71,6 +109,7 @@ void Kill(const Keeper& keeper, long child) {
 
 void Await(const Keeper& keeper, int signals, long child, bool is_guardian, bool open, KeeperNote* note) {
   const uint64_t begin = keeper.slot.entered() ? MonotonicNanoseconds() : 0;
+  Limits limits(keeper.slot, begin);
   bool missed = false;
   const auto end = [&](KeeperNote::Cause cause) {
     if (note->cause == KeeperNote::Cause::kNone) note->cause = cause;
@@ -82,11 +121,9 @@ void Await(const Keeper& keeper, int signals, long child, bool is_guardian, bool
                       {keeper.slot.listener(), POLLIN, 0},
                       {open ? keeper.reserve_fds.taken : -1, POLLIN, 0}};
     timespec left;
-    const bool ending = note->cause != KeeperNote::Cause::kNone;
-    const uint64_t wall_ns = ending ? 0 : keeper.slot.wall_ns();
-    // Of a tree that lost a process to its limit of memory the rest ends too, as without a slot.
-    const bool looks = !ending && keeper.slot.entered() && keeper.slot.limits_memory();
-    const long ready = RawSyscall(SYS_ppoll, polls, 4, Left(begin, wall_ns, looks ? kLookForOomNs : UINT64_MAX, &left), nullptr, 0);
+    const bool limited = keeper.slot.entered() && note->cause == KeeperNote::Cause::kNone;
+    const uint64_t next = limited ? limits.next() : UINT64_MAX;
+    const long ready = RawSyscall(SYS_ppoll, polls, 4, Until(next, &left), nullptr, 0);
     if (ready < 0) continue;
     if (polls[3].revents != 0 && WasTaken(keeper.reserve_fds)) {
       CloseFds(keeper.order.request);
@@ -114,8 +151,9 @@ void Await(const Keeper& keeper, int signals, long child, bool is_guardian, bool
         return;
       }
     }
-    if (ready == 0 && looks && keeper.slot.HasOomKill()) end(KeeperNote::Cause::kMemory);
-    if (ready == 0 && wall_ns != 0 && MonotonicNanoseconds() - begin >= wall_ns) end(KeeperNote::Cause::kWallTime);
+    if (const uint64_t now = next != UINT64_MAX ? MonotonicNanoseconds() : 0; now >= next) {
+      if (const KeeperNote::Cause cause = limits.Check(now); cause != KeeperNote::Cause::kNone) end(cause);
+    }
     if (polls[1].revents == 0) continue;
     // An order would be an error of the supervisor's; whatever this is, it ends the child.
     char command[256];

@@ -182,6 +182,8 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
   if (entry.groups != 0) groups_ = *next++;
   watches_ipc_ = entry.watches_ipc != 0;
   wall_ns_ = entry.wall_ns;
+  limit_cpu_ns_ = entry.cpu_ns;
+  processors_ = entry.processors;
   may_reserve_ = entry.may_reserve != 0;
   fresh_ = entry.fresh != 0;
 
@@ -271,6 +273,12 @@ uint64_t KeptSlot::Read(SlotCounter counter, const char* key) const {
 
 bool KeptSlot::HasOomKill() const { return Read(SlotCounter::kMemoryEvents, "oom_kill") > oom_kills_; }
 
+uint64_t KeptSlot::CpuNs() const {
+  if (groups_ >= 0) return Read(SlotCounter::kCpu, "usage_usec") * 1000;
+  const uint64_t all = Read(SlotCounter::kCpu, nullptr);
+  return all > cpu_ns_ ? all - cpu_ns_ : 0;
+}
+
 bool KeptSlot::TakeGroup() {
   if (groups_ < 0 || group_ >= 0) return true;
   SlotGroup group;
@@ -321,7 +329,7 @@ SlotUsage KeptSlot::TakeUsage() {
   if (groups_ >= 0) {
     // Kills are counted where the victim was, whoever ran out of memory. sandbox/cgroup_child.cc, ReadCgroupUsage()
     if (Read(SlotCounter::kMemoryEvents, "oom") == 0) usage.oom_kills = 0;
-    usage.cpu_ns = Read(SlotCounter::kCpu, "usage_usec") * 1000;
+    usage.cpu_ns = CpuNs();
     return usage;
   }
   usage.cpu_ns = since(Read(SlotCounter::kCpu, nullptr), &cpu_ns_);

@@ -87,7 +87,9 @@ struct SlotEntry {
   uint32_t groups = 0;
   uint32_t fresh = 0;        // For one child alone: what that leaves is not looked for.
   uint32_t watches_ipc = 0;  // Children may make objects of System V. Those of POSIX are files of one of the folders.
+  uint32_t processors = 1;   // Of the machine.
   uint64_t wall_ns = 0;      // Of each child. 0: no limit.
+  uint64_t cpu_ns = 0;       // The same, of its tree. Needs SlotCounter::kCpu.
   SlotBirth birth;
 };
 static_assert(sizeof(SlotEntry) <= brood::internal::kRecordInlineBytes);
@@ -140,6 +142,8 @@ class KeptSlot {
   bool entered() const { return entered_; }
   uint64_t secret() const { return secret_; }  // 0 before.
   uint64_t wall_ns() const { return wall_ns_; }
+  uint64_t limit_cpu_ns() const { return limit_cpu_ns_; }
+  uint32_t processors() const { return processors_; }
   bool may_reserve() const { return may_reserve_; }
   bool fresh() const { return fresh_; }
   int listener() const { return listener_; }  // Of violations; -1: none.
@@ -159,6 +163,9 @@ class KeptSlot {
   // In a group of version 2 the kernel ends them all by itself.
   bool limits_memory() const { return groups_ < 0 && counters_[static_cast<size_t>(SlotCounter::kMemoryEvents)] >= 0; }
   bool HasOomKill() const;
+
+  // What this child and its tree have used so far.
+  uint64_t CpuNs() const;
 
   // Takes the group of the next child, and waits for it if it is not there yet. False: there will be none any more.
   bool TakeGroup();
@@ -187,6 +194,8 @@ class KeptSlot {
   bool entered_ = false;
   uint64_t secret_ = 0;
   uint64_t wall_ns_ = 0;
+  uint64_t limit_cpu_ns_ = 0;
+  uint32_t processors_ = 1;
   bool may_reserve_ = true;
   bool fresh_ = false;
   int init_ = -1;

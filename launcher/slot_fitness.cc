@@ -182,7 +182,8 @@ absl::Status FitsSlot(const CompiledPolicy& policy) {
   if (policy.platform().needs_cgroups && !ThisMachine().cgroups.unified.empty() && syscall(SYS_clone3, nullptr, 0) < 0 && errno != EINVAL) {
     return Unfit("with cgroups of version 2 it needs clone3, which is refused here");
   }
-  if (policy.limits().cpu_time.has_value() || policy.platform().sample_memory || policy.platform().count_processes) {
+  const bool samples_cpu = policy.limits().cpu_time.has_value() && !policy.platform().cgroups.count_cpu;
+  if (samples_cpu || policy.platform().sample_memory || policy.platform().count_processes) {
     return Unfit("a limit of the tree that is kept by looking at it now and then");
   }
   return absl::OkStatus();

@@ -121,6 +121,8 @@ class LaunchedSlot : public Slot {
     entry.notifies = plan.filter_notifies ? 1 : 0;
     entry.namespaces = static_cast<uint32_t>(child::SlotNamespaces(plan));
     entry.wall_ns = request_->wall_ns;
+    entry.cpu_ns = request_->cpu_ns;
+    entry.processors = static_cast<uint32_t>(std::max(sysconf(_SC_NPROCESSORS_ONLN), 1L));
     entry.may_reserve = FitsReserve(plan) ? 1 : 0;
     BROOD_RETURN_IF_ERROR(WriteBirth(&entry.birth));
 

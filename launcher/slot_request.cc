@@ -33,9 +33,11 @@ absl::StatusOr<std::string> EncodeSlot(const CompiledPolicy& policy, Isolation i
   }
   fbs::SlotBuilder slot(builder);
   slot.add_plan(plan);
-  if (policy.limits().wall_time.has_value()) {
-    slot.add_wall_ns(static_cast<uint64_t>(std::max<int64_t>(absl::ToInt64Nanoseconds(*policy.limits().wall_time), 1)));
-  }
+  const auto nanoseconds = [](const std::optional<absl::Duration>& limit) {
+    return limit.has_value() ? static_cast<uint64_t>(std::max<int64_t>(absl::ToInt64Nanoseconds(*limit), 1)) : 0;
+  };
+  slot.add_wall_ns(nanoseconds(policy.limits().wall_time));
+  slot.add_cpu_ns(nanoseconds(policy.limits().cpu_time));
   if (policy.platform().needs_cgroups) {
     slot.add_memory_bytes(policy.platform().cgroups.memory_bytes.value_or(0));
     slot.add_processes(policy.platform().cgroups.processes.value_or(0));
@@ -88,6 +90,7 @@ absl::StatusOr<std::unique_ptr<SlotRequest>> DecodeSlot(std::string_view bytes) 
   BROOD_ASSIGN_OR_RETURN(const auto* const from, Verified<fbs::Slot>(request->bytes, fbs::SlotIdentifier(), "slot"));
   BROOD_RETURN_IF_ERROR(ReadPlan(*from->plan(), request->plan));
   request->wall_ns = from->wall_ns();
+  request->cpu_ns = from->cpu_ns();
   request->fresh = from->fresh();
   CgroupRequest cgroups;
   const auto read = [](uint64_t value, std::optional<uint64_t>* to) {

@@ -23,6 +23,7 @@ struct SlotRequest {
   std::string bytes;  // Texts of the plan are in here.
   ReceivedPlan plan;
   uint64_t wall_ns = 0;
+  uint64_t cpu_ns = 0;
   std::optional<CgroupRequest> cgroups;
   std::optional<std::vector<std::string>> environment;  // None: the server's.
   bool fresh = false;                                    // For one child alone.

@@ -446,8 +446,7 @@ TEST_F(SlotTest, APolicyThatCannotBeKeptIsRefusedWithTheReason) {
 TEST_F(SlotTest, WhatOnlyAGuardianDoesIsRefused) {
   for (const auto& [change, word] : std::vector<std::pair<std::function<void(Policy&)>, std::string>>{
            {[](Policy& p) { p.syscalls.push_back({.names = {"getpid"}, .action = SyscallAction::kNotify, .layer = 1}); }, "counted"},
-           {[](Policy& p) { p.network = {.mode = NetworkMode::kAllow, .to = {"127.0.0.1:1"}}; }, "destinations"},
-           {[](Policy& p) { p.limits.cpu_time = absl::Seconds(1); }, "looking"}}) {
+           {[](Policy& p) { p.network = {.mode = NetworkMode::kAllow, .to = {"127.0.0.1:1"}}; }, "destinations"}}) {
     absl::StatusOr<Policy> policy = BuiltinPolicy("default");
     ASSERT_TRUE(policy.ok());
     change(*policy);

@@ -27,6 +27,7 @@ inline void AddSlot(const child::KeeperNote& note, GuardianReport& report) {
   using Cause = child::KeeperNote::Cause;
   if (note.wall_ns != 0) report.wall_ns = note.wall_ns;
   if (note.cause == Cause::kWallTime && report.cause == EndCause::kNone) report.cause = EndCause::kWallTime;
+  if (note.cause == Cause::kCpuTime && report.cause == EndCause::kNone) report.cause = EndCause::kCpuTime;
   if (note.cause == Cause::kMemory && report.cause == EndCause::kNone) report.cause = EndCause::kMemory;
   if (note.cause == Cause::kViolation) {
     report.cause = EndCause::kViolation;
