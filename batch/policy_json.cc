@@ -110,9 +110,10 @@ flatbuffers::Offset<fbs::Policy> WritePolicy(TableReader& in) {
   const auto clocks = in.Table<fbs::Clocks>("clocks", WriteClocks);
   const auto ids = in.Table<fbs::Ids>("ids", WriteIds);
   const auto capabilities = in.Texts("capabilities");
+  const auto speculation = in.Text("speculation");
   return fbs::CreatePolicy(in.builder(), extends, name, namespaces, drop_privileges, minimal_system, files, network,
                            filter_syscalls, syscalls, unlisted, unlisted_errno, environment, hostname, limits,
-                           default_limits, allow_weaker, landlock, read_back, clocks, ids, capabilities);
+                           default_limits, allow_weaker, landlock, read_back, clocks, ids, capabilities, speculation);
 }
 
 absl::StatusOr<Policy> Decode(const JsonValue& value, const std::string& file) {

@@ -25,6 +25,7 @@
 #include "sandbox/landlock_child.h"
 #include "sandbox/mounts_child.h"
 #include "sandbox/privileges_child.h"
+#include "sandbox/read_back_child.h"
 
 namespace brood::child {
 namespace {
@@ -59,6 +60,7 @@ bool Load(int file, const SlotEntry& entry, uint64_t secret, int* listener, Setu
     plan.filter = filter;
     plan.filter_length = static_cast<uint16_t>(entry.filter_length);
     plan.filter_notifies = entry.notifies != 0;
+    plan.filter_allows_speculation = entry.allows_speculation != 0;
     loaded = LoadFilter(plan, listener, failure);
   }
   RawSyscall(SYS_munmap, mapped, static_cast<long>(size));
@@ -206,7 +208,10 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
   RawSyscall(SYS_setsid);
   if (!SwitchIds(entry.id, entry.id, entry.drop_groups != 0, failure)) return false;
   if (!LockPrivileges(0, failure) || !DropPrivileges(0, failure)) return false;
-  if (entry.read_back != 0 && !ReadBackKeeper(entry, failure)) return false;
+  ChildPlan plan;
+  plan.speculation_off = entry.speculation_off;
+  if (!LimitSpeculation(plan, failure)) return false;
+  if (entry.read_back != 0 && !(ReadBackKeeper(entry, failure) && ReadBackSpeculation(entry.speculation_off, failure))) return false;
   // With the shield goes the keeper. A change of ids takes this away. prctl(2)
   RawSyscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   // All that we have to do with from here on is open, or a descendant of ours.

@@ -76,6 +76,8 @@ struct SlotEntry {
   uint32_t drop_groups = 0;
   uint32_t filter_length = 0;  // Instructions, those of kFilterPreludeLength included.
   uint32_t notifies = 0;
+  uint32_t speculation_off = 0;  // As of ChildPlan.
+  uint32_t allows_speculation = 0;
   uint32_t namespaces = 0;
   uint32_t tasks = 0;
   uint32_t folders = 0;

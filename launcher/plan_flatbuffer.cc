@@ -53,8 +53,8 @@ absl::Status ReadDestination(const fbs::Destination& from, std::vector<Destinati
 Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
   const auto& [namespaces, ids, caller_uid, caller_gid, ownerless_base, ownerless_count, inside_uid, inside_gid, id_count, sub_uid, sub_gid,
                sub_ranges, uid_mapper_text, gid_mapper_text, kept_capabilities, switch_ids, drop_groups,
-               drop_privileges, hostname_text, loopback, monotonic_start_ns, boottime_start_ns, read_back, mount_steps, mount_count, instructions, filter_length,
-               filter_notifies, filter_hides_clone3, limit_watches, rlimit_steps, rlimit_count, limits_cpus, cpu_words, new_session, destination_records, destination_count,
+               drop_privileges, hostname_text, loopback, monotonic_start_ns, boottime_start_ns, speculation_off, read_back, mount_steps, mount_count, instructions, filter_length,
+               filter_notifies, filter_hides_clone3, filter_allows_speculation, limit_watches, rlimit_steps, rlimit_count, limits_cpus, cpu_words, new_session, destination_records, destination_count,
                landlock_files, landlock_tcp, landlock_scopes, landlock_steps, landlock_rule_count] = plan;
   const auto hostname = Text(builder, hostname_text);
   const auto uid_mapper = Text(builder, uid_mapper_text);
@@ -93,7 +93,7 @@ Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
                          ownerless_base, ownerless_count, inside_uid, inside_gid, id_count, sub_uid, sub_gid, sub_ranges,
                          uid_mapper, gid_mapper, kept_capabilities, switch_ids, drop_groups, drop_privileges,
                          hostname, loopback, monotonic_start_ns, boottime_start_ns, read_back, mounts, filter, filter_notifies, filter_hides_clone3, limit_watches, rlimits, new_session, destinations,
-                         landlock_files, landlock_tcp, landlock_scopes, landlock_rules, cpus);
+                         landlock_files, landlock_tcp, landlock_scopes, landlock_rules, cpus, speculation_off, filter_allows_speculation);
 }
 
 absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
@@ -129,6 +129,9 @@ absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
   plan.read_back = from.read_back();
   plan.filter_notifies = from.filter_notifies();
   plan.filter_hides_clone3 = from.filter_hides_clone3();
+  plan.speculation_off = from.speculation_off();
+  if (plan.speculation_off >= 8) return Damaged("unknown kinds of speculation");
+  plan.filter_allows_speculation = from.filter_allows_speculation();
   plan.limit_watches = from.limit_watches();
   plan.new_session = from.new_session();
   if (from.mounts() != nullptr) {

@@ -118,6 +118,8 @@ class LaunchedSlot : public Slot {
     entry.drop_groups = plan.drop_groups ? 1 : 0;
     entry.filter_length = static_cast<uint32_t>(plan.filter_length + child::kFilterPreludeLength);
     entry.read_back = plan.read_back ? 1 : 0;
+    entry.speculation_off = plan.speculation_off;
+    entry.allows_speculation = plan.filter_allows_speculation ? 1 : 0;
     entry.notifies = plan.filter_notifies ? 1 : 0;
     entry.namespaces = static_cast<uint32_t>(child::SlotNamespaces(plan));
     entry.wall_ns = request_->wall_ns;

@@ -45,6 +45,7 @@
 #include "launcher/server.h"
 #include "sandbox/machine.h"
 #include "sandbox/plan.h"
+#include "sandbox/plan_speculation.h"
 #include "sandbox/policy.h"
 
 namespace brood {
@@ -99,6 +100,13 @@ BROOD_TARGET(Receive);
 
 ExitCode IsClone3Unknown() { return {syscall(SYS_clone3, nullptr, 0, 0, 0, 0, 0) < 0 && errno == ENOSYS ? 0 : 1}; }
 BROOD_TARGET(IsClone3Unknown);
+
+ExitCode CannotBypassStores() {
+  std::ifstream status("/proc/self/status");
+  const std::string text(std::istreambuf_iterator<char>(status), {});
+  return {absl::StrContains(text, "Speculation_Store_Bypass:\tthread force mitigated") ? 0 : 1};
+}
+BROOD_TARGET(CannotBypassStores);
 
 void Segfault() { raise(SIGSEGV); }
 BROOD_TARGET(Segfault);
@@ -536,6 +544,21 @@ TEST_F(SlotContextTest, LandlockHoldsWithEveryStartMethod) {
     EXPECT_EQ(outcome.exit_code(), 0) << outcome.ToString();
     EXPECT_EQ(outcome.enforced.count(Layer::kLandlock), 1u);
   }
+}
+
+TEST_F(SlotContextTest, SpeculationIsMitigatedWithEveryStartMethod) {
+  if ((PlanSpeculation(AskSpeculation()).off & 1u << PR_SPEC_STORE_BYPASS) == 0) GTEST_SKIP() << "this machine has no control of store bypass";
+  Policy policy = BuiltinPolicy("strict").value();
+  policy.speculation = SpeculationControl::kMitigate;
+  policy.allow_weaker.insert(Layer::kSpeculation);
+  Use(policy);
+  for (const StartMethod method : {StartMethod::kSpawn, StartMethod::kFork, StartMethod::kForkServer}) {
+    const Outcome outcome = Run(method, "CannotBypassStores");
+    EXPECT_EQ(outcome.exit_code(), 0) << outcome.ToString();
+    EXPECT_EQ(outcome.enforced.count(Layer::kSpeculation), 1u);
+  }
+  Use(BuiltinPolicy("strict").value());
+  EXPECT_EQ(Run(StartMethod::kForkServer, "CannotBypassStores").exit_code(), 1) << "or the test proves nothing";
 }
 
 TEST_F(SlotContextTest, LandlockLetsPosixQueuesBeMadeWhereThePolicyDoes) {

@@ -69,7 +69,7 @@ bool Prepare(const LaunchRecord& record, SetupMessage* failure) {
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   // First: of descriptors there may be few.
   if (!EnterLandlock(record, failure)) return false;
-  if (!ApplyRlimits(record.plan, failure) || !ApplyCpus(record.plan, failure)) return false;
+  if (!ApplyRlimits(record.plan, failure) || !ApplyCpus(record.plan, failure) || !LimitSpeculation(record.plan, failure)) return false;
   if (record.plan.read_back && !ReadBackTarget(record.plan, failure)) return false;
   // The dispositions are the default ones since the guardian was born, so nothing runs in this shared memory.
   UnblockSignals();

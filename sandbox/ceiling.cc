@@ -57,6 +57,8 @@ absl::Status CheckLayers(const Policy& ceiling, const Policy& asked) {
   if (ceiling.landlock != LandlockUse::kNone && asked.landlock < ceiling.landlock) {
     return More("landlock", asked.landlock == LandlockUse::kNone ? "none" : "available");
   }
+  // Who asks for `kernel` may have asked for nothing, and gets what the ceiling has; nobody asks for `allow` unawares.
+  if (asked.speculation == SpeculationControl::kAllow && ceiling.speculation != SpeculationControl::kAllow) return More("speculation", "allow");
   if (asked.minimal_system && !ceiling.minimal_system && !IsUnconfined(ceiling)) return More("minimal_system", "true");
   for (const Layer layer : asked.allow_weaker) {
     if (!ceiling.allow_weaker.contains(layer)) return More("allow_weaker", absl::StrCat("\"", LayerName(layer), "\""));
@@ -214,15 +216,16 @@ absl::StatusOr<Policy> Tighten(const Policy& ceiling, const Policy& asked) {
   Policy policy = asked;
   // Taken apart, so that a new field does not compile until it is compared. The name is for people; the environment, the
   // host name and where clocks begin give no right to anything.
-  const auto& [name, namespaces, ids, capabilities, drop_privileges, landlock, read_back, files, minimal_system, network, clocks, filter_syscalls, syscalls, unlisted,
+  const auto& [name, namespaces, ids, capabilities, drop_privileges, landlock, speculation, read_back, files, minimal_system, network, clocks, filter_syscalls, syscalls, unlisted,
                unlisted_errno, environment, hostname, limits, default_limits, allow_weaker] = policy;
-  (void)std::tie(name, namespaces, ids, capabilities, drop_privileges, landlock, read_back, files, minimal_system, clocks, filter_syscalls, syscalls, unlisted,
+  (void)std::tie(name, namespaces, ids, capabilities, drop_privileges, landlock, speculation, read_back, files, minimal_system, clocks, filter_syscalls, syscalls, unlisted,
                  unlisted_errno, environment, hostname, limits, default_limits, allow_weaker);
   BROOD_RETURN_IF_ERROR(CheckLayers(ceiling, policy));
   BROOD_RETURN_IF_ERROR(CheckFiles(ceiling, policy));
   if (!IsWithin(network, ceiling.network)) return More("network", kModes[static_cast<int>(network.mode)]);
   BROOD_RETURN_IF_ERROR(internal::CheckSyscalls(ceiling, policy));
   BROOD_RETURN_IF_ERROR(TightenLimits(ceiling, policy));
+  policy.speculation = std::max(speculation, ceiling.speculation);
   // Whoever does not ask for the look at what was set up gets it all the same, where there is a /proc to look in.
   policy.read_back = read_back || (ceiling.read_back && minimal_system);
   return policy;

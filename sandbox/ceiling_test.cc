@@ -95,6 +95,7 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
         {"none", [](Policy& p) { p.namespaces.clear(); }, "namespaces"}}},
       {"drop_privileges", {{"kept", [](Policy& p) { p.drop_privileges = false; }, "drop_privileges"}}},
       {"landlock", {{"none", [](Policy& p) { p.landlock = LandlockUse::kNone; }, "landlock: none"}}},
+      {"speculation", {{"allowed", [](Policy& p) { p.speculation = SpeculationControl::kAllow; }, "speculation: allow"}}},
       {"read_back", {}},  // The ceiling's holds; see WhatIsReadBackStaysSo.
       {"minimal_system", {}},  // The ceiling has it; see ASystemThatTheCeilingHasNot.
       {"files.path",
@@ -237,6 +238,22 @@ TEST(CeilingTest, WhatIsReadBackStaysSo) {
   const absl::StatusOr<Policy> got = Tighten(Ceiling(), asked);
   ASSERT_TRUE(got.ok()) << got.status();
   EXPECT_TRUE(got->read_back);
+}
+
+TEST(CeilingTest, WhatIsMitigatedStaysSoForWhoDoesNotAsk) {
+  Policy ceiling = Ceiling();
+  ceiling.speculation = SpeculationControl::kMitigate;
+  const absl::StatusOr<Policy> got = Tighten(ceiling, Ceiling());
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_EQ(got->speculation, SpeculationControl::kMitigate);
+}
+
+TEST(CeilingTest, MoreMitigationThanTheCeilingsIsGiven) {
+  Policy asked = Ceiling();
+  asked.speculation = SpeculationControl::kMitigate;
+  const absl::StatusOr<Policy> got = Tighten(Ceiling(), asked);
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_EQ(got->speculation, SpeculationControl::kMitigate);
 }
 
 TEST(CeilingTest, WhatIsTheSameOrLessIsGiven) {

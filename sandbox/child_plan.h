@@ -100,6 +100,7 @@ struct ChildPlan {
   bool loopback = false;           // Bring `lo` up.
   uint64_t monotonic_start_ns = 0; // What the clocks of a time namespace show at first.
   uint64_t boottime_start_ns = 0;
+  uint32_t speculation_off = 0;    // A bit for each kind, by its number: sandbox/plan_speculation.h.
   bool read_back = false;          // Compare what was set up with this.
 
   const MountStep* mounts = nullptr;
@@ -109,6 +110,7 @@ struct ChildPlan {
   uint16_t filter_length = 0;  // Instructions; 0: no filter.
   bool filter_notifies = false;
   bool filter_hides_clone3 = false;  // By which it is seen that it is there.
+  bool filter_allows_speculation = false;  // Else the kernel may turn some of it off with it.
   bool limit_watches = false;  // Of inotify, in the child's own user namespace.
 
   const RlimitStep* rlimits = nullptr;

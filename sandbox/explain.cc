@@ -98,6 +98,8 @@ void ExplainIsolation(const Policy& policy, std::string& text) {
                                                                " over its own ids, and no program gives any back\n"));
   if (policy.landlock == LandlockUse::kAvailable) absl::StrAppend(&text, "  Landlock besides, as much of it as the machine has\n");
   if (policy.landlock == LandlockUse::kRequired) absl::StrAppend(&text, "  Landlock besides, all that the policy makes use of\n");
+  if (policy.speculation == SpeculationControl::kAllow) absl::StrAppend(&text, "  the CPU may guess, where the kernel would stop that under a filter, too\n");
+  if (policy.speculation == SpeculationControl::kMitigate) absl::StrAppend(&text, "  the CPU guesses neither past stores nor indirect branches that others have trained\n");
   if (policy.namespaces.count(Layer::kUser) != 0) {
     absl::StrAppend(&text, "  as user ", policy.ids.uid, ", group ", policy.ids.gid,
                     policy.ids.count > 1 ? absl::StrCat(", of the ids from 0 to ", policy.ids.count - 1, " that there are inside\n") : ", the only ids inside\n");

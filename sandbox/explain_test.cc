@@ -34,6 +34,15 @@ TEST(ExplainTest, ANearerRuleStandsFirstAndIsTakenFromTheBases) {
   EXPECT_FALSE(absl::StrContains(text, "fails with EPERM    @scheduling")) << text;
 }
 
+TEST(ExplainTest, SpeculationIsExplainedWhereItIsNotTheKernels) {
+  Policy policy = BuiltinPolicy("strict").value();
+  EXPECT_FALSE(absl::StrContains(ExplainPolicy(policy), "guess"));
+  policy.speculation = SpeculationControl::kMitigate;
+  EXPECT_TRUE(absl::StrContains(ExplainPolicy(policy), "  the CPU guesses neither past stores nor indirect branches that others have trained\n"));
+  policy.speculation = SpeculationControl::kAllow;
+  EXPECT_TRUE(absl::StrContains(ExplainPolicy(policy), "  the CPU may guess, where the kernel would stop that under a filter, too\n"));
+}
+
 TEST(ExplainTest, ComparisonsAreSentences) {
   EXPECT_EQ(ExplainComparisons({{.index = 1, .op = ArgumentRule::Op::kMaskedEqual, .value = 0x800, .mask = 0x800},
                                 {.index = 0, .op = ArgumentRule::Op::kNotEqual, .value = 40, .width = 32}}),

@@ -28,6 +28,8 @@ std::string_view LayerName(Layer layer) {
       return "seccomp";
     case Layer::kLandlock:
       return "landlock";
+    case Layer::kSpeculation:
+      return "speculation";
     case Layer::kTree:
       return "tree";
     case Layer::kMemory:

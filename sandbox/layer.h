@@ -22,6 +22,7 @@ enum class Layer {
   kNoNewPrivs,
   kSeccomp,
   kLandlock,
+  kSpeculation,
   kTree,
   kMemory,
   kProcesses,
@@ -36,12 +37,12 @@ enum class Layer {
   kRlimits,
 };
 
-inline constexpr std::array<Layer, 24> kAllLayers = {
-    Layer::kUser,     Layer::kPid,      Layer::kMount,  Layer::kNet,          Layer::kIpc,
-    Layer::kUts,      Layer::kCgroup,   Layer::kTime,   Layer::kCapabilities, Layer::kNoNewPrivs,
-    Layer::kSeccomp,  Layer::kLandlock, Layer::kTree,   Layer::kMemory,       Layer::kProcesses,
-    Layer::kCpuTime,  Layer::kWallTime, Layer::kOutput, Layer::kFileSize,     Layer::kOpenFiles,
-    Layer::kCpu,      Layer::kIo,       Layer::kDisk,   Layer::kRlimits,
+inline constexpr std::array<Layer, 25> kAllLayers = {
+    Layer::kUser,      Layer::kPid,      Layer::kMount,       Layer::kNet,          Layer::kIpc,
+    Layer::kUts,       Layer::kCgroup,   Layer::kTime,        Layer::kCapabilities, Layer::kNoNewPrivs,
+    Layer::kSeccomp,   Layer::kLandlock, Layer::kSpeculation, Layer::kTree,         Layer::kMemory,
+    Layer::kProcesses, Layer::kCpuTime,  Layer::kWallTime,    Layer::kOutput,       Layer::kFileSize,
+    Layer::kOpenFiles, Layer::kCpu,      Layer::kIo,          Layer::kDisk,         Layer::kRlimits,
 };
 
 using LayerSet = std::set<Layer>;

@@ -25,6 +25,7 @@
 #include "sandbox/plan_landlock.h"
 #include "sandbox/plan_mounts.h"
 #include "sandbox/plan_shares.h"
+#include "sandbox/plan_speculation.h"
 
 namespace brood {
 
@@ -48,6 +49,7 @@ class PlanBuilder {
     BROOD_RETURN_IF_ERROR(Mounts());
     BROOD_RETURN_IF_ERROR(Privileges());
     BROOD_RETURN_IF_ERROR(Landlock());
+    BROOD_RETURN_IF_ERROR(Speculation());
     BROOD_RETURN_IF_ERROR(LimitsOfTree());
     LimitsOfProcesses();
     Point();
@@ -286,6 +288,24 @@ class PlanBuilder {
     }
     Enforce(Layer::kLandlock, landlock.by_what.empty() ? absl::StrCat("weaker: absent, ", why)
                                                        : absl::StrCat("weaker: ", landlock.by_what, "; ", landlock.missing));
+    return absl::OkStatus();
+  }
+
+  absl::Status Speculation() {
+    child().filter_allows_speculation = policy().speculation == SpeculationControl::kAllow;
+    if (policy().speculation != SpeculationControl::kMitigate) return absl::OkStatus();
+    SpeculationPlan speculation = PlanSpeculation(AskSpeculation());
+    child().speculation_off = speculation.off;
+    if (speculation.missing.empty()) {
+      Enforce(Layer::kSpeculation, std::move(speculation.by_what));
+      return absl::OkStatus();
+    }
+    if (!Weaker(Layer::kSpeculation)) {
+      return absl::FailedPreconditionError(absl::StrCat("speculation: ", speculation.missing, "; ", kSpeculationRemedy,
+                                                        "; or accept the weaker form with --allow-weaker speculation"));
+    }
+    Enforce(Layer::kSpeculation, speculation.by_what.empty() ? absl::StrCat("weaker: absent; ", speculation.missing)
+                                                             : absl::StrCat("weaker: ", speculation.by_what, "; ", speculation.missing));
     return absl::OkStatus();
   }
 

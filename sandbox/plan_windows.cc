@@ -31,6 +31,7 @@ class PlanBuilder {
       if (layer != Layer::kNet || !platform_->contained) Lacks(layer);
     }
     if (policy.landlock == LandlockUse::kRequired) Lacks(Layer::kLandlock);
+    if (policy.speculation == SpeculationControl::kMitigate) Lacks(Layer::kSpeculation);
     if (policy.filter_syscalls) Lacks(Layer::kSeccomp);
     platform_->mitigates = policy.filter_syscalls;
     platform_->job.restricts_ui = policy.namespaces.count(Layer::kIpc) != 0;

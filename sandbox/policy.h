@@ -118,6 +118,14 @@ enum class LandlockUse {
   kRequired,   // All that this policy makes use of, or the launch fails.
 };
 
+// What a program may have its CPU guess: where guesses can be observed, it reads by them what it must not. See
+// sandbox/plan_speculation.h.
+enum class SpeculationControl {
+  kAllow,     // All that the kernel allows, where its system call filter would have some of it turned off, too.
+  kKernel,    // As this kernel has it for any process with such a filter.
+  kMitigate,  // No store bypass, and no indirect branches that others have trained, for good; or the launch fails.
+};
+
 // What the clocks show when the child starts, in a time namespace: neither tells how long the machine has been running.
 struct Clocks {
   absl::Duration monotonic = absl::ZeroDuration();  // CLOCK_MONOTONIC
@@ -154,6 +162,7 @@ struct Policy {
   // Drop all other capabilities and set no_new_privs. On in every built-in but `none`.
   bool drop_privileges = false;
   LandlockUse landlock = LandlockUse::kNone;  // Needs drop_privileges.
+  SpeculationControl speculation = SpeculationControl::kKernel;
   // Once all is set up, asks the kernel for it and compares; a difference fails the launch. Needs minimal_system.
   bool read_back = false;
   std::vector<FileRule> files;

@@ -301,6 +301,9 @@ absl::Status ReadPolicy(const fbs::Policy& from, unsigned first_layer, Policy& t
   if (from.landlock() != nullptr) {
     BROOD_ASSIGN_OR_RETURN(to.landlock, ReadWord(kLandlockWords, View(from.landlock()), "landlock"));
   }
+  if (from.speculation() != nullptr) {
+    BROOD_ASSIGN_OR_RETURN(to.speculation, ReadWord(kSpeculationWords, View(from.speculation()), "speculation"));
+  }
   if (from.hostname() != nullptr) {
     to.hostname = View(from.hostname());
     if (const absl::Status valid = CheckHostname(to.hostname); !valid.ok()) return Invalid("hostname", valid.message());

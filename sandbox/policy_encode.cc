@@ -139,6 +139,7 @@ std::string EncodePolicy(const Policy& policy) {
       policy.unlisted == SyscallAction::kErrno ? Text(builder, ErrnoName(policy.unlisted_errno)) : 0;
   const auto environment = Text(builder, WriteWord(kEnvironmentWords, policy.environment));
   const auto landlock = Text(builder, WriteWord(kLandlockWords, policy.landlock));
+  const auto speculation = Text(builder, WriteWord(kSpeculationWords, policy.speculation));
   const auto hostname = policy.hostname.empty() ? 0 : Text(builder, policy.hostname);
   const auto limits = EncodeLimits(builder, policy.limits);
   const auto default_limits = EncodeLimits(builder, policy.default_limits);
@@ -150,7 +151,7 @@ std::string EncodePolicy(const Policy& policy) {
       builder, fbs::CreatePolicy(builder, 0, name, namespaces, policy.drop_privileges, policy.minimal_system,
                                  written_files, network, policy.filter_syscalls, written_syscalls, unlisted,
                                  unlisted_errno, environment, hostname, limits, default_limits, allow_weaker, landlock, policy.read_back, clocks,
-                                 ids, capabilities));
+                                 ids, capabilities, speculation));
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }
 

@@ -47,6 +47,7 @@ Policy Everything() {
   policy.capabilities = {"chown", "setuid"};
   policy.clocks = {.monotonic = absl::Nanoseconds(3), .boottime = kMaxClock};
   policy.landlock = LandlockUse::kRequired;
+  policy.speculation = SpeculationControl::kMitigate;
   policy.environment = EnvironmentBase::kEmpty;
   policy.limits = {.memory_bytes = 1,
                    .processes = 7,
@@ -83,6 +84,7 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(read->clocks.monotonic, absl::Nanoseconds(3));
   EXPECT_EQ(read->clocks.boottime, kMaxClock);
   EXPECT_EQ(read->landlock, LandlockUse::kRequired);
+  EXPECT_EQ(read->speculation, SpeculationControl::kMitigate);
   EXPECT_EQ(read->environment, EnvironmentBase::kEmpty);
   EXPECT_EQ(read->network.to, policy.network.to);
   EXPECT_EQ(read->unlisted_errno, EPERM);
@@ -192,6 +194,7 @@ TEST(PolicyFlatbufferTest, NamesTheFieldThatIsWrong) {
   EXPECT_EQ(MessageAfter("uts", "utz"), "policy: namespaces: unknown layer \"utz\"; there are user, pid, mount, net, ipc, uts, cgroup, time");
   EXPECT_EQ(MessageAfter("empty", "emptz"),
             "policy: environment: unknown word \"emptz\"; there are minimal, inherit, empty");
+  EXPECT_EQ(MessageAfter("mitigate", "mitigatf"), "policy: speculation: unknown word \"mitigatf\"; there are allow, kernel, mitigate");
   EXPECT_EQ(MessageAfter("&==", "&=="), "");
   EXPECT_EQ(MessageAfter("21505", "21x05"), "policy: syscalls: args: value: \"21x05\" is not a number of 64 bits");
   EXPECT_EQ(MessageAfter("/data/in", "data//in"), "policy: files: \"data//in\" is not an absolute path");

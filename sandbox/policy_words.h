@@ -45,6 +45,10 @@ inline constexpr Word<SyscallAction> kActionWords[] = {{"allow", SyscallAction::
 inline constexpr Word<LandlockUse> kLandlockWords[] = {
     {"none", LandlockUse::kNone}, {"available", LandlockUse::kAvailable}, {"required", LandlockUse::kRequired}};
 
+inline constexpr Word<SpeculationControl> kSpeculationWords[] = {{"allow", SpeculationControl::kAllow},
+                                                                {"kernel", SpeculationControl::kKernel},
+                                                                {"mitigate", SpeculationControl::kMitigate}};
+
 inline constexpr Word<EnvironmentBase> kEnvironmentWords[] = {
     {"minimal", EnvironmentBase::kMinimal}, {"inherit", EnvironmentBase::kInherit}, {"empty", EnvironmentBase::kEmpty}};
 

@@ -92,11 +92,22 @@ bool ApplyCpus(const ChildPlan& plan, SetupMessage* failure) {
   return Fail(failure, "limits", errno, "sched_setaffinity: none of the CPUs that were asked for can be used");
 }
 
+bool LimitSpeculation(const ChildPlan& plan, SetupMessage* failure) {
+  for (unsigned long kind = 0; plan.speculation_off >> kind != 0; ++kind) {
+    if ((plan.speculation_off >> kind & 1) == 0) continue;
+    if (prctl(PR_SET_SPECULATION_CTRL, kind, PR_SPEC_FORCE_DISABLE, 0, 0) != 0) {
+      return Fail(failure, "speculation", errno, kind == PR_SPEC_STORE_BYPASS ? "turn store bypass off" : "turn indirect branches off");
+    }
+  }
+  return true;
+}
+
 bool LoadFilter(const ChildPlan& plan, int* listener, SetupMessage* failure) {
   *listener = -1;
   if (plan.filter_length == 0) return true;
   sock_fprog program = {plan.filter_length, const_cast<sock_filter*>(plan.filter)};
-  const unsigned flags = plan.filter_notifies ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
+  const unsigned long flags = (plan.filter_notifies ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0) |
+                              (plan.filter_allows_speculation ? SECCOMP_FILTER_FLAG_SPEC_ALLOW : 0);
   const long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
   if (result < 0) {
     return Fail(failure, "seccomp", errno,

@@ -32,6 +32,9 @@ bool ApplyRlimits(const ChildPlan& plan, SetupMessage* failure);
 // Leaves the calling process, and what it will start, the planned CPUs.
 bool ApplyCpus(const ChildPlan& plan, SetupMessage* failure);
 
+// Turns off for the calling process, and what it will start, what the plan has of speculation.
+bool LimitSpeculation(const ChildPlan& plan, SetupMessage* failure);
+
 // Loads the filter. `listener` gets the descriptor of its notifications, or -1 if it has none.
 bool LoadFilter(const ChildPlan& plan, int* listener, SetupMessage* failure);
 

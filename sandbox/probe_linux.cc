@@ -16,6 +16,7 @@
 #include "sandbox/machine.h"
 #include "sandbox/namespace_probe.h"
 #include "sandbox/plan_landlock.h"
+#include "sandbox/plan_speculation.h"
 #include "sandbox/probe.h"
 #include "sandbox/sub_ids.h"
 
@@ -67,6 +68,12 @@ class Doctor {
         return Namespace(layer, 0, "time namespace, own CLOCK_MONOTONIC and CLOCK_BOOTTIME", TryTimeNamespace);
       case Layer::kLandlock: {
         return Landlock();
+      }
+      case Layer::kSpeculation: {
+        const SpeculationPlan plan = PlanSpeculation(AskSpeculation());
+        const Advice advice = {plan.missing, kSpeculationRemedy};
+        if (plan.missing.empty()) return Yes(layer, plan.by_what);
+        return plan.by_what.empty() ? No(layer, advice) : Weaker(layer, plan.by_what, advice);
       }
       case Layer::kCapabilities:
         if (user_error_ == 0 || machine_.can_empty_bounding_set) return Yes(layer, "capset, bounding and ambient sets");

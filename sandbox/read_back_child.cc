@@ -5,6 +5,7 @@
 #include <linux/stat.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -250,6 +251,18 @@ bool ReadBackSetUp(const ChildPlan& plan, const NamespaceNumbers& outside, const
   return ReadBackNamespaces(plan, outside, failure) && ReadBackMounts(plan, sources, failure) && ReadBackStatus(plan, ids, failure);
 }
 
+bool ReadBackSpeculation(uint32_t off, SetupMessage* failure) {
+  for (unsigned long kind = 0; off >> kind != 0; ++kind) {
+    if ((off >> kind & 1) == 0) continue;
+    const int seen = prctl(PR_GET_SPECULATION_CTRL, kind, 0, 0, 0);
+    if (seen >= 0 && (seen & PR_SPEC_FORCE_DISABLE) != 0) continue;
+    Detail detail;
+    detail.Add("speculation: expected ").Add(kind == PR_SPEC_STORE_BYPASS ? "store bypass" : "indirect branches");
+    return Differs(failure, detail.Add(" off for good, and the kernel says otherwise"));
+  }
+  return true;
+}
+
 bool ReadBackTarget(const ChildPlan& plan, SetupMessage* failure) {
   for (size_t i = 0; i < plan.rlimit_count; ++i) {
     const RlimitStep& step = plan.rlimits[i];
@@ -267,6 +280,7 @@ bool ReadBackTarget(const ChildPlan& plan, SetupMessage* failure) {
     Detail detail;
     return Differs(failure, detail.Add("CPUs from ").AddNumber(64 * i).Add(", as bits: expected ").AddNumber(plan.cpus[i]).Add(", seen ").AddNumber(cpus[i]));
   }
+  if (!ReadBackSpeculation(plan.speculation_off, failure)) return false;
   // No file tells who is in a domain of Landlock. The init has our ids and is outside of it.
   if (plan.landlock_scopes == 0 || (kill(getppid(), 0) != 0 && errno == EPERM)) return true;
   Detail detail;

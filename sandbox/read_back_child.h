@@ -37,6 +37,7 @@ bool ReadBackSetUp(const ChildPlan& plan, const NamespaceNumbers& outside, const
 
 // In the target, whose parent is the init: before its filter, when limits and Landlock are there; and under the filter.
 bool ReadBackTarget(const ChildPlan& plan, SetupMessage* failure);
+bool ReadBackSpeculation(uint32_t off, SetupMessage* failure);  // In the target; in the keeper of a slot, whose children have it.
 bool ReadBackFilter(const ChildPlan& plan, SetupMessage* failure);
 
 }  // namespace brood::child
