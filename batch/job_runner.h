@@ -3,12 +3,14 @@
 #define BROOD_BATCH_JOB_RUNNER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "batch/job.h"
 #include "launcher/outcome.h"
 
@@ -28,6 +30,7 @@ struct JobEnd {
   JobStream stdout_stream;
   JobStream stderr_stream;
   std::optional<std::string> value;  // What a function returned: JSON.
+  bool lost_with_server = false;     // Its server was killed, or what had it: see SchedulerOptions::retry_lost.
 };
 
 // Destroying one that has not been finished kills its tree.
@@ -49,8 +52,15 @@ class JobRunner {
   // Starts one attempt; `job` outlives it.
   //
   // Errors: InvalidArgument (the job itself is wrong: not tried again), ResourceExhausted (the machine is full: tried
-  //   again when another job has ended), others (this attempt failed).
+  //   again when another job has ended), Unavailable (lost with the server that should start it), others (this attempt failed).
   virtual absl::StatusOr<std::unique_ptr<RunningJob>> Start(const Job& job) = 0;
+
+  // After something was lost with its server: waits for another one, as long as `pause`, which waits so long, gives true. Gives
+  // whether there can be one.
+  virtual bool AwaitServer(const std::function<bool(absl::Duration)>& pause) {
+    (void)pause;
+    return true;
+  }
 };
 
 }  // namespace brood

@@ -10,6 +10,7 @@
 #include "batch/function_job.h"
 #include "batch/policy_json.h"
 #include "launcher/process.h"
+#include "launcher/retry_lost.h"
 #include "launcher/server_policy.h"
 #include "sandbox/policy_flatbuffer.h"
 
@@ -34,6 +35,7 @@ class RunningProcess : public RunningJob {
   JobEnd Finish() override {
     JobEnd end;
     absl::StatusOr<Outcome> outcome = process_.Join();
+    end.lost_with_server = internal::IsLost(outcome);
     if (!outcome.ok()) {
       end.outcome.ending = Lost{.reason = std::string(outcome.status().message())};
       return end;
@@ -192,6 +194,14 @@ absl::StatusOr<std::unique_ptr<RunningJob>> ProcessRunner::Start(const Job& job)
   BROOD_ASSIGN_OR_RETURN(Process process, Launch(job, std::move(options)));
   return std::make_unique<RunningProcess>(std::move(process), job, std::move(stdout_path), std::move(stderr_path),
                                           defaults_.capture_bytes);
+}
+
+bool ProcessRunner::AwaitServer(const std::function<bool(absl::Duration)>& pause) {
+  ContextOptions served = programs_.options();
+  served.server = defaults_.server;
+  served.server_uid = defaults_.server_uid;
+  if (!defaults_.server.empty() || context_.method() != StartMethod::kForkServer) return internal::AwaitServer(served, pause);
+  return internal::AwaitServer(served, pause) && internal::AwaitServer(context_.options(), pause);
 }
 
 }  // namespace brood

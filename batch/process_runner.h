@@ -6,6 +6,7 @@
 #define BROOD_BATCH_PROCESS_RUNNER_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/unique_fd.h"
 #include "batch/job_runner.h"
 #include "batch/policy_options.h"
@@ -42,7 +44,7 @@ struct JobDefaults {
   StartMethod start_method = StartMethod::kSpawn;
   std::vector<std::string> preload;
   Isolation isolation = Isolation::kKept;
-  uint32_t retry_lost = 0;  // Of `brood run` and `brood call`: ContextOptions::retry_lost. A batch has `retries`.
+  uint32_t retry_lost = 0;  // As ContextOptions::retry_lost. SchedulerOptions has that of a batch.
   // The socket of a `brood serve` that starts the jobs. An empty `policy` is its own then.
   std::string server;
   std::optional<uint32_t> server_uid;
@@ -56,6 +58,7 @@ class ProcessRunner : public JobRunner {
   static absl::StatusOr<std::unique_ptr<ProcessRunner>> Create(const JobDefaults& defaults);
 
   absl::StatusOr<std::unique_ptr<RunningJob>> Start(const Job& job) override;
+  bool AwaitServer(const std::function<bool(absl::Duration)>& pause) override;
 
   // Whether the job's policy can be read and takes the job's options, without making it ready for this machine: for
   // looking at all jobs before the first one runs. Errors: those of LoadPolicy and ApplyPolicyOptions.

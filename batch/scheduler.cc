@@ -16,6 +16,7 @@ struct Attempt {
   size_t index = 0;  // Of the job.
   int number = 1;
   int left = 0;       // Further attempts allowed.
+  int lost = 0;       // Of those before, how many were lost with their server.
   bool told = false;  // The listener knows that it starts.
   std::unique_ptr<RunningJob> running;
 };
@@ -63,12 +64,13 @@ class Scheduler {
 
   absl::Status StartWhatFits() {
     while (!stop_starting_ && !machine_full_ && HasNext() && running_.size() < static_cast<size_t>(options_.parallel)) {
-      if (Interrupted()) break;
+      if (Interrupted() || !AwaitServer()) break;
       Attempt attempt = TakeNext();
       if (!attempt.told) BROOD_RETURN_IF_ERROR(listener_.OnStart(jobs_[attempt.index], attempt.number));
       attempt.told = true;
       absl::StatusOr<std::unique_ptr<RunningJob>> running = runner_.Start(jobs_[attempt.index]);
       if (running.ok()) {
+        server_ = Server::kMayBeThere;
         attempt.running = *std::move(running);
         running_.push_back(std::move(attempt));
         continue;
@@ -82,11 +84,28 @@ class Scheduler {
       JobEnd end;
       end.outcome.ending = SetupFailed{.step = absl::IsInvalidArgument(running.status()) ? "request" : "launch",
                                        .detail = std::string(running.status().message())};
+      end.lost_with_server = absl::IsUnavailable(running.status());
       end.outcome.start = absl::Now();
       BROOD_RETURN_IF_ERROR(Collect(std::move(attempt), std::move(end)));
     }
     summary_.running = running_.size();
     return absl::OkStatus();
+  }
+
+  // Whether the batch goes on. Once nobody has come no job waits for long again: there can be many of them.
+  bool AwaitServer() {
+    if (server_ != Server::kLost) return true;
+    const bool is_there = runner_.AwaitServer([this](absl::Duration pause) {
+      if (options_.interrupt_fd < 0) {
+        absl::SleepFor(pause);
+      } else if (const auto ready = Wait({options_.interrupt_fd}, pause); ready.ok() && !ready->empty()) {
+        return false;
+      }
+      listener_.OnProgress(summary_);
+      return true;
+    });
+    server_ = is_there ? Server::kMayBeThere : Server::kGone;
+    return !Interrupted();
   }
 
   // Also asked for between starts: with a job that fails to start as fast as it can, nothing is ever waited for.
@@ -133,9 +152,16 @@ class Scheduler {
   }
 
   absl::Status Collect(Attempt attempt, JobEnd end) {
+    if (end.lost_with_server && attempt.lost < options_.retry_lost && server_ != Server::kGone && !stop_starting_) {
+      ++summary_.retried;
+      server_ = Server::kLost;
+      listener_.OnLost(jobs_[attempt.index], end.outcome, attempt.lost + 1);
+      again_.push_back({.index = attempt.index, .number = attempt.number + 1, .left = attempt.left, .lost = attempt.lost + 1});
+      return absl::OkStatus();
+    }
     if (!end.outcome.ok() && attempt.left > 0 && !stop_starting_) {
       ++summary_.retried;
-      again_.push_back({.index = attempt.index, .number = attempt.number + 1, .left = attempt.left - 1});
+      again_.push_back({.index = attempt.index, .number = attempt.number + 1, .left = attempt.left - 1, .lost = attempt.lost});
       return absl::OkStatus();
     }
     ++summary_.finished;
@@ -187,6 +213,7 @@ class Scheduler {
   std::map<size_t, JobResult> waiting_;  // Ended, but not next in order.
   size_t next_in_order_ = 0;
   bool machine_full_ = false;  // Until a running job ends.
+  enum class Server { kMayBeThere, kLost, kGone } server_ = Server::kMayBeThere;
   bool stop_starting_ = false;
   bool stop_now_ = false;
   BatchSummary summary_;

@@ -45,6 +45,7 @@ int AvailableCpus();
 struct SchedulerOptions {
   int parallel = 1;  // Jobs at a time.
   int retries = 0;   // Further attempts for a job that is not ok; a job's own number wins.
+  int retry_lost = 0;  // Before those: further attempts for one that was lost with its server.
   HaltRule halt;
   bool keep_order = false;  // Results in the order of the jobs; those that end early wait in memory.
   int interrupt_fd = -1;    // When readable: start no more, kill the running ones. Not read. -1: none.
@@ -81,6 +82,9 @@ class BatchListener {
     (void)job, (void)attempt;
     return absl::OkStatus();
   }
+
+  // An attempt was lost with its server, and the job is started again, for the `again`th time because of that.
+  virtual void OnLost(const Job& job, const Outcome& outcome, int again) { (void)job, (void)outcome, (void)again; }
 
   // The job's last attempt has ended. An error stops the batch.
   virtual absl::Status OnResult(const JobResult& result) = 0;

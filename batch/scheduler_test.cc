@@ -18,6 +18,9 @@ namespace {
 struct Script {
   std::map<std::string, std::vector<int>> exit_codes;  // One for each attempt; the last is repeated.
   std::map<std::string, absl::Status> start_errors;    // Consumed when seen.
+  std::map<std::string, int> lost;  // So many attempts of the job are lost with their server.
+  std::vector<bool> servers;        // Whether there is one, for each time that one is awaited; then there is.
+  size_t awaited = 0;
   std::set<std::string> never_ending;
   size_t most_running = 0;
   size_t running = 0;
@@ -28,8 +31,8 @@ struct Script {
 
 class FakeJob : public RunningJob {
  public:
-  FakeJob(Script* script, std::string id, int exit_code, bool ends)
-      : script_(script), id_(std::move(id)), exit_code_(exit_code), sentinel_(eventfd(ends ? 1 : 0, EFD_CLOEXEC)) {}
+  FakeJob(Script* script, std::string id, int exit_code, bool ends, bool lost = false)
+      : script_(script), id_(std::move(id)), exit_code_(exit_code), lost_(lost), sentinel_(eventfd(ends ? 1 : 0, EFD_CLOEXEC)) {}
   ~FakeJob() override {
     --script_->running;
     if (!finished_) script_->killed.push_back(id_);
@@ -39,6 +42,8 @@ class FakeJob : public RunningJob {
     finished_ = true;
     JobEnd end;
     end.outcome.ending = Exited{exit_code_};
+    if (lost_) end.outcome.ending = Lost{"its server was killed"};
+    end.lost_with_server = lost_;
     return end;
   }
 
@@ -46,6 +51,7 @@ class FakeJob : public RunningJob {
   Script* script_;
   std::string id_;
   int exit_code_;
+  bool lost_;
   UniqueFd sentinel_;
   bool finished_ = false;
 };
@@ -59,12 +65,20 @@ class FakeRunner : public JobRunner {
     if (script_->running >= script_->room) return absl::ResourceExhaustedError("full");
     script_->started.push_back(job.id);
     script_->most_running = std::max(script_->most_running, ++script_->running);
+    if (int& lost = script_->lost[job.id]; lost > 0) {
+      --lost;
+      return std::make_unique<FakeJob>(script_, job.id, 0, true, true);
+    }
     int code = 0;
     if (auto codes = script_->exit_codes.find(job.id); codes != script_->exit_codes.end()) {
       code = codes->second.front();
       if (codes->second.size() > 1) codes->second.erase(codes->second.begin());
     }
     return std::make_unique<FakeJob>(script_, job.id, code, !script_->never_ending.contains(job.id));
+  }
+  bool AwaitServer(const std::function<bool(absl::Duration)>& pause) override {
+    const size_t i = script_->awaited++;
+    return pause(absl::ZeroDuration()) && (i >= script_->servers.size() || script_->servers[i]);
   }
 
  private:
@@ -78,8 +92,12 @@ class Recorder : public BatchListener {
     if (on_result) return on_result();
     return absl::OkStatus();
   }
+  void OnLost(const Job&, const Outcome&, int) override {
+    if (on_lost) on_lost();
+  }
   std::vector<std::string> results;
   std::function<absl::Status()> on_result;
+  std::function<void()> on_lost;
 };
 
 std::vector<Job> Jobs(int count) {
@@ -115,6 +133,47 @@ TEST_F(SchedulerTest, AFailedJobIsTriedAgainAndItsAttemptIsCounted) {
   EXPECT_EQ(summary.retried, 4u);
   EXPECT_EQ(std::set<std::string>(recorder_.results.begin(), recorder_.results.end()),
             (std::set<std::string>{"a/3:ok", "b/3:failed"}));
+}
+
+TEST_F(SchedulerTest, WhatIsLostWithItsServerIsStartedAgainThatOftenAndFailuresAreNot) {
+  script_.lost["a"] = 2;
+  script_.lost["b"] = 3;
+  script_.exit_codes["c"] = {1, 0};
+  const BatchSummary summary = Run(3, {.parallel = 1, .retry_lost = 2});
+  EXPECT_EQ(summary.retried, 4u);
+  EXPECT_EQ(std::set<std::string>(recorder_.results.begin(), recorder_.results.end()), (std::set<std::string>{"a/3:ok", "b/3:lost", "c/1:failed"}));
+}
+
+TEST_F(SchedulerTest, WhatIsLostOftenerIsOneOfTheRetries) {
+  script_.lost["a"] = 2;
+  EXPECT_EQ(Run(1, {.parallel = 1, .retries = 1, .retry_lost = 1}).retried, 2u);
+  EXPECT_EQ(recorder_.results, (std::vector<std::string>{"a/3:ok"}));
+}
+
+TEST_F(SchedulerTest, AServerThatDoesNotComeIsAwaitedOnceForAll) {
+  for (const char* id : {"a", "b", "c", "d"}) script_.lost[id] = 1;
+  script_.servers = {false};
+  const BatchSummary summary = Run(4, {.parallel = 4, .retry_lost = 1});
+  EXPECT_EQ(script_.awaited, 1u);
+  EXPECT_EQ(summary.by_status.at("ok"), 4u);  // They were all lost before it was awaited.
+}
+
+TEST_F(SchedulerTest, WithoutAServerNothingMoreIsAwaited) {
+  for (const char* id : {"a", "b", "c", "d"}) script_.start_errors[id] = absl::UnavailableError("nobody listens");
+  script_.servers = {false};
+  const BatchSummary summary = Run(4, {.parallel = 4, .retry_lost = 3});
+  EXPECT_EQ(script_.awaited, 1u);
+  EXPECT_EQ(summary.retried, 1u);
+  EXPECT_EQ(summary.by_status.at("setup_failed"), 4u);
+}
+
+TEST_F(SchedulerTest, AnInterruptEndsTheWaitForAServer) {
+  script_.lost["a"] = 1;
+  const UniqueFd interrupt(eventfd(0, EFD_CLOEXEC));
+  recorder_.on_lost = [&interrupt] { EXPECT_EQ(eventfd_write(interrupt.get(), 1), 0); };
+  const BatchSummary summary = Run(2, {.parallel = 1, .retry_lost = 1, .interrupt_fd = interrupt.get()});
+  EXPECT_TRUE(summary.interrupted);
+  EXPECT_EQ(script_.started, (std::vector<std::string>{"a"}));
 }
 
 TEST_F(SchedulerTest, AJobThatCannotStartTakesNoOtherWithIt) {

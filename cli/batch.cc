@@ -62,14 +62,18 @@ absl::Status ReportEarlierResults(const std::string& journal, const std::vector<
 
 class Reporter : public BatchListener {
  public:
-  Reporter(Journal* journal, Reports* reports, Progress* progress)
-      : journal_(*journal), reports_(*reports), progress_(*progress) {}
+  Reporter(Journal* journal, Reports* reports, Progress* progress, int retry_lost)
+      : journal_(*journal), reports_(*reports), progress_(*progress), retry_lost_(retry_lost) {}
 
   absl::Status OnStart(const Job& job, int attempt) override {
     // What is read once and never continued has results only.
     if (!journal_.regular()) return absl::OkStatus();
     return journal_.Append(
         StartedLine({.id = job.id, .attempt = attempt, .definition = job.definition, .start = absl::Now()}));
+  }
+
+  void OnLost(const Job& job, const Outcome& outcome, int again) override {
+    progress_.Note(absl::StrCat("job ", Printable(job.id), ": ", Printable(outcome.ToString()), "; starting it again, ", again, " of ", retry_lost_));
   }
 
   absl::Status OnResult(const JobResult& result) override {
@@ -87,6 +91,7 @@ class Reporter : public BatchListener {
   Journal& journal_;
   Reports& reports_;
   Progress& progress_;
+  const int retry_lost_;
 };
 
 // Before anything runs: a policy that cannot be read, or a target that is nowhere, is a fault of the job file, as a field
@@ -179,7 +184,7 @@ absl::StatusOr<int> RunBatch(std::vector<Job> jobs, const std::string& job_file,
   }
 
   Progress progress(settings.progress);
-  Reporter reporter(&*journal, &reports, &progress);
+  Reporter reporter(&*journal, &reports, &progress, settings.scheduler.retry_lost);
   settings.scheduler.interrupt_fd = signals.fd();
   settings.scheduler.first_attempts = plan.first_attempts;
   const absl::StatusOr<BatchSummary> summary = RunJobs(to_run, settings.scheduler, *runner, reporter);

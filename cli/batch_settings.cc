@@ -63,6 +63,10 @@ absl::StatusOr<BatchSettings> ReadBatchSettings(const ParsedOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("--retries: expected 0 to ", kMaxRetries, ", got \"", retries, "\""));
   }
+  if (settings.defaults.retry_lost > kMaxRetries) {
+    return absl::InvalidArgumentError(absl::StrCat("--retry-lost: expected 0 to ", kMaxRetries, ", got \"", options.Value("--retry-lost"), "\""));
+  }
+  settings.scheduler.retry_lost = static_cast<int>(settings.defaults.retry_lost);
   settings.scheduler.keep_order = options.Has("--keep-order");
   settings.results = options.Value("--results", "-");
   settings.resume = options.Has("--resume");

@@ -57,10 +57,11 @@ absl::StatusOr<int> Call(const ParsedOptions& options, const JobDefaults& defaul
   ContextOptions lost_with = context.options();
   lost_with.server = defaults.server;
   lost_with.server_uid = defaults.server_uid;
+  lost_with.retry_lost = defaults.retry_lost;
   std::optional<Process> process;
   JobEnd end;
   BROOD_ASSIGN_OR_RETURN(end.outcome, StartAndSupervise([&] { return context.LaunchByName(launch, target, JsonArguments(arguments)); },
-                                                        {[](const std::string& text) { PrintError("call", text); }, defaults.retry_lost, lost_with}, signals, process));
+                                                        {[](const std::string& text) { PrintError("call", text); }, lost_with}, signals, process));
   BROOD_ASSIGN_OR_RETURN(end.value, ReturnedJson(*process));
   if (IsWorthALine(end.outcome) && !ChildHasSaid(end.outcome)) {
     PrintError("call", absl::StrCat(job.target, ": ", end.outcome.ToString()));

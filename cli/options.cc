@@ -68,7 +68,7 @@ const std::vector<Option>& AllOptions() {
       {"--hostname", "", "NAME", "host name inside", "brood", "run call batch serve", Topic::kEnvironment},
       {"--server", "", "PATH", "the socket of a brood serve", "", "run call batch", Topic::kServer},
       {"--server-uid", "", "UID", "its user, if not this one or root", "", "run call batch serve", Topic::kServer},
-      {"--retry-lost", "", "N", "start again if its server was killed", "0", "run call", Topic::kServer},
+      {"--retry-lost", "", "N", "start again if its server was killed", "0", "run call batch", Topic::kServer},
       {"--template", "", "PATH", "the server's template that bears functions", "", "call batch", Topic::kServer},
       {"--socket", "-s", "PATH", "where to listen", "", "serve", Topic::kServe},
       {"--allow-uid", "", "UID", "serve this user too; repeatable", "this user only", "serve", Topic::kServe, true},

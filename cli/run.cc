@@ -39,8 +39,9 @@ absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& default
   std::optional<Process> process;
   JobEnd end;
   BROOD_ASSIGN_OR_RETURN(end.outcome, StartAndSupervise([&launch] { return Process::Launch(launch); },
-                                                        {[](const std::string& text) { PrintError("run", text); }, defaults.retry_lost,
-                                                         {.server = defaults.server, .server_uid = defaults.server_uid}}, signals, process));
+                                                        {[](const std::string& text) { PrintError("run", text); },
+                                                         {.server = defaults.server, .server_uid = defaults.server_uid, .retry_lost = defaults.retry_lost}},
+                                                        signals, process));
   if (IsWorthALine(end.outcome)) {
     const std::string& program = launch.argv[0];
     PrintError("run", absl::StrCat(program, ": ", end.outcome.ToString(), RunRemedy(end.outcome, program, defaults.policy)));

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -241,6 +242,40 @@ TEST_F(ServeTest, WhatIsLostAsOftenAsItMayBeStartedAgainIsLost) {
   server_->Signal(SIGKILL);
   server_->Wait();
   EXPECT_EQ(twice.Wait().exit_code, 125);
+}
+
+TEST_F(ServeTest, JobsOfABatchThatAreLostWithTheirServerAreStartedAgain) {
+  const std::string second = absl::StrCat(folder_, "/second");
+  int begun[2];
+  ASSERT_EQ(pipe(begun), 0);
+  const std::string job = absl::StrCat(R"({"argv":["sh","-c","test -e )", second, " || { echo > /proc/", getpid(), "/fd/", begun[1], "; exec sleep 1000; }\"]}\n");
+  Serve({"--policy", "none"});
+  const std::string jobs = absl::StrCat(folder_, "/jobs");
+  std::ofstream(jobs) << job << job;
+  StartedBrood batch({"batch", "--server", socket_, "--retry-lost", "1", "--progress", "always", "--jobs", "2", jobs});
+  char byte;
+  for (int i = 0; i < 2; ++i) ASSERT_EQ(read(begun[0], &byte, 1), 1);
+  server_->Signal(SIGKILL);
+  server_->Wait();
+  std::ofstream(second).flush();
+  Serve({"--policy", "none"});
+  const Finished ended = batch.Wait();
+  for (const std::string& path : {second, jobs}) unlink(path.c_str());
+  for (const int fd : begun) close(fd);
+  EXPECT_EQ(ended.exit_code, 0) << ended.err;
+  EXPECT_TRUE(absl::StrContains(ended.out, R"("id":"1","attempt":2,"status":"ok")")) << ended.out;
+  EXPECT_TRUE(absl::StrContains(ended.out, R"("id":"2","attempt":2,"status":"ok")")) << ended.out;
+  EXPECT_TRUE(absl::StrContains(ended.err, "; starting it again, 1 of 1\n")) << ended.err;
+}
+
+TEST_F(ServeTest, WhoeverWaitsForAnotherServerCanBeToldToEnd) {
+  Serve({});
+  StartedBrood run({"run", "--server", socket_, "--retry-lost", "1", "--", "sh", "-c", "echo ready; exec sleep 1000"});
+  ASSERT_EQ(run.ReadLine(), "ready\n");
+  server_->Signal(SIGKILL);
+  server_->Wait();
+  run.Signal(SIGTERM);  // If it has not seen that yet, it is for the child, which is gone, too.
+  EXPECT_EQ(run.Wait().exit_code, 125);
 }
 
 TEST_F(ServeTest, WrongUsageIsSaidAtOnce) {

@@ -172,7 +172,7 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
     return absl::InvalidArgumentError("--template: of a server; it goes with --server");
   }
   if (options.Has("--retry-lost") && !absl::SimpleAtoi(options.Value("--retry-lost"), &defaults.retry_lost)) {
-    return absl::InvalidArgumentError(absl::StrCat("--retry-lost: expected a number, got \"", options.Value("--retry-lost"), "\""));
+    return absl::InvalidArgumentError(absl::StrCat("--retry-lost: expected a number from 0 on, got \"", options.Value("--retry-lost"), "\""));
   }
   if (options.Has("--wait-tree")) defaults.tree_end = TreeEnd::kWait;
   defaults.violation_stack = options.Has("--violation-stack");

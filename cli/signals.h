@@ -31,7 +31,11 @@ class SignalSource {
   // The next one, or nothing.
   std::optional<CaughtSignal> Next();
 
+  // Whether Next has given one of kEnds.
+  bool told_to_end() const { return told_to_end_; }
+
  private:
+  bool told_to_end_ = false;
   UniqueFd fd_;
 };
 

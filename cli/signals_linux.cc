@@ -31,6 +31,7 @@ absl::StatusOr<SignalSource> SignalSource::Create(Which which) {
 std::optional<CaughtSignal> SignalSource::Next() {
   signalfd_siginfo info = {};
   if (read(fd_.get(), &info, sizeof(info)) != static_cast<ssize_t>(sizeof(info))) return std::nullopt;
+  if (info.ssi_signo != SIGTSTP && info.ssi_signo != SIGWINCH) told_to_end_ = true;
   return CaughtSignal{.number = static_cast<int>(info.ssi_signo), .from_terminal = info.ssi_code == SI_KERNEL};
 }
 

@@ -44,6 +44,7 @@ std::optional<CaughtSignal> SignalSource::Next() {
   while (told > 0) {
     if (!g_told.compare_exchange_weak(told, told - 1)) continue;
     if (told > 1) SetEvent(HandleOf(fd_.get()));
+    told_to_end_ = true;
     // All programs of the console are told.
     return CaughtSignal{.number = kSignalTerminate, .from_terminal = true};
   }

@@ -1,12 +1,11 @@
 #include "cli/supervise.h"
 
-#include <variant>
-
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "base/status.h"
 #include "batch/result_json.h"
 #include "batch/server_json.h"
+#include "ipc/wait.h"
 #include "launcher/retry_lost.h"
 
 namespace brood {
@@ -29,17 +28,20 @@ absl::Status ResultFile::Write(std::string_view id, const JobEnd& end, const std
 
 absl::StatusOr<Outcome> StartAndSupervise(const std::function<absl::StatusOr<Process>()>& start, const RetryLost& retry, SignalSource& signals,
                                           std::optional<Process>& process) {
-  for (uint32_t tried = 0;; ++tried) {
+  const auto attempt = [&]() -> absl::StatusOr<Outcome> {
     process.reset();
-    absl::StatusOr<Process> started = start();
-    if (started.ok()) process.emplace(*std::move(started));
-    absl::StatusOr<Outcome> outcome = process.has_value() ? Supervise(*process, signals) : started.status();
-    const bool lost = outcome.ok() ? std::holds_alternative<Lost>(outcome->ending) : absl::IsUnavailable(outcome.status());
-    if (!lost || tried == retry.retries) return outcome;
-    retry.tell(absl::StrCat(outcome.ok() ? outcome->ToString() : std::string(outcome.status().message()), "; starting it again, ", tried + 1,
-                            " of ", retry.retries));
-    internal::AwaitServer(retry.context);
-  }
+    BROOD_ASSIGN_OR_RETURN(process, start());
+    return Supervise(*process, signals);
+  };
+  const auto tell = [&retry](const absl::StatusOr<Outcome>& lost, uint32_t tried) {
+    retry.tell(absl::StrCat(lost.ok() ? lost->ToString() : std::string(lost.status().message()), "; starting it again, ", tried, " of ",
+                            retry.context.retry_lost));
+  };
+  const auto pause = [&signals](absl::Duration duration) {
+    if (const auto ready = Wait({signals.fd()}, duration); ready.ok() && !ready->empty()) TakeWithoutChild(signals);
+    return !signals.told_to_end();
+  };
+  return internal::RetryLost(retry.context, attempt, tell, pause);
 }
 
 bool IsWorthALine(const Outcome& outcome) {

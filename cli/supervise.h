@@ -23,11 +23,13 @@ namespace brood {
 // Waits for the end. The first signal is forwarded, a second one kills the tree.
 absl::StatusOr<Outcome> Supervise(Process& process, SignalSource& signals);
 
-// Starts it before, and again as often as `retries` says if that, or the child, is lost with the server of `context`. `process` is
-// the last one. Errors: those of `start` and of Supervise.
+// Does with those that have come what they do to a program without a child, but for ending it.
+void TakeWithoutChild(SignalSource& signals);
+
+// Starts it before, and again as often as `context` says (retry_lost) if that, or the child, is lost with its server, unless a signal has
+// come that ends this program, be it for the child, or while another server is waited for. `process` is the last one. Errors: those of `start` and of Supervise.
 struct RetryLost {
   std::function<void(const std::string&)> tell;  // People, of each time.
-  uint32_t retries = 0;
   ContextOptions context;
 };
 absl::StatusOr<Outcome> StartAndSupervise(const std::function<absl::StatusOr<Process>()>& start, const RetryLost& retry, SignalSource& signals,

@@ -55,4 +55,10 @@ absl::StatusOr<Outcome> Supervise(Process& process, SignalSource& signals) {
   }
 }
 
+void TakeWithoutChild(SignalSource& signals) {
+  while (const std::optional<CaughtSignal> caught = signals.Next()) {
+    if (caught->number == SIGTSTP) kill(getpid(), SIGSTOP);
+  }
+}
+
 }  // namespace brood

@@ -20,4 +20,9 @@ absl::StatusOr<Outcome> Supervise(Process& process, SignalSource& signals) {
   }
 }
 
+void TakeWithoutChild(SignalSource& signals) {
+  while (signals.Next().has_value()) {
+  }
+}
+
 }  // namespace brood

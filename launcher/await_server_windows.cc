@@ -2,6 +2,6 @@
 
 namespace brood::internal {
 
-void AwaitServer(const ContextOptions&) {}  // There are none.
+bool AwaitServer(const ContextOptions&, const ServerPause&) { return true; }  // There are none.
 
 }  // namespace brood::internal

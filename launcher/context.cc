@@ -72,12 +72,9 @@ absl::StatusOr<Process> Context::StartByName(const LaunchOptions& options, std::
 
 absl::StatusOr<CallResult> Context::CallByName(const LaunchOptions& options, std::string_view target,
                                                std::vector<TypedValue> arguments) const {
-  uint32_t left = options_.retry_lost;
-  absl::StatusOr<Process> process = StartByName(options, target, left > 0 ? arguments : std::move(arguments));
-  for (; left > 0 && internal::IsLost(process); --left) {
-    internal::AwaitServer(options_);
-    process = StartByName(options, target, arguments);
-  }
+  absl::StatusOr<Process> process = internal::RetryLost(options_, [&] {
+    return StartByName(options, target, options_.retry_lost > 0 ? arguments : std::move(arguments));
+  });
   if (!process.ok()) return process.status();
   CallResult result;
   BROOD_ASSIGN_OR_RETURN(result.outcome, process->Join());

@@ -89,11 +89,7 @@ class Context {
       -> std::conditional_t<std::is_void_v<typename internal::ReturnOf<Returned>::Value>, absl::Status,
                             absl::StatusOr<typename internal::ReturnOf<Returned>::Value>> {
     // Arguments are packed where they stand, so that they are there for the next time.
-    absl::StatusOr<Process> process = Start(options, function, arguments...);
-    for (uint32_t left = options_.retry_lost; left > 0 && internal::IsLost(process); --left) {
-      internal::AwaitServer(options_);
-      process = Start(options, function, arguments...);
-    }
+    absl::StatusOr<Process> process = internal::RetryLost(options_, [&] { return Start(options, function, arguments...); });
     if (!process.ok()) return process.status();
     return process->template Result<typename internal::ReturnOf<Returned>::Value>();
   }

@@ -2,14 +2,15 @@
 
 #include <variant>
 
-#include "launcher/outcome.h"
-
 namespace brood::internal {
 
 bool IsLost(absl::StatusOr<Process>& process) {
   if (!process.ok()) return absl::IsUnavailable(process.status());
-  const absl::StatusOr<Outcome> outcome = process->Join();
-  return outcome.ok() && std::holds_alternative<Lost>(outcome->ending);
+  return IsLost(process->Join());
+}
+
+bool IsLost(const absl::StatusOr<Outcome>& outcome) {
+  return outcome.ok() ? std::holds_alternative<Lost>(outcome->ending) : absl::IsUnavailable(outcome.status());
 }
 
 }  // namespace brood::internal
