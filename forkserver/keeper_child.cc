@@ -84,8 +84,8 @@ bool EnterSlot(Keeper& keeper, bool lost) {
   return true;
 }
 
-int RunKeeper(void* arg) {
-  Keeper& keeper = *static_cast<Keeper*>(arg);
+// Until the supervisor has gone, or the keeper is of no more use.
+void Keep(Keeper& keeper) {
   RawSyscall(SYS_prctl, PR_SET_NAME, "brood-keeper", 0, 0, 0);
   RawSyscall(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   RawSyscall(SYS_close, keeper.supervisor);
@@ -131,6 +131,10 @@ int RunKeeper(void* arg) {
     keeper.has_borne = true;
   }
   EndReserve(keeper);
+}
+
+int RunKeeper(void* arg) {
+  Keep(*static_cast<Keeper*>(arg));
   RawSyscall(SYS_exit_group, 0);
   __builtin_unreachable();
 }
@@ -206,6 +210,19 @@ const char* OpenKeeperHouse(KeeperHouse* house) {
   house->stacks = static_cast<char*>(stacks);
   house->threads = open("/proc/self/task", O_PATH | O_DIRECTORY | O_CLOEXEC);
   return house->threads >= 0 ? nullptr : "open /proc/self/task";
+}
+
+void RehearseKeeper(const KeeperHouse& opened, int socket) {
+  KeeperHouse house = opened;
+  constexpr size_t kStack = 65536;
+  alignas(4096) char child_stack[kStack];
+  house.child_stack = child_stack + kStack;
+  SetKeeperHouse(&house);
+  Keeper keeper = {.house = &house, .socket = socket, .supervisor = -1};
+  Keep(keeper);
+  // What the server itself runs from now on: not this function, nor its caller.
+  (void)*reinterpret_cast<const volatile char*>(&RunKeeperHouse);
+  (void)*reinterpret_cast<const volatile char*>(&clone);
 }
 
 void RunKeeperHouse(const KeeperHouse& opened, int supervisor) {

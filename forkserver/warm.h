@@ -15,10 +15,14 @@
 
 namespace brood::internal {
 
-// In a fork, runs `rehearse`, which calls DoneRehearsing at its end, and warms what it has read in this process. Where the
+// In a fork, runs `rehearse`, and warms in this process what that has read between its calls of BeginRehearsing and, at its end,
+// DoneRehearsing. Where the
 // kernel does not help (before Linux 6.7, or it forbids userfaultfd(2) or writing to /proc/self/mem) nothing is lost but
 // speed. Of a process with one thread. Returns how many pages were warmed.
 size_t WarmPagesOf(void (*rehearse)(void* arg), void* arg);
+
+// What the fork has read so far does not count: it has only prepared.
+void BeginRehearsing();
 
 // Ends the fork of WarmPagesOf.
 [[noreturn]] void DoneRehearsing();

@@ -17,6 +17,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
+#include "base/own_process.h"
 #include "base/unique_fd.h"
 #include "forkserver/smaps.h"
 #include "forkserver/warm.h"
@@ -97,8 +98,6 @@ bool MapNothingAround(const Rehearsal& rehearsal) {
 int Rehearse(void* arg) {
   Rehearsal* const rehearsal = static_cast<Rehearsal*>(arg);
   g_rehearsal = rehearsal;
-  if (!MapNothingAround(*rehearsal)) _exit(1);
-  (void)*reinterpret_cast<const volatile char*>(&clone);
   rehearsal->rehearse(rehearsal->arg);
   _exit(1);
 }
@@ -150,8 +149,8 @@ bool RunInFork(Rehearsal& rehearsal) {
 }
 
 size_t Warm(const Rehearsal& rehearsal) {
-  const UniqueFd memory(open("/proc/self/mem", O_RDWR | O_CLOEXEC));
-  if (!memory.valid()) return 0;
+  const int memory = open("/proc/self/mem", O_RDWR | O_CLOEXEC);  // Not a UniqueFd, whose code is elsewhere.
+  if (memory < 0) return 0;
   size_t owned = 0;
   const uintptr_t* const end = rehearsal.pages + std::min(rehearsal.page_count, kMaxPages);
   for (size_t i = 0; i < rehearsal.mapping_count; ++i) {
@@ -159,9 +158,10 @@ size_t Warm(const Rehearsal& rehearsal) {
     const uintptr_t* const first = std::lower_bound(&rehearsal.pages[0], end, range.start);
     const auto count = static_cast<size_t>(std::lower_bound(first, end, range.end) - first);
     if (count == 0) continue;
-    owned += OwnPages(memory.get(), first, count);
+    owned += OwnPages(memory, first, count);
     ForgetRest(range, first, count);
   }
+  close(memory);
   return owned;
 }
 
@@ -180,10 +180,28 @@ size_t WarmPagesOf(void (*rehearse)(void* arg), void* arg) {
   return owned;
 }
 
+namespace {
+
+template <typename Function>
+void Read(Function* function) {
+  (void)*reinterpret_cast<const volatile char*>(function);
+}
+
+}  // namespace
+
+void BeginRehearsing() {
+  if (!MapNothingAround(*g_rehearsal)) _exit(1);
+}
+
 void DoneRehearsing() {
   constexpr uint64_t kPresent = uint64_t{1} << 63;  // proc(5), /proc/PID/pagemap
   constexpr size_t kSome = 512;
-  (void)*reinterpret_cast<const volatile char*>(&_exit);
+  // What children run after us, and what this process runs once it has forgotten the rest.
+  Read(EndOwnProcess);
+  Read(_exit);
+  Read(madvise);
+  Read(munmap);
+  Read(close);
   const int map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
   if (map < 0) _exit(1);
   Rehearsal& rehearsal = *g_rehearsal;
