@@ -27,7 +27,9 @@ std::atomic<uint64_t>* Page() {
   return page;
 }
 
-std::atomic<uint64_t> g_last = 0;  // Survives the fork: what the parent had.
+// Survives the fork: what the parent had. Not zero, so that it lies among the data, near what each child writes anyway: another
+// page of zeros would be one more that each child copies.
+std::atomic<uint64_t> g_last = 1;
 
 }  // namespace
 

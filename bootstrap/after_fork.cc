@@ -29,6 +29,8 @@ void AfterFork(void (*hook)(void* arg), void* arg) {
   for (Hook* at = nullptr; !end->compare_exchange_strong(at, added); at = nullptr) end = &at->next;
 }
 
+bool internal::HasHooksAfterFork() { return g_first != nullptr; }
+
 void internal::RunAfterFork() {
   for (const Hook* hook = g_first; hook != nullptr; hook = hook->next) {
     ThrowSite site;

@@ -20,6 +20,7 @@ namespace internal {
 
 // In the child of a fork. Takes no lock, which another thread of the parent may have held.
 void RunAfterFork();
+bool HasHooksAfterFork();
 
 }  // namespace internal
 }  // namespace brood

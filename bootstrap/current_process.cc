@@ -1,6 +1,9 @@
 #include "bootstrap/current_process.h"
 
 #include <atomic>
+#include <cstdint>
+#include <new>
+#include <utility>
 
 namespace brood {
 namespace {
@@ -12,6 +15,13 @@ struct Known {
 
 // Never freed: static destructors may ask.
 std::atomic<const Known*> g_known = nullptr;
+
+// For what is set first, so that a child that allocates nothing itself writes to no page of the heap. Not zero, so that it lies
+// among the data, near what each child writes anyway.
+struct {
+  uint64_t taken = 2;  // 1: it is.
+  alignas(Known) char bytes[sizeof(Known)] = {};
+} g_first;
 
 const Known& Get() {
   static const auto* const main = new Known;
@@ -31,7 +41,7 @@ const Parent* ParentProcess() {
 namespace internal {
 
 void SetCurrentProcess(const PreparationData& preparation, const ProcessData& process, int sentinel) {
-  auto* known = new Known;
+  auto* const known = std::exchange(g_first.taken, 1) != 1 ? new (g_first.bytes) Known : new Known;
   known->identity = {.name = preparation.name,
                      .numbers = preparation.identity,
                      .daemon = process.daemon,

@@ -8,7 +8,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <typeinfo>
 #include <utility>
+
+#ifdef __GLIBC__
+#include <ext/stdio_sync_filebuf.h>
+#include <stdio_ext.h>
+#endif
 
 #include "absl/strings/str_cat.h"
 #include "base/fork_generation.h"
@@ -45,8 +51,25 @@ bool FlushCout() {
   return std::cout.good();
 }
 
+// Whether nothing was printed that is not out yet. Not asked with locks, which are in a page that each child would copy: who prints
+// from another thread at this moment cannot know whether it is in time.
+bool NothingToFlush() {
+#ifdef __GLIBC__
+  // The C++ streams that keep nothing themselves.
+  const auto keeps_nothing = [](const std::ostream& stream) {
+    const std::streambuf* const buffer = stream.rdbuf();
+    return buffer == nullptr || typeid(*buffer) == typeid(__gnu_cxx::stdio_sync_filebuf<char>);
+  };
+  return __fpending(stdout) == 0 && __fpending(stderr) == 0 && keeps_nothing(std::cout) && keeps_nothing(std::cerr) &&
+         keeps_nothing(std::clog);
+#else
+  return false;
+#endif
+}
+
 // False if something that was printed is lost.
 bool FlushStreams() {
+  if (NothingToFlush()) return true;
   errno = 0;
   // First: a flush of std::cout is one of stdout too, and keeps the error for itself.
   const bool flushed = std::fflush(stdout) == 0 && FlushCout();

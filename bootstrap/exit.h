@@ -67,6 +67,12 @@ void OnLastStep(void (*last)());
 // From here on exit(3) is EndProcess, once the handlers that are registered later have run. In a child only.
 void CatchExit();
 
+// In a process whose forks are to catch it: registers what they would, in memory that each would copy. It changes nothing here.
+void PrepareToCatchExit();
+
+// CatchExit, in such a fork in which no handler was registered since.
+void CatchExitAsPrepared();
+
 }  // namespace internal
 }  // namespace brood
 

@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "base/thread_count.h"
 #include "base/unique_fd.h"
+#include "bootstrap/after_fork.h"
 #include "bootstrap/current_process.h"
 #include "bootstrap/error_report.h"
 #include "bootstrap/exit.h"
@@ -196,7 +197,8 @@ void RunChild(const PreparationData& preparation, ProcessData process) noexcept 
     SetCurrentAuthKey(*key);
   }
   SetPluginFinder(FindPluginTarget);
-  if (SplitPluginTarget(process.target).has_value()) TellOfExitWhileLoading(process.setup_handle);
+  const bool plugin = SplitPluginTarget(process.target).has_value();
+  if (plugin) TellOfExitWhileLoading(process.setup_handle);
   const absl::StatusOr<const TargetEntry*> entry = FindTarget(process.target);
   if (!entry.ok()) FailBootstrap(process.setup_handle, entry.status());
   if (const absl::Status adopted = AdoptArgumentHandles(process); !adopted.ok()) {
@@ -209,10 +211,11 @@ void RunChild(const PreparationData& preparation, ProcessData process) noexcept 
   }
   process.arguments = {};
   if (!ReportSetup(process.setup_handle, SetupMessage())) EndOwnProcess(kBootstrapFailedCode);  // Nobody is there to run for.
-  CatchExit();
+  alone && !plugin && !HasHooksAfterFork() ? CatchExitAsPrepared() : CatchExit();
   if (LogsAt(LogLevel::kInfo)) Log(LogLevel::kInfo, absl::StrCat("child process calling ", process.target));
   Ending ending = RunTarget(*target, process);
-  target = absl::UnknownError("done");  // The arguments' destructors run before the finalizers.
+  // The arguments' destructors run before the finalizers. Without a text, for which there would be memory.
+  target = absl::Status(absl::StatusCode::kUnknown, "");
   const int code = LeaveResult(process, ending);
   EndProcess(code);
 }

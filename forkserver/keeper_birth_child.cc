@@ -33,11 +33,9 @@ int Clone(Keeper& keeper, int more, void* order, int* pidfd, int32_t* error) {
     return -1;
   }
   if (keeper.slot.group() < 0) {
-    // The C library's own writes two words above the child's stack, at a place of this keeper's. Its error is in errno, which
-    // another keeper may write to at the same time; who reads it reads another reason at worst.
-    const int pid = clone(brood_begin_child, stack, flags | SIGCHLD, order, pidfd, nullptr, house.thread_id);
-    *error = pid < 0 ? errno : 0;
-    return pid;
+    const long pid = brood_clone(static_cast<uint64_t>(flags) | SIGCHLD, stack, order, pidfd, house.thread_id);
+    *error = pid < 0 ? static_cast<int32_t>(-pid) : 0;
+    return pid < 0 ? -1 : static_cast<int>(pid);
   }
   clone_args arguments = {};
   arguments.flags = static_cast<uint64_t>(flags) | CLONE_INTO_CGROUP;

@@ -120,6 +120,10 @@ int BeginChild(void* order);
 // BeginChild with nothing in any register but its argument: what its keeper had there is not the child's to find.
 extern "C" int brood_begin_child(void* order);
 
+// clone(2); the child begins with brood_begin_child(order). The kernel's answer: -errno for an error. Writes nothing to `stack`,
+// which is a page that keepers and children share until one of them does.
+extern "C" long brood_clone(uint64_t flags, void* stack, void* order, int* pidfd, int* tid);
+
 // clone3(2) with the secret of a slot (slot_child.h) as its sixth argument; the child begins with brood_begin_child(order). The
 // kernel's answer: -errno for an error.
 extern "C" long brood_clone_into(const void* arguments, size_t size, void* order, uint64_t secret);

@@ -129,6 +129,7 @@ class Server {
     BROOD_ASSIGN_OR_RETURN(settled_, SettlePreload(preparation.freeze));
     BlockSignals();
     ForkGeneration();  // Maps a page, which each child would have to do for itself.
+    PrepareToCatchExit();
     // After all that is frozen: we must not write to that.
     house_.run = RunOrder;
     const char* const failed = child::OpenKeeperHouse(&house_);
@@ -150,7 +151,6 @@ class Server {
     return absl::OkStatus();
   }
 
-  // In a fork. What a keeper would have of a client, a child does as it would for that.
   // Last of all, and a function of its own, whose page is warmed, too: what else runs here would map more code, which each fork
   // would copy the page tables of.
   [[noreturn, gnu::noinline]] static void WarmAndRun(child::KeeperHouse& house, int socket) {
@@ -158,6 +158,7 @@ class Server {
     child::RunKeeperHouse(house, socket);
   }
 
+  // In a fork. What a keeper would have of a client, a child does as it would for that.
   static void Rehearse(void* arg) {
     const auto& house = *static_cast<const child::KeeperHouse*>(arg);
     int pair[2];
@@ -171,7 +172,6 @@ class Server {
     order.keeper = getppid();
     void* const written = child::WriteOrder(file, order);
     if (written == nullptr) return;
-    child::SetKeeperHouse(&house);
     // Nobody's call: its child has nothing to run, and no hook of the program's sees it.
     const timeval soon = {.tv_sec = 0, .tv_usec = 1};
     const bool sent = setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)) == 0 &&
@@ -179,6 +179,7 @@ class Server {
     BeginRehearsing();
     if (sent) child::RehearseKeeper(house, pair[1]);
     (void)*reinterpret_cast<const volatile char*>(&WarmAndRun);
+    child::SetKeeperHouse(&house);
     OnLastStep(DoneRehearsing);
     child::BeginChild(written);
   }

@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <utility>
-#include <vector>
 
 #include "base/fork_generation.h"
 #include "base/status.h"
@@ -75,15 +74,14 @@ void ApplySlot(const child::SlotBirth& slot) {
       FailBootstrap(-1, ErrnoStatus(errno, "limits: prlimit", "of the sandbox"));
     }
   }
-  if (slot.own_environment == 0) return;
-  // Not by putenv(3), which allocates, and whose symbol each child would have to look up. The C library copies what it did not
-  // make itself before it changes that. The texts stay where they are as long as the child lives.
-  std::vector<char*> entries;
+}
+
+// Calls `each` with where each text of its environment begins.
+template <typename Each>
+void ForEachText(const child::SlotBirth& slot, Each each) {
   for (uint32_t at = 0; at < slot.environment_size; at += static_cast<uint32_t>(strlen(slot.environment + at)) + 1) {
-    entries.push_back(const_cast<char*>(slot.environment + at));
+    each(const_cast<char*>(slot.environment + at));
   }
-  entries.push_back(nullptr);
-  environ = (new std::vector<char*>(std::move(entries)))->data();
 }
 
 }  // namespace
@@ -97,6 +95,18 @@ void RunCall(std::string_view bytes, const child::SlotBirth* slot) {
   if (!process.ok()) FailBootstrap(-1, process.status());
   RestoreLimitsAtBirth();
   if (slot != nullptr) ApplySlot(*slot);
+  if (slot != nullptr && slot->own_environment != 0) {
+    // Not by putenv(3), which allocates, and whose symbol each child would have to look up. The C library copies what it did not
+    // make itself before it changes that. The texts stay where they are as long as the child lives, and so does this frame: memory
+    // of the heap would be three more pages that each child copies.
+    size_t count = 1;
+    ForEachText(*slot, [&count](char* /*unused*/) { ++count; });
+    auto** const entries = static_cast<char**>(__builtin_alloca(count * sizeof(char*)));
+    size_t filled = 0;
+    ForEachText(*slot, [&](char* text) { entries[filled++] = text; });
+    entries[filled] = nullptr;
+    environ = entries;
+  }
   syscall(SYS_close_range, 3, UINT_MAX, 0);  // The keeper's. The streams are /dev/null.
   sigset_t none;
   sigemptyset(&none);
