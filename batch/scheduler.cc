@@ -78,6 +78,10 @@ class Scheduler {
       if (absl::IsResourceExhausted(running.status()) && !running_.empty()) {
         again_.push_front(std::move(attempt));
         machine_full_ = true;
+        if (summary_.full_at.value_or(running_.size() + 1) > running_.size()) {
+          summary_.full_at = running_.size();
+          summary_.full_reason = running.status().message();
+        }
         break;
       }
       if (absl::IsInvalidArgument(running.status())) attempt.left = 0;

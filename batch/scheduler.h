@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,6 +68,8 @@ struct BatchSummary {
   size_t retried = 0;                       // Attempts beyond a job's first one.
   bool halted = false;                      // By the halt rule.
   bool interrupted = false;
+  std::optional<size_t> full_at;  // The machine had no room for more than so many at a time, fewer than were asked for;
+  std::string full_reason;        // what it said.
   absl::Duration wall_time;
 
   size_t ok() const;

@@ -188,6 +188,8 @@ TEST_F(SchedulerTest, AFullMachineIsWaitedFor) {
   const BatchSummary summary = Run(10, {.parallel = 8});
   EXPECT_TRUE(summary.all_ok());
   EXPECT_EQ(script_.most_running, 2u);
+  EXPECT_EQ(summary.full_at, 2u);
+  EXPECT_EQ(summary.full_reason, "full");
 }
 
 TEST_F(SchedulerTest, AMachineWithoutRoomForOneJobFailsIt) {

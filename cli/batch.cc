@@ -192,6 +192,10 @@ absl::StatusOr<int> RunBatch(std::vector<Job> jobs, const std::string& job_file,
   BROOD_RETURN_IF_ERROR(summary.status());
   BROOD_RETURN_IF_ERROR(journal->Close());
   BROOD_RETURN_IF_ERROR(reports.Finish());
+  if (summary->full_at.has_value()) {
+    PrintError("batch", absl::StrCat("warning: of ", settings.scheduler.parallel, " jobs at a time at times only ", *summary->full_at, " ran: ",
+                                     summary->full_reason));
+  }
   PrintError("batch", SummaryLine(*summary));
   if (summary->interrupted) return kExitInterrupted;
   return summary->all_ok() && earlier_ok ? kExitOk : kExitNegative;

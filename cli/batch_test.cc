@@ -1,9 +1,13 @@
 // `brood batch` and the small commands, end to end.
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -68,6 +72,39 @@ TEST(BatchTest, ExitStatusTellsWhetherAllJobsAreOk) {
   EXPECT_EQ(RunBrood({"batch", "/nowhere.jsonl"}).exit_code, 2);
   EXPECT_EQ(RunBrood({"batch", "-j", "0", "-"}).exit_code, 2);
   EXPECT_EQ(RunBrood({"batch", "-", "-j", "2"}).exit_code, 2);
+}
+
+// The last lets the others go once it has seen them all; before that none ends but by its time limit.
+TEST(BatchTest, HundredsOfStrictJobsLiveAtOnce) {
+  constexpr int kJobs = 300;
+  char directory[] = "/tmp/brood-test-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  ASSERT_EQ(mkfifo(absl::StrCat(directory, "/gate").c_str(), 0600), 0);
+  std::string jobs;
+  for (int i = 1; i < kJobs; ++i) {
+    absl::StrAppend(&jobs, R"({"argv":["sh","-c",": >)", directory, "/", i, "; read line <", directory, R"(/gate; test $? = 1"]})", "\n");
+  }
+  absl::StrAppend(&jobs, R"({"argv":["sh","-c","cd )", directory, "; until test $(ls | wc -l) = ", kJobs,
+                  R"(; do sleep 0.1; done; exec 3>gate; for i in *; do test -p $i || rm $i; done"]})", "\n");
+  const Finished batch = RunBrood({"batch", "-p", "strict", "--rw", directory, "-t", "100s", "-j", absl::StrCat(kJobs), "-"}, jobs);
+  EXPECT_EQ(batch.exit_code, 0);
+  EXPECT_TRUE(Contains(batch.err, absl::StrCat(": ", kJobs, " ok"))) << batch.err;
+  EXPECT_FALSE(Contains(batch.err, "warning")) << batch.err;
+  std::filesystem::remove_all(directory);
+}
+
+TEST(BatchTest, WhereFewerRunAtATimeThanWasAskedForThatIsToldWithTheReason) {
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few = {.rlim_cur = 100, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::string jobs;
+  for (int i = 0; i < 30; ++i) absl::StrAppend(&jobs, R"({"argv":["sleep","2"]})", "\n");
+  const Finished batch = RunBrood({"batch", "-j", "30", "-"}, jobs);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(batch.exit_code, 0);
+  EXPECT_TRUE(Contains(batch.err, "warning: of 30 jobs at a time at times only ")) << batch.err;
+  EXPECT_TRUE(Contains(batch.err, "EMFILE")) << batch.err;
 }
 
 TEST(BatchTest, LimitsOfTheJobWinOverTheCommandLine) {

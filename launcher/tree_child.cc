@@ -17,6 +17,7 @@ namespace brood::child {
 namespace {
 
 constexpr size_t kMaxProcesses = kMaxSampled;
+constexpr int kLongestPauseMs = 64;
 
 struct Processes {
   pid_t pids[kMaxProcesses];
@@ -89,11 +90,11 @@ bool NoChildren() {
   return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 && errno == ECHILD;
 }
 
-// Until one of our children ends, or for a millisecond: what is still ending may become ours without a signal. All signals are
+// Until one of our children ends, or for that long: what is still ending may become ours without a signal. All signals are
 // blocked, so that this one waits to be taken, and one that came before costs us one round more. sigtimedwait(2)
-void AwaitChild() {
+void AwaitChild(int patience_ms) {
   const uint64_t mask = uint64_t{1} << (SIGCHLD - 1);
-  const timespec patience = {.tv_sec = 0, .tv_nsec = 1'000'000};
+  const timespec patience = {.tv_sec = 0, .tv_nsec = patience_ms * 1'000'000L};
   syscall(SYS_rt_sigtimedwait, &mask, nullptr, &patience, sizeof(mask));
 }
 
@@ -142,6 +143,7 @@ bool KillTree(const LaunchRecord& record, int init_pidfd, int patience_ms) {
   if (init_pidfd >= 0) syscall(SYS_pidfd_send_signal, init_pidfd, SIGKILL, nullptr, 0);
   Processes children;
   const uint64_t deadline = MonotonicNanoseconds() + static_cast<uint64_t>(patience_ms) * 1'000'000;
+  int pause_ms = 1;
   do {
     if (record.cgroup.count > 0) KillCgroups(record.cgroup);
     // We are a subreaper: what loses its parent becomes our child. Our children are not reaped but here, so their
@@ -151,7 +153,10 @@ bool KillTree(const LaunchRecord& record, int init_pidfd, int patience_ms) {
     for (size_t i = 0; i < children.count; ++i) kill(children.pids[i], SIGKILL);
     ReapAll();
     if (NoChildren() && (record.cgroup.count == 0 || CgroupsEmpty(record.cgroup))) return true;
-    AwaitChild();
+    // A child's end wakes us. For what bears no such news, less and less often: where a thousand trees end at once, those who
+    // look after them would keep them from it.
+    AwaitChild(pause_ms);
+    if (pause_ms < kLongestPauseMs) pause_ms *= 2;
   } while (MonotonicNanoseconds() < deadline);
   return false;
 }

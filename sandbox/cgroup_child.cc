@@ -162,11 +162,14 @@ bool RemoveCgroups(const CgroupRecord& record, int patience_ms) {
   bool all = true;
   for (size_t i = 0; i < record.count; ++i) {
     bool gone = false;
-    for (int waited = 0; !gone; ++waited) {
+    int pause_ms = 1;
+    for (int waited_ms = 0; !gone; waited_ms += pause_ms) {
       gone = rmdir(record.directories[i].path) == 0 || errno == ENOENT;
       // EBUSY for a moment: a task that was reaped has not left its cgroup yet. There is no event to wait for.
-      if (gone || errno != EBUSY || waited >= patience_ms) break;
-      poll(nullptr, 0, 1);
+      if (gone || errno != EBUSY || waited_ms >= patience_ms) break;
+      // Less and less often: all take turns at one lock of the kernel, in which others' tasks leave theirs.
+      if (waited_ms > 0 && pause_ms < 32) pause_ms *= 2;
+      poll(nullptr, 0, pause_ms);
     }
     all = all && gone;
   }
