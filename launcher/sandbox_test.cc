@@ -106,6 +106,47 @@ TEST_P(SandboxTest, NothingOfTheHostIsVisibleThatWasNotListed) {
   EXPECT_EQ(result.outcome.exit_code(), 1) << result.outcome.ToString() << result.err;
 }
 
+// Of links in what is shown, to what is mounted after it: a place behind one is found once that is there.
+TEST_P(SandboxTest, APlaceBehindALinkToWhatIsMountedLaterIsThere) {
+  namespace fs = std::filesystem;
+  fs::create_directories(directory_ + "/data");
+  fs::create_directories(directory_ + "/zoo/room");
+  std::ofstream(directory_ + "/new") << "new";
+  std::ofstream(directory_ + "/zoo/room/file") << "old";
+  fs::create_symlink("../zoo/room", directory_ + "/data/door");
+  fs::create_symlink("/zzz", directory_ + "/data/memory");
+  fs::create_symlink("memory/made", directory_ + "/data/further");
+  const auto show = [&](const std::string& source, const std::string& destination) {
+    policy_.files.push_back({.source = directory_ + source, .destination = destination});
+  };
+  show("/data", "/data");
+  show("/zoo", "/zoo");
+  policy_.files.push_back({.kind = FileRule::Kind::kTmpfs, .destination = "/zzz"});
+  show("/new", "/data/door/file");
+  show("/new", "/data/further/room/file");  // In what the next one shows.
+  show("/zoo", "/data/memory/made");
+  show("/new", "/data/memory/deep");
+  const Result result = Run("cat /data/door/file /zoo/room/file /zzz/deep /zzz/made/room/file");
+  EXPECT_EQ(result.out, "newnewnewnew") << result.outcome.ToString() << result.err;
+  std::ifstream outside(directory_ + "/zoo/room/file");
+  std::string text;
+  std::getline(outside, text);
+  EXPECT_EQ(text, "old");
+}
+
+TEST_P(SandboxTest, APlaceBehindALinkThatLeadsNowhereIsAnErrorThatNamesIt) {
+  std::filesystem::create_directories(directory_ + "/data");
+  std::filesystem::create_symlink("/nowhere", directory_ + "/data/door");
+  std::ofstream(directory_ + "/new") << "new";
+  policy_.files.push_back({.source = directory_ + "/data", .destination = "/data"});
+  policy_.files.push_back({.source = directory_ + "/new", .destination = "/data/door/file"});
+  const Result result = Run("echo ran");
+  const auto* failed = std::get_if<SetupFailed>(&result.outcome.ending);
+  ASSERT_NE(failed, nullptr) << result.outcome.ToString();
+  EXPECT_EQ(failed->step, "mount");
+  EXPECT_NE(failed->detail.find("/data/door/file"), std::string::npos) << failed->detail;
+}
+
 TEST_P(SandboxTest, ListedDirectoriesAreReadOnlyUnlessSaidOtherwise) {
   std::ofstream(directory_ + "/in") << "hello";
   Bind(directory_, FileRule::Access::kReadOnly);

@@ -212,9 +212,9 @@ bool CarryOut(const MountStep& step, int source, int changes, int root, OwnFileS
   switch (step.kind) {
     case MountStep::Kind::kBind: {
       if (source == kAbsentSource) return true;
-      const bool attached = Attach(source, root, *own, step.target, failure);
+      if (!Attach(source, root, *own, step.target, failure)) return false;
       close(source);
-      return attached;
+      return true;
     }
     case MountStep::Kind::kTmpfs:
     case MountStep::Kind::kProc:
@@ -249,6 +249,60 @@ bool CarryOut(const MountStep& step, int source, int changes, int root, OwnFileS
       return MakeFile(root, *own, step, failure);
   }
   return Fail(failure, "mount", EINVAL, "unknown step");
+}
+
+// Whether some part of `target` is a link to what is not there: it may lead to what a later step mounts.
+bool LeadsNowhere(int root, const char* target) {
+  char path[kMaxPath];
+  for (size_t length = 0; length < sizeof(path); ++length) {
+    if (target[length] == '/' || target[length] == '\0') {
+      path[length] = '\0';
+      const int place = OpenInRoot(root, path, O_PATH);
+      if (place >= 0) {
+        close(place);
+      } else if (errno != ENOENT) {
+        return false;
+      } else {
+        const int link = OpenInRoot(root, path, O_PATH | O_NOFOLLOW);
+        if (link >= 0) close(link);
+        return link >= 0;
+      }
+    }
+    if (target[length] == '\0') return false;
+    path[length] = target[length];
+  }
+  return false;
+}
+
+// Steps come in the order of their targets. One whose place is behind a link to what comes later waits for that.
+bool CarryOutAll(const ChildPlan& plan, size_t first, const int* sources, int root, OwnFileSystems* own, SetupMessage* failure) {
+  bool waits[kMaxMountSteps] = {};
+  size_t waiting = 0;
+  for (size_t i = first; i < plan.mount_count; ++i) {
+    const MountStep& step = plan.mounts[i];
+    const bool kept = i + 1 < plan.mount_count && plan.mounts[i + 1].kind == MountStep::Kind::kChanges;
+    if (CarryOut(step, sources[i], kept ? sources[i + 1] : -1, root, own, failure)) continue;
+    // What an overlay is made of is used up by the attempt.
+    if (step.kind == MountStep::Kind::kOverlay || !LeadsNowhere(root, step.target)) return false;
+    waits[i] = true;
+    ++waiting;
+  }
+  // The place of one may be in another that waits. What is left when no more is done has none, and the last failure tells.
+  for (bool more = true; waiting > 0;) {
+    if (!more) return false;
+    more = false;
+    for (size_t i = first; i < plan.mount_count; ++i) {
+      if (!waits[i]) continue;
+      if (CarryOut(plan.mounts[i], sources[i], -1, root, own, failure)) {
+        waits[i] = false;
+        more = true;
+        --waiting;
+      } else if (!LeadsNowhere(root, plan.mounts[i].target)) {
+        return false;
+      }
+    }
+  }
+  return true;
 }
 
 // Puts the detached root somewhere, so that it is part of this namespace and can become its root.
@@ -337,10 +391,7 @@ bool BuildRoot(const ChildPlan& plan, int* sources, SetupMessage* failure) {
     own.Add(root);
   }
   if (!AttachRoot(root, failure)) return false;
-  for (size_t i = first; i < plan.mount_count; ++i) {
-    const bool kept = i + 1 < plan.mount_count && plan.mounts[i + 1].kind == MountStep::Kind::kChanges;
-    if (!CarryOut(plan.mounts[i], sources[i], kept ? sources[i + 1] : -1, root, &own, failure)) return false;
-  }
+  if (!CarryOutAll(plan, first, sources, root, &own, failure)) return false;
   if (own_root) {
     mount_attr attributes = {};
     attributes.attr_set = MOUNT_ATTR_RDONLY;
