@@ -33,6 +33,8 @@ int Failed(ServerBirth* birth, const char* step) {
 int BecomeServer(void* arg) {
   ServerBirth* const birth = static_cast<Shared*>(arg)->birth;
   child::ResetSignalActions();
+  // What is not copied needs no close. close_range(2), CLOSE_RANGE_UNSHARE
+  if (birth->first_other > 0 && syscall(SYS_close_range, birth->first_other, UINT_MAX, CLOSE_RANGE_UNSHARE) != 0) return Failed(birth, "unshare descriptors");
   // Both out of the way of the numbers below.
   const int socket = fcntl(birth->socket, F_DUPFD_CLOEXEC, kServerSocket + 1);
   const int executable = fcntl(birth->executable, F_DUPFD_CLOEXEC, kServerSocket + 1);
@@ -61,7 +63,8 @@ int Intermediate(void* arg) {
   const auto* const shared = static_cast<const Shared*>(arg);
   // Returns when the server has executed its program or has failed to. This table of descriptors is the caller's.
   int pidfd = -1;
-  const int pid = clone(BecomeServer, shared->stack + kStackBytes, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, arg, &pidfd,
+  const int files = shared->birth->first_other > 0 ? CLONE_FILES : 0;
+  const int pid = clone(BecomeServer, shared->stack + kStackBytes, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD | files, arg, &pidfd,
                         nullptr, nullptr);
   if (pid < 0) return Failed(shared->birth, "clone");
   shared->birth->pid = pid;

@@ -13,6 +13,9 @@ struct ServerBirth {
   int socket = -1;
   const char* const* argv = nullptr;
   const char* const* envp = nullptr;
+  // BearOwnServer, if not 0, a multiple of 64: `executable`, `socket` and the streams are below it, and of what is above the server never
+  // has a copy, whose close may wait for somebody.
+  int first_other = 0;
   int pid = 0;        // BearOwnServer: of the server.
   int pidfd = -1;     // Of the server, once it is born. The caller's to close.
   int error = 0;      // errno of `step`.

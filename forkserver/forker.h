@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -37,6 +38,10 @@ class Forker {
   // `open_files`: the soft limit that the supervisor was born with, and has raised for itself.
   Forker(std::string preparation, uint64_t open_files) : preparation_(std::move(preparation)), open_files_(open_files) {}
 
+  // Before any request has come: takes the lower numbers of descriptors, so that what requests bring has higher ones, and Start can give
+  // a server a copy of the lower ones only. Errors: those of open(2).
+  absl::Status TakeNumbers();
+
   // Starts a server; one that ran must have been reaped. It says by ServerNotes on socket() when it is ready.
   absl::Status Start();
 
@@ -63,6 +68,7 @@ class Forker {
  private:
   const std::string preparation_;
   const uint64_t open_files_;
+  std::vector<UniqueFd> numbers_;  // /dev/null, but while a server is born.
   UniqueFd socket_;
   UniqueFd pidfd_;
   int pid_ = 0;

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,6 +20,27 @@
 extern char** environ;
 
 namespace brood::internal {
+namespace {
+
+// The kernel copies descriptors by the 64. fs/file.c, sane_fdtable_size()
+constexpr int kFirstOther = 64;
+// Below that they are needed for requests: then a server is born of a copy of all.
+constexpr rlim_t kLimitToTakeNumbers = 256;
+
+}  // namespace
+
+absl::Status Forker::TakeNumbers() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < kLimitToTakeNumbers) return absl::OkStatus();
+  while (numbers_.empty() || numbers_.back().get() + 1 < kFirstOther) {
+    UniqueFd number(open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!number.valid()) return ErrnoStatus(errno, "open", "/dev/null");
+    if (number.get() >= kFirstOther) return absl::OkStatus();
+    numbers_.push_back(std::move(number));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Forker::Start() {
   const UniqueFd executable(open("/proc/self/exe", O_PATH | O_CLOEXEC));
   if (!executable.valid()) return ErrnoStatus(errno, "open executable", "/proc/self/exe");
@@ -33,9 +55,17 @@ absl::Status Forker::Start() {
   child::ServerBirth birth;
   birth.executable = executable.get();
   birth.socket = theirs.get();
+  const bool has_numbers = numbers_.size() > 2;
+  if (has_numbers) {
+    birth.executable = dup3(executable.get(), numbers_[0].get(), O_CLOEXEC);
+    birth.socket = dup3(theirs.get(), numbers_[1].get(), O_CLOEXEC);
+    if (birth.executable < 0 || birth.socket < 0) return ErrnoStatus(errno, "duplicate a descriptor");
+    birth.first_other = kFirstOther;
+  }
   birth.argv = argv;
   birth.envp = environ;
   child::BearOwnServer(&birth);
+  for (int i = 0; has_numbers && i < 2; ++i) dup3(numbers_.back().get(), numbers_[i].get(), O_CLOEXEC);
   pidfd_.reset(birth.pidfd);
   if (birth.step != nullptr) {
     if (pidfd_.valid()) Reap();

@@ -25,6 +25,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "base/closer.h"
 #include "base/unique_fd.h"
 #include "forkserver/event_loop.h"
 #include "forkserver/forker.h"
@@ -41,8 +42,8 @@ class Charge {
 
   uint32_t place = 0;  // The supervisor's name for it.
 
-  // A keeper has the order, or will never have it: what came with it goes back, to be kept or closed. First of all.
-  virtual void OnSent(std::vector<UniqueFd> fds) { fds.clear(); }
+  // A keeper has the order, or will never have it: what came with it goes back. What is not taken out is closed then. First of all.
+  virtual void OnSent(std::vector<UniqueFd>& fds) { (void)fds; }
 
   // It runs. Only where the order asks for it. `pidfd` is borrowed.
   virtual void OnBorn(pid_t pid, int pidfd) {
@@ -119,6 +120,9 @@ class Supervisor {
 
   EventLoop& loop() { return loop_; }
 
+  // As a request's should be closed that nobody takes.
+  void Close(std::vector<UniqueFd> fds) { closer_.Close(std::move(fds)); }
+
  private:
   enum class State : uint8_t { kFree, kQueued, kSent, kBorn };
   struct Child {
@@ -193,6 +197,7 @@ class Supervisor {
   void DispatchKind(uint32_t kind);
   bool Send(uint32_t place, uint32_t number);
   void Refuse(uint32_t place, int error, std::string_view why);
+  void GiveBack(Charge& charge, std::vector<UniqueFd> fds);
   std::unique_ptr<Charge> Free(uint32_t place);
   void CheckPatience();
 
@@ -205,6 +210,7 @@ class Supervisor {
   const SlotMaker make_slot_;
   const UniqueFd owner_;
   EventLoop loop_;
+  Closer closer_;
   Forker forker_;
   UniqueFd signals_;
   bool open_ = true;        // The client's socket.

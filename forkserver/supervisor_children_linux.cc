@@ -228,7 +228,7 @@ void Supervisor::EndStrays() {
 void Supervisor::Place(Order order) {
   const std::optional<uint32_t> kind = FindKind(order.slot);
   if (!kind.has_value()) {
-    order.charge->OnSent(std::move(order.fds));
+    GiveBack(*order.charge, std::move(order.fds));
     order.charge->OnRefused(EAGAIN, "it has as many different sandboxes as it can");
     return;
   }
@@ -240,7 +240,7 @@ void Supervisor::Place(Order order) {
     place = static_cast<uint32_t>(children_.size());
     children_.emplace_back();
   } else {
-    order.charge->OnSent(std::move(order.fds));
+    GiveBack(*order.charge, std::move(order.fds));
     order.charge->OnRefused(EAGAIN, absl::StrCat("it has ", kMaxChildren, " children, as many as it can"));
     return;
   }
@@ -314,7 +314,7 @@ bool Supervisor::Send(uint32_t place, uint32_t number) {
   child.state = State::kSent;
   child.keeper = number;
   keepers_[number].place = place;
-  child.charge->OnSent(std::move(given));
+  GiveBack(*child.charge, std::move(given));
   return true;
 }
 
@@ -334,14 +334,20 @@ void Supervisor::Refuse(uint32_t place, int error, std::string_view why) {
   std::vector<UniqueFd> fds = std::move(children_[place].order.fds);
   const bool was_queued = children_[place].state == State::kQueued;
   const std::unique_ptr<Charge> charge = Free(place);
-  if (was_queued) charge->OnSent(std::move(fds));
+  if (was_queued) GiveBack(*charge, std::move(fds));
   charge->OnRefused(error, why);
+}
+
+void Supervisor::GiveBack(Charge& charge, std::vector<UniqueFd> fds) {
+  charge.OnSent(fds);
+  closer_.Close(std::move(fds));
 }
 
 std::unique_ptr<Charge> Supervisor::Free(uint32_t place) {
   std::unique_ptr<Charge> charge = std::move(children_[place].charge);
   if (children_[place].is_guardian) --live_guardians_;
   --live_;
+  closer_.Close(std::move(children_[place].order.fds));
   children_[place] = Child();
   free_places_.push_back(place);
   return charge;

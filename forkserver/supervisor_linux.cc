@@ -85,6 +85,7 @@ absl::Status Supervisor::Start() {
   if (!signals_.valid()) return ErrnoStatus(errno, "signalfd");
   BROOD_RETURN_IF_ERROR(loop_.Watch(signals_.get(), EPOLLIN, [this](uint32_t) { OnSignal(); }));
   BROOD_RETURN_IF_ERROR(loop_.Watch(owner_.get(), EPOLLIN, [this](uint32_t) { EndAll(); }));
+  BROOD_RETURN_IF_ERROR(forker_.TakeNumbers());
   BROOD_RETURN_IF_ERROR(loop_.Watch(socket_, EPOLLIN, [this](uint32_t) { OnConnection(); }));
   return StartServer();
 }

@@ -46,7 +46,7 @@ class TemplateCharge : public Charge {
  public:
   explicit TemplateCharge(Supervisor& supervisor) : supervisor_(supervisor) {}
 
-  void OnSent(std::vector<UniqueFd> fds) override { socket_ = std::move(fds[0]); }
+  void OnSent(std::vector<UniqueFd>& fds) override { socket_ = std::move(fds[0]); }
   // Or its end would not be seen.
   void OnBorn(pid_t /*pid*/, int /*pidfd*/) override { socket_.reset(); }
   void OnOwnerGone() override { supervisor_.Kill(place); }

@@ -17,6 +17,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "base/slow_file.h"
 #include "base/status.h"
 #include "bootstrap/current_process.h"
 #include "launcher/environment.h"
@@ -211,7 +212,12 @@ class Preparation {
     if (slot_ == nullptr) return false;
     std::vector<int> sources(std::begin(stdio_.child), std::end(stdio_.child));
     for (const InheritedFd& inherited : options_.inherited) sources.push_back(inherited.fd);
+    for (const StreamRecord& stream : stdio_.streams) {
+      // The supervisor passes output on to it, which has others to do that for as well.
+      if (stream.sink >= 0 && IsSlowFile(stream.sink)) return false;
+    }
     for (const int source : sources) {
+      if (IsSlowFile(source)) return false;
       const absl::StatusOr<std::string> path = PathToOpenReadOnly(source, record_.plan, "");
       if (!path.ok() || !path->empty()) return false;
     }

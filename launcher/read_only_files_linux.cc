@@ -5,8 +5,10 @@
 
 #include <cerrno>
 #include <climits>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "base/slow_file.h"
 #include "base/status.h"
 #include "launcher/read_only_files.h"
 
@@ -25,11 +27,23 @@ bool ChildMayWrite(int fd, const struct stat& status, const ChildPlan& plan) {
   return faccessat(AT_FDCWD, own.c_str(), W_OK, AT_EACCESS) == 0;
 }
 
+// Nobody asks its server here: the child's init, which opens the path, sees whether it is that file.
+absl::StatusOr<std::string> PathOfSlowFile(int fd, int flags, const std::string& name) {
+  if ((flags & O_PATH) == 0 && (flags & O_ACCMODE) != O_RDONLY) return std::string();
+  char path[PATH_MAX];
+  const ssize_t length = readlink(absl::StrCat("/proc/self/fd/", fd).c_str(), path, sizeof(path));
+  if (length > 0 && path[0] == '/' && length < PATH_MAX) return std::string(path, static_cast<size_t>(length));
+  return absl::FailedPreconditionError(absl::StrCat(name, ": a file for reading that is on a file system out of sight, so that it cannot be opened "
+                                                    "read-only; give it a path, or pass its content by a pipe"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> PathToOpenReadOnly(int fd, const ChildPlan& plan, const std::string& name) {
-  struct stat status;
   const int flags = fcntl(fd, F_GETFL);
+  const std::optional<mode_t> mode = ModeAtOnce(fd);
+  if (flags >= 0 && mode.has_value() && S_ISREG(*mode) && IsSlowFile(fd)) return PathOfSlowFile(fd, flags, name);
+  struct stat status;
   if (flags < 0 || fstat(fd, &status) != 0) return ErrnoStatus(errno, absl::StrCat(name, ": descriptor"), absl::StrCat(fd));
   if (!S_ISREG(status.st_mode) || ((flags & O_PATH) == 0 && (flags & O_ACCMODE) != O_RDONLY)) return std::string();
   struct statvfs mount;

@@ -36,7 +36,7 @@ int64_t Now() { return static_cast<int64_t>(child::MonotonicNanoseconds()); }
 // A guardian of its own: it tells its client all that there is to tell.
 class GuardianCharge : public Charge {
  public:
-  void OnSent(std::vector<UniqueFd> fds) override { report_ = std::move(fds[0]); }
+  void OnSent(std::vector<UniqueFd>& fds) override { report_ = std::move(fds[0]); }
   // Or the end of the guardian would not be the end of its pipe.
   void OnBorn(pid_t /*pid*/, int /*pidfd*/) override { report_.reset(); }
   void OnEnded(std::unique_ptr<Charge> /*self*/, const child::KeeperNote& /*note*/) override {}
@@ -71,14 +71,14 @@ class TargetCharge : public Charge {
     loop().Forget(setup_.get());
   }
 
-  void OnSent(std::vector<UniqueFd> fds) override {
+  void OnSent(std::vector<UniqueFd>& fds) override {
     for (UniqueFd& fd : fds) {
       if (fd.get() == control_number_) control_ = std::move(fd);
       else if (fd.get() == report_number_) pipe_ = std::move(fd);
       else if (fd.get() == setup_number_) setup_ = std::move(fd);
       else streams_.Take(fd);
     }
-    fds.clear();  // Or the pipes of the streams would have no end.
+    supervisor_.Close(std::exchange(fds, {}));  // Or the pipes of the streams would have no end.
     begin_ = Now();
     streams_.Begin();
     const bool watched = loop().Watch(control_.get(), EPOLLIN, [this](uint32_t) { OnCommand(); }).ok() &&
@@ -264,12 +264,16 @@ bool ServeLaunches() {
 }
 
 void AdmitLaunch(Supervisor& supervisor, int /*connection*/, Request request, const absl::Status& received) {
-  if (!received.ok()) return FailServedChild(request, received);
+  const auto fail = [&](const absl::Status& why) {
+    FailServedChild(request, why);
+    supervisor.Close(std::move(request.fds));
+  };
+  if (!received.ok()) return fail(received);
   const absl::StatusOr<std::unique_ptr<ReceivedLaunch>> launch = DecodeLaunch(request.bytes, request.fds);
-  if (!launch.ok()) return FailServedChild(request, launch.status());
+  if (!launch.ok()) return fail(launch.status());
   const bool in_slot = (*launch)->record.slot != nullptr;
   const std::string_view plan = supervisor.PlanOf(request.tag);
-  if (in_slot == plan.empty()) return FailServedChild(request, absl::DataLossError("launch: in a slot of no plan"));
+  if (in_slot == plan.empty()) return fail(absl::DataLossError("launch: in a slot of no plan"));
   Order order;
   order.patience = (*launch)->patience;
   order.bytes = std::move(request.bytes);

@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "base/slow_file.h"
 #include "base/status.h"
 #include "sandbox/linux_plan.h"
 
@@ -84,9 +86,9 @@ absl::StatusOr<int> Sink(const Stdio& spec, int number, PreparedStdio* out) {
 
 // A directory is a way to all that lies below and above it, whatever the child's own root shows. openat(2).
 absl::Status CheckStream(int fd, int number) {
-  struct stat status;
-  if (fstat(fd, &status) != 0) return ErrnoStatus(errno, absl::StrCat(kNames[number], ": fstat"));
-  if (!S_ISDIR(status.st_mode)) return absl::OkStatus();
+  const std::optional<mode_t> mode = ModeAtOnce(fd);
+  if (!mode.has_value()) return ErrnoStatus(errno, absl::StrCat(kNames[number], ": statx"));
+  if (!S_ISDIR(*mode)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       kNames[number], ": is a directory, through which the child could leave its root; show it by a file rule (--ro, --rw)"));
 }

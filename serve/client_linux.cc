@@ -80,12 +80,12 @@ void ServeClient::Close(UniqueFd& fd) {
 void ServeClient::CloseSocket(UniqueFd& socket) {
   if (!socket.valid()) return;
   loop().Forget(socket.get());
-  server_.closer().CloseConnection(std::exchange(socket, UniqueFd()));
+  server_.closer().CloseConnection(std::exchange(socket, UniqueFd()), peer_.uid);
 }
 
 void ServeClient::CloseAll(Request request) {
-  server_.closer().Close(std::move(request.fds));
-  server_.closer().Close(std::move(request.carriers));
+  server_.closer().Close(std::move(request.fds), peer_.uid);
+  server_.closer().Close(std::move(request.carriers), peer_.uid);
 }
 
 void ServeClient::Remove() { server_.Remove(number_); }
@@ -277,7 +277,7 @@ void ServeClient::OnCommand() {
   int fds[child::kMaxFdsOfMessage];  // None that is wanted. What is not received is closed here and now.
   const child::FdMessage message = child::ReceiveWithFds(control_.get(), &part, 1, fds, child::kMaxFdsOfMessage, MSG_DONTWAIT);
   const ssize_t n = message.bytes;
-  for (size_t i = 0; i < message.fd_count; ++i) server_.closer().Close(UniqueFd(fds[i]));
+  for (size_t i = 0; i < message.fd_count; ++i) server_.closer().Close(UniqueFd(fds[i]), peer_.uid);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   const bool known = command.kind == GuardianCommand::Kind::kSignal || command.kind == GuardianCommand::Kind::kKill ||
                      command.kind == GuardianCommand::Kind::kSignalGroup;
