@@ -26,7 +26,7 @@ absl::StatusOr<std::string> SettlePreload(Freeze freeze) {
   BROOD_RETURN_IF_ERROR(Annotate(SealPreloadMemory().status(), "preload memory"));
   if (freeze == Freeze::kOff) return "not frozen: not asked for";
   if (freeze == Freeze::kAuto && AnonymousBytes() < kPays) return "not frozen: there is too little for it to pay";
-  const absl::StatusOr<FreezeReport> report = FreezeProcess({});
+  const absl::StatusOr<FreezeReport> report = FreezeProcess({.coalesce = FreezeOptions::Coalesce::kCodeWithConstants});
   if (report.ok()) return report->ToString();
   if (freeze == Freeze::kOn) return report.status();
   return absl::StrCat("not frozen: ", report.status().message());

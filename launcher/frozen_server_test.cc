@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <fstream>
 #include <memory>
 #include <memory_resource>
 #include <stdexcept>
@@ -155,6 +156,26 @@ TEST(FrozenServerTest, AnExceptionHasTheNamesOfFunctionsInItsStackTrace) {
   EXPECT_TRUE(absl::StrContains(status.message(), "far away")) << status;
   const std::string stack(status.GetPayload(kStackTraceUrl).value_or(absl::Cord()));
   EXPECT_TRUE(absl::StrContains(stack, "ThrowsFarAway")) << stack;
+}
+
+// A mapping of code that is followed by one of the same file that is not: its constants.
+int CodeApartFromConstants() {
+  std::ifstream maps("/proc/self/maps");
+  int found = 0;
+  std::string of_code;
+  for (std::string line; std::getline(maps, line);) {
+    const size_t protection = line.find(' ') + 1, name = line.find('/');
+    const std::string file = name == std::string::npos ? "" : line.substr(name);
+    if (!file.empty() && file == of_code && line.substr(protection, 3) == "r--") ++found;
+    of_code = line.substr(protection, 3) == "r-x" ? file : "";
+  }
+  return found;
+}
+BROOD_TARGET(CodeApartFromConstants);
+
+TEST(FrozenServerTest, ConstantsOfALibraryAreOneMappingWithItsCode) {
+  // Of what the loader has relocated each library has a mapping that stays.
+  EXPECT_LT(Server({}, Freeze::kOn).Call(CodeApartFromConstants).value(), Server({}, Freeze::kOff).Call(CodeApartFromConstants).value());
 }
 
 class PreloadMemoryTest : public testing::TestWithParam<Freeze> {};
