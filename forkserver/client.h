@@ -71,7 +71,7 @@ class ForkServer {
   // As Start, then sends a request, and gives who has it; a server that has ended in the meantime is started again. Whoever
   // holds the other ends of what is sent sees end of file if the server ends before it has served this.
   //
-  // `plan`: of the slot that the child is to be born in, instead of a tag.
+  // `plan`: of the slot that the child is to be born in. Its number is added to the tag, which is kInSlotTag if there is none.
   //
   // Errors: those of Start; DeadlineExceeded (its queue is full and it takes nothing; it is killed then, as by Kill).
   absl::StatusOr<std::shared_ptr<Instance>> Send(std::string_view bytes, const std::vector<int>& fds,

@@ -271,7 +271,7 @@ namespace {
 
 // One whose number another takes is sent anew when it is asked for again. The lock is held until the request has followed.
 absl::Status SendInSlot(ForkServer::Instance& instance, std::string_view bytes, const std::vector<int>& fds,
-                        const ForkServerPatience& patience, std::string_view plan) {
+                        const ForkServerPatience& patience, uint64_t tag, std::string_view plan) {
   const std::lock_guard<std::mutex> lock(instance.plans_mutex);
   const auto known = std::find(instance.plans.begin(), instance.plans.end(), plan);
   auto number = static_cast<uint32_t>(known - instance.plans.begin());
@@ -282,7 +282,7 @@ absl::Status SendInSlot(ForkServer::Instance& instance, std::string_view bytes, 
     instance.plans.resize(std::max<size_t>(instance.plans.size(), number + 1));
     instance.plans[number] = plan;
   }
-  return SendRequest(instance.socket.get(), bytes, fds, {.patience = patience.request, .tag = kInSlotTag | number});
+  return SendRequest(instance.socket.get(), bytes, fds, {.patience = patience.request, .tag = tag | number});
 }
 
 }  // namespace
@@ -295,7 +295,7 @@ absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Send(std::stri
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     BROOD_ASSIGN_OR_RETURN(std::shared_ptr<Instance> instance, Get(patience, tag == 0 ? For::kChild : For::kNothing));
     sent = plan.empty() ? SendRequest(instance->socket.get(), bytes, fds, {.patience = patience.request, .tag = tag})
-                        : SendInSlot(*instance, bytes, fds, patience, plan);
+                        : SendInSlot(*instance, bytes, fds, patience, tag != 0 ? tag : kInSlotTag, plan);
     if (sent.ok()) return instance;
     if (absl::IsDeadlineExceeded(sent)) Kill(instance);
     if (!absl::IsUnavailable(sent)) return sent;

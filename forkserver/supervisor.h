@@ -71,14 +71,20 @@ struct Order {
   absl::Duration patience = absl::InfiniteDuration();  // Until the birth. Needs tell_birth.
 };
 
-// Of a request for keepers, in slots if it has bytes: the plan. For each the answer is a ServerNote: of kLease, with a descriptor,
-// or of kFailed, with the reason.
+// Of a request for keepers, in slots if it names a plan. For each the answer is a ServerNote: of kLease, with a descriptor, or of
+// kFailed, with the reason.
 struct LeaseTag {
   uint32_t count = 1;
-  uint64_t Encode() const { return uint64_t{7} << 32 | count; }
-  static bool Is(uint64_t tag) { return tag >> 32 == 7 && static_cast<uint32_t>(tag) - 1 < kMost; }
-  static LeaseTag Decode(uint64_t tag) { return {.count = static_cast<uint32_t>(tag)}; }
+  bool in_slots = false;
+  uint32_t plan = 0;  // Its number, below kMaxPlans; see kPlanTag.
+  uint64_t Encode() const { return kBit | (in_slots ? kInSlots : 0) | uint64_t{count} << 8 | plan; }
+  static bool Is(uint64_t tag) { return tag >> 32 == kBit >> 32 && Decode(tag).count - 1 < kMost; }
+  static LeaseTag Decode(uint64_t tag) {
+    return {.count = static_cast<uint32_t>(tag & 0xffff) >> 8, .in_slots = (tag & kInSlots) != 0, .plan = static_cast<uint32_t>(tag & 0xff)};
+  }
   static constexpr uint32_t kMost = 16;
+  static constexpr uint64_t kBit = uint64_t{7} << 32;
+  static constexpr uint64_t kInSlots = uint64_t{1} << 16;
 };
 // Of one to continue leased keepers, should their children have stopped them. There is no answer.
 inline constexpr uint64_t kContinueTag = 3;
@@ -111,7 +117,7 @@ class Supervisor {
   // Until the owner ends, or the client has closed `socket` and no child is left.
   [[noreturn]] void Run();
 
-  // What a request is to be born in by its tag; empty: in no slot, or it names a plan that nobody has sent.
+  // What a request is to be born in by its tag (kInSlotTag); empty: in no slot, or it names a plan that nobody has sent.
   std::string_view PlanOf(uint64_t tag) const;
 
   // Its charge knows its place.

@@ -102,12 +102,16 @@ void Supervisor::OnConnection() {
   if (received.ok() && IsOf(request.tag, kPlanTag)) return KeepPlan(std::move(request));
   if (received.ok() && request.tag == kTemplateTag) return PlaceTemplate(*this, std::move(request));
   if (!received.ok() || !LeaseTag::Is(request.tag)) return admit_(*this, socket_, std::move(request), received);
-  const std::optional<uint32_t> kind = FindKind(request.bytes);
-  if (!kind.has_value()) {
-    for (uint32_t i = 0; i < LeaseTag::Decode(request.tag).count; ++i) NoteFailure(socket_, "it has as many different sandboxes as it can");
+  const LeaseTag lease = LeaseTag::Decode(request.tag);
+  const std::string_view plan = lease.in_slots ? PlanOf(kInSlotTag | lease.plan) : std::string_view();
+  const std::optional<uint32_t> kind = FindKind(plan);
+  if (!kind.has_value() || (lease.in_slots && plan.empty())) {
+    for (uint32_t i = 0; i < lease.count; ++i) {
+      NoteFailure(socket_, kind.has_value() ? "it names a sandbox that nobody has sent" : "it has as many different sandboxes as it can");
+    }
     return;
   }
-  kinds_[*kind].leases_wanted += LeaseTag::Decode(request.tag).count;
+  kinds_[*kind].leases_wanted += lease.count;
   if (forker_.pidfd() < 0) return Restart();
   DispatchKind(*kind);
 }

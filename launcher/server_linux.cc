@@ -108,7 +108,8 @@ size_t Server::pending() const {
 
 absl::Status Server::AskForKeepers(uint32_t count) {
   const std::shared_ptr<internal::ForkServer::Instance> before = instance_;
-  BROOD_ASSIGN_OR_RETURN(instance_, server_->Send(slot_, {}, Patience(), internal::LeaseTag{.count = count}.Encode()));
+  BROOD_ASSIGN_OR_RETURN(instance_, server_->Send({}, {}, Patience(),
+                                                  internal::LeaseTag{.count = count, .in_slots = !slot_.empty()}.Encode(), slot_));
   asked_ = instance_ == before ? asked_ + count : count;
   return absl::OkStatus();
 }
