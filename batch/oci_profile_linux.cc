@@ -63,7 +63,7 @@ class ProfileReader {
     policy.name = file_;
     policy.syscalls.clear();
     BROOD_ASSIGN_OR_RETURN(JsonObject profile, JsonObject::Of(value_, file_, ""));
-    BROOD_ASSIGN_OR_RETURN(const Effect fallback, ReadEffect(profile, "defaultAction", "defaultErrnoRet", EPERM));
+    BROOD_ASSIGN_OR_RETURN(const Effect fallback, ReadEffect(profile, "defaultAction", "defaultErrnoRet", "defaultErrno", EPERM));
     policy.unlisted = fallback.action;
     policy.unlisted_errno = fallback.action == SyscallAction::kErrno ? fallback.errno_value : 0;
     default_errno_ = fallback.action == SyscallAction::kErrno ? fallback.errno_value : EPERM;
@@ -85,10 +85,18 @@ class ProfileReader {
   }
 
  private:
-  absl::StatusOr<Effect> ReadEffect(JsonObject& object, const char* field, const char* errno_field, int default_errno) {
+  // Podman's profiles have the errno by name besides, and that is what counts.
+  absl::StatusOr<Effect> ReadEffect(JsonObject& object, const char* field, const char* errno_field, const char* errno_name_field,
+                                    int default_errno) {
     BROOD_ASSIGN_OR_RETURN(const std::optional<std::string> word, object.String(field));
-    BROOD_ASSIGN_OR_RETURN(const std::optional<uint64_t> number, object.Unsigned(errno_field));
+    BROOD_ASSIGN_OR_RETURN(std::optional<uint64_t> number, object.Unsigned(errno_field));
+    BROOD_ASSIGN_OR_RETURN(const std::optional<std::string> name, object.String(errno_name_field));
     if (!word.has_value()) return object.Error(field, "missing");
+    if (name.has_value() && !name->empty()) {
+      const int value = ErrnoFromName(*name);
+      if (value == 0) return object.Error(errno_name_field, absl::StrCat("unknown errno \"", *name, "\""));
+      number = static_cast<uint64_t>(value);
+    }
     if (number.value_or(1) < 1 || number.value_or(1) > 4095) return object.Error(errno_field, "expected 1 to 4095");
     if (*word == "SCMP_ACT_ALLOW") return Effect{SyscallAction::kAllow, 0};
     if (*word == "SCMP_ACT_LOG") return Effect{SyscallAction::kLog, 0};
@@ -186,7 +194,7 @@ class ProfileReader {
 
   absl::Status ReadRule(const JsonValue& value, const std::string& path, std::vector<SyscallRule>& rules) {
     BROOD_ASSIGN_OR_RETURN(JsonObject rule, JsonObject::Of(value, file_, path));
-    BROOD_ASSIGN_OR_RETURN(const Effect effect, ReadEffect(rule, "action", "errnoRet", default_errno_));
+    BROOD_ASSIGN_OR_RETURN(const Effect effect, ReadEffect(rule, "action", "errnoRet", "errno", default_errno_));
     BROOD_ASSIGN_OR_RETURN(const auto names, rule.Strings("names"));
     BROOD_ASSIGN_OR_RETURN(const auto name, rule.String("name"));
     BROOD_ASSIGN_OR_RETURN(const auto alternatives, ReadArguments(rule));

@@ -93,6 +93,19 @@ TEST_F(OciProfileTest, APublishedProfileDecidesAsWithARuntime) {
   EXPECT_EQ(Call("getpriority", 3), Errno(EPERM));
 }
 
+// In the format in which Podman's and containerd's library publishes its default profile.
+TEST_F(OciProfileTest, AnErrnoGivenByNameIsTheOneThatCounts) {
+  Import(R"({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "defaultErrno": "ENOSYS",
+             "syscalls": [{"names": ["read", "execve", "exit_group"], "action": "SCMP_ACT_ALLOW", "args": [], "comment": "", "includes": {}, "excludes": {}},
+                          {"names": ["bdflush", "mount"], "action": "SCMP_ACT_ERRNO", "args": [], "comment": "", "includes": {}, "excludes": {},
+                           "errnoRet": 1, "errno": "EPERM"},
+                          {"names": ["socket"], "action": "SCMP_ACT_ERRNO", "errno": "EINVAL"}]})");
+  EXPECT_EQ(Call("mount"), Errno(EPERM));
+  EXPECT_EQ(Call("socket"), Errno(EINVAL));
+  EXPECT_EQ(Call("ptrace"), Errno(ENOSYS));
+  EXPECT_EQ(Problem(R"({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrno": "EFOO"})"), "docker.json:1: field \"defaultErrno\": unknown errno \"EFOO\"");
+}
+
 TEST_F(OciProfileTest, TheRestIsThatOfDefault) {
   Import(kProfile);
   const Policy base = BuiltinPolicy("default").value();
