@@ -53,10 +53,14 @@ std::vector<Goal> Goals() {
       {"two-servers", "calls on two processors", "two servers", kFaster, "one server", 1.8},
       {"launch-frozen-1g", "launch with 1 GiB", "frozen heap", kAtMost, "nothing", 1.1},
       {"filter-load", "load 300 rules", "brood", kAtMost, "libseccomp", 0.5},
-      {"filter-allowed-60", "a call (getppid)", "allowed, of 60", kAtMostMore, "no filter", 60},
-      {"filter-allowed-300", "a call (getppid)", "allowed, of 300", kAtMostMore, "no filter", 60},
-      {"filter-compared-60", "a call (getppid)", "compared, of 60", kAtMostMore, "no filter", 100},
-      {"filter-compared-300", "a call (getppid)", "compared, of 300", kAtMostMore, "no filter", 100},
+      {"filter-allowed-60", "a call (getpid)", "allowed, of 60", kAtMostMore, "no filter", 60},
+      {"filter-allowed-300", "a call (getpid)", "allowed, of 300", kAtMostMore, "no filter", 60},
+      {"filter-compared-60", "a call (getpid)", "compared, of 60", kAtMostMore, "no filter", 100},
+      {"filter-compared-300", "a call (getpid)", "compared, of 300", kAtMostMore, "no filter", 100},
+      {"filter-read-60", "a call (read)", "allowed, of 60", kAtMostMore, "no filter", 60},
+      {"filter-read-300", "a call (read)", "allowed, of 300", kAtMostMore, "no filter", 60},
+      {"filter-read-compared-60", "a call (read)", "compared, of 60", kAtMostMore, "no filter", 100},
+      {"filter-read-compared-300", "a call (read)", "compared, of 300", kAtMostMore, "no filter", 100},
   };
 }
 
@@ -103,6 +107,7 @@ int Main(int argc, char** argv) {
       {"freeze", [=] { return LaunchPreloaded(rounds); }},
       {"filter", [=] { return LoadFilters(rounds); }},
       {"filter", [=] { return CallThroughFilters(rounds); }},
+      {"filter", [=] { return ReadThroughFilters(rounds); }},
   };
   std::vector<Contest> contests;
   for (const auto& [name, run] : all) {

@@ -59,6 +59,7 @@ absl::StatusOr<Contest> LoadFilters(int rounds);
 
 // Floor: the call without a filter.
 absl::StatusOr<Contest> CallThroughFilters(int rounds);
+absl::StatusOr<Contest> ReadThroughFilters(int rounds);
 
 }  // namespace brood
 

@@ -70,12 +70,20 @@ double TimeLoad(const Filter& filter) {
   return MicrosecondsSince(begin);
 }
 
-double TimeCalls(const Filter& filter, int times) {
+// The least of a call, whose one argument nobody looks at, and one that does something: a byte, of zeros.
+enum class Call { kGetpid, kRead };
+
+double TimeCalls(const Filter& filter, Call call) {
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  if (!filter.empty() && Load(filter, 0) < 0) return 0;
+  const int zeros = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+  if (zeros < 0 || (!filter.empty() && Load(filter, 0) < 0)) return 0;
+  char byte;
   const uint64_t begin = child::MonotonicNanoseconds();
-  for (int i = 0; i < times; ++i) syscall(SYS_getppid, 1);
-  return MicrosecondsSince(begin) / times;
+  for (int i = 0; i < kCalls; ++i) {
+    const long got = call == Call::kGetpid ? syscall(SYS_getpid, 1) : syscall(SYS_read, zeros, &byte, 1);
+    if (got <= 0) return 0;
+  }
+  return MicrosecondsSince(begin) / kCalls;
 }
 
 // Both have one processor, as a child and its guardian do on a busy machine.
@@ -104,25 +112,25 @@ double TimeRoundTrips(const Filter& filter) {
   const long listener = Load(filter, SECCOMP_FILTER_FLAG_NEW_LISTENER);
   if (listener != probe) return 0;
   const uint64_t begin = child::MonotonicNanoseconds();
-  for (int i = 0; i < kRoundTrips; ++i) syscall(SYS_getppid, 1);
+  for (int i = 0; i < kRoundTrips; ++i) syscall(SYS_getpid, 1);
   const double each = MicrosecondsSince(begin) / kRoundTrips;
   waitpid(supervisor, nullptr, 0);
   return each;
 }
 
-// Names of `count` calls, getppid among them, with gaps between: they lie in some twenty intervals.
+// Names of `count` calls, getpid among them, with gaps between: they lie in some twenty intervals.
 std::vector<std::string> Names(int count) {
-  std::vector<std::string> names = {"getppid"};
+  std::vector<std::string> names = {"getpid"};
   for (int number = 0; number < 1024 && static_cast<int>(names.size()) < count; ++number) {
     std::unique_ptr<char, void (*)(void*)> name(seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number), free);
-    if (name == nullptr || number % 16 == 15 || number == SYS_getppid) continue;
+    if (name == nullptr || number % 16 == 15 || number == SYS_getpid) continue;
     names.emplace_back(name.get());
   }
   return names;
 }
 
-// With `compared`, what getppid gets depends on its argument.
-absl::StatusOr<Filter> Ours(int count, std::optional<SyscallAction> compared) {
+// With `compared`, what the call gets depends on an argument.
+absl::StatusOr<Filter> Ours(int count, std::optional<SyscallAction> compared, Call call = Call::kGetpid) {
   Policy policy;
   policy.drop_privileges = true;
   policy.filter_syscalls = true;
@@ -130,8 +138,8 @@ absl::StatusOr<Filter> Ours(int count, std::optional<SyscallAction> compared) {
   policy.unlisted_errno = EPERM;
   policy.syscalls.push_back({.names = Names(count)});
   if (compared.has_value()) {
-    const ArgumentRule one = {.index = 0, .op = ArgumentRule::Op::kEqual, .value = 1};
-    policy.syscalls.push_back({.names = {"getppid"}, .args = {one}, .action = *compared});
+    const ArgumentRule one = {.index = call == Call::kGetpid ? 0u : 2u, .op = ArgumentRule::Op::kEqual, .value = 1};
+    policy.syscalls.push_back({.names = {call == Call::kGetpid ? "getpid" : "read"}, .args = {one}, .action = *compared});
   }
   BROOD_ASSIGN_OR_RETURN(CompiledFilter filter, CompileFilter(policy));
   return filter.instructions;
@@ -168,15 +176,31 @@ absl::StatusOr<Contest> LoadFilters(int rounds) {
   return contest;
 }
 
-absl::StatusOr<Contest> CallThroughFilters(int rounds) {
-  Contest contest("a call (getppid)", "no filter");
-  contest.AddTimed("no filter", [] { return InChild([] { return TimeCalls({}, kCalls); }); });
+namespace {
+
+absl::Status AddCalls(Contest& contest, Call call) {
+  contest.AddTimed("no filter", [=] { return InChild([&] { return TimeCalls({}, call); }); });
   for (const int rules : {60, 300}) {
     BROOD_ASSIGN_OR_RETURN(const Filter allowed, Ours(rules, std::nullopt));
-    BROOD_ASSIGN_OR_RETURN(const Filter compared, Ours(rules, SyscallAction::kAllow));
-    contest.AddTimed(absl::StrCat("allowed, of ", rules), [=] { return InChild([&] { return TimeCalls(allowed, kCalls); }); });
-    contest.AddTimed(absl::StrCat("compared, of ", rules), [=] { return InChild([&] { return TimeCalls(compared, kCalls); }); });
+    BROOD_ASSIGN_OR_RETURN(const Filter compared, Ours(rules, SyscallAction::kAllow, call));
+    contest.AddTimed(absl::StrCat("allowed, of ", rules), [=] { return InChild([&] { return TimeCalls(allowed, call); }); });
+    contest.AddTimed(absl::StrCat("compared, of ", rules), [=] { return InChild([&] { return TimeCalls(compared, call); }); });
   }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Contest> ReadThroughFilters(int rounds) {
+  Contest contest("a call (read)", "no filter");
+  BROOD_RETURN_IF_ERROR(AddCalls(contest, Call::kRead));
+  contest.Run(rounds);
+  return contest;
+}
+
+absl::StatusOr<Contest> CallThroughFilters(int rounds) {
+  Contest contest("a call (getpid)", "no filter");
+  BROOD_RETURN_IF_ERROR(AddCalls(contest, Call::kGetpid));
   BROOD_ASSIGN_OR_RETURN(const Filter told, Ours(300, SyscallAction::kNotify));
   contest.AddTimed("told to a supervisor", [=] { return InChild([&] { return TimeRoundTrips(told); }); });
   contest.Run(rounds);

@@ -113,6 +113,13 @@ absl::StatusOr<Contest> LaunchInEachLayer(int rounds) {
   policy.unlisted_errno = strict.unlisted_errno;
   AddLayer(contest, "no privileges, filter of strict", policy, program);
   policy = none;
+  policy.drop_privileges = true;
+  policy.landlock = LandlockUse::kAvailable;
+  AddLayer(contest, "no privileges, Landlock", policy, program);
+  policy = none;
+  policy.speculation = SpeculationControl::kMitigate;
+  AddLayer(contest, "speculation mitigated", policy, program);
+  policy = none;
   policy.limits.memory_bytes = uint64_t{1} << 30;
   AddLayer(contest, "limit of memory", policy, program);
   policy.limits.processes = 64;
