@@ -89,6 +89,14 @@ std::vector<std::string> GroupsOf(pid_t owner) {
   return found;
 }
 
+CpuSet OwnCpus() {
+  cpu_set_t own;
+  sched_getaffinity(0, sizeof(own), &own);
+  CpuSet cpus;
+  for (size_t cpu = 0; cpu < cpus.size() && cpu < CPU_SETSIZE; ++cpu) cpus[cpu] = CPU_ISSET(cpu, &own);
+  return cpus;
+}
+
 class SetUpFailureTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -163,12 +171,16 @@ constexpr Fault kFaults[] = {
     {"CgroupNamespace", SYS_unshare, ENOMEM, "cgroup namespace"},
     {"TimeNamespace", SYS_unshare, ENOSPC, "time namespace", 0, CLONE_NEWTIME, CLONE_NEWTIME},
     {"TimeNamespaceEntered", SYS_setns, EUSERS, "time namespace"},
+    {"GuardiansPlace", SYS_chdir, EACCES, "guardian"},
+    {"IdMaps", SYS_write, EPERM, "user namespace", 2, ~0u, sizeof("1000 1610612736 1")},  // With its newline.
     {"Hostname", SYS_sethostname, EPERM, "hostname"},
     {"LoopbackSocket", SYS_socket, EMFILE, "network", 0, ~0u, AF_INET, false, "default"},
     {"LoopbackUp", SYS_ioctl, EPERM, "network", 1, ~0u, 0x8914, false, "default"},
     {"Source", SYS_openat2, EACCES, "mount"},
     {"SourceTree", SYS_open_tree, EPERM, "mount"},
     {"Attributes", SYS_mount_setattr, EINVAL, "mount"},
+    {"OverlaysLayers", SYS_umount2, EINVAL, "mount"},
+    {"Groups", SYS_setgroups, ENOMEM, "ids"},
     {"Gid", SYS_setresgid, EINVAL, "ids"},
     {"Uid", SYS_setresuid, EAGAIN, "ids"},
     {"Private", SYS_mount, EPERM, "mount"},
@@ -194,6 +206,7 @@ constexpr Fault kFaults[] = {
     {"LandlockRule", SYS_landlock_add_rule, ENOMEM, "landlock"},
     {"LandlockDomain", SYS_landlock_restrict_self, E2BIG, "landlock"},
     {"Limits", SYS_prlimit64, EPERM, "limits", 2, ~0u, 0, true},
+    {"Cpus", SYS_sched_setaffinity, EINVAL, "limits"},
     {"Filter", SYS_seccomp, EINVAL, "seccomp", 0, ~0u, SECCOMP_SET_MODE_FILTER},
     {"Exec", SYS_execve, ENOMEM, "exec"},
 };
@@ -205,10 +218,14 @@ TEST_P(SetUpStepTest, ThatFailsEndsTheLaunchAndIsTold) {
   policy_ = BuiltinPolicy(fault.policy).value();
   policy_.files.push_back({.source = directory_, .destination = directory_, .access = FileRule::Access::kReadWrite});
   if (std::string_view(fault.name) == "KeptCapability") policy_.capabilities = {"chown"};
+  if (std::string_view(fault.name) == "Cpus") policy_.limits.cpu_set = OwnCpus();
+  if (std::string_view(fault.name) == "OverlaysLayers") policy_.files.push_back({.kind = FileRule::Kind::kOverlay, .source = directory_, .destination = "/view"});
   if (std::string_view(fault.step) == "time namespace") policy_.namespaces.insert(Layer::kTime);
   const std::vector<std::string> argv = {"sh", "-c", absl::StrCat("echo ran > ", directory_, "/ran")};
   const bool landlock = ThisMachine().landlock_abi > 1;
   if (std::string_view(fault.step) == "landlock" && !landlock) GTEST_SKIP() << "needs Landlock";
+  if (std::string_view(fault.name) == "IdMaps" && !ThisMachine().can_map_any_id) GTEST_SKIP() << "needs an ownerless id, by whose length the call is told";
+  if (std::string_view(fault.name) == "Groups" && !ThisMachine().can_drop_groups) GTEST_SKIP() << "needs the right to drop groups";
   if (std::string_view(fault.step) == "cgroup" && ThisMachine().cgroups.pids.empty()) GTEST_SKIP() << "needs cgroups of version 1";
   const std::string mounts = Mounts();
   ASSERT_EQ(Launch(nullptr, argv), "exited with code 0");
