@@ -39,6 +39,12 @@ struct ForkServerPatience {
   // One that has borne so many, or is so old, is replaced. 0: any number.
   uint64_t children = 0;
   absl::Duration age = absl::InfiniteDuration();
+  // What becomes of a request if none runs, or it has to be replaced.
+  enum class Ended {
+    kStart,   // One is started for it.
+    kRefuse,  // Unavailable: somebody else starts one, so that nobody waits here for a preload.
+  };
+  Ended ended = Ended::kStart;
 };
 
 class ForkServer {
@@ -82,6 +88,9 @@ class ForkServer {
 
   // The next start or request has a server that is started then. The children of the old one go on.
   void Replace();
+
+  // The one that has ended is not Running any more.
+  void ForgetEnded();
 
   const ForkServerOptions& options() const { return options_; }
 

@@ -237,6 +237,7 @@ std::shared_ptr<ForkServer::Instance> ForkServer::Running(const ForkServerPatien
 
 absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Get(const ForkServerPatience& patience, For what) {
   if (std::shared_ptr<Instance> running = Running(patience, what); running != nullptr) return running;
+  if (patience.ended == ForkServerPatience::Ended::kRefuse) return absl::UnavailableError("forkserver: it has ended, and is started again");
   const Deadline deadline(patience.start);
   std::unique_lock<std::timed_mutex> starting(starting_, std::defer_lock);
   if (!LockWithin(starting, patience.start)) {
@@ -307,6 +308,14 @@ absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Send(std::stri
 void ForkServer::Forget(const std::shared_ptr<Instance>& instance) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (running_ == instance) running_.reset();
+}
+
+void ForkServer::ForgetEnded() {
+  std::shared_ptr<Instance> ended;  // Ends without the lock.
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (running_ == nullptr) return;
+  pollfd polled = {running_->pidfd.get(), POLLIN, 0};
+  if (poll(&polled, 1, 0) == 1) ended = std::exchange(running_, nullptr);
 }
 
 void ForkServer::Replace() {

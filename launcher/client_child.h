@@ -16,8 +16,8 @@
 
 namespace brood::internal {
 
-// As Process::Launch; with `function`, one that the forkserver of `context` forks. Errors: as that; what the child could not
-// begin with is an outcome.
+// As Process::Launch; with `function`, one that the forkserver of `context` forks, which is not started for that. Errors: as that;
+// Unavailable (a function, and the forkserver does not run); what the child could not begin with is an outcome.
 absl::StatusOr<Process> LaunchForClient(const ContextOptions& context, LaunchOptions options,
                                         const std::optional<RemoteFunction>& function);
 

@@ -24,8 +24,13 @@ GuardedState& Guarded(Process& process) { return static_cast<GuardedState&>(*Sta
 absl::StatusOr<Process> LaunchForClient(const ContextOptions& context, LaunchOptions options,
                                         const std::optional<RemoteFunction>& function) {
   BROOD_ASSIGN_OR_RETURN(ServedStart served, ServedStart::Prepare(context));
+  served.StartNone();
   const auto launch = [&](const LaunchRecord& record) { return served.Launch(record); };
-  if (!function.has_value()) return LaunchInternal(options, LaunchTarget(), launch);
+  if (!function.has_value()) {
+    absl::StatusOr<Process> process = LaunchInternal(options, LaunchTarget(), launch);
+    // It needs nothing that a forkserver has preloaded.
+    return absl::IsUnavailable(process.status()) ? LaunchInternal(options, LaunchTarget()) : std::move(process);
+  }
   options.inherited.push_back({.fd = function->message, .child_fd = kMessageFd});
   options.inherited.push_back({.fd = function->result, .child_fd = kResultFd});
   LaunchTarget target;

@@ -30,6 +30,12 @@ class ServedStart {
   // The supervisor, if one runs.
   std::shared_ptr<ForkServer::Instance> Running() const { return server_->Running(); }
 
+  // Launch is Unavailable if none runs, or it has just ended. Else it starts one.
+  void StartNone() { patience_.ended = ForkServerPatience::Ended::kRefuse; }
+
+  // One that has ended is not Running any more.
+  void ForgetEnded() const { server_->ForgetEnded(); }
+
   // The next start has a server that is started then.
   void ReplaceServer() const { server_->Replace(); }
 

@@ -73,8 +73,10 @@ class ServeClient {
   absl::StatusOr<ServeCeiling> Ceiling();
   void OnConnection();
   void Answer(Request request);
+  void PutOff(Request request, int64_t ns);
   absl::Status OnRequest(Request& request);
   absl::Status Launch(Request& request);
+  absl::Status AwaitForkserver(const std::string& template_path, const Request& request);
   void CloseAll(Request request);
   absl::Status Watch();
   void OnCommand();
@@ -107,6 +109,8 @@ class ServeClient {
   std::shared_ptr<const CompiledPolicy> policy_;  // Of that.
   Payer payer_;                                   // Likewise.
   std::optional<EventLoop::Timer> deadline_;
+  bool forkserver_ended_ = false;          // What was asked for last has to wait for another one,
+  int64_t forkserver_awaited_ns_ = 0;      // since this moment.
   std::optional<EventLoop::Timer> again_;  // When what was asked for can perhaps be answered.
   std::optional<Request> asked_;           // Meanwhile.
 };

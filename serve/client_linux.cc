@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <string>
@@ -15,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/child_safe.h"
 #include "base/fd_message_child.h"
+#include "base/slow_file.h"
 #include "base/status.h"
 #include "launcher/client_child.h"
 #include "launcher/outcome_flatbuffer.h"
@@ -27,6 +29,7 @@ namespace brood::internal {
 namespace {
 
 constexpr int64_t kAgainAfterNs = 2'000'000;
+constexpr int64_t kForkserverAgainAfterNs = 10'000'000;
 
 // The process that connected. Invalid if it has ended.
 UniqueFd PeerProcess(int connection, pid_t pid) {
@@ -135,17 +138,20 @@ void ServeClient::OnConnection() {
 
 void ServeClient::Answer(Request request) {
   // It may be of a child whose birth we have not been told yet.
-  if (absl::IsPermissionDenied(server_.CeilingOf(peer_).status()) && server_.AnyStarting()) {
-    asked_ = std::move(request);
-    again_ = loop().Schedule(static_cast<int64_t>(child::MonotonicNanoseconds()) + kAgainAfterNs, [this] {
-      again_.reset();
-      Answer(*std::exchange(asked_, std::nullopt));
-    });
-    return;
-  }
+  if (absl::IsPermissionDenied(server_.CeilingOf(peer_).status()) && server_.AnyStarting()) return PutOff(std::move(request), kAgainAfterNs);
+  forkserver_ended_ = false;
   const absl::Status done = OnRequest(request);
+  if (forkserver_ended_) return PutOff(std::move(request), kForkserverAgainAfterNs);
   CloseAll(std::move(request));
   if (!done.ok()) Refuse(done);
+}
+
+void ServeClient::PutOff(Request request, int64_t ns) {
+  asked_ = std::move(request);
+  again_ = loop().Schedule(static_cast<int64_t>(child::MonotonicNanoseconds()) + ns, [this] {
+    again_.reset();
+    Answer(*std::exchange(asked_, std::nullopt));
+  });
 }
 
 absl::StatusOr<ServeCeiling> ServeClient::Ceiling() {
@@ -220,7 +226,7 @@ absl::Status ServeClient::Launch(Request& request) {
   absl::StatusOr<Process> process = LaunchForClient(*context, std::move(options), function);
   if (!process.ok()) {
     server_.quotas().GiveBack(most.payer, memory);
-    return process.status();
+    return absl::IsUnavailable(process.status()) && function.has_value() ? AwaitForkserver(launch.template_path, request) : process.status();
   }
   process_.emplace(*std::move(process));
   policy_ = policy;
@@ -233,6 +239,20 @@ absl::Status ServeClient::Launch(Request& request) {
   if (deadline_.has_value()) loop().Cancel(*std::exchange(deadline_, std::nullopt));
   SendNote(false);
   return Watch();
+}
+
+// Its patience is that of the preload now.
+absl::Status ServeClient::AwaitForkserver(const std::string& template_path, const Request& request) {
+  // A guardian that is forked meanwhile would have a copy, whose close waits. base/closer.h
+  if (std::any_of(request.fds.begin(), request.fds.end(), [](const UniqueFd& fd) { return IsSlowFile(fd.get()); })) {
+    return absl::UnavailableError("the forkserver is started again, and a file of the request is on a file system whose server could hold up others meanwhile; try again");
+  }
+  if (forkserver_awaited_ns_ == 0) forkserver_awaited_ns_ = asked_ns_;
+  BROOD_RETURN_IF_ERROR(server_.forkservers().Await(template_path, forkserver_awaited_ns_));
+  forkserver_ended_ = true;
+  server_.waiting_.erase(number_);
+  if (deadline_.has_value()) loop().Cancel(*std::exchange(deadline_, std::nullopt));
+  return absl::OkStatus();
 }
 
 absl::Status ServeClient::Watch() {

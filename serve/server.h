@@ -33,6 +33,7 @@
 #include "launcher/served_start.h"
 #include "sandbox/plan.h"
 #include "sandbox/policy.h"
+#include "serve/forkservers.h"
 #include "serve/quota.h"
 #include "serve/status.h"
 #include "serve/templates.h"
@@ -98,6 +99,7 @@ class ServeServer {
   void OnJoined();
   internal::ServeQuotas& quotas() { return quotas_; }
   internal::Closer& closer() { return closer_; }
+  internal::Forkservers& forkservers() { return forkservers_; }
   void NoteBorn(uint64_t client);
   void NoteRefused() { ++status_.refused; }
   void NoteStarted(absl::Duration since_request) { status_.start.Add(since_request); }
@@ -107,12 +109,12 @@ class ServeServer {
 
   const ServeOptions options_;
   ContextOptions context_;  // Of the server itself.
-  std::map<std::string, ContextOptions> contexts_;  // Also of its templates, by path.
   std::shared_ptr<const CompiledPolicy> policy_;
   std::map<std::string, std::shared_ptr<const CompiledPolicy>> tighter_;  // By wire form.
   internal::ServeQuotas quotas_;
   internal::Closer closer_;
   internal::EventLoop loop_;
+  internal::Forkservers forkservers_;  // Also of its templates, by path.
   UniqueFd socket_;
   std::optional<internal::SocketFile> file_;
   uint64_t next_client_ = 1;

@@ -39,7 +39,7 @@ int64_t Now() { return static_cast<int64_t>(child::MonotonicNanoseconds()); }
 
 }  // namespace
 
-ServeServer::ServeServer(ServeOptions options) : options_(std::move(options)), quotas_(options_.quota) {
+ServeServer::ServeServer(ServeOptions options) : options_(std::move(options)), quotas_(options_.quota), forkservers_(loop_) {
   context_.preload = options_.preload;
   context_.freeze = options_.freeze;
   // Its queue is full only if it is stopped. Nobody else waits for that longer than this.
@@ -58,11 +58,8 @@ absl::StatusOr<std::unique_ptr<ServeServer>> ServeServer::Create(ServeOptions op
   BROOD_RETURN_IF_ERROR(server->loop_.Open());
   server->joined_event_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!server->joined_event_.valid()) return ErrnoStatus(errno, "eventfd");
-  BROOD_ASSIGN_OR_RETURN(server->contexts_, internal::ContextsOf(server->context_, server->options_.templates));
-  for (const auto& [path, context] : server->contexts_) {
-    const absl::Status started = Context(StartMethod::kForkServer, context).StartServer();
-    if (!started.ok()) return path.empty() ? started : Annotate(started, absl::StrCat("template ", path));
-  }
+  BROOD_ASSIGN_OR_RETURN(auto contexts, internal::ContextsOf(server->context_, server->options_.templates));
+  BROOD_RETURN_IF_ERROR(server->forkservers_.Start(std::move(contexts)));
   BROOD_RETURN_IF_ERROR(server->Listen());
   server->start_ns_ = Now();
   return server;
@@ -191,7 +188,7 @@ ServeStatus ServeServer::Status() const {
   status.waiting = waiting_.size();
   std::vector<std::shared_ptr<internal::ForkServer::Instance>> held;
   std::vector<int> supervisors;
-  for (const auto& [path, context] : contexts_) {
+  for (const auto& [path, context] : forkservers_.contexts()) {
     ServeTemplateStatus one;
     one.path = path;
     for (const std::string& name : path.empty() ? context.preload : context.templates.back().preload) one.preload.push_back({.name = name});
@@ -222,10 +219,10 @@ ServeStatus ServeServer::Status() const {
 }
 
 absl::StatusOr<const ContextOptions*> ServeServer::ContextOf(const std::string& template_path) const {
-  const auto found = contexts_.find(template_path);
-  if (found != contexts_.end()) return &found->second;
+  const auto found = forkservers_.contexts().find(template_path);
+  if (found != forkservers_.contexts().end()) return &found->second;
   std::vector<std::string> known;
-  for (const auto& [path, context] : contexts_) {
+  for (const auto& [path, context] : forkservers_.contexts()) {
     if (!path.empty()) known.push_back(path);
   }
   return absl::NotFoundError(absl::StrCat("template \"", template_path, "\": ",
