@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/fd_message_child.h"
+#include "base/slow_file.h"
 #include "base/status.h"
 #include "ipc/deadline.h"
 
@@ -21,6 +22,7 @@ namespace {
 
 constexpr uint64_t kMagic = 0x315253444f4f5242;  // "BROODSR1"
 constexpr size_t kInlineBytes = size_t{64} << 10;  // Well below the smallest default of a socket's buffer. socket(7)
+constexpr size_t kMaxSlowFiles = 200;  // Each takes a thread that closes it: base/closer.h.
 constexpr size_t kFdsOfRecord = child::kMaxFdsOfMessage;
 constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 
@@ -75,6 +77,19 @@ absl::Status NoRoomForDescriptors() {
   return absl::ResourceExhaustedError("request: the forkserver has no room for its descriptors; see the limit of open files");
 }
 
+// What InSocket makes. Of another kind of socket the receiving may take long.
+bool IsCarrier(int fd) {
+  int domain = 0, type = 0;
+  socklen_t size = sizeof(domain);
+  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0) return false;
+  size = sizeof(type);
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && domain == AF_UNIX && type == SOCK_SEQPACKET;
+}
+
+size_t SlowFiles(const std::vector<UniqueFd>& fds) {
+  return static_cast<size_t>(std::count_if(fds.begin(), fds.end(), [](const UniqueFd& fd) { return IsSlowFile(fd.get()); }));
+}
+
 absl::StatusOr<UniqueFd> InMemory(std::string_view bytes) {
   UniqueFd memory(memfd_create("brood-request", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memory.valid()) return ErrnoStatus(errno, "memfd_create");
@@ -93,13 +108,13 @@ bool IsSealed(int memory) {
   return seals >= 0 && (seals & kSeals) == kSeals;
 }
 
-absl::Status FromMemory(int memory, std::string& bytes) {
+absl::Status FromMemory(int memory, uint64_t size, std::string& bytes) {
   struct stat about = {};
   // Only of memory: another file may be one whose server does not answer.
-  if (!IsSealed(memory) || fstat(memory, &about) != 0 ||
-      static_cast<uint64_t>(about.st_size) != bytes.size()) {
+  if (!IsSealed(memory) || fstat(memory, &about) != 0 || static_cast<uint64_t>(about.st_size) != size) {
     return absl::DataLossError("request: its bytes are not in a sealed memory of their size");
   }
+  bytes.resize(size);
   for (size_t at = 0; at < bytes.size();) {
     const ssize_t got = pread(memory, bytes.data() + at, bytes.size() - at, static_cast<off_t>(at));
     if (got == 0 || (got < 0 && errno != EINTR)) return ErrnoStatus(errno, "read", "the request");
@@ -176,19 +191,24 @@ absl::Status Unpack(const char* data, size_t size, Request& request) {
   if (header.in_memory > 1 || header.has_more > 1 || carriers.size() < size_t{header.in_memory} + header.has_more) {
     return absl::DataLossError("request: it lacks descriptors");
   }
-  request.bytes.resize(header.byte_count);
   if (header.in_memory != 0) {
-    BROOD_RETURN_IF_ERROR(FromMemory(carriers[0].get(), request.bytes));
+    BROOD_RETURN_IF_ERROR(FromMemory(carriers[0].get(), header.byte_count, request.bytes));
   } else if (header.byte_count != size - sizeof(header)) {
     return absl::DataLossError("request: of another length than it says");
   } else {
-    memcpy(request.bytes.data(), data + sizeof(header), request.bytes.size());
+    request.bytes.assign(data + sizeof(header), header.byte_count);
   }
+  if (header.has_more != 0 && !IsCarrier(carriers.back().get())) return absl::DataLossError("request: it lacks descriptors");
   while (header.has_more != 0 && request.fds.size() < header.fd_count) {
     char byte;
+    const size_t before = request.fds.size();
+    if (SlowFiles(request.fds) > kMaxSlowFiles) {
+      return absl::ResourceExhaustedError(absl::StrCat("request: more than ", kMaxSlowFiles, " files that their servers could hold up the close of"));
+    }
     const child::FdMessage more = Receive(carriers.back().get(), &byte, 1, request.fds);
     if (more.fds_lost) return NoRoomForDescriptors();
-    if (more.bytes <= 0 || more.cut) break;
+    // One without descriptors could be followed by such without end.
+    if (more.bytes <= 0 || more.cut || request.fds.size() == before) break;
   }
   if (request.fds.size() != header.fd_count) return absl::DataLossError("request: it lacks descriptors");
   return absl::OkStatus();

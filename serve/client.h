@@ -71,6 +71,7 @@ class ServeClient {
 
   EventLoop& loop();
   absl::StatusOr<ServeCeiling> Ceiling();
+  absl::Status CheckHeldUp() const;
   void OnConnection();
   void Answer(Request request);
   void PutOff(Request request, int64_t ns);

@@ -28,6 +28,7 @@
 namespace brood::internal {
 namespace {
 
+constexpr size_t kMaxHeldUp = 256;  // Of a user's descriptors. One request can bring some more.
 constexpr int64_t kAgainAfterNs = 2'000'000;
 constexpr int64_t kForkserverAgainAfterNs = 10'000'000;
 
@@ -127,7 +128,18 @@ void ServeClient::Refuse(const absl::Status& why) {
 
 // --- what it asks for ---
 
+absl::Status ServeClient::CheckHeldUp() const {
+  const size_t held_up = server_.closer().HeldUp(peer_.uid);
+  if (held_up < kMaxHeldUp) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(held_up, " descriptors that user ", peer_.uid,
+                                                   " has sent wait for the server of their files, or for their peer, to be closed"));
+}
+
 void ServeClient::OnConnection() {
+  // What is not received is in nobody's table.
+  if (state_ == State::kAsking && !asked_.has_value()) {
+    if (const absl::Status few = CheckHeldUp(); !few.ok()) return Refuse(few);
+  }
   Request request;
   const absl::Status received = ReceiveRequest(connection_.get(), request);
   if (received.ok() && !asked_.has_value()) return Answer(std::move(request));
@@ -299,8 +311,8 @@ void ServeClient::OnCommand() {
   const ssize_t n = message.bytes;
   for (size_t i = 0; i < message.fd_count; ++i) server_.closer().Close(UniqueFd(fds[i]), peer_.uid);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  const bool known = command.kind == GuardianCommand::Kind::kSignal || command.kind == GuardianCommand::Kind::kKill ||
-                     command.kind == GuardianCommand::Kind::kSignalGroup;
+  const bool known = message.fd_count == 0 && !message.fds_lost && (command.kind == GuardianCommand::Kind::kSignal || command.kind == GuardianCommand::Kind::kKill ||
+                                                                               command.kind == GuardianCommand::Kind::kSignalGroup);
   if (n != static_cast<ssize_t>(sizeof(command)) || command.magic != kReportMagic || !known) {
     // Its outcome can still be told.
     CloseSocket(control_);

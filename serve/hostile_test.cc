@@ -7,6 +7,7 @@
 #include <functional>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -139,6 +140,32 @@ TEST(HostileTest, CountsOfDescriptorsThatDoNotMatchAreRefused) {
   ASSERT_EQ(fewer.Ask(ServeTag::Kind::kLaunch, encoded.bytes, fds), absl::OkStatus());
   EXPECT_TRUE(absl::StrContains(fewer.Refusal().message(), "a descriptor that came with it"));
   EXPECT_TRUE(Serves(server.path()));
+}
+
+TEST(HostileTest, ACarrierThatNeverEndsAndBringsNothingHoldsUpNobody) {
+  ServerProcess server(Options());
+  GoodLaunch good("exit 0");
+  const internal::EncodedRemoteLaunch encoded = internal::EncodeRemoteLaunch(good.launch);
+  int pair[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+  const UniqueFd writer(pair[0]);
+  UniqueFd carrier(pair[1]);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      while (send(writer.get(), "x", 1, MSG_NOSIGNAL) == 1) {
+      }
+    });
+  }
+  std::vector<int> fds = {carrier.get()};
+  fds.insert(fds.end(), encoded.fds.begin(), encoded.fds.end());
+  const RawClient client(server.path());
+  SendHead(client, {.byte_count = encoded.bytes.size(), .fd_count = 8192, .has_more = 1}, encoded.bytes, fds);
+  carrier.reset();
+  EXPECT_TRUE(Serves(server.path()));
+  EXPECT_TRUE(absl::StrContains(client.Refusal().message(), "it lacks descriptors"));
+  shutdown(writer.get(), SHUT_RDWR);
+  for (std::thread& thread : threads) thread.join();
 }
 
 TEST(HostileTest, WhatIsTooLargeIsRefusedBeforeItIsRead) {

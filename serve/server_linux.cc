@@ -28,7 +28,6 @@ namespace {
 
 constexpr int kBacklog = 4096;
 constexpr int kAcceptAtOnce = 64;       // Then those that are there have their turn.
-constexpr size_t kMaxHeldUp = 256;       // Of a user's descriptors. One request can bring some more.
 constexpr size_t kMaxTighter = 64;      // Policies that are kept ready.
 constexpr size_t kMaxPolicyRequestBytes = size_t{256} << 10;
 constexpr int64_t kTryAgainNs = 50'000'000;
@@ -138,9 +137,6 @@ void ServeServer::Accept() {
                                                            peer.uid) != options_.other_users.end();
     if (!served) {
       mine->Refuse(absl::PermissionDeniedError(absl::StrCat("user ", peer.uid, " is not served here; see brood serve --allow-uid")));
-    } else if (const size_t held_up = closer_.HeldUp(peer.uid); held_up >= kMaxHeldUp) {
-      mine->Refuse(absl::ResourceExhaustedError(absl::StrCat(held_up, " descriptors that user ", peer.uid,
-                                                             " has sent wait for the server of their files, or for their peer, to be closed")));
     } else if (const absl::Status begun = mine->Begin(); !begun.ok()) {
       mine->Refuse(begun);
     } else if (waiting_.size() > options_.max_waiting) {

@@ -120,6 +120,17 @@ TEST_F(SlowFileTest, WhoHasTooManyOfThemIsToldSo) {
   EXPECT_TRUE(absl::StrContains(refusal.message(), "256 descriptors that user 0 has sent wait")) << refusal;
 }
 
+TEST_F(SlowFileTest, ManyInOneRequestHoldUpNobodyElse) {
+  ServerProcess server(Options("none"));
+  const SlowFile file(O_RDONLY);
+  ASSERT_TRUE(file.valid());
+  const RawClient client(server.path());
+  EXPECT_EQ(client.Ask(internal::ServeTag::Kind::kAskStatus, "", std::vector<int>(5000, file.get())), absl::OkStatus());
+  const absl::Status refusal = client.Refusal();
+  EXPECT_TRUE(absl::IsResourceExhausted(refusal)) << refusal;
+  ExpectServes(server);
+}
+
 TEST_F(SlowFileTest, AForkserverThatIsKilledIsStartedAgainBesideOne) {
   ServerProcess server(Options("none"));
   const SlowFile file(O_RDONLY);
