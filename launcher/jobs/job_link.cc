@@ -50,25 +50,36 @@ absl::StatusOr<JobLink> JobLink::Start(const Context& context, const LaunchOptio
   arguments.push_back(Pack(UniqueFd(pair[1])));
   BROOD_ASSIGN_OR_RETURN(Process process, context.StartByName(options, target, std::move(arguments)));
   JobLink link(std::move(process), std::move(ours));
-  absl::StatusOr<JobAnswer> answer = link.Receive(absl::InfiniteDuration());
+  absl::StatusOr<JobAnswer> answer = link.Receive(Deadline(absl::InfiniteDuration()));
   if (absl::IsUnavailable(answer.status())) return link.EndOf(Kill::kNo);
   BROOD_RETURN_IF_ERROR(answer.status());
   if (answer->kind != JobReplyKind::kReady) return absl::FailedPreconditionError(answer->body);
   return link;
 }
 
-absl::Status JobLink::Send(std::string_view job) const {
+absl::Status JobLink::Send(std::string_view job, const Deadline& deadline) const {
   while (!job.empty()) {
-    const ssize_t n = send(socket_.get(), job.data(), job.size(), MSG_NOSIGNAL);
+    const ssize_t n = send(socket_.get(), job.data(), job.size(), MSG_NOSIGNAL | (deadline.infinite() ? 0 : MSG_DONTWAIT));
     if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) {
+      BROOD_RETURN_IF_ERROR(Await(POLLOUT, deadline));
+      continue;
+    }
     if (n < 0) return absl::UnavailableError("the worker has ended");
     job.remove_prefix(static_cast<size_t>(n));
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<JobAnswer> JobLink::Receive(absl::Duration timeout) {
-  const Deadline deadline(timeout);
+absl::Status JobLink::Await(short events, const Deadline& deadline) const {
+  pollfd polled = {socket_.get(), events, 0};
+  while (ppoll(&polled, 1, deadline.ToTimespec().get(), nullptr) <= 0) {
+    if (deadline.passed()) return absl::DeadlineExceededError("job: not done in time; see the timeout");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<JobAnswer> JobLink::Receive(const Deadline& deadline) {
   for (;;) {
     size_t missing = sizeof(JobReply);
     if (unread_.size() >= sizeof(JobReply)) {
@@ -83,12 +94,7 @@ absl::StatusOr<JobAnswer> JobLink::Receive(absl::Duration timeout) {
       }
       missing = whole - unread_.size();
     }
-    if (timeout != absl::InfiniteDuration()) {
-      pollfd polled = {socket_.get(), POLLIN, 0};
-      const int ready = ppoll(&polled, 1, deadline.ToTimespec().get(), nullptr);
-      if (ready == 0 && deadline.passed()) return absl::DeadlineExceededError(absl::StrCat("job: not done after ", absl::FormatDuration(timeout)));
-      if (ready <= 0) continue;
-    }
+    if (!deadline.infinite()) BROOD_RETURN_IF_ERROR(Await(POLLIN, deadline));
     const size_t have = unread_.size();
     unread_.resize(have + std::max(missing, kReadAhead));  // A short answer comes whole.
     const ssize_t n = recv(socket_.get(), unread_.data() + have, unread_.size() - have, 0);

@@ -8,9 +8,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "base/unique_fd.h"
 #include "bootstrap/registry.h"
+#include "ipc/deadline.h"
 #include "launcher/context.h"
 #include "launcher/jobs/protocol.h"
 #include "launcher/launch_options.h"
@@ -33,11 +33,11 @@ class JobLink {
   // says instead, as FailedPrecondition.
   static absl::StatusOr<JobLink> Start(const Context& context, const LaunchOptions& options, const char* target);
 
-  // Errors: Unavailable (the worker has ended).
-  absl::Status Send(std::string_view job) const;
+  // Errors: Unavailable (the worker has ended), DeadlineExceeded (it does not take what is larger than its socket).
+  absl::Status Send(std::string_view job, const Deadline& deadline) const;
 
   // Errors: Unavailable (the worker has ended), DeadlineExceeded, DataLoss (what came is no answer).
-  absl::StatusOr<JobAnswer> Receive(absl::Duration timeout);
+  absl::StatusOr<JobAnswer> Receive(const Deadline& deadline);
 
   // Of a worker that has ended without an answer, or with `kill` is to end so: Aborted, with its outcome as OutcomeOf has it.
   enum class Kill { kNo, kYes };
@@ -46,6 +46,7 @@ class JobLink {
   Process& process() { return process_; }
 
  private:
+  absl::Status Await(short events, const Deadline& deadline) const;
   JobLink(Process process, UniqueFd socket) : process_(std::move(process)), socket_(std::move(socket)) {}
 
   Process process_;

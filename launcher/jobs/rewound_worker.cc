@@ -29,19 +29,17 @@ class RewoundWorker::State {
       if (!link_.has_value()) BROOD_RETURN_IF_ERROR(Begin());
       // What it has to say of the last job, if it has said it already. If it says that it is retired instead of taking this one,
       // another has it.
-      const bool sent = link_->Send(job).ok();
+      const internal::Deadline deadline(options_.timeout);
+      const absl::Status sent = link_->Send(job, deadline);
+      if (absl::IsDeadlineExceeded(sent)) return Kill(sent);
       if (!settled_) {
         BROOD_ASSIGN_OR_RETURN(const bool taken, TakeVerdict());
         if (!taken) continue;
       }
-      if (!sent) return End();
+      if (!sent.ok()) return End();
       ++jobs_;
-      absl::StatusOr<internal::JobAnswer> answer = link_->Receive(options_.timeout);
-      if (absl::IsDeadlineExceeded(answer.status())) {
-        (void)link_->EndOf(internal::JobLink::Kill::kYes);
-        link_.reset();
-        return answer.status();
-      }
+      absl::StatusOr<internal::JobAnswer> answer = link_->Receive(internal::Deadline(options_.timeout));
+      if (absl::IsDeadlineExceeded(answer.status())) return Kill(answer.status());
       if (absl::IsUnavailable(answer.status())) return End();
       BROOD_RETURN_IF_ERROR(answer.status());
       settled_ = false;
@@ -59,7 +57,7 @@ class RewoundWorker::State {
  private:
   // Of the last job. False if the worker was retired for it. One that has ended instead did so after its result.
   absl::StatusOr<bool> TakeVerdict() {
-    absl::StatusOr<internal::JobAnswer> verdict = link_->Receive(options_.timeout);
+    absl::StatusOr<internal::JobAnswer> verdict = link_->Receive(internal::Deadline(options_.timeout));
     settled_ = true;
     if (verdict.ok() && verdict->kind == internal::JobReplyKind::kReady) return true;
     if (verdict.ok() && verdict->kind == internal::JobReplyKind::kRetired) {
@@ -74,6 +72,13 @@ class RewoundWorker::State {
     ++retired_["life"];
     link_.reset();
     return false;
+  }
+
+  absl::Status Kill(const absl::Status& why) {
+    (void)link_->EndOf(internal::JobLink::Kill::kYes);
+    link_.reset();
+    settled_ = true;
+    return why;
   }
 
   absl::Status End() {

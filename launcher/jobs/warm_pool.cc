@@ -20,6 +20,8 @@ namespace brood {
 namespace {
 
 constexpr absl::Duration kLookForEnds = absl::Milliseconds(5);
+constexpr size_t kMostEnding = 16;  // While calls are under way.
+constexpr absl::Duration kLongestEnd = absl::Seconds(10);
 constexpr absl::Duration kAfterFailure = absl::Milliseconds(100);
 constexpr char kChild[] = "brood.warm_child";
 
@@ -54,15 +56,16 @@ class WarmPool::State {
   absl::StatusOr<std::string> Call(const std::string& job) {
     if (is_forked()) return absl::FailedPreconditionError("warm pool: only the process that made it may use it");
     const Busy busy(*this);
-    BROOD_ASSIGN_OR_RETURN(internal::JobLink link, Give(job));
-    absl::StatusOr<internal::JobAnswer> answer = link.Receive(options_.timeout);
+    std::optional<internal::Deadline> deadline;  // Begins with the job, not with the start of a child for it.
+    BROOD_ASSIGN_OR_RETURN(internal::JobLink link, Give(job, deadline));
+    absl::StatusOr<internal::JobAnswer> answer = link.Receive(*deadline);
     if (absl::IsDeadlineExceeded(answer.status())) {
       (void)link.EndOf(internal::JobLink::Kill::kYes);
       return answer.status();
     }
     if (absl::IsUnavailable(answer.status())) return link.EndOf(internal::JobLink::Kill::kNo);
     const std::lock_guard<std::mutex> lock(mutex_);
-    ending_.push_back(std::move(link));
+    ending_.push_back({std::move(link), internal::Deadline(std::min(options_.timeout, kLongestEnd))});
     BROOD_RETURN_IF_ERROR(answer.status());
     return std::move(answer->body);
   }
@@ -86,6 +89,12 @@ class WarmPool::State {
   }
 
  private:
+  // A child that has given its result.
+  struct Ending {
+    internal::JobLink link;
+    internal::Deadline until;  // Then it is killed.
+  };
+
   // While a call is under way the pool starts nobody: it would take the processor from that.
   class Busy {
    public:
@@ -98,7 +107,7 @@ class WarmPool::State {
       {
         const std::lock_guard<std::mutex> lock(state_.mutex_);
         --state_.calls_;
-        wake = state_.calls_ == 0 && (state_.ShouldStart() || !state_.ending_.empty());
+        wake = state_.MayReap() || state_.ShouldStart();
       }
       if (wake) state_.changed_.notify_all();
     }
@@ -118,12 +127,18 @@ class WarmPool::State {
   }
 
   // To a child that is ready, or one that is started for it. One that has been killed while it waited is passed over.
-  absl::StatusOr<internal::JobLink> Give(const std::string& job) {
+  absl::StatusOr<internal::JobLink> Give(const std::string& job, std::optional<internal::Deadline>& deadline) {
+    deadline.emplace(options_.timeout);
     while (std::optional<internal::JobLink> link = TakeReady()) {
-      if (link->Send(job).ok()) return *std::move(link);
+      const absl::Status sent = link->Send(job, *deadline);
+      if (sent.ok()) return *std::move(link);
+      if (!absl::IsUnavailable(sent)) return sent;
     }
     BROOD_ASSIGN_OR_RETURN(internal::JobLink link, internal::JobLink::Start(context_, options_.launch, kChild));
-    if (!link.Send(job).ok()) return link.EndOf(internal::JobLink::Kill::kNo);
+    deadline.emplace(options_.timeout);
+    const absl::Status sent = link.Send(job, *deadline);
+    if (absl::IsUnavailable(sent)) return link.EndOf(internal::JobLink::Kill::kNo);
+    BROOD_RETURN_IF_ERROR(sent);
     return link;
   }
 
@@ -133,6 +148,9 @@ class WarmPool::State {
     if (ready_.size() >= options_.high_water) filling_ = false;
     return filling_ && calls_ == 0;
   }
+
+  // Under the lock. Calls may never pause, and each child that has ended holds descriptors until it is reaped.
+  bool MayReap() const { return !ending_.empty() && (calls_ == 0 || ending_.size() > kMostEnding); }
 
   // The thread.
   void Refill() {
@@ -150,10 +168,10 @@ class WarmPool::State {
         }
         continue;
       }
-      if (calls_ == 0) Reap(lock);
+      if (MayReap()) Reap(lock);
       if (ready_.size() >= options_.high_water && ending_.empty()) full_.notify_all();
-      if (ending_.empty() || calls_ > 0) {
-        changed_.wait(lock, [this] { return stop_ || ShouldStart() || (calls_ == 0 && !ending_.empty()); });
+      if (!MayReap()) {
+        changed_.wait(lock, [this] { return stop_ || ShouldStart() || MayReap(); });
       } else {
         changed_.wait_for(lock, absl::ToChronoNanoseconds(kLookForEnds), [this] { return stop_ || ShouldStart(); });
       }
@@ -162,20 +180,21 @@ class WarmPool::State {
 
   // Those that have given their result.
   void Reap(std::unique_lock<std::mutex>& lock) {
-    if (ending_.empty()) return;
-    std::vector<internal::JobLink> looked_at = std::move(ending_);
+    std::vector<Ending> looked_at = std::move(ending_);
     ending_.clear();
     reaping_ = true;
     lock.unlock();
-    std::erase_if(looked_at, [this](internal::JobLink& link) {
-      const absl::StatusOr<Outcome> outcome = link.process().Join(absl::ZeroDuration());
+    std::erase_if(looked_at, [this](Ending& ending) {
+      // Its caller has what it wanted, and nobody else would end what it goes on with.
+      if (ending.until.passed()) (void)ending.link.process().Kill();
+      const absl::StatusOr<Outcome> outcome = ending.link.process().Join(absl::ZeroDuration());
       if (absl::IsDeadlineExceeded(outcome.status())) return false;
       if (outcome.ok() && options_.on_end) options_.on_end(*outcome);
       return true;
     });
     lock.lock();
     reaping_ = false;
-    for (internal::JobLink& link : looked_at) ending_.push_back(std::move(link));
+    for (Ending& ending : looked_at) ending_.push_back(std::move(ending));
   }
 
   const Context context_;
@@ -185,7 +204,7 @@ class WarmPool::State {
   std::condition_variable changed_;
   std::condition_variable full_;
   std::deque<internal::JobLink> ready_;
-  std::vector<internal::JobLink> ending_;
+  std::vector<Ending> ending_;
   size_t calls_ = 0;
   bool filling_ = false;
   bool reaping_ = false;

@@ -38,6 +38,7 @@ struct WarmPoolOptions {
   size_t low_water = 2;     // At least 1.
   size_t high_water = 4;    // At least low_water.
   absl::Duration timeout = absl::InfiniteDuration();  // Of each job. What takes longer is killed, and is DeadlineExceeded.
+  // As long, and 10 s at most, a child may go on after its result, with finalizers and destructors; then it is killed.
   // Of a child that has given its result, and has ended since: how, which may be by a crash of its end. On the pool's thread.
   std::function<void(const Outcome& outcome)> on_end;
 };

@@ -4,11 +4,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -63,6 +65,21 @@ int DiesAtItsEnd() {
   return 3;
 }
 BROOD_TARGET(DiesAtItsEnd);
+// After its result, too.
+int GoesOn() {
+  AddFinalizer([] { WaitForEver(); });
+  return 4;
+}
+BROOD_TARGET(GoesOn);
+void WaitAtGate(const std::string& path) {
+  const UniqueFd gate(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char byte;
+  while (read(gate.get(), &byte, 1) < 0 && errno == EINTR) {
+  }
+}
+BROOD_TARGET(WaitAtGate);
+size_t Size(const std::string& text) { return text.size(); }
+BROOD_TARGET(Size);
 int g_loaded = 0;
 void Load() { g_loaded = 11; }
 BROOD_TARGET(Load);
@@ -148,6 +165,37 @@ TEST(WarmPoolTest, AChildThatIsKilledWhileItWaitsIsPassedOver) {
     ASSERT_EQ(poll(&polled, 1, 20'000), 1);
   }
   EXPECT_EQ(pool.Call(Count).value(), 1);
+}
+
+TEST(WarmPoolTest, AChildThatGoesOnAfterItsResultIsKilled) {
+  std::atomic<int> killed = 0;
+  WarmPool pool = Pool({.launch = {}, .timeout = absl::Milliseconds(300), .on_end = [&](const Outcome& outcome) { killed += outcome.exit_code() == -SIGKILL; }});
+  EXPECT_EQ(pool.Call(GoesOn).value(), 4);
+  EXPECT_EQ(pool.AwaitFull(kLong), absl::OkStatus());
+  EXPECT_EQ(killed, 1);
+}
+
+TEST(WarmPoolTest, AChildThatDoesNotTakeALargeJobIsKilledInTime) {
+  WarmPool pool = Pool({.launch = {}, .low_water = 1, .high_water = 1, .timeout = absl::Milliseconds(300)});
+  for (const ChildInfo& child : ActiveChildren()) ASSERT_EQ(kill(child.pid, SIGSTOP), 0);
+  EXPECT_EQ(pool.Call(Size, std::string(8 << 20, 'x')).status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(pool.AwaitFull(kLong), absl::OkStatus());
+  EXPECT_EQ(pool.Call(Size, std::string(8 << 20, 'x')).value(), size_t{8} << 20);
+}
+
+TEST(WarmPoolTest, ThoseThatHaveEndedAreReapedThoughACallIsAlwaysUnderWay) {
+  std::atomic<int> ended = 0;
+  WarmPool pool = Pool({.launch = {}, .on_end = [&](const Outcome& /*unused*/) { ++ended; }});
+  const std::string gate = absl::StrCat(testing::TempDir(), "gate", getpid());
+  ASSERT_EQ(mkfifo(gate.c_str(), 0600), 0);
+  std::thread waits([&] { EXPECT_EQ(pool.Call(WaitAtGate, gate), absl::OkStatus()); });
+  const UniqueFd opened(open(gate.c_str(), O_WRONLY | O_CLOEXEC));  // Its call is under way.
+  for (int i = 0; i < 200 && ended == 0; ++i) ASSERT_TRUE(pool.Call(Pid).ok());
+  EXPECT_GT(ended, 0);
+  EXPECT_EQ(write(opened.get(), "x", 1), 1);
+  waits.join();
+  unlink(gate.c_str());
+  EXPECT_EQ(pool.AwaitFull(kLong), absl::OkStatus());
 }
 
 TEST(WarmPoolTest, LargeArgumentsAndResultsTravel) {
