@@ -14,6 +14,9 @@ class CallWatch {
   // Takes SIGSYS for ever. Where the kernel, a filter or the processor has no such thing, every job has made a call.
   void Start();
 
+  // After a job that has made a call, which may have been to end this.
+  void Renew();
+
   // The handler finds this object by a thread-local variable: to be called after each rewind.
   void Begin();
 

@@ -3,6 +3,7 @@
 namespace brood::internal {
 
 void CallWatch::Start() {}
+void CallWatch::Renew() {}
 void CallWatch::Begin() {}
 bool CallWatch::End() { return true; }
 void CallWatch::Note() {}

@@ -45,7 +45,10 @@ void CallWatch::Start() {
   action.sa_sigaction = OnCall;
   action.sa_flags = SA_SIGINFO | SA_RESTART;
   sigemptyset(&action.sa_mask);
-  if (sigaction(SIGSYS, &action, nullptr) != 0) return;
+  if (sigaction(SIGSYS, &action, nullptr) == 0) Renew();
+}
+
+void CallWatch::Renew() {
   works_ = prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, &selector_) == 0;
 }
 

@@ -39,6 +39,9 @@ struct Image {
   // what is on its stack is left. Nothing may be used after it that was made before, but that.
   void Rewind() const;
 
+  // After a job that has called the kernel: its forks are not to lack a part of it. madvise(2), MADV_DONTFORK
+  void ForgetAdvice() const;
+
   // After a job, before its rewind: notes what it has written to, of what earlier ones have. `pagemap`: /proc/self/pagemap.
   void NoteWritten(int pagemap);
 

@@ -65,6 +65,10 @@ void Image::Rewind() const {
   TellWhoWeAre();
 }
 
+void Image::ForgetAdvice() const {
+  for (size_t i = 0; i < range_count; ++i) madvise(reinterpret_cast<void*>(ranges[i].start), ranges[i].size, MADV_DOFORK);
+}
+
 // What the C library has on record of this thread is that of the server's: its number, and, where the kernel writes it, the
 // processor. The kernel writes that when it has to, so it is told anew where. rseq(2)
 void Image::TellWhoWeAre() const {
@@ -72,7 +76,8 @@ void Image::TellWhoWeAre() const {
   if (__rseq_size != 0) {
     void* const area = static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset;
     constexpr int kUnregister = 1;
-    if (syscall(SYS_rseq, area, kAreaBytes, kUnregister, RSEQ_SIG) == 0) syscall(SYS_rseq, area, kAreaBytes, 0, RSEQ_SIG);
+    syscall(SYS_rseq, area, kAreaBytes, kUnregister, RSEQ_SIG);  // Which a job may have done.
+    syscall(SYS_rseq, area, kAreaBytes, 0, RSEQ_SIG);
   }
   // The C library's record of the end of its heap is the server's too; what lies behind is nobody's.
   syscall(SYS_brk, sbrk(0));

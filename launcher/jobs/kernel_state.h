@@ -12,6 +12,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "launcher/jobs/task_state.h"
+
 namespace brood::internal {
 
 // Open files of /proc/self, which stay open.
@@ -21,6 +23,7 @@ struct KernelStateFiles {
   int fd = -1;
   int timers = -1;
   int pagemap = -1;  // Not there: the kernel may keep it to itself.
+  TaskStateFiles task;
 
   // Null, or what could not be opened, with errno.
   const char* Open();
@@ -53,6 +56,7 @@ struct KernelState {
   ino_t directory_inode = 0;
   rlimit limits[RLIM_NLIMITS];
   bool has_child = false;
+  TaskState task;
 
   // Null, or what could not be told.
   const char* Take(const KernelStateFiles& files);

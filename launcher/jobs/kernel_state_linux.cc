@@ -162,6 +162,7 @@ const char* KernelStateFiles::Open() {
   fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   timers = open("/proc/self/timers", O_RDONLY | O_CLOEXEC);
   pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  task.Open();
   if (status < 0) return "/proc/self/status";
   if (maps < 0) return "/proc/self/maps";
   if (fd < 0) return "/proc/self/fd";
@@ -190,6 +191,7 @@ const char* KernelState::Take(const KernelStateFiles& files) {
   for (int i = 0; i < RLIM_NLIMITS; ++i) getrlimit(static_cast<__rlimit_resource>(i), &limits[i]);
   siginfo_t info = {};
   has_child = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+  task.Take(files.task, status, files.pagemap);
   return nullptr;
 }
 
@@ -255,7 +257,7 @@ const char* KernelState::Difference(const KernelState& other) const {
   for (int i = 0; i < RLIM_NLIMITS; ++i) {
     if (limits[i].rlim_cur != other.limits[i].rlim_cur || limits[i].rlim_max != other.limits[i].rlim_max) return "resource limits";
   }
-  return nullptr;
+  return task.Difference(other.task);
 }
 
 }  // namespace brood::internal

@@ -1,5 +1,6 @@
 // The worker of a RewoundWorker.
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,6 +20,7 @@
 #include "bootstrap/run_child.h"
 #include "bootstrap/target.h"
 #include "launcher/jobs/call_watch.h"
+#include "launcher/jobs/float_state.h"
 #include "launcher/jobs/image.h"
 #include "launcher/jobs/job_child.h"
 #include "launcher/jobs/kernel_state.h"
@@ -33,13 +35,16 @@ struct Kept {
   KernelState before;
   KernelState after;
   CallWatch watch;
+  FloatState floats;
 };
 
 // Only what is on the stack may be used here before and after a rewind, and nothing of what is below: all that was allocated
 // before the first one, the callers' objects among it, is gone. True if the job may have changed what the kernel knows.
-[[gnu::noinline]] bool RunOne(int socket, CallWatch& watch) {
+[[gnu::noinline]] bool RunOne(int socket, Kept& kept) {
+  CallWatch& watch = kept.watch;
   std::string job;
   if (!ReadJob(socket, job)) _exit(0);
+  kept.floats.Restore();
   SeedRandom(RandomSeed());
   ReseedGenerators();
   std::string reply;
@@ -73,6 +78,7 @@ constexpr int kNoted = 3;  // Jobs from which is learned what all write to.
 const char* TakeBefore(Kept* kept) {
   kept->image.Rewind();
   if (const char* failed = kept->before.Take(kept->files); failed != nullptr) return failed;
+  kept->floats.Take();
   kept->watch.Start();
   HaveHadAThread();
   kept->image.Rewind();
@@ -90,7 +96,7 @@ const char* TakeBefore(Kept* kept) {
   Image& image = kept->image;
   Say(socket, JobReplyKind::kReady, "");
   for (int noted = 0;;) {
-    const bool called = RunOne(socket, kept->watch);
+    const bool called = RunOne(socket, *kept);
     // Before its memory is taken away under it, which it would die of, and we with it.
     if (called && kept->after.HasOtherThreads(kept->files)) {
       Say(socket, JobReplyKind::kRetired, "threads");
@@ -102,7 +108,10 @@ const char* TakeBefore(Kept* kept) {
     }
     if (!called && kept->files.pagemap >= 0) image.NoteWritten(kept->files.pagemap);
     image.Rewind();
-    if (!called) {
+    if (called) {
+      image.ForgetAdvice();
+      kept->watch.Renew();
+    } else {
       if (++noted == kNoted) image.SaveHot();
       continue;
     }
@@ -130,6 +139,8 @@ absl::Status Prepare(Kept*& kept) {
   void* const memory = mmap(nullptr, sizeof(Kept), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return ErrnoStatus(errno, "mmap", "for what outlasts a job");
   kept = new (memory) Kept;
+  // What a job leaves running, and nobody between waits for, becomes our child, and is seen. prctl(2)
+  if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return ErrnoStatus(errno, "PR_SET_CHILD_SUBREAPER");
   if (const char* failed = kept->files.Open(); failed != nullptr) return ErrnoStatus(errno, "rewound worker: open", failed);
   return kept->image.Find();
 }

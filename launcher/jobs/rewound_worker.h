@@ -8,7 +8,8 @@
 // No job finds what an earlier one has left in memory: heap, static and thread-local variables, whether it returned or threw. Random
 // engines get new seeds, and hooks (bootstrap/after_fork.h) run, as in a forked child. What is outside of memory cannot be taken
 // back. After each job that made a system call the worker compares what the kernel knows of it with what that knew before the first one: descriptors,
-// mappings (but anonymous ones that are new are taken away), timers, signals, threads, children, working directory, limits, ids, its name. If any of it differs, the worker is
+// mappings (but anonymous ones that are new are taken away), timers, signals, threads, children, working directory, limits, ids, its name,
+// root, namespaces, scheduling, and what prctl(2) sets; docs/jobs.md has the list. If any of it differs, the worker is
 // retired: it ends, the next job has a new one, and retired() says by name what it was. What a job has written to files, or to
 // shared memory, stays.
 //
