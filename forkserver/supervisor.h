@@ -161,8 +161,10 @@ class Supervisor {
     size_t coming = 0;  // Asked for, and not there yet.
     size_t leases_wanted = 0;
     size_t spares = 0;  // Slots are given up, so that these are to be ready for who comes next.
-    size_t Wanted() const { return queued.size() + leases_wanted; }  // Now.
-    size_t Missing() const { return spares > idle.size() ? spares - idle.size() : 0; }  // Soon.
+    bool fresh = false;  // Each is, after one child.
+    size_t Missing() const { return spares > idle.size() ? spares - idle.size() : 0; }
+    size_t Wanted() const { return queued.size() + leases_wanted + (fresh ? 0 : Missing()); }  // Now.
+    size_t WantedLater() const { return queued.size() + leases_wanted + Missing(); }
   };
 
   absl::Status Start();

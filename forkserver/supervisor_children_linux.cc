@@ -288,7 +288,7 @@ void Supervisor::DispatchKind(uint32_t number) {
     OnKeeperEnd(keeper);
   }
   AskForKeepers(number, kind.Wanted());
-  if (kind.coming < kind.Wanted() + kind.Missing()) DoLater();
+  if (kind.coming < kind.WantedLater()) DoLater();
 }
 
 // False if the keeper has ended.

@@ -126,7 +126,8 @@ void Supervisor::OnEntered(uint32_t number, const child::KeeperNote& note) {
   keepers_[number].entering = false;
   Kind& kind = kinds_[keepers_[number].kind];
   --kind.coming;
-  if (slot.fresh()) kind.spares = kFreshSpares;
+  kind.fresh = slot.fresh();
+  if (kind.fresh) kind.spares = kFreshSpares;
   EnterNext();
   Release(number);
 }
@@ -177,7 +178,7 @@ void Supervisor::DoLater() {
       if (!std::exchange(ending.is_told, true)) ending.slot->End();
     }
     if (!ready_) return;
-    for (uint32_t kind = 1; kind < kinds_.size(); ++kind) AskForKeepers(kind, kinds_[kind].Wanted() + kinds_[kind].Missing());
+    for (uint32_t kind = 1; kind < kinds_.size(); ++kind) AskForKeepers(kind, kinds_[kind].WantedLater());
   });
 }
 

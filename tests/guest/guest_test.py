@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 2100
 
 SANDBOX = ["escape_test", "inheritance_test", "limits_test", "signals_test", "tree_test"]
 # Sandboxes that are kept, whose children have a group each.
-SLOTS = ["launcher/slot_test", "launcher/slot_leak_test", "launcher/slot_context_test", "launcher/slot_program_test", "tests/escape/kept_test"]
+SLOTS = ["launcher/slot_test", "launcher/fresh_slot_test", "launcher/slot_leak_test", "launcher/slot_context_test", "launcher/slot_program_test", "tests/escape/kept_test"]
 LAUNCHER = ["launcher/process_test", "launcher/sandbox_test", "launcher/speculation_test"]
 # Another kernel's huge pages and mappings; and this machine has swap.
 FREEZE = ["forkserver/freeze_test", "forkserver/preload_arena_test", "launcher/frozen_server_test"]
