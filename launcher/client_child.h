@@ -8,18 +8,23 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
+#include "launcher/client_birth_child.h"
 #include "launcher/context_options.h"
 #include "launcher/launch_options.h"
 #include "launcher/launch_record.h"
 #include "launcher/process.h"
 #include "launcher/remote_launch.h"
+#include "launcher/serve_protocol.h"
 
 namespace brood::internal {
 
 // As Process::Launch; with `function`, one that the forkserver of `context` forks, which is not started for that. Errors: as that;
 // Unavailable (a function, and the forkserver does not run); what the child could not begin with is an outcome.
 absl::StatusOr<Process> LaunchForClient(const ContextOptions& context, LaunchOptions options,
-                                        const std::optional<RemoteFunction>& function);
+                                        const std::optional<RemoteFunction>& function, const ClientBirth& birth);
+
+// What the client has, as far as it is not more than this process has: a lower priority, lower limits.
+ClientBirth BirthOf(const RemoteLaunch& launch);
 
 // Readable when there is news of the child before its end; -1 when there will be none.
 int NewsOf(Process& process);

@@ -2,8 +2,10 @@
 
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -22,21 +24,40 @@ GuardedState& Guarded(Process& process) { return static_cast<GuardedState&>(*Sta
 }  // namespace
 
 absl::StatusOr<Process> LaunchForClient(const ContextOptions& context, LaunchOptions options,
-                                        const std::optional<RemoteFunction>& function) {
+                                        const std::optional<RemoteFunction>& function, const ClientBirth& birth) {
   BROOD_ASSIGN_OR_RETURN(ServedStart served, ServedStart::Prepare(context));
   served.StartNone();
+  served.SetBirth(&birth);
   const auto launch = [&](const LaunchRecord& record) { return served.Launch(record); };
   if (!function.has_value()) {
-    absl::StatusOr<Process> process = LaunchInternal(options, LaunchTarget(), launch);
+    absl::StatusOr<Process> process = LaunchInternal(options, LaunchTarget(), launch, &birth);
     // It needs nothing that a forkserver has preloaded.
-    return absl::IsUnavailable(process.status()) ? LaunchInternal(options, LaunchTarget()) : std::move(process);
+    return absl::IsUnavailable(process.status()) ? LaunchInternal(options, LaunchTarget(), nullptr, &birth) : std::move(process);
   }
   options.inherited.push_back({.fd = function->message, .child_fd = kMessageFd});
   options.inherited.push_back({.fd = function->result, .child_fd = kResultFd});
   LaunchTarget target;
   target.kind = LaunchTarget::Kind::kFunction;
   target.setup_child_fd = kSetupFd;
-  return LaunchInternal(options, target, launch);
+  return LaunchInternal(options, target, launch, &birth);
+}
+
+ClientBirth BirthOf(const RemoteLaunch& launch) {
+  ClientBirth birth;
+  if (launch.file_mask.has_value()) birth.file_mask = static_cast<int>(*launch.file_mask & 0777);
+  errno = 0;
+  const int own = getpriority(PRIO_PROCESS, 0);
+  birth.has_nice = errno == 0 && launch.nice.has_value() && *launch.nice > own;
+  if (birth.has_nice) birth.nice = *launch.nice;
+  for (const RemoteLimit& limit : launch.limits) {
+    if (limit.resource >= RLIM_NLIMITS) continue;  // A kernel's that is newer.
+    rlimit mine = {};
+    if (getrlimit(static_cast<__rlimit_resource>(limit.resource), &mine) != 0) continue;
+    const rlimit theirs = {std::min({rlim_t{limit.soft}, rlim_t{limit.hard}, mine.rlim_max}), std::min<rlim_t>(limit.hard, mine.rlim_max)};
+    birth.has_limit[limit.resource] = true;
+    birth.limits[limit.resource] = theirs;
+  }
+  return birth;
 }
 
 int NewsOf(Process& process) {

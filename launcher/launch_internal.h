@@ -18,13 +18,18 @@ namespace brood {
 // Has somebody else fork the guardian, from a copy of the record. Its target is a function.
 using ForkElsewhere = std::function<absl::Status(const LaunchRecord& record)>;
 
-// As Process::Launch, for any target. Without `fork` the guardian is a fork of this process.
-absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const internal::LaunchTarget& target,
-                                       const ForkElsewhere& fork = nullptr);
-
 namespace internal {
 
+struct ClientBirth;
 struct RemoteFunction;
+
+}  // namespace internal
+
+// As Process::Launch, for any target. Without `fork` the guardian is a fork of this process, which has `birth`, if that is given.
+absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const internal::LaunchTarget& target,
+                                       const ForkElsewhere& fork = nullptr, const internal::ClientBirth* birth = nullptr);
+
+namespace internal {
 
 // As LaunchInternal, of a function, by LaunchOptions::server.
 absl::StatusOr<Process> LaunchFunctionOnServer(const LaunchOptions& options, const RemoteFunction& function);

@@ -20,6 +20,7 @@
 #include "base/slow_file.h"
 #include "base/status.h"
 #include "bootstrap/current_process.h"
+#include "launcher/client_birth_child.h"
 #include "launcher/environment.h"
 #include "launcher/guarded_state.h"
 #include "launcher/guardian_child.h"
@@ -60,8 +61,9 @@ constexpr size_t kMostInSlot = 200;  // Of the 253 descriptors of a message; the
 // One launch being prepared. Lives until the guardian has its copy of everything.
 class Preparation {
  public:
-  Preparation(const LaunchOptions& options, const LaunchTarget& target, const brood::ForkElsewhere& fork)
-      : options_(options), target_(target), fork_elsewhere_(fork), elsewhere_(fork != nullptr) {}
+  Preparation(const LaunchOptions& options, const LaunchTarget& target, const brood::ForkElsewhere& fork,
+              const internal::ClientBirth* birth = nullptr)
+      : options_(options), target_(target), fork_elsewhere_(fork), birth_(birth), elsewhere_(fork != nullptr) {}
 
   absl::StatusOr<std::shared_ptr<GuardedState>> Launch() {
     BROOD_RETURN_IF_ERROR(Check());
@@ -170,6 +172,7 @@ class Preparation {
       record_.wipe_begin = ThisMachine().argument_begin;
       record_.wipe_end = ThisMachine().argument_end;
     }
+    if (birth_ != nullptr) LowerLimits();
     record_.wall_ns = Nanoseconds(plan.limits().wall_time);
     record_.cpu_ns = Nanoseconds(plan.limits().cpu_time);
     record_.output_limited = plan.limits().output_bytes.has_value();
@@ -179,6 +182,22 @@ class Preparation {
       record_.counted_processes = *plan.limits().processes + 1;
     }
     return absl::OkStatus();
+  }
+
+  // The policy's were made for this process, and whom the child is for may have lower ones, which it cannot raise.
+  void LowerLimits() {
+    const ChildPlan& plan = record_.plan;
+    std::vector<RlimitStep> lower(plan.rlimits, plan.rlimits + plan.rlimit_count);
+    bool is_lower = false;
+    for (RlimitStep& one : lower) {
+      if (one.resource < 0 || one.resource >= RLIM_NLIMITS || !birth_->has_limit[one.resource]) continue;
+      const rlim_t most = birth_->limits[one.resource].rlim_max;
+      is_lower = is_lower || one.limit.rlim_max > most;
+      one.limit = {std::min(one.limit.rlim_cur, most), std::min(one.limit.rlim_max, most)};
+    }
+    if (!is_lower) return;
+    rlimits_ = std::move(lower);
+    record_.plan.rlimits = rlimits_.data();
   }
 
   absl::Status PrepareCopies() {
@@ -204,6 +223,7 @@ class Preparation {
   bool ChooseSlot() {
     if (!elsewhere_ || options_.policy == nullptr || record_.wait_for_tree) return false;
     if (options_.violation_stack) return false;  // Only a guardian takes a snapshot.
+    if (birth_ != nullptr && (birth_->has_nice || !rlimits_.empty())) return false;  // Its filter may forbid that; it has the policy's limits.
     if (record_.copies.in_count + record_.copies.out_count > 0) return false;
     // What does not fit into one message is received by the child, and a filter may forbid that. unix(7), SCM_RIGHTS
     if (options_.inherited.size() > kMostInSlot) return false;
@@ -307,6 +327,8 @@ class Preparation {
       // clone(2), __WALL in wait(2).
       pid = static_cast<pid_t>(syscall(SYS_clone, CLONE_PIDFD, nullptr, &pidfd, nullptr, nullptr));
     }
+    // It cannot fail, since the process has as much already; and its end would be seen.
+    if (pid == 0 && birth_ != nullptr && internal::BeBornAs(*birth_) != 0) _exit(125);
     if (pid == 0) child::RunGuardian(&record_);
     const int error = errno;
     if (pid > 0 && pidfd < 0) pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
@@ -340,6 +362,8 @@ class Preparation {
   const LaunchOptions& options_;
   LaunchTarget target_;
   const brood::ForkElsewhere& fork_elsewhere_;
+  const internal::ClientBirth* const birth_;
+  std::vector<RlimitStep> rlimits_;  // Not empty: instead of the policy's.
   bool elsewhere_;
   std::shared_ptr<GuardedState> state_;
   LaunchRecord record_;
@@ -364,8 +388,8 @@ absl::StatusOr<Process> internal::LaunchFunctionOnServer(const LaunchOptions& op
 }
 
 absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const internal::LaunchTarget& target,
-                                       const ForkElsewhere& fork) {
-  Preparation preparation(options, target, fork);
+                                       const ForkElsewhere& fork, const internal::ClientBirth* birth) {
+  Preparation preparation(options, target, fork, birth);
   BROOD_ASSIGN_OR_RETURN(std::shared_ptr<GuardedState> state, preparation.Launch());
   return internal::ProcessOf(std::move(state));
 }

@@ -2,10 +2,13 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,6 +16,7 @@
 #include "base/fd_message_child.h"
 #include "base/status.h"
 #include "forkserver/request.h"
+#include "forkserver/status_text.h"
 #include "ipc/address.h"
 #include "ipc/deadline.h"
 #include "ipc/socket_address.h"
@@ -118,6 +122,24 @@ absl::Status Check(const LaunchOptions& options, const RemoteFunction* function)
   return absl::OkStatus();
 }
 
+// As a child has it that is born without a server.
+absl::Status TakeOwnBirth(RemoteLaunch& launch) {
+  // umask(2) cannot look without changing. proc(5), "Umask"
+  BROOD_ASSIGN_OR_RETURN(const std::string status, ReadStatusText());
+  uint32_t mask = 0;
+  const std::string_view text = StatusField(status, "Umask");
+  if (std::from_chars(text.data(), text.data() + text.size(), mask, 8).ec == std::errc()) launch.file_mask = mask & 0777;
+  errno = 0;
+  const int nice = getpriority(PRIO_PROCESS, 0);
+  if (errno == 0) launch.nice = nice;
+  for (uint32_t resource = 0; resource < RLIM_NLIMITS; ++resource) {
+    rlimit limit = {};
+    if (getrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0) continue;
+    launch.limits.push_back({.resource = resource, .soft = limit.rlim_cur, .hard = limit.rlim_max});
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<UniqueFd> ConnectToServer(const std::string& path, std::optional<uint32_t> server_uid) {
@@ -186,6 +208,7 @@ absl::StatusOr<std::shared_ptr<GuardedState>> LaunchRemote(const LaunchOptions& 
   launch.violation_stack = options.violation_stack;
   launch.inherited = options.inherited;
   launch.template_path = options.server_template;
+  BROOD_RETURN_IF_ERROR(TakeOwnBirth(launch));
   if (function != nullptr) {
     launch.argv.clear();
     launch.message = function->message;

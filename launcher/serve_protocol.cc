@@ -15,6 +15,8 @@ namespace {
 using Builder = flatbuffers::FlatBufferBuilder;
 using flatbuffers::Offset;
 
+constexpr int kNoNice = -1000;
+constexpr size_t kMaxLimits = 64;
 constexpr size_t kMaxWords = size_t{1} << 17;  // Of argv, and of the environment.
 
 // Where a descriptor is in the list that is sent; one that is there already is not sent twice.
@@ -65,6 +67,17 @@ class Decoder {
     launch.violation_stack = from.violation_stack();
     launch.template_path = View(from.template_path());
     if (!launch.template_path.empty() && !launch.is_function()) return Invalid("template_path", "a function; programs come from no template");
+    if (from.file_mask() < -1 || from.file_mask() > 0777) return Invalid("file_mask", "0 to 0777");
+    if (from.file_mask() >= 0) launch.file_mask = static_cast<uint32_t>(from.file_mask());
+    if (from.nice() != kNoNice && (from.nice() < -20 || from.nice() > 19)) return Invalid("nice", "-20 to 19");
+    if (from.nice() != kNoNice) launch.nice = from.nice();
+    if (from.limits() != nullptr) {
+      if (from.limits()->size() > kMaxLimits) return Invalid("limits", absl::StrCat("at most ", kMaxLimits));
+      for (const fbs::ServeLimit* one : *from.limits()) {
+        if (one->soft() > one->hard()) return Invalid("limits", "none whose soft one is above its hard one");
+        launch.limits.push_back({.resource = one->resource(), .soft = one->soft(), .hard = one->hard()});
+      }
+    }
     BROOD_RETURN_IF_ERROR(Streams(from, launch));
     if (from.inherited() != nullptr) {
       for (const fbs::ServeDescriptor* one : *from.inherited()) {
@@ -126,7 +139,7 @@ class Decoder {
 EncodedRemoteLaunch EncodeRemoteLaunch(const RemoteLaunch& launch) {
   // Taken apart, so that a new field does not compile until it travels.
   const auto& [name, argv, message, result, policy, environment, cwd, cwd_optional, wait_for_tree, fresh, violation_stack, streams,
-              inherited, control, template_path] = launch;
+              inherited, control, template_path, file_mask, nice, limits] = launch;
   Builder builder(4096);
   Places places;
   const auto written_name = builder.CreateString(name);
@@ -147,11 +160,15 @@ EncodedRemoteLaunch EncodeRemoteLaunch(const RemoteLaunch& launch) {
     written_inherited.push_back(fbs::CreateServeDescriptor(builder, places.Of(fd), child_fd));
   }
   const auto inherited_at = builder.CreateVector(written_inherited);
+  std::vector<Offset<fbs::ServeLimit>> written_limits;
+  for (const auto& [resource, soft, hard] : limits) written_limits.push_back(fbs::CreateServeLimit(builder, resource, soft, hard));
+  const auto limits_at = builder.CreateVector(written_limits);
   const auto written_template = builder.CreateString(template_path);
   fbs::FinishServeLaunchBuffer(
       builder, fbs::CreateServeLaunch(builder, written_name, written_argv, places.Of(message), places.Of(result),
                                       written_policy, written_environment, written_cwd, cwd_optional, wait_for_tree, fresh, violation_stack, streams_at,
-                                      inherited_at, places.Of(control), written_template));
+                                      inherited_at, places.Of(control), written_template,
+                                      file_mask.has_value() ? static_cast<int>(*file_mask) : -1, nice.value_or(kNoNice), limits_at));
   return {std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize()), places.Take()};
 }
 

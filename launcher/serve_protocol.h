@@ -52,6 +52,12 @@ struct RemoteStream {
   bool merged = false;
 };
 
+struct RemoteLimit {
+  uint32_t resource = 0;
+  uint64_t soft = 0;
+  uint64_t hard = 0;
+};
+
 struct RemoteLaunch {
   std::string name;
   std::vector<std::string> argv;  // Empty: a function.
@@ -68,6 +74,9 @@ struct RemoteLaunch {
   std::vector<InheritedFd> inherited;
   int control = -1;
   std::string template_path;
+  std::optional<uint32_t> file_mask;
+  std::optional<int> nice;
+  std::vector<RemoteLimit> limits;
 
   bool is_function() const { return argv.empty(); }
 };

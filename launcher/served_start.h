@@ -14,6 +14,8 @@
 
 namespace brood::internal {
 
+struct ClientBirth;
+
 // A server, and what a child is to have of the caller at this moment.
 class ServedStart {
  public:
@@ -32,6 +34,9 @@ class ServedStart {
 
   // Launch is Unavailable if none runs, or it has just ended. Else it starts one.
   void StartNone() { patience_.ended = ForkServerPatience::Ended::kRefuse; }
+
+  // Launch gives that to the child, where it is less than this process has. It must live until then.
+  void SetBirth(const ClientBirth* birth) { birth_ = birth; }
 
   // One that has ended is not Running any more.
   void ForgetEnded() const { server_->ForgetEnded(); }
@@ -55,6 +60,7 @@ class ServedStart {
   ForkServerPatience patience_;
   std::shared_ptr<ForkServer::Instance> instance_;  // Which has the request.
   std::string status_text_;
+  const ClientBirth* birth_ = nullptr;
 };
 
 }  // namespace brood::internal

@@ -9,6 +9,7 @@
 #include "forkserver/birth.h"
 #include "forkserver/fingerprint.h"
 #include "forkserver/status_text.h"
+#include "launcher/client_birth_child.h"
 #include "launcher/launch_flatbuffer.h"
 #include "launcher/launch_internal.h"
 #include "launcher/served_charge.h"
@@ -44,6 +45,13 @@ bool ServedStart::NeedsNewServer(const absl::Status& status) {
 
 absl::Status ServedStart::Launch(const LaunchRecord& record) {
   BROOD_ASSIGN_OR_RETURN(Birth birth, CaptureBirth(status_text_));
+  if (birth_ != nullptr) {
+    if (birth_->file_mask >= 0) birth.file_mask = static_cast<mode_t>(birth_->file_mask);
+    if (birth_->has_nice) birth.scheduling.nice = birth_->nice;
+    for (size_t i = 0; i < birth.rlimits.size(); ++i) {
+      if (birth_->has_limit[i]) birth.rlimits[i] = birth_->limits[i];
+    }
+  }
   UniqueFd cwd;
   if (record.plan.mount_count == 0 && record.slot == nullptr) {
     cwd.reset(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));

@@ -235,7 +235,7 @@ absl::Status ServeClient::Launch(Request& request) {
   BROOD_ASSIGN_OR_RETURN(const ContextOptions* const context, server_.ContextOf(launch.template_path));
   const std::optional<uint64_t> memory = policy->policy().limits.memory_bytes;
   BROOD_RETURN_IF_ERROR(server_.quotas().Take(most.payer, memory));
-  absl::StatusOr<Process> process = LaunchForClient(*context, std::move(options), function);
+  absl::StatusOr<Process> process = LaunchForClient(*context, std::move(options), function, BirthOf(launch));
   if (!process.ok()) {
     server_.quotas().GiveBack(most.payer, memory);
     return absl::IsUnavailable(process.status()) && function.has_value() ? AwaitForkserver(launch.template_path, request) : process.status();

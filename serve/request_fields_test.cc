@@ -129,6 +129,42 @@ const std::map<std::string, std::vector<Try>>& Attempts() {
        {[](const std::string& s) {
           return Refused(s, [](RemoteLaunch& l) { l.template_path = "model"; }, "template_path");
         }}},
+      {"file_mask",
+       {[](const std::string& s) { return Refused(s, [](RemoteLaunch& l) { l.file_mask = 01000; }, "file_mask"); },
+        [](const std::string& s) {
+          const Outcome outcome = Ends(s, "test $(umask) = 0031", [](RemoteLaunch& l) { l.file_mask = 031; });
+          return outcome.ok() ? "" : outcome.ToString();
+        }}},
+      {"nice",  // The server's, unless it is the higher priority.
+       {[](const std::string& s) { return Refused(s, [](RemoteLaunch& l) { l.nice = 20; }, "nice"); },
+        [](const std::string& s) {
+          const Outcome outcome = Ends(s, absl::StrCat("test $(nice) = ", getpriority(PRIO_PROCESS, 0)), [](RemoteLaunch& l) { l.nice = -20; });
+          return outcome.ok() ? "" : outcome.ToString();
+        },
+        [](const std::string& s) {
+          const Outcome outcome = Ends(s, "test $(nice) = 17", [](RemoteLaunch& l) { l.nice = 17; });
+          return outcome.ok() ? "" : outcome.ToString();
+        }}},
+      {"limits.resource",
+       {[](const std::string& s) {
+          const Outcome outcome = Ends(s, "exit 0", [](RemoteLaunch& l) { l.limits = {{.resource = ~uint32_t{0}, .soft = 0, .hard = 0}}; });
+          return outcome.ok() ? "" : outcome.ToString();
+        }}},
+      {"limits.soft",
+       {[](const std::string& s) {
+          return Refused(s, [](RemoteLaunch& l) { l.limits = {{.resource = RLIMIT_NOFILE, .soft = 100, .hard = 99}}; }, "limits");
+        },
+        [](const std::string& s) {
+          const Outcome outcome = Ends(s, "test $(ulimit -Sn) = 99", [](RemoteLaunch& l) { l.limits = {{.resource = RLIMIT_NOFILE, .soft = 99, .hard = 120}}; });
+          return outcome.ok() ? "" : outcome.ToString();
+        }}},
+      {"limits.hard",  // Not above the server's.
+       {[](const std::string& s) {
+          const Outcome outcome = Ends(s, "test $(ulimit -Hn) = 777", [](RemoteLaunch& l) {
+            l.limits = {{.resource = RLIMIT_NOFILE, .soft = RLIM_INFINITY, .hard = RLIM_INFINITY}};
+          });
+          return outcome.ok() ? "" : outcome.ToString();
+        }}},
       {"streams.fd",
        {[](const std::string& s) {
           return Refused(s, [](RemoteLaunch& l) { l.streams[0].fd = fds->root.get(); }, "stdin: is a directory");
@@ -205,7 +241,7 @@ TEST(RequestFieldsTest, EveryFieldOfTheSchemaIsTried) {
   std::set<std::string> tried;
   for (const auto& [field, attempts] : Attempts()) tried.insert(field);
   std::set<std::string> fields = FieldsOf(fbs::ServeLaunchTypeTable());
-  for (const char* table : {"streams", "inherited"}) fields.erase(table);
+  for (const char* table : {"streams", "inherited", "limits"}) fields.erase(table);
   EXPECT_EQ(tried, fields);
 }
 
@@ -215,7 +251,7 @@ TEST(RequestFieldsTest, NothingBeyondThePolicyIsGotByAnyField) {
   options.policy.limits.wall_time = absl::Seconds(2);
   options.policy.limits.output_bytes = 64 << 10;
   setenv("OF_THE_SERVER", "secret", 1);
-  ServerProcess server(options);
+  ServerProcess server(options, 777);
   for (const auto& [field, attempts] : Attempts()) {
     for (size_t i = 0; i < attempts.size(); ++i) EXPECT_EQ(attempts[i](server.path()), "") << field << ", attempt " << i;
   }
