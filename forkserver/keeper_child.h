@@ -107,8 +107,8 @@ inline constexpr size_t kKeeperStack = 32768;
 // Makes what keepers need, in a process that has one thread. Null, or what could not be made, with errno.
 const char* OpenKeeperHouse(KeeperHouse* house);
 
-// In a fork, a rehearsal of what keepers do (warm.h): takes the order that is to be had from `socket`, which must give up when
-// there is no other (SO_RCVTIMEO), and bears that child.
+// In a fork, a rehearsal of what keepers do (warm.h): takes the order that is to be had from `socket`, which must not block
+// when there is no other, and bears that child.
 void RehearseKeeper(const KeeperHouse& house, int socket);
 
 // As what the supervisor orders over `supervisor`: starts keepers. Ends with the supervisor.

@@ -173,8 +173,7 @@ class Server {
     void* const written = child::WriteOrder(file, order);
     if (written == nullptr) return;
     // Nobody's call: its child has nothing to run, and no hook of the program's sees it.
-    const timeval soon = {.tv_sec = 0, .tv_usec = 1};
-    const bool sent = setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)) == 0 &&
+    const bool sent = fcntl(pair[1], F_SETFL, O_NONBLOCK) == 0 &&
                       SendRequest(pair[0], "", {}, {.tag = child::OrderTag{.flags = child::OrderTag::kTell}.Encode()}).ok();
     BeginRehearsing();
     if (sent) child::RehearseKeeper(house, pair[1]);
