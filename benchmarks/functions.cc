@@ -71,9 +71,17 @@ absl::StatusOr<std::shared_ptr<const CompiledPolicy>> StrictPlan() {
   return CompilePolicy(policy);
 }
 
-absl::StatusOr<Server> StartStrictServer(Isolation isolation) {
+absl::StatusOr<Server> StartStrictServer(Isolation isolation, Freeze freeze = Freeze::kOff) {
   BROOD_ASSIGN_OR_RETURN(auto plan, StrictPlan());
-  return Server::Start({}, std::move(plan), isolation);
+  ContextOptions options;
+  options.freeze = freeze;
+  return Server::Start(options, std::move(plan), isolation);
+}
+
+absl::StatusOr<Server> StartFrozenServer() {
+  ContextOptions options;
+  options.freeze = Freeze::kOn;
+  return Server::Start(options);
 }
 
 absl::Status CallNothing(Server& server) {
@@ -111,16 +119,14 @@ Contest CallServers(int rounds) {
     return contest;
   }
   contest.AddTimed("clone+wait", [raw = *raw] { return raw->Fork(); });
-  const auto add = [&contest](std::string name, Server server) {
-    contest.AddTimed(std::move(name), [server = std::make_shared<Server>(std::move(server))] { return TimeSecondCall(*server); });
+  const auto add = [&contest](const std::string& name, absl::StatusOr<Server> started) {
+    if (!started.ok()) return contest.Skip(name, std::string(started.status().message()));
+    contest.AddTimed(name, [server = std::make_shared<Server>(*std::move(started))] { return TimeSecondCall(*server); });
   };
-  add("server", *std::move(started));
-  absl::StatusOr<Server> sandboxed = StartStrictServer(Isolation::kKept);
-  if (sandboxed.ok()) {
-    add("server, strict", *std::move(sandboxed));
-  } else {
-    contest.Skip("server, strict", std::string(sandboxed.status().message()));
-  }
+  add("server", std::move(started));
+  add("server, strict", StartStrictServer(Isolation::kKept));
+  add("server, frozen", StartFrozenServer());
+  add("server, frozen, strict", StartStrictServer(Isolation::kKept, Freeze::kOn));
   if (!AddBubblewrap(contest).ok()) contest.Skip("bwrap --unshare-all", "bubblewrap is not installed");
   contest.Run(rounds);
   return contest;
