@@ -19,6 +19,7 @@
 #include <fstream>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -193,6 +194,21 @@ TEST(RewoundStateTest, AForkOfALaterJobHasAllOfTheImage) {
   RewoundWorker worker = RewoundWorker::Create(Frozen()).value();
   ASSERT_EQ(worker.Call(KeepImageFromForks), absl::OkStatus());
   EXPECT_TRUE(worker.Call(ForkHasTheImage).value());
+}
+
+TEST(RewoundStateTest, AForkOfItsOwnerCannotUseItAndDisturbsNothing) {
+  RewoundWorker worker = RewoundWorker::Create(Frozen()).value();
+  const int first = worker.Call(Pid).value();
+  const pid_t fork_of_owner = fork();
+  if (fork_of_owner == 0) {
+    const bool refused = absl::IsFailedPrecondition(worker.Call(Pid).status()) && absl::IsFailedPrecondition(worker.Settle());
+    { const RewoundWorker ends = std::move(worker); }
+    _exit(refused ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(fork_of_owner, &status, 0), fork_of_owner);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(worker.Call(Pid).value(), first);
 }
 
 size_t Size(const std::string& text) { return text.size(); }

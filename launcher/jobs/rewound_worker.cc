@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "base/fork_generation.h"
 #include "base/status.h"
 #include "launcher/jobs/job_link.h"
 
@@ -24,6 +25,7 @@ class RewoundWorker::State {
   }
 
   absl::StatusOr<std::string> Call(const std::string& job) {
+    BROOD_RETURN_IF_ERROR(CheckOwner());
     for (;;) {
       if (options_.max_jobs != 0 && jobs_ >= options_.max_jobs) link_.reset();
       if (!link_.has_value()) BROOD_RETURN_IF_ERROR(Begin());
@@ -48,6 +50,7 @@ class RewoundWorker::State {
   }
 
   absl::Status Settle() {
+    BROOD_RETURN_IF_ERROR(CheckOwner());
     if (!link_.has_value() || settled_) return absl::OkStatus();
     return TakeVerdict().status();
   }
@@ -55,6 +58,12 @@ class RewoundWorker::State {
   const std::map<std::string, uint64_t>& retired() const { return retired_; }
 
  private:
+  // A fork has a copy of the socket: each of both would get what the other one asked for.
+  absl::Status CheckOwner() const {
+    if (creator_ == ForkGeneration()) return absl::OkStatus();
+    return absl::FailedPreconditionError("rewound worker: only the process that made it may use it");
+  }
+
   // Of the last job. False if the worker was retired for it. One that has ended instead did so after its result.
   absl::StatusOr<bool> TakeVerdict() {
     absl::StatusOr<internal::JobAnswer> verdict = link_->Receive(internal::Deadline(options_.timeout));
@@ -89,6 +98,7 @@ class RewoundWorker::State {
 
   const Context context_;
   const RewoundWorkerOptions options_;
+  const uint64_t creator_ = ForkGeneration();
   std::optional<internal::JobLink> link_;
   uint64_t jobs_ = 0;
   bool settled_ = true;  // Its verdict of the last job was taken.

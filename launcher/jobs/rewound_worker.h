@@ -16,7 +16,7 @@
 // It is no boundary: a job that means harm can change what resets it. For what is not trusted see warm_pool.h. CurrentProcess() is not
 // set in jobs, and their environment is the server's. pthread_exit in a job ends the worker by SIGABRT.
 //
-// For one thread at a time. Never throws, never logs.
+// For one thread at a time. Never throws, never logs. In a fork of this process it cannot be used.
 #ifndef BROOD_LAUNCHER_JOBS_REWOUND_WORKER_H_
 #define BROOD_LAUNCHER_JOBS_REWOUND_WORKER_H_
 
@@ -58,7 +58,7 @@ class RewoundWorker {  // Move-only. Its destruction ends the worker.
   ~RewoundWorker();
 
   // Errors: those of Create, where a new worker is needed; the function's own, as Future::Get has them; Aborted (the job ended its
-  // worker, by a crash or brood::Exit: OutcomeOf(status) says how); DeadlineExceeded.
+  // worker, by a crash or brood::Exit: OutcomeOf(status) says how); DeadlineExceeded; FailedPrecondition (in a fork).
   template <typename Returned, typename... Parameters, typename... Arguments>
   internal::StatusOrVoid<typename internal::ReturnOf<Returned>::Value> Call(Returned (*function)(Parameters...),
                                                                             Arguments&&... arguments) {
