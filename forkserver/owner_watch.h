@@ -19,6 +19,8 @@ class OwnerWatch {
   // Once. Errors: ResourceExhausted (processes, descriptors), what ErrnoStatus says of the rest.
   absl::Status Start(int owner);
 
+  int pid() const { return pid_; }
+
  private:
   UniqueFd done_;
   int pid_ = -1;

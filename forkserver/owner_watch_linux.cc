@@ -37,6 +37,8 @@ absl::Status OwnerWatch::Start(int owner) {
 }
 
 OwnerWatch::~OwnerWatch() {
+  // Processes of the preload's may have copies of it.
+  shutdown(done_.get(), SHUT_RDWR);
   done_.reset();
   while (pid_ > 0 && waitpid(pid_, nullptr, __WALL) < 0 && errno == EINTR) {
   }

@@ -32,6 +32,7 @@
 #include "forkserver/keeper_child.h"
 #include "forkserver/owner_watch.h"
 #include "forkserver/preload.h"
+#include "forkserver/preload_traces.h"
 #include "forkserver/settle.h"
 #include "forkserver/status_text.h"
 #include "forkserver/template.h"
@@ -118,7 +119,7 @@ class Server {
       OwnerWatch watch;
       BROOD_RETURN_IF_ERROR(watch.Start(supervisor.get()));
       LetSignalsIn();
-      for (const std::string& name : preparation.preload) BROOD_RETURN_IF_ERROR(PreloadOne(name));
+      for (const std::string& name : preparation.preload) BROOD_RETURN_IF_ERROR(PreloadOne(name, watch.pid()));
     }
     BROOD_RETURN_IF_ERROR(CheckThreads());
     FindGenerators();
@@ -137,14 +138,16 @@ class Server {
     return absl::OkStatus();
   }
 
-  absl::Status PreloadOne(const std::string& name) const {
+  absl::Status PreloadOne(const std::string& name, int watch) const {
     const std::string what = absl::StrCat("preload ", name);
     const uint64_t bytes = PreloadedBytes();
+    BROOD_ASSIGN_OR_RETURN(const PreloadTraces traces, PreloadTraces::Take());
     const auto start = std::chrono::steady_clock::now();
     BROOD_RETURN_IF_ERROR(Preload(name, [&](const char* phase) {
       Note(ServerNote::Kind::kPreloading, absl::StrCat(what, ": ", phase));
     }));
     BROOD_RETURN_IF_ERROR(Annotate(CheckThreads(), absl::StrCat(what, ": threads")));
+    BROOD_RETURN_IF_ERROR(Annotate(traces.Remove(watch), what));
     BROOD_RETURN_IF_ERROR(Annotate(FlushStreams(), absl::StrCat(what, ": flush")));
     const auto time = absl::FromChrono(std::chrono::steady_clock::now() - start);
     Note(ServerNote::Kind::kPreloaded, name, time, std::max(PreloadedBytes(), bytes) - bytes);

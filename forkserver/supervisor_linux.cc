@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -210,7 +211,23 @@ bool Supervisor::OnServerNote() {
     return true;
   }
   ServerNote note;
-  if (recv(forker_.socket(), &note, sizeof(note), MSG_DONTWAIT) != static_cast<ssize_t>(sizeof(note))) return false;
+  const ssize_t size = recv(forker_.socket(), &note, sizeof(note), MSG_DONTWAIT);
+  if (size == 0 && failure_.empty()) {
+    // It ends; or a preload has closed that, and nobody would hear of it again.
+    failure_ = absl::StrCat(doing_, doing_.empty() ? "" : ": ", "the server has closed its socket, or a preload has put another file there");
+    const bool ends = [this] {
+      pollfd ended = {forker_.pidfd(), POLLIN, 0};
+      constexpr int kMoment = 100;
+      return poll(&ended, 1, kMoment) == 1;
+    }();
+    if (ends) {
+      failure_.clear();  // How it has is what is told.
+    } else if (!was_ready_) {
+      TellFailure();
+    }
+    forker_.Kill();
+  }
+  if (size != static_cast<ssize_t>(sizeof(note))) return false;
   if (!was_ready_) (void)send(socket_, &note, sizeof(note), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (note.kind == ServerNote::Kind::kFailed) failure_ = note.Text();
   if (note.kind == ServerNote::Kind::kPreloading) doing_ = note.Text();

@@ -1,0 +1,86 @@
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/child_safe.h"
+#include "base/status.h"
+#include "forkserver/fingerprint.h"
+#include "forkserver/preload_traces.h"
+#include "forkserver/status_text.h"
+
+namespace brood::internal {
+namespace {
+
+// proc(5), /proc/pid/stat: "1234 (name) S ...". Empty: it has ended, and nobody has waited for it.
+std::string NameOfRunning(pid_t pid) {
+  char text[512];
+  if (child::ReadFile(AT_FDCWD, absl::StrCat("/proc/", pid, "/stat").c_str(), text, sizeof(text)) <= 0) return "";
+  const char* const begin = strchr(text, '(');
+  const char* const end = strrchr(text, ')');
+  if (begin == nullptr || end == nullptr || end[1] != ' ' || end[2] == 'Z' || end[2] == 'X') return "";
+  return std::string(begin + 1, end);
+}
+
+absl::Status EndProcesses(int watch) {
+  char text[65536];
+  const std::string path = absl::StrCat("/proc/self/task/", getpid(), "/children");
+  if (child::ReadFile(AT_FDCWD, path.c_str(), text, sizeof(text)) <= 0) return absl::OkStatus();
+  std::vector<std::string> left;
+  for (const char* at = text; *at != '\0';) {
+    const auto pid = static_cast<pid_t>(child::ParseNumber(at));
+    const char* const next = strchr(at, ' ');
+    if (pid > 0 && pid != watch) {
+      const std::string name = NameOfRunning(pid);
+      if (!name.empty()) left.push_back(absl::StrCat(name, " (process ", pid, ")"));
+      kill(pid, SIGKILL);
+      while (waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
+      }
+    }
+    if (next == nullptr) break;
+    at = next + 1;
+  }
+  if (left.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("processes: it left ", left.size(), " process(es) running, which were killed: ", absl::StrJoin(left, ", "),
+                                                    "; nobody would end them with the server; start them in the children, or wait for their end"));
+}
+
+}  // namespace
+
+absl::StatusOr<PreloadTraces> PreloadTraces::Take() {
+  PreloadTraces traces;
+  for (int resource = 0; resource < RLIM_NLIMITS; ++resource) {
+    if (getrlimit(static_cast<__rlimit_resource>(resource), &traces.limits_[static_cast<size_t>(resource)]) != 0) return ErrnoStatus(errno, "getrlimit");
+  }
+  BROOD_ASSIGN_OR_RETURN(const std::string status, ReadStatusText());
+  traces.fingerprint_ = Fingerprint(status);
+  return traces;
+}
+
+absl::Status PreloadTraces::Remove(int watch) const {
+  for (int resource = 0; resource < RLIM_NLIMITS; ++resource) {
+    const rlimit& before = limits_[static_cast<size_t>(resource)];
+    rlimit now = {};
+    const auto which = static_cast<__rlimit_resource>(resource);
+    if (getrlimit(which, &now) == 0 && now.rlim_cur == before.rlim_cur && now.rlim_max == before.rlim_max) continue;
+    if (setrlimit(which, &before) == 0) continue;
+    return absl::FailedPreconditionError(absl::StrCat("limits: it has lowered a hard limit of resources (setrlimit(2), resource ", resource, ") from ",
+                                                      before.rlim_max, " to ", now.rlim_max, ", and no child could have another; do that in the children"));
+  }
+  BROOD_ASSIGN_OR_RETURN(const std::string status, ReadStatusText());
+  if (Fingerprint(status) != fingerprint_) {
+    return absl::FailedPreconditionError(
+        "rights: it has changed the ids, capabilities, no_new_privs, seccomp filters, namespaces, root, session, cgroup, securebits or personality of "
+        "the server, which no child could have as its caller has them; do that in the children");
+  }
+  return EndProcesses(watch);
+}
+
+}  // namespace brood::internal
