@@ -26,7 +26,9 @@ GuardedState& Guarded(Process& process) { return static_cast<GuardedState&>(*Sta
 absl::StatusOr<Process> LaunchForClient(const ContextOptions& context, LaunchOptions options,
                                         const std::optional<RemoteFunction>& function, const ClientBirth& birth) {
   BROOD_ASSIGN_OR_RETURN(ServedStart served, ServedStart::Prepare(context));
+  constexpr absl::Duration kBirth = absl::Minutes(1);  // On a machine that is busy, too.
   served.StartNone();
+  served.SetBirthPatience(kBirth);
   served.SetBirth(&birth);
   const auto launch = [&](const LaunchRecord& record) { return served.Launch(record); };
   if (!function.has_value()) {

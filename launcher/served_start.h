@@ -35,6 +35,9 @@ class ServedStart {
   // Launch is Unavailable if none runs, or it has just ended. Else it starts one.
   void StartNone() { patience_.ended = ForkServerPatience::Ended::kRefuse; }
 
+  // How long the child's birth may take, which nobody here waits for; else the context's server_timeout.
+  void SetBirthPatience(absl::Duration patience) { birth_patience_ = patience; }
+
   // Launch gives that to the child, where it is less than this process has. It must live until then.
   void SetBirth(const ClientBirth* birth) { birth_ = birth; }
 
@@ -61,6 +64,7 @@ class ServedStart {
   std::shared_ptr<ForkServer::Instance> instance_;  // Which has the request.
   std::string status_text_;
   const ClientBirth* birth_ = nullptr;
+  absl::Duration birth_patience_;
 };
 
 }  // namespace brood::internal

@@ -33,6 +33,7 @@ absl::StatusOr<ServedStart> ServedStart::Prepare(const ContextOptions& context) 
                      .request = context.server_timeout,
                      .children = context.rotate_after_children,
                      .age = context.rotate_after};
+  start.birth_patience_ = context.server_timeout;
   start.server_ = FindForkServer({.executable = context.executable, .preload = context.preload, .freeze = context.freeze,
                                   .templates = context.templates},
                                  Fingerprint(start.status_text_));
@@ -58,7 +59,7 @@ absl::Status ServedStart::Launch(const LaunchRecord& record) {
     if (!cwd.valid()) return ErrnoStatus(errno, "open", "the working directory");
     birth.cwd = cwd.get();
   }
-  const EncodedLaunch encoded = EncodeLaunch(record, birth, patience_.request);
+  const EncodedLaunch encoded = EncodeLaunch(record, birth, birth_patience_);
   BROOD_ASSIGN_OR_RETURN(instance_, server_->Send(encoded.bytes, encoded.fds, patience_, 0,
                                                        record.slot != nullptr ? std::string_view(record.slot, record.slot_size) : std::string_view()));
   return absl::OkStatus();
