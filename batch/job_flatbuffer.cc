@@ -203,7 +203,7 @@ Offset<Texts> WriteTexts(Builder& builder, const std::vector<std::string>& texts
 bool HasAny(const Limits& limits) {
   return limits.memory_bytes || limits.processes || limits.cpu_time || limits.wall_time || limits.output_bytes ||
          limits.file_size_bytes || limits.open_files || limits.core_bytes || limits.cpus_milli ||
-         limits.cpu_weight || limits.io_weight || limits.io_rate_bytes || limits.disk_bytes || limits.cpu_set || !limits.rlimits.empty();
+         limits.cpu_weight || limits.io_weight || limits.io_rate_bytes || limits.disk_bytes || limits.cpu_set || !limits.rlimits.empty() || limits.grace;
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ constexpr std::string_view kProgram =
     R"({"id":"a","argv":["gzip","","-t"],"env":["A=b","C"],"cwd":"/","stdin":"i","stdout":"o","stderr":"e",)"
     R"("policy":"strict","ro":["/in"],"rw":["/out:/o"],"tmpfs":["/scratch:1M","/other"],"overlay":["/lower:/view:2M","/both"],"overlay_kept":["/changes:/lower:/kept"],"net":"loopback",)"
     R"("limits":{"memory":"64M","processes":3,"cpu_time":"1.5s","wall_time":"5s","output":0,"file_size":"1K",)"
-    R"("open_files":9,"core":7,"cpus":"1.5","cpu_weight":5,"io_weight":6,"io_rate":"1M","disk":"2M","cpu_set":"0-1,3","rlimits":["stack=8M","memlock=0"]},"retries":1,"copy_in":["a:/b"],"copy_out":["/tmp/c:d:1K","/tmp/e:f"]})";
+    R"("open_files":9,"core":7,"cpus":"1.5","cpu_weight":5,"io_weight":6,"io_rate":"1M","disk":"2M","cpu_set":"0-1,3","rlimits":["stack=8M","memlock=0"],"grace":"2s"},"retries":1,"copy_in":["a:/b"],"copy_out":["/tmp/c:d:1K","/tmp/e:f"]})";
 
 Job Program() { return ParseJobs(kProgram, "jobs").value()[0]; }
 

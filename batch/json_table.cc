@@ -22,8 +22,9 @@ flatbuffers::Offset<fbs::Limits> WriteJsonLimits(TableReader& in) {
   const auto disk = in.TextOrNumber("disk");
   const auto cpu_set = in.TextOrNumber("cpu_set");
   const auto rlimits = in.Texts("rlimits");
+  const auto grace = in.TextOrNumber("grace");
   return fbs::CreateLimits(in.builder(), memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight,
-                           io_weight, io_rate, disk, cpu_set, rlimits);
+                           io_weight, io_rate, disk, cpu_set, rlimits, grace);
 }
 
 }  // namespace brood

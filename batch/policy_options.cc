@@ -144,6 +144,7 @@ void ApplyLimits(const Limits& nearer, Limits& limits) {
   Replace(nearer.disk_bytes, limits.disk_bytes);
   Replace(nearer.io_rate_bytes, limits.io_rate_bytes);
   Replace(nearer.cpu_set, limits.cpu_set);
+  Replace(nearer.grace, limits.grace);
   for (const auto& [name, value] : nearer.rlimits) limits.rlimits[name] = value;
 }
 

@@ -214,7 +214,7 @@ lines are checked before anything runs.
   limits   {"wall_time":"5s", "memory":"64M", "cpu_time", "processes", "output",
             "file_size", "open_files", "core", "cpus", "cpu_set",
             "cpu_weight", "io_rate", "io_weight", "disk",
-            "rlimits":["stack=64M"]}
+            "grace", "rlimits":["stack=64M"]}
   ro, rw, tmpfs, overlay, overlay_kept, copy_in, copy_out, net
                                             as the options, lists
 

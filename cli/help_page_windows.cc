@@ -170,7 +170,7 @@ constexpr std::string_view kElsewhere[] = {
     "--ro",          "--rw",     "--tmpfs",  "--overlay",      "--copy-in", "--copy-out",  "--hostname",    "--file-size",
     "--open-files",  "--disk",   "--cpus",   "--cpu-weight",   "--io-rate", "--io-weight", "--violation-stack", "--start-method",
     "--preload",     "--isolation", "--server", "--server-uid", "--template", "--bpf",
-    "--overlay-kept", "--cpu-set", "--rlimit", "--retry-lost",
+    "--overlay-kept", "--cpu-set", "--rlimit", "--retry-lost", "--grace",
 };
 
 }  // namespace

@@ -51,6 +51,7 @@ const std::vector<Option>& AllOptions() {
       {"--overlay", "", "SRC[:DEST][:SIZE]", "a directory, its changes kept in memory", "64M", "run call batch serve", Topic::kFiles, true},
       {"--overlay-kept", "", "CHANGES:SRC[:DEST]", "a directory, its changes kept in another", "", "run call batch serve", Topic::kFiles, true},
       {"--cwd", "", "DIR", "current directory inside", "the caller's, else /", "run call batch", Topic::kFiles},
+      {"--grace", "", "TIME", "after the wall time send TERM, and kill after TIME", "", "run call batch serve", Topic::kLimits},
       {"--file-size", "", "SIZE", "limit each file that is written", "the policy's", "run call batch serve", Topic::kLimits},
       {"--open-files", "", "N", "limit descriptors of each process", "the policy's", "run call batch serve", Topic::kLimits},
       {"--rlimit", "", "NAME=VALUE", "of each process: stack, as, memlock", "the policy's", "run call batch serve", Topic::kLimits, true},

@@ -198,6 +198,7 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
   BROOD_RETURN_IF_ERROR(Read(options, "--processes", ParseCount, policy.limits.processes));
   BROOD_RETURN_IF_ERROR(Read(options, "--disk", ParseSize, policy.limits.disk_bytes));
   BROOD_RETURN_IF_ERROR(Read(options, "--cpus", ParseCpus, policy.limits.cpus_milli));
+  BROOD_RETURN_IF_ERROR(Read(options, "--grace", ParseTime, policy.limits.grace));
   BROOD_RETURN_IF_ERROR(Read(options, "--cpu-set", ParseCpuSet, policy.limits.cpu_set));
   BROOD_RETURN_IF_ERROR(Read(options, "--cpu-weight", ParseWeight, policy.limits.cpu_weight));
   BROOD_RETURN_IF_ERROR(Read(options, "--io-weight", ParseWeight, policy.limits.io_weight));

@@ -123,6 +123,8 @@ class Guardian {
   void OnTime() {
     const uint64_t now = MonotonicNanoseconds();
     const EndCause reached = limits_.Check(now, init_.pid);
+    // To its group, as a terminal would: a shell runs its trap only when the program that it waits for has ended, too.
+    if (reached == EndCause::kWallTime && !ended_ && limits_.BeginGrace(now)) return signals_.Send(SIGTERM, true);
     // What has ended in time is not ended by the clock, but may have used too much.
     if (reached != EndCause::kNone && !(ended_ && reached == EndCause::kWallTime)) return End(reached);
     if (!started() && now >= setup_deadline_ && !ended_) End(EndCause::kSetupTimeout);
@@ -338,6 +340,7 @@ class Guardian {
 
   [[noreturn]] void Finish() {
     if (end_time_ == 0) end_time_ = MonotonicNanoseconds();
+    if (limits_.in_grace() && report_.cause == EndCause::kNone) report_.cause = EndCause::kWallTime;
     // What the child sees of its parent's end: before its own.
     if (record_.setup_socket >= 0 && report_.cause == EndCause::kOwnerGone) close(record_.setup_socket);
     // What we end is lost to getrusage(2): a dying pid namespace reaps unseen. pid_namespaces(7);

@@ -32,7 +32,7 @@ class Encoder {
     const auto& [plan, target, candidates, argv, envp, cwd_text, cwd_required, wait_for_tree, served, slot_number, slot_watches_ipc,
                  slot_watches_net, slot, slot_size, stays, let_go,
                  wipe_begin, wipe_end, child_fds, child_fd_count, lowest_free, control, report_pipe, owner,
-                 guardian_socket, init_socket, setup_socket, stream_records, stack_sink, wall_ns, cpu_ns, output_bytes,
+                 guardian_socket, init_socket, setup_socket, stream_records, stack_sink, wall_ns, grace_ns, cpu_ns, output_bytes,
                  output_limited, sampled_memory_bytes, sample_usage, counted_processes, cgroup, copies] = record;
     const int report = Place(report_pipe);  // First, so that the server finds it in whatever it cannot read.
     const auto written_birth = WriteBirth(birth);
@@ -84,6 +84,7 @@ class Encoder {
     launch.add_streams(written_streams);
     launch.add_stack_sink(Place(stack_sink));
     launch.add_wall_ns(wall_ns);
+    launch.add_grace_ns(grace_ns);
     launch.add_cpu_ns(cpu_ns);
     launch.add_output_bytes(output_bytes);
     launch.add_output_limited(output_limited);
@@ -169,6 +170,7 @@ class Decoder {
     BROOD_RETURN_IF_ERROR(ReadDescriptors(*from));
     BROOD_RETURN_IF_ERROR(ReadCgroups(*from));
     record_.wall_ns = from->wall_ns();
+    record_.grace_ns = from->grace_ns();
     record_.cpu_ns = from->cpu_ns();
     record_.output_bytes = from->output_bytes();
     record_.output_limited = from->output_limited();

@@ -81,6 +81,7 @@ struct Sample {
     record.streams[1] = {.pipe = 10, .sink = 11, .keep_bytes = 12};
     record.slot = "";
     record.wall_ns = 201;
+    record.grace_ns = 210;
     record.cpu_ns = 202;
     record.output_bytes = 203;
     record.output_limited = true;

@@ -174,6 +174,7 @@ class Preparation {
     }
     if (birth_ != nullptr) LowerLimits();
     record_.wall_ns = Nanoseconds(plan.limits().wall_time);
+    record_.grace_ns = Nanoseconds(plan.limits().grace);
     record_.cpu_ns = Nanoseconds(plan.limits().cpu_time);
     record_.output_limited = plan.limits().output_bytes.has_value();
     record_.output_bytes = plan.limits().output_bytes.value_or(0);

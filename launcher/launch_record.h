@@ -67,6 +67,7 @@ struct LaunchRecord {
   int stack_sink = -1;        // A file for the snapshot of a thread that breaks its policy, see stack/snapshot.h. -1: none is taken.
 
   uint64_t wall_ns = 0;       // 0: no limit. The same below.
+  uint64_t grace_ns = 0;      // After that, from SIGTERM until the tree is killed.
   uint64_t cpu_ns = 0;
   uint64_t output_bytes = 0;
   bool output_limited = false;

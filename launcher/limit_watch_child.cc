@@ -62,6 +62,13 @@ EndCause LimitWatch::Check(uint64_t now, pid_t root) {
   return EndCause::kNone;
 }
 
+bool LimitWatch::BeginGrace(uint64_t now) {
+  if (record_.grace_ns == 0 || in_grace_) return false;
+  in_grace_ = true;
+  wall_deadline_ = now + record_.grace_ns;
+  return true;
+}
+
 void LimitWatch::CountTasks(uint64_t tasks) {
   if (record_.counted_processes > 0 && tasks >= record_.counted_processes) processes_at_limit_ = true;
 }

@@ -29,6 +29,10 @@ class LimitWatch {
   // The limit that has been reached, or kNone. `root` is above all of the tree.
   EndCause Check(uint64_t now, pid_t root);
 
+  // Once, with a record that has a grace: kWallTime was reached at `now`, and is reached again when that is over.
+  bool BeginGrace(uint64_t now);
+  bool in_grace() const { return in_grace_; }
+
   // `tasks` were seen in the tree, with its root.
   void CountTasks(uint64_t tasks);
 
@@ -40,6 +44,7 @@ class LimitWatch {
  private:
   const LaunchRecord& record_;
   uint64_t wall_deadline_ = 0;
+  bool in_grace_ = false;
   uint64_t next_check_ = 0;
   uint64_t cpu_seen_ = 0;
   uint64_t memory_peak_ = 0;

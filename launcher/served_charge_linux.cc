@@ -59,6 +59,7 @@ class TargetCharge : public Charge {
         setup_number_(record.setup_socket),
         is_program_(record.target.kind == LaunchTarget::Kind::kProgram),
         wall_ns_(static_cast<int64_t>(record.wall_ns)),
+        grace_ns_(static_cast<int64_t>(record.grace_ns)),
         streams_(supervisor.loop(), record, [this] { End(EndCause::kOutput); }) {
     report_.outside_id = record.plan.caller_uid;
   }
@@ -84,7 +85,7 @@ class TargetCharge : public Charge {
     const bool watched = loop().Watch(control_.get(), EPOLLIN, [this](uint32_t) { OnCommand(); }).ok() &&
                          loop().Watch(setup_.get(), EPOLLIN, [this](uint32_t) { OnSetup(); }).ok();
     if (!watched) return End(EndCause::kOwnerGone);
-    if (wall_ns_ > 0) wall_ = loop().Schedule(begin_ + wall_ns_, [this] { OnTime(wall_, EndCause::kWallTime); });
+    if (wall_ns_ > 0) wall_ = loop().Schedule(begin_ + wall_ns_, [this] { OnWallTime(); });
     patience_ = loop().Schedule(begin_ + kSetupPatienceNs, [this] { OnTime(patience_, EndCause::kSetupTimeout); });
   }
 
@@ -116,6 +117,7 @@ class TargetCharge : public Charge {
     AddUsage(note.usage, report_);
     AddSlot(note, report_);
     report_.wall_ns = static_cast<uint64_t>(end - begin_);
+    if (in_grace_ && report_.cause == EndCause::kNone) report_.cause = EndCause::kWallTime;
     // A child that was killed before it was ready did not fail to set up: the signal, or the limit, is the truth.
     const bool killed = (WIFSIGNALED(note.status) || report_.cause != EndCause::kNone) && report_.setup.kind != SetupKind::kFailed;
     if (!ready_ && !killed) Fail();
@@ -160,6 +162,13 @@ class TargetCharge : public Charge {
     }
     loop().Forget(control_.get());
     supervisor_.Kill(place);
+  }
+
+  void OnWallTime() {
+    if (grace_ns_ == 0 || in_grace_ || self_ != nullptr) return OnTime(wall_, EndCause::kWallTime);
+    in_grace_ = true;
+    wall_ = loop().Schedule(Now() + grace_ns_, [this] { OnTime(wall_, EndCause::kWallTime); });
+    signals_.Send(SIGTERM, true);
   }
 
   void OnTime(std::optional<EventLoop::Timer>& timer, EndCause cause) {
@@ -242,6 +251,8 @@ class TargetCharge : public Charge {
   const int setup_number_;
   const bool is_program_;
   const int64_t wall_ns_;
+  const int64_t grace_ns_;
+  bool in_grace_ = false;
   ServedStreams streams_;
   std::unique_ptr<Charge> self_;  // Once the child has ended: until its output is passed on.
   UniqueFd control_;

@@ -191,12 +191,22 @@ absl::Status TightenRlimits(const Policy& ceiling, Policy& asked) {
 
 absl::Status TightenLimits(const Policy& ceiling, Policy& asked) {
   // Taken apart, so that a new limit does not compile until it is compared.
-  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate, cpu_set, rlimits] = asked.limits;
-  (void)std::tie(memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate, cpu_set, rlimits);
+  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate, cpu_set, rlimits, grace] = asked.limits;
+  (void)std::tie(memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate, cpu_set, rlimits, grace);
   BROOD_RETURN_IF_ERROR(TightenLimit("memory", &Limits::memory_bytes, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("processes", &Limits::processes, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("cpu_time", &Limits::cpu_time, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("wall_time", &Limits::wall_time, ceiling, asked));
+  // Together with the wall time: who asks for less of that may have time to end in.
+  const auto all_time = [](const Policy& policy) {
+    const auto of = [&](std::optional<absl::Duration> Limits::*limit, absl::Duration none) {
+      return (policy.limits.*limit).value_or((policy.default_limits.*limit).value_or(none));
+    };
+    return of(&Limits::wall_time, absl::InfiniteDuration()) + of(&Limits::grace, absl::ZeroDuration());
+  };
+  if (all_time(asked) > all_time(ceiling)) {
+    return More("limits.grace", TextOf(asked.limits.grace.value_or(asked.default_limits.grace.value_or(absl::ZeroDuration()))));
+  }
   BROOD_RETURN_IF_ERROR(TightenLimit("output", &Limits::output_bytes, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("file_size", &Limits::file_size_bytes, ceiling, asked));
   BROOD_RETURN_IF_ERROR(TightenLimit("open_files", &Limits::open_files, ceiling, asked));

@@ -183,6 +183,10 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
       {"limits.open_files", {{"more", [](Policy& p) { p.limits.open_files = 101; }, "limits.open_files"}}},
       {"limits.core", {{"more", [](Policy& p) { p.limits.core_bytes = 1; }, "limits.core"}}},
       {"limits.cpus", {{"more", [](Policy& p) { p.limits.cpus_milli = 1501; }, "limits.cpus"}}},
+      {"limits.grace",
+       {{"more time", [](Policy& p) { p.limits.grace = absl::Seconds(1); }, "limits.grace: 1s"},
+        {"by default", [](Policy& p) { p.default_limits.grace = absl::Seconds(1); }, "limits.grace: 1s"},
+        {"less, and too much in all", [](Policy& p) { p.limits.wall_time = absl::Seconds(19); p.limits.grace = absl::Seconds(2); }, "limits.grace: 2s"}}},
       {"limits.rlimits", {{"more", [](Policy& p) { p.limits.rlimits["stack"] = 2 << 20; }, "limits.rlimits: stack"}}},
       {"limits.cpu_set",
        {{"another", [](Policy& p) { p.limits.cpu_set = CpuSet(0b1); }, "limits.cpu_set: 0"},
@@ -203,6 +207,7 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
       {"default_limits.cpus", {}},
       {"default_limits.cpu_set", {}},
       {"default_limits.rlimits", {}},
+      {"default_limits.grace", {}},
       {"default_limits.cpu_weight", {}},
       {"default_limits.io_weight", {}},
       {"default_limits.disk", {}},
@@ -259,6 +264,7 @@ TEST(CeilingTest, MoreMitigationThanTheCeilingsIsGiven) {
 TEST(CeilingTest, WhatIsTheSameOrLessIsGiven) {
   const Attempt less[] = {
       {"the same", [](Policy&) {}, ""},
+      {"time to end in, of the same time", [](Policy& p) { p.limits.wall_time = absl::Seconds(15); p.limits.grace = absl::Seconds(5); }, ""},
       {"no network", [](Policy& p) { p.network.mode = NetworkMode::kNone; }, ""},
       {"less to see", [](Policy& p) { Drop(p, "/in"); Drop(p, "/usr"); }, ""},
       {"nothing of a folder, with what hides parts of it",
@@ -312,7 +318,7 @@ TEST(CeilingTest, ALimitThatNobodyAsksForIsTheCeilings) {
   const absl::StatusOr<Policy> got = Tighten(Ceiling(), asked);
   ASSERT_TRUE(got.ok()) << got.status();
   // Taken apart, so that a new limit does not compile until it is looked at.
-  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate, cpu_set, rlimits] = got->limits;
+  const auto& [memory, processes, cpu_time, wall_time, output, file_size, open_files, core, cpus, cpu_weight, io_weight, disk, io_rate, cpu_set, rlimits, grace] = got->limits;
   EXPECT_EQ(memory, 100u << 20);
   EXPECT_EQ(processes, 10u);
   EXPECT_EQ(cpu_time, absl::Seconds(10));
@@ -328,6 +334,7 @@ TEST(CeilingTest, ALimitThatNobodyAsksForIsTheCeilings) {
   EXPECT_EQ(io_rate, 1u << 20);
   EXPECT_EQ(cpu_set, CpuSet(0b110));
   EXPECT_EQ(rlimits, (std::map<std::string, uint64_t>{{"stack", 1 << 20}}));
+  EXPECT_EQ(grace, std::nullopt);  // It gives more time.
 }
 
 TEST(CeilingTest, AHigherDefaultBecomesTheCeilings) {

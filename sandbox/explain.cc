@@ -179,6 +179,7 @@ void ExplainLimits(const Limits& limits, std::string_view form, std::string& tex
   count("processes", limits.processes);
   time("cpu_time", limits.cpu_time);
   time("wall_time", limits.wall_time);
+  time("grace", limits.grace);
   size("output", limits.output_bytes);
   size("file_size", limits.file_size_bytes);
   count("open_files", limits.open_files);

@@ -343,6 +343,8 @@ class PlanBuilder {
     limits.io_rate_bytes = Pick(asked.io_rate_bytes, brought.io_rate_bytes);
     limits.cpu_set = Pick(asked.cpu_set, brought.cpu_set);
     limits.rlimits = asked.rlimits;
+    limits.grace = Pick(asked.grace, brought.grace);
+    if (limits.grace && !limits.wall_time) return absl::InvalidArgumentError("limits: grace begins when wall_time is over, and there is none");
     limits.rlimits.insert(brought.rlimits.begin(), brought.rlimits.end());
 
     const Machine::Cgroups& cgroups = machine_.cgroups;
@@ -413,7 +415,10 @@ class PlanBuilder {
     }
     platform_->cgroups.read_back = child().read_back;
     platform_->needs_cgroups = NeedsCgroups(platform_->cgroups);
-    if (limits.wall_time) Enforce(Layer::kWallTime, "guardian, CLOCK_MONOTONIC");
+    if (limits.wall_time) {
+      Enforce(Layer::kWallTime, limits.grace ? absl::StrCat("guardian, CLOCK_MONOTONIC; SIGTERM, and ", absl::FormatDuration(*limits.grace), " until the tree is killed")
+                                             : "guardian, CLOCK_MONOTONIC");
+    }
     if (limits.output_bytes) Enforce(Layer::kOutput, "guardian, between child and sink");
     if (!Has(Layer::kPid) && !machine_.has_proc_children) {
       return absl::FailedPreconditionError(

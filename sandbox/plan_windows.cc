@@ -25,6 +25,7 @@ class PlanBuilder {
 
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> Build() {
     const Policy& policy = plan_->policy_;
+    if (policy.limits.grace) return absl::UnimplementedError("limits: grace: Windows has no signal that asks a program to end; leave it out");
     // It reaches nothing, not even itself over loopback: for who asked for that.
     platform_->contained = policy.namespaces.count(Layer::kNet) != 0 && policy.network.mode == NetworkMode::kNone;
     for (const Layer layer : policy.namespaces) {

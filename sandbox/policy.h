@@ -109,6 +109,8 @@ struct Limits {
   std::optional<CpuSet> cpu_set;            // Those that the whole tree may run on.
   // Resource limits of each process that none of the above stands for, by the names of ParseRlimit(): {"stack", 64 << 20}.
   std::map<std::string, uint64_t> rlimits;
+  // Once the wall time is over the program gets SIGTERM, and so long to end by itself. Without it the tree is killed at once.
+  std::optional<absl::Duration> grace;
 };
 
 // Landlock: what the kernel refuses of files, TCP and signals, by whatever descriptor or path a process comes to them.

@@ -320,6 +320,7 @@ absl::Status DecodeLimits(const fbs::Limits* from, FieldError error, Limits& to)
   BROOD_RETURN_IF_ERROR(ReadLimit(from->memory(), "memory", error, ParseSize, to.memory_bytes));
   BROOD_RETURN_IF_ERROR(ReadLimit(from->cpu_time(), "cpu_time", error, ParseTime, to.cpu_time));
   BROOD_RETURN_IF_ERROR(ReadLimit(from->wall_time(), "wall_time", error, ParseTime, to.wall_time));
+  BROOD_RETURN_IF_ERROR(ReadLimit(from->grace(), "grace", error, ParseTime, to.grace));
   BROOD_RETURN_IF_ERROR(ReadLimit(from->output(), "output", error, ParseSize, to.output_bytes));
   BROOD_RETURN_IF_ERROR(ReadLimit(from->file_size(), "file_size", error, ParseSize, to.file_size_bytes));
   BROOD_RETURN_IF_ERROR(ReadLimit(from->core(), "core", error, ParseSize, to.core_bytes));

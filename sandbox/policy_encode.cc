@@ -111,10 +111,11 @@ Offset<fbs::Limits> EncodeLimits(Builder& builder, const Limits& limits) {
   const auto disk = size(limits.disk_bytes);
   std::vector<std::string> texts;
   for (const auto& [name, value] : limits.rlimits) texts.push_back(absl::StrCat(name, "=", value));
+  const auto grace = time(limits.grace);
   const auto rlimits = texts.empty() ? 0 : WriteStrings(builder, texts);
   const auto cpu_set = limits.cpu_set ? Text(builder, CpuSetText(*limits.cpu_set)) : 0;
   return fbs::CreateLimits(builder, memory, count(limits.processes), cpu_time, wall_time, output, file_size,
-                           count(limits.open_files), core, cpus, count(limits.cpu_weight), count(limits.io_weight), io_rate, disk, cpu_set, rlimits);
+                           count(limits.open_files), core, cpus, count(limits.cpu_weight), count(limits.io_weight), io_rate, disk, cpu_set, rlimits, grace);
 }
 
 std::string EncodePolicy(const Policy& policy) {

@@ -63,7 +63,8 @@ Policy Everything() {
                    .disk_bytes = 54321,
                    .io_rate_bytes = 12345,
                    .cpu_set = CpuSet(0b1011),
-                   .rlimits = {{"memlock", 0}, {"stack", 9}}};
+                   .rlimits = {{"memlock", 0}, {"stack", 9}},
+                   .grace = absl::Milliseconds(1500)};
   policy.allow_weaker = {Layer::kLandlock, Layer::kMemory};
   return policy;
 }
@@ -127,6 +128,7 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(read->limits.disk_bytes, 54321u);
   EXPECT_EQ(read->limits.cpu_set, CpuSet(0b1011));
   EXPECT_EQ(read->limits.rlimits, policy.limits.rlimits);
+  EXPECT_EQ(read->limits.grace, absl::Milliseconds(1500));
   EXPECT_EQ(read->default_limits.memory_bytes, 512u << 20);
   // What is the same is written the same.
   EXPECT_EQ(EncodePolicy(*read), EncodePolicy(policy));
