@@ -22,6 +22,7 @@
 #include "launcher/outcome_flatbuffer.h"
 #include "sandbox/linux_plan.h"
 #include "sandbox/policy_flatbuffer.h"
+#include "serve/ancestors.h"
 #include "serve/descriptors.h"
 #include "serve/server.h"
 
@@ -182,6 +183,12 @@ bool ServeClient::HasProcess(pid_t pid) {
   return is;
 }
 
+bool ServeClient::IsBelow(pid_t pid, uint64_t ended) const {
+  if (!process_.has_value() || forkservers_ended_ == ended) return false;
+  const std::vector<pid_t> above = AncestorsOf(process_->pid());
+  return std::find(above.begin(), above.end(), pid) != above.end();
+}
+
 absl::Status ServeClient::OnRequest(Request& request) {
   const std::optional<ServeTag> tag = ServeTag::Decode(request.tag);
   if (!tag.has_value()) return absl::InvalidArgumentError("request: not one for brood serve");
@@ -243,6 +250,7 @@ absl::Status ServeClient::Launch(Request& request) {
   process_.emplace(*std::move(process));
   policy_ = policy;
   payer_ = most.payer;
+  forkservers_ended_ = server_.forkservers().ended();
   for (UniqueFd& fd : request.fds) {
     if (fd.get() == launch.control) control_ = std::move(fd);
   }

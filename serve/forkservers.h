@@ -26,6 +26,9 @@ class Forkservers {
 
   const std::map<std::string, ContextOptions>& contexts() const { return contexts_; }
 
+  // How many have ended. A child that was born before has perhaps outlived the supervisor below which it was.
+  uint64_t ended() const;
+
   // For somebody who found it ended, and has asked since `since_ns` (CLOCK_MONOTONIC): OK, it is started again, or has been: try again.
   // Errors: why that failed.
   absl::Status Await(const std::string& path, int64_t since_ns);
@@ -46,6 +49,7 @@ class Forkservers {
   EventLoop& loop_;
   std::map<std::string, ContextOptions> contexts_;
   std::map<std::string, One> all_;
+  uint64_t count_ended_ = 0;
   const std::shared_ptr<Ended> ended_;  // Starts.
 };
 

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -68,6 +69,7 @@ void Forkservers::Begin(const std::string& path) {
   one.pidfd.reset();
   if (one.starting) return;
   one.starting = true;
+  ++count_ended_;
   const absl::StatusOr<ServedStart> served = ServedStart::Prepare(contexts_.at(path));
   if (served.ok()) served->ForgetEnded();
   try {
@@ -102,6 +104,15 @@ void Forkservers::OnEnded() {
     one.failed_ns = static_cast<int64_t>(child::MonotonicNanoseconds());
     one.failure = std::move(status);
   }
+}
+
+uint64_t Forkservers::ended() const {
+  uint64_t unseen = 0;
+  for (const auto& [path, one] : all_) {
+    pollfd polled = {one.pidfd.get(), POLLIN, 0};
+    if (one.pidfd.valid() && poll(&polled, 1, 0) == 1) ++unseen;
+  }
+  return count_ended_ + unseen;
 }
 
 absl::Status Forkservers::Await(const std::string& path, int64_t since_ns) {

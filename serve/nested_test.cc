@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <string>
@@ -13,6 +14,7 @@
 #include "bootstrap/target.h"
 #include "gtest/gtest.h"
 #include "launcher/context.h"
+#include "launcher/forkserver_testing.h"
 #include "launcher/launch_record.h"
 #include "sandbox/policy.h"
 #include "serve/serve_testing.h"
@@ -61,6 +63,15 @@ std::string AskAsOrphan(const std::string& server, uint64_t open_files) {
 }
 BROOD_TARGET(AskAsOrphan);
 
+BROOD_TARGET(SupervisorAbove);
+
+std::string AskAsOrphanLater(const std::string& server, uint64_t open_files, const UniqueFd& begun, const UniqueFd& go) {
+  char byte = 'b';
+  if (write(begun.get(), &byte, 1) != 1 || read(go.get(), &byte, 1) < 0) return "pipes";
+  return AskAsOrphan(server, open_files);
+}
+BROOD_TARGET(AskAsOrphanLater);
+
 uint64_t Known(const std::string& server) { return PolicyOfServer(server)->limits.open_files.value_or(0); }
 BROOD_TARGET(Known);
 
@@ -95,6 +106,27 @@ TEST_F(NestedTest, AChildIsToldItsOwnPolicyAsTheServers) {
 TEST_F(NestedTest, AnOrphanOfAChildGetsNoMoreThanThatNorDoesItGetTheServersPolicy) {
   const std::string more = context_.Call(Child(300), AskAsOrphan, server_.path(), 301).value_or("");
   EXPECT_TRUE(absl::StrContains(more, "which is more than the server allows") || absl::StrContains(more, "from below a child of this server")) << more;
+}
+
+TEST_F(NestedTest, AnOrphanOfAChildThatHasOutlivedTheSupervisorGetsNoMoreEither) {
+  const int supervisor = context_.Call(SupervisorAbove).value();
+  ASSERT_GT(supervisor, 0);
+  const UniqueFd its(static_cast<int>(syscall(SYS_pidfd_open, supervisor, 0)));
+  auto [begun, begin] = Pipe();
+  auto [going, go] = Pipe();
+  LaunchOptions options = Child(300);
+  options.stdout_spec = Stdio::Capture();  // For which it has a guardian of its own.
+  absl::StatusOr<Process> child = context_.Start(options, AskAsOrphanLater, server_.path(), 301, begin, going);
+  ASSERT_TRUE(child.ok()) << child.status();
+  char byte;
+  ASSERT_EQ(read(begun.get(), &byte, 1), 1);
+  ASSERT_EQ(kill(supervisor, SIGKILL), 0);
+  pollfd ended = {its.get(), POLLIN, 0};
+  ASSERT_EQ(poll(&ended, 1, kWaitMs), 1);
+  go.reset();
+  const absl::StatusOr<std::string> said = child->Result<std::string>();
+  ASSERT_TRUE(said.ok()) << said.status();
+  EXPECT_TRUE(absl::StrContains(*said, "which is more than the server allows") || absl::StrContains(*said, "from below a child of this server")) << *said;
 }
 
 // Of each request it is asked whose child the client is, which reads what the children that are being born say of it.

@@ -243,6 +243,15 @@ absl::StatusOr<internal::ServeCeiling> ServeServer::CeilingOf(const ucred& peer)
     if (above != getpid() && above != supervisor) continue;
     return absl::PermissionDeniedError("request: from below a child of this server, of which it is not known what it may have");
   }
+  // A guardian that has outlived its supervisor is below nobody who is known by that, and has what its child has left.
+  const std::vector<pid_t> own = internal::AncestorsOf(getpid());
+  const uint64_t ended = forkservers_.ended();
+  for (const pid_t above : internal::AncestorsOf(peer.pid)) {
+    if (ended == 0 || std::find(own.begin(), own.end(), above) != own.end()) break;
+    for (const auto& [number, client] : clients_) {
+      if (client->IsBelow(above, ended)) return internal::ServeCeiling{client->policy(), client->payer()};
+    }
+  }
   return internal::ServeCeiling{policy_, {.process = peer.pid, .user = peer.uid}};
 }
 
