@@ -41,7 +41,8 @@ and names it, unless --allow-weaker LAYER accepts to go without:
 
 Always refused: --copy-in, --copy-out (a child has the caller's files);
 --server, --template (there is no fork, so no server); --start-method fork and
-forkserver, with their --preload; --bpf (there are no such filters).
+forkserver, with their --preload; --bpf (there are no such filters); --grace
+(there is no signal that asks a program to end).
 Without effect: --isolation, --violation-stack, --server-uid, --retry-lost.
 For Linux only: brood serve, probe, demo, policy learn.
 
