@@ -9,13 +9,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <list>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/child_safe.h"
 #include "base/fd_message_child.h"
-#include "base/per_process.h"
 #include "base/server_birth_child.h"
 #include "base/status.h"
 #include "bootstrap/bootstrap.h"
@@ -31,31 +29,6 @@ extern char** environ;
 
 namespace brood::internal {
 namespace {
-
-constexpr size_t kMaxServers = 16;
-
-struct Servers {
-  std::mutex mutex;  // Guards what follows; not held while a server starts.
-  std::list<std::pair<std::string, std::shared_ptr<ForkServer>>> all;  // Those that are shared. The latest used first.
-  std::vector<std::weak_ptr<ForkServer>> every;
-};
-
-Servers& Mine() {
-  static PerProcess<Servers> one;
-  return one.Get();
-}
-
-// In which each text has its length, so that no two lists give the same.
-std::string KeyOf(const ForkServerOptions& options, std::string_view fingerprint) {
-  std::string key = absl::StrCat(options.executable.size(), ":", options.executable, "|",
-                                 static_cast<int>(options.freeze), "|", options.preload.size());
-  for (const std::string& text : options.preload) absl::StrAppend(&key, ",", text.size(), ":", text);
-  for (const Template& added : options.templates) {
-    absl::StrAppend(&key, "/", added.name.size(), ":", added.name, static_cast<int>(added.freeze), "|", added.preload.size());
-    for (const std::string& text : added.preload) absl::StrAppend(&key, ",", text.size(), ":", text);
-  }
-  return absl::StrCat(key, "|", fingerprint);
-}
 
 // A caller that has closed a stream of its own must not find ours there, which stay.
 absl::Status AboveStreams(UniqueFd& fd) {
@@ -356,67 +329,6 @@ void ForkServer::Continue(const std::shared_ptr<Instance>& instance) const {
 void ForkServer::Kill(const std::shared_ptr<Instance>& instance) {
   EndNow(*instance);
   Forget(instance);
-}
-
-namespace {
-
-std::shared_ptr<ForkServer> Register(std::shared_ptr<ForkServer> made) {
-  Servers& mine = Mine();
-  const std::lock_guard<std::mutex> lock(mine.mutex);
-  std::erase_if(mine.every, [](const std::weak_ptr<ForkServer>& one) { return one.expired(); });
-  mine.every.push_back(made);
-  return made;
-}
-
-ForkServerOptions WithoutLastTemplate(ForkServerOptions options) {
-  options.templates.pop_back();
-  return options;
-}
-
-}  // namespace
-
-std::shared_ptr<ForkServer> FindForkServer(const ForkServerOptions& options, std::string_view fingerprint) {
-  std::shared_ptr<ForkServer> base;
-  if (!options.templates.empty()) base = FindForkServer(WithoutLastTemplate(options), fingerprint);
-  const std::string key = KeyOf(options, fingerprint);
-  std::shared_ptr<ForkServer> retired;  // Ends without the lock.
-  Servers& mine = Mine();
-  const std::lock_guard<std::mutex> lock(mine.mutex);
-  for (auto it = mine.all.begin(); it != mine.all.end(); ++it) {
-    if (it->first != key) continue;
-    mine.all.splice(mine.all.begin(), mine.all, it);
-    return it->second;
-  }
-  std::erase_if(mine.every, [](const std::weak_ptr<ForkServer>& one) { return one.expired(); });
-  mine.all.emplace_front(key, std::make_shared<ForkServer>(options, std::move(base)));
-  mine.every.push_back(mine.all.front().second);
-  if (mine.all.size() > kMaxServers) {
-    retired = std::move(mine.all.back().second);
-    mine.all.pop_back();
-  }
-  return mine.all.front().second;
-}
-
-std::shared_ptr<ForkServer> MakeForkServer(const ForkServerOptions& options) {
-  std::shared_ptr<ForkServer> base;
-  if (!options.templates.empty()) base = MakeForkServer(WithoutLastTemplate(options));
-  return Register(std::make_shared<ForkServer>(options, std::move(base)));
-}
-
-std::shared_ptr<ForkServer> MakeForkServer(std::shared_ptr<ForkServer> base, Template added) {
-  ForkServerOptions options = base->options();
-  options.templates.push_back(std::move(added));
-  return Register(std::make_shared<ForkServer>(std::move(options), std::move(base)));
-}
-
-std::vector<std::shared_ptr<ForkServer>> AllForkServers() {
-  std::vector<std::shared_ptr<ForkServer>> all;
-  Servers& mine = Mine();
-  const std::lock_guard<std::mutex> lock(mine.mutex);
-  for (const std::weak_ptr<ForkServer>& one : mine.every) {
-    if (std::shared_ptr<ForkServer> living = one.lock(); living != nullptr) all.push_back(std::move(living));
-  }
-  return all;
 }
 
 }  // namespace brood::internal
