@@ -112,7 +112,8 @@ class Context {
                                        std::vector<TypedValue> arguments) const;
 
   // Starts a program, as Process::Launch does. Forkserver: where the policy can have slots (docs/slots.md), and nothing is asked
-  // for that only a sandbox of its own gives (TreeEnd::kWait, copies, violation_stack), in a sandbox of the server's that is ready, which costs a fraction of making one; where the server cannot, in one of its own.
+  // for that only a sandbox of its own gives (TreeEnd::kWait, copies, violation_stack), in a sandbox of the server's that is
+  // ready, which costs a fraction of making one; where the server cannot, in one of its own.
   // Returns when the program runs, or could not be set up. Errors: those of Process::Launch.
   absl::StatusOr<Process> Launch(const LaunchOptions& options) const;
 

@@ -1,7 +1,10 @@
 // Sandboxes that are made ahead, each for one child alone: Isolation::kFresh of a forkserver's children.
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -14,12 +17,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/unique_fd.h"
 #include "bootstrap/exit.h"
 #include "bootstrap/target.h"
 #include "gtest/gtest.h"
 #include "launcher/context.h"
 #include "launcher/process.h"
 #include "launcher/server.h"
+#include "launcher/server_list.h"
 #include "sandbox/machine.h"
 
 namespace brood {
@@ -49,6 +54,15 @@ BROOD_TARGET(HasNoParentInside);
 
 void Leave() { std::ofstream("/tmp/left") << "a secret"; }
 BROOD_TARGET(Leave);
+
+void Stay() {
+  while (true) pause();
+}
+BROOD_TARGET(Stay);
+
+// A preload: that it ran.
+void Mark() { std::ofstream(getenv("BROOD_TEST_MARKS"), std::ios::app) << "x"; }
+BROOD_TARGET(Mark);
 
 ExitCode IsSomethingLeft() { return {access("/tmp/left", F_OK) == 0 ? 1 : 0}; }
 BROOD_TARGET(IsSomethingLeft);
@@ -168,7 +182,7 @@ TEST_F(FreshSlotTest, ThoseThatAreUsedUpAreTakenDown) {
   absl::StatusOr<Server> server = Server::Start({}, options_.policy, Isolation::kFresh);
   ASSERT_TRUE(server.ok()) << server.status();
   for (int i = 0; i < 24; ++i) ASSERT_EQ(server->Call("HasNoParentInside")->exit_code(), 0);
-  // At most those that are ready are left.
+  // At most those that are ready are left. Looks, since nothing tells us of the end of processes that are not our children.
   for (int i = 0; i < 2000 && CountBelow("brood-keeper") > 8; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   EXPECT_LE(CountBelow("brood-keeper"), 8);
 }
@@ -178,6 +192,35 @@ TEST_F(FreshSlotTest, CallsOfAServerHaveEachTheirOwn) {
   ASSERT_TRUE(server.ok()) << server.status();
   const int first = server->Call("NumberInside")->exit_code();
   for (int i = 0; i < 8; ++i) EXPECT_EQ(server->Call("NumberInside")->exit_code(), first);
+}
+
+// Else its end would be told when the next server has preloaded, for which nobody has asked.
+TEST_F(FreshSlotTest, TheEndOfACallStartsNoOtherServer) {
+  char marks[] = "/tmp/fresh_slot_test.XXXXXX";
+  const int file = mkstemp(marks);
+  ASSERT_GE(file, 0);
+  setenv("BROOD_TEST_MARKS", marks, 1);
+  absl::StatusOr<Server> server = Server::Start({.preload = {"Mark"}}, options_.policy, Isolation::kFresh);
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto count = [file] {
+    struct stat about = {};
+    fstat(file, &about);
+    return about.st_size;
+  };
+  ASSERT_EQ(count(), 1);
+  ASSERT_EQ(server->Call("HasNoParentInside")->exit_code(), 0);
+  ASSERT_TRUE(server->Send("Stay").ok());  // With the last keeper that was asked for ahead.
+  for (const ServerState& state : ListServers()) {
+    if (!state.running || state.preload != std::vector<std::string>{"Mark"}) continue;
+    const UniqueFd supervisor(static_cast<int>(syscall(SYS_pidfd_open, state.supervisor, 0)));
+    ASSERT_EQ(kill(state.supervisor, SIGKILL), 0);
+    pollfd ended = {supervisor.get(), POLLIN, 0};
+    ASSERT_EQ(poll(&ended, 1, -1), 1);
+  }
+  EXPECT_FALSE(server->Next()->second.ok());
+  EXPECT_EQ(count(), 1);
+  unlink(marks);
+  close(file);
 }
 
 TEST_F(FreshSlotTest, MoreAtOnceThanAreReadyAllRun) {

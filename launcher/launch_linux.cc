@@ -219,8 +219,7 @@ class Preparation {
     return absl::OkStatus();
   }
 
-  // A sandbox that is ready does the same for less, where this one asks for nothing that must be done while
-  // a sandbox is made.
+  // A sandbox that is ready does the same for less, where this one asks for nothing that must be done while a sandbox is made.
   bool ChooseSlot() {
     if (!elsewhere_ || options_.policy == nullptr || record_.wait_for_tree) return false;
     if (options_.violation_stack) return false;  // Only a guardian takes a snapshot.

@@ -82,7 +82,7 @@ class Server {
   internal::ForkServerPatience Patience() const;
   void Rotate();
   absl::StatusOr<Keeper*> Idle();
-  absl::Status AskForKeepers(uint32_t count);
+  absl::Status AskForKeepers(uint32_t count, const internal::ForkServerPatience& patience);
   absl::StatusOr<UniqueFd> AwaitKeeper();
   absl::StatusOr<UniqueFd> LeaseKeeper();
 

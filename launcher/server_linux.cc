@@ -106,9 +106,9 @@ size_t Server::pending() const {
   return static_cast<size_t>(std::count_if(keepers_.begin(), keepers_.end(), [](const Keeper& keeper) { return keeper.call != 0; }));
 }
 
-absl::Status Server::AskForKeepers(uint32_t count) {
+absl::Status Server::AskForKeepers(uint32_t count, const internal::ForkServerPatience& patience) {
   const std::shared_ptr<internal::ForkServer::Instance> before = instance_;
-  BROOD_ASSIGN_OR_RETURN(instance_, server_->Send({}, {}, Patience(),
+  BROOD_ASSIGN_OR_RETURN(instance_, server_->Send({}, {}, patience,
                                                   internal::LeaseTag{.count = count, .in_slots = !slot_.empty()}.Encode(), slot_));
   asked_ = instance_ == before ? asked_ + count : count;
   return absl::OkStatus();
@@ -120,7 +120,7 @@ absl::StatusOr<UniqueFd> Server::LeaseKeeper() {
     absl::StatusOr<UniqueFd> keeper = AwaitKeeper();
     if (keeper.ok()) return keeper;  // What was in the way then may not be now.
   }
-  BROOD_RETURN_IF_ERROR(AskForKeepers(isolation_ == Isolation::kFresh ? kAhead : 1));
+  BROOD_RETURN_IF_ERROR(AskForKeepers(isolation_ == Isolation::kFresh ? kAhead : 1, Patience()));
   --asked_;
   return AwaitKeeper();
 }
@@ -209,8 +209,12 @@ absl::StatusOr<std::pair<uint64_t, Outcome>> Server::Next() {
       const ssize_t n = recv(polls[i].fd, &note, sizeof(note), 0);
       const bool told = n == static_cast<ssize_t>(sizeof(note));
       if (!told || note.retires != 0 || keepers_[i].instance != instance_) keepers_.erase(keepers_.begin() + static_cast<std::ptrdiff_t>(i));
-      // Who has it, should that fail, is asked again, and says why.
-      if (isolation_ == Isolation::kFresh && asked_ == 0 && instance_ != nullptr) AskForKeepers(kAhead).IgnoreError();
+      // Ahead of the next call, which asks again, and says why, should that fail. This one has its end, and waits for no other server.
+      if (isolation_ == Isolation::kFresh && asked_ == 0 && instance_ != nullptr) {
+        internal::ForkServerPatience patience = Patience();
+        patience.ended = internal::ForkServerPatience::Ended::kRefuse;
+        AskForKeepers(kAhead, patience).IgnoreError();
+      }
       if (told) return std::make_pair(call, OutcomeOf(ReportOf(note), policy_.get()));
       Outcome lost;
       lost.ending = Lost{"its keeper was killed, and the child with it"};
