@@ -45,8 +45,9 @@ KeeperNote Serve(Keeper& keeper, int signals, bool lost) {
   const OrderTag tag = OrderTag::Decode(brood::internal::TagOf(keeper.order.request));
   KeeperNote note;
   bool open = false;
+  const uint64_t begin = MonotonicNanoseconds();
   if (!Bear(keeper, lost, &note, &open)) return note;
-  Await(keeper, signals, note.pid, (tag.flags & OrderTag::kGuard) != 0, open, &note);
+  Await(keeper, signals, note.pid, begin, (tag.flags & OrderTag::kGuard) != 0, open, &note);
   note.kind = KeeperNote::Kind::kEnded;
   note.tree_left = EndRest(keeper) ? 0 : 1;
   if (!keeper.slot.entered()) return note;

@@ -71,10 +71,10 @@ struct KeeperNote {
   int32_t status = 0;      // As of waitpid(2).
   uint32_t tree_left = 0;  // Something that the child has left could not be ended.
   rusage usage = {};
+  uint64_t wall_ns = 0;    // From before it could run.
   // Of slots only.
   Cause cause = Cause::kNone;
   uint32_t retires = 0;  // The keeper has ended: the next child would find what this one has left.
-  uint64_t wall_ns = 0;
   SlotViolation violation;
   SlotUsage slot_usage;
   SetupMessage setup;

@@ -53,8 +53,9 @@ void EndReserve(Keeper& keeper);
 // --- keeper_wait_child.cc ---
 
 // Waits until the child has ended. Without the supervisor nobody is left to want it; but a guardian sees its own owner's end.
+// `begin`: by the monotonic clock, before the child could run: once it can, it may have slept before we look.
 // `open`: as of Bear.
-void Await(const Keeper& keeper, int signals, long child, bool is_guardian, bool open, KeeperNote* note);
+void Await(const Keeper& keeper, int signals, long child, uint64_t begin, bool is_guardian, bool open, KeeperNote* note);
 
 // Ends what the child has left. Nothing has become ours in nearly all cases. False: something is left.
 bool EndRest(const Keeper& keeper);

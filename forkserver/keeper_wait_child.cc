@@ -107,8 +107,7 @@ void Kill(const Keeper& keeper, long child) {
 
 }  // namespace
 
-void Await(const Keeper& keeper, int signals, long child, bool is_guardian, bool open, KeeperNote* note) {
-  const uint64_t begin = keeper.slot.entered() ? MonotonicNanoseconds() : 0;
+void Await(const Keeper& keeper, int signals, long child, uint64_t begin, bool is_guardian, bool open, KeeperNote* note) {
   Limits limits(keeper.slot, begin);
   bool missed = false;
   const auto end = [&](KeeperNote::Cause cause) {
@@ -141,7 +140,7 @@ void Await(const Keeper& keeper, int signals, long child, bool is_guardian, bool
         if (pid != child) continue;
         note->status = status;
         note->usage = usage;
-        if (begin != 0) note->wall_ns = MonotonicNanoseconds() - begin;
+        note->wall_ns = MonotonicNanoseconds() - begin;
         // A call that was forbidden had no effect, and its process ended before we could ask which it was: still a violation.
         if (missed && note->cause == KeeperNote::Cause::kNone) note->cause = KeeperNote::Cause::kViolation;
         if (open) {

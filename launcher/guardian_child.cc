@@ -57,13 +57,14 @@ class Guardian {
     // The end of the owner, that of the init, that of a function.
     for (const int socket : {record_.control, record_.guardian_socket, record_.setup_socket}) StayAwake::Hear(socket);
     Schedule(MonotonicNanoseconds());
+    const uint64_t begin = MonotonicNanoseconds();  // Before the target can run: then it may have slept before we look.
     const bool born = light_ != nullptr ? StartLightTarget(&record_, *light_, &init_, &report_.setup)
                                         : StartInit(&record_, &init_, &report_.setup);
     if (!born) {
       report_.setup_failed = 1;
       ended_ = true;
     } else if (light_ != nullptr) {
-      OnBorn(init_.pidfd, MonotonicNanoseconds());
+      OnBorn(init_.pidfd, begin);
       if (record_.served) birth_note_ = begin_ + kReadyNs;
     }
     report_.outside_id = init_.outside_id;

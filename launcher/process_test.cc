@@ -158,6 +158,10 @@ TEST_P(ProcessTest, ADaemonIsDeadWhenTheOutcomeIsGiven) {
   EXPECT_EQ(n, 0) << "somebody of the tree is alive";
 }
 
+TEST_P(ProcessTest, TheWallTimeIsNoLessThanThatOfTheProgram) {
+  EXPECT_GE(Run("sleep 0.1").usage.wall_time, absl::Milliseconds(100));
+}
+
 TEST_P(ProcessTest, WallTimeEndsASleeperAsTimedOut) {
   Policy policy = policy_->policy();
   policy.limits.wall_time = absl::Milliseconds(200);

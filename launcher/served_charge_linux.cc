@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <optional>
@@ -114,10 +115,11 @@ class TargetCharge : public Charge {
     report_.has_status = 1;
     report_.tree_survived = note.tree_left;
     if (ready_) report_.started = 1;
-    AddUsage(note.usage, report_);
+    AddUsage(note, report_);
     AddSlot(note, report_);
-    report_.wall_ns = static_cast<uint64_t>(end - begin_);
     if (in_grace_ && report_.cause == EndCause::kNone) report_.cause = EndCause::kWallTime;
+    // Our limit began when the order was sent, which may be before the keeper took it.
+    if (report_.cause == EndCause::kWallTime) report_.wall_ns = std::max(report_.wall_ns, static_cast<uint64_t>(end - begin_));
     // A child that was killed before it was ready did not fail to set up: the signal, or the limit, is the truth.
     const bool killed = (WIFSIGNALED(note.status) || report_.cause != EndCause::kNone) && report_.setup.kind != SetupKind::kFailed;
     if (!ready_ && !killed) Fail();

@@ -54,7 +54,7 @@ GuardianReport ReportOf(const KeeperNote& note) {
   report.has_status = 1;
   report.status = note.status;
   report.tree_survived = note.tree_left;
-  internal::AddUsage(note.usage, report);
+  internal::AddUsage(note, report);
   internal::AddSlot(note, report);
   return report;
 }

@@ -19,6 +19,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/unique_fd.h"
 #include "bootstrap/after_fork.h"
 #include "bootstrap/exit.h"
@@ -49,6 +51,8 @@ BROOD_TARGET(KnowsOfRehearsal);
 void Throw() { throw std::runtime_error("broken"); }
 BROOD_TARGET(Throw);
 
+void Pause() { absl::SleepFor(absl::Milliseconds(50)); }
+BROOD_TARGET(Pause);
 void RaiseTerm() { raise(SIGTERM); }
 BROOD_TARGET(RaiseTerm);
 
@@ -157,6 +161,14 @@ TEST_F(ServerTest, ACallTellsHowTheTargetEnded) {
   EXPECT_EQ(Code("Throw"), 1);
   EXPECT_EQ(Code("RaiseTerm"), -SIGTERM);
   EXPECT_EQ(server_.pending(), 0u);
+}
+
+TEST_F(ServerTest, ACallTakesNoLessTimeThanItsTarget) {
+  for (int i = 0; i < 10; ++i) {
+    const absl::StatusOr<Outcome> outcome = server_.Call("Pause");
+    ASSERT_TRUE(outcome.ok()) << outcome.status();
+    EXPECT_GE(outcome->usage.wall_time, absl::Milliseconds(50));
+  }
 }
 
 TEST_F(ServerTest, EachCallHasAProcessOfItsOwnThatFindsWhatWasPreloaded) {

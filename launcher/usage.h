@@ -14,18 +14,19 @@
 namespace brood::internal {
 
 // As of wait4(2): of the child and of those whose end it has waited for.
-inline void AddUsage(const rusage& usage, GuardianReport& report) {
+inline void AddUsage(const child::KeeperNote& note, GuardianReport& report) {
+  const rusage& usage = note.usage;
   const auto nanoseconds = [](const timeval& time) {
     return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(time.tv_usec) * 1000u;
   };
   report.cpu_ns = nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime);
   report.max_rss_bytes = static_cast<uint64_t>(usage.ru_maxrss) * 1024u;
+  report.wall_ns = note.wall_ns;
 }
 
 // What only the keeper of a slot knows.
 inline void AddSlot(const child::KeeperNote& note, GuardianReport& report) {
   using Cause = child::KeeperNote::Cause;
-  if (note.wall_ns != 0) report.wall_ns = note.wall_ns;
   if (note.cause == Cause::kWallTime && report.cause == EndCause::kNone) report.cause = EndCause::kWallTime;
   if (note.cause == Cause::kCpuTime && report.cause == EndCause::kNone) report.cause = EndCause::kCpuTime;
   if (note.cause == Cause::kMemory && report.cause == EndCause::kNone) report.cause = EndCause::kMemory;
