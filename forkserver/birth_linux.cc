@@ -91,11 +91,9 @@ const char* ApplyBirth(const Birth& birth, const Birth* own) {
   // Last: a lower limit of open files, or of file sizes, must not disturb what is above.
   for (size_t i = 0; i < birth.rlimits.size(); ++i) {
     const auto resource = static_cast<__rlimit_resource>(i);
-    rlimit limit = {};
-    if (getrlimit(resource, &limit) == 0 && limit.rlim_cur == birth.rlimits[i].rlim_cur &&
-        limit.rlim_max == birth.rlimits[i].rlim_max) {
-      continue;
-    }
+    rlimit limit = own != nullptr ? own->rlimits[i] : rlimit();
+    const bool known = own != nullptr || getrlimit(resource, &limit) == 0;
+    if (known && limit.rlim_cur == birth.rlimits[i].rlim_cur && limit.rlim_max == birth.rlimits[i].rlim_max) continue;
     if (setrlimit(resource, &birth.rlimits[i]) != 0) return "have the caller's resource limits";
   }
   return nullptr;

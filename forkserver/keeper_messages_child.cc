@@ -59,7 +59,12 @@ void Send(const Keeper& keeper, const KeeperNote& note, int fd) {
 }
 
 void CloseFds(const brood::internal::RawRequest& order) {
-  for (size_t i = 0; i < order.fd_count; ++i) RawSyscall(SYS_close, order.fds[i]);
+  // Most have come one after the other.
+  for (size_t i = 0, end; i < order.fd_count; i = end) {
+    for (end = i + 1; end < order.fd_count && order.fds[end] == order.fds[end - 1] + 1;) ++end;
+    if (end - i > 1 && RawSyscall(SYS_close_range, order.fds[i], order.fds[end - 1], 0) == 0) continue;
+    for (size_t one = i; one < end; ++one) RawSyscall(SYS_close, order.fds[one]);
+  }
 }
 
 }  // namespace brood::child
