@@ -1,6 +1,7 @@
 #include "forkserver/reserve_child.h"
 
 #include <linux/close_range.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <ctime>
 
 #include "forkserver/order_file_child.h"
 #include "forkserver/raw_syscall_child.h"
@@ -23,6 +25,11 @@ ReserveFds OpenReserve() {
 }
 
 void* ReserveOrder(int order_file, const ReserveFds& fds) {
+  // One that was killed before it woke has left its call, which would wake the next one to no order at all.
+  pollfd poll_fd = {fds.wake, POLLIN, 0};
+  const timespec now = {};
+  uint64_t size;
+  if (RawSyscall(SYS_ppoll, &poll_fd, 1, &now, nullptr, 0) > 0) RawSyscall(SYS_read, fds.wake, &size, static_cast<long>(sizeof(size)));
   const long written = RawSyscall(SYS_pwrite64, order_file, &fds, static_cast<long>(sizeof(fds)), kReserveOffset);
   return written == static_cast<long>(sizeof(fds)) ? Written(order_file, 0) : nullptr;
 }
