@@ -44,8 +44,11 @@ struct Birth {
   pid_t process_group = 0;
 };
 
-// Of the calling thread; `status_text` is its /proc/thread-self/status. `cwd` is left to the caller.
-absl::StatusOr<Birth> CaptureBirth(std::string_view status_text);
+// Of the calling thread. `cwd` and `file_mask` are left to the caller.
+absl::StatusOr<Birth> CaptureBirth();
+
+// `status_text` is a thread's /proc/thread-self/status.
+absl::StatusOr<mode_t> FileMaskOf(std::string_view status_text);
 
 // Gives it to the calling process, which must have one thread. What it has already is not touched, so that nothing fails
 // that need not be done. Where `own` is given, it is what the process was born

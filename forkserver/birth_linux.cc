@@ -43,12 +43,15 @@ bool Ask(Birth& birth) {
 
 }  // namespace
 
-absl::StatusOr<Birth> CaptureBirth(std::string_view status_text) {
-  Birth birth;
+absl::StatusOr<mode_t> FileMaskOf(std::string_view status_text) {
   // umask(2) itself cannot look without changing, which another thread would notice. proc(5), "Umask".
   const std::string mask(StatusField(status_text, "Umask"));
   if (mask.empty()) return absl::FailedPreconditionError("forkserver: the kernel does not tell the umask in /proc; see proc(5)");
-  birth.file_mask = static_cast<mode_t>(strtoul(mask.c_str(), nullptr, 8));
+  return static_cast<mode_t>(strtoul(mask.c_str(), nullptr, 8));
+}
+
+absl::StatusOr<Birth> CaptureBirth() {
+  Birth birth;
   for (int resource = 0; resource < RLIM_NLIMITS; ++resource) {
     if (getrlimit(static_cast<__rlimit_resource>(resource), &birth.rlimits[static_cast<size_t>(resource)]) != 0) {
       return ErrnoStatus(errno, "getrlimit");

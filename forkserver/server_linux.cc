@@ -124,8 +124,7 @@ class Server {
     BROOD_RETURN_IF_ERROR(CheckThreads());
     FindGenerators();
     BROOD_RETURN_IF_ERROR(LeaveStreams());
-    BROOD_ASSIGN_OR_RETURN(const std::string status_text, ReadStatusText());
-    BROOD_ASSIGN_OR_RETURN(g_own_birth, CaptureBirth(status_text));
+    BROOD_ASSIGN_OR_RETURN(g_own_birth, CaptureBirth());
     Note(ServerNote::Kind::kPreloading, "settle what was preloaded");
     BROOD_ASSIGN_OR_RETURN(settled_, SettlePreload(preparation.freeze));
     BlockSignals();

@@ -26,6 +26,7 @@ struct GuardedState : ProcessState {
   UniqueFd guardian_fd;     // Its pidfd.
   LightMemory light_memory; // What it runs on, if it has no memory of its own.
   UniqueFd control;         // Our end of the guardian's socket; closing it ends the child.
+  UniqueFd word;            // To the target, while that awaits it; see LaunchTarget::awaits_word.
   UniqueFd init_fd;         // pidfd of the child's init, once that is born; for the case that the guardian is killed.
   UniqueFd stack_memory;    // For the snapshot of a violation; see stack/snapshot.h.
   Copies copies;

@@ -74,6 +74,7 @@ class Encoder {
     launch.add_cwd_required(cwd_required);
     launch.add_wait_for_tree(wait_for_tree);
     launch.add_setup_number(target.setup_child_fd);
+    launch.add_awaits_word(target.awaits_word);
     launch.add_moves(written_moves);
     launch.add_control(Place(control));
     launch.add_report(report);
@@ -161,6 +162,7 @@ class Decoder {
     record_.wait_for_tree = from->wait_for_tree();
     record_.target.kind = LaunchTarget::Kind::kFunction;
     record_.target.setup_child_fd = from->setup_number();
+    record_.target.awaits_word = from->awaits_word();
     if (from->argv() != nullptr) {
       if (!from->in_slot() || from->argv()->size() == 0) return Damaged("a program without a slot, or without a name");
       record_.target.kind = LaunchTarget::Kind::kProgram;

@@ -64,6 +64,7 @@ struct Sample {
     record.argv = words;
     record.candidates = places;
     record.target.setup_child_fd = 4;
+    record.target.awaits_word = true;
     record.envp = environment;
     record.cwd = "/work";
     record.cwd_required = true;

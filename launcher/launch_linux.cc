@@ -80,7 +80,7 @@ class Preparation {
     record_.streams[1] = stdio_.streams[1];
     if (!ChooseSlot()) {
       // Only a slot is worth the way.
-      if (target_.kind == LaunchTarget::Kind::kProgram) elsewhere_ = false;
+      if (target_.kind == LaunchTarget::Kind::kProgram) elsewhere_ = record_.target.awaits_word = target_.awaits_word = false;
       BROOD_RETURN_IF_ERROR(PrepareCgroups());
     }
     light_ = !elsewhere_ && internal::LightGuardiansWork() && NeedsNoInit(record_);
@@ -275,7 +275,8 @@ class Preparation {
     if (record_.owner < 0) return ErrnoStatus(errno, "pidfd_open");
     if (target_.setup_child_fd >= 0) {
       if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
-      record_.setup_socket = Own(pair[0]);
+      record_.setup_socket = pair[0];
+      (target_.awaits_word ? state_->word : owned_.emplace_back()).reset(pair[0]);
       moves_.push_back({Own(pair[1]), target_.setup_child_fd});
     }
     if (options_.violation_stack && options_.policy != nullptr && options_.policy->policy().filter_syscalls) {

@@ -1,3 +1,6 @@
+#include <sys/socket.h>
+
+#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -6,6 +9,7 @@
 #include "base/status.h"
 #include "launcher/children.h"
 #include "launcher/function_start.h"
+#include "launcher/guarded_state.h"
 #include "launcher/launch_internal.h"
 #include "launcher/outcome.h"
 #include "launcher/process_state.h"
@@ -23,39 +27,70 @@ bool IsServersFailure(Process& process) {
   return failed != nullptr && failed->step == kServerStep;
 }
 
-// The child is told of by then, or has ended. None: the server cannot, and nothing of it has run.
-absl::StatusOr<std::optional<Process>> LaunchOnce(const ContextOptions& context, const LaunchOptions& options) {
-  absl::StatusOr<ServedStart> served = ServedStart::Prepare(context);
-  if (!served.ok()) return std::nullopt;
+// To the child that awaits it. If that has ended there is nobody to hear it.
+void GiveWord(Process& process) {
+  auto& state = static_cast<GuardedState&>(*StateOf(process));
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  (void)!send(state.word.get(), "", 1, MSG_NOSIGNAL);
+  state.word.reset();
+}
+
+struct Attempt {
+  std::optional<Process> process;  // None: the server cannot, and nothing of it has run.
+  bool guessed_wrong = false;
+};
+
+// The child is told of by then, or has ended.
+absl::StatusOr<Attempt> LaunchOnce(ServedStart& served, const LaunchOptions& options) {
+  LaunchTarget target;
+  target.awaits_word = served.is_guess();
   absl::Status sent;
   bool elsewhere = false;
-  absl::StatusOr<Process> process = LaunchInternal(options, LaunchTarget(), [&](const LaunchRecord& record) {
+  absl::StatusOr<Process> process = LaunchInternal(options, target, [&](const LaunchRecord& record) {
     elsewhere = true;
-    return sent = served->Launch(record);
+    return sent = served.Launch(record);
   });
-  if (!sent.ok()) return std::nullopt;
+  if (!sent.ok()) return Attempt{.guessed_wrong = served.is_guess() && absl::IsUnavailable(sent)};
   if (!process.ok()) return process.status();
   if (elsewhere) {
-    if (!served->AwaitGuardian(*process).ok()) return std::nullopt;
+    if (served.is_guess()) {
+      if (!served.IsAsSeen()) return Attempt{.guessed_wrong = true};
+      GiveWord(*process);
+    }
+    if (!served.AwaitGuardian(*process).ok()) return Attempt();
     const absl::Status started = AwaitStarted(*StateOf(*process));
     if (ServedStart::NeedsNewServer(started)) {
       // Somebody with more rights has changed the caller since its server was started; what is started now inherits that.
-      served->ReplaceServer();
+      served.ReplaceServer();
       return started;
     }
-    if (!started.ok() && IsServersFailure(*process)) return std::nullopt;
+    if (!started.ok() && IsServersFailure(*process)) return Attempt();
   }
   NoteChild(StateOf(*process));
-  return *std::move(process);
+  return Attempt{.process = *std::move(process)};
+}
+
+absl::StatusOr<Attempt> LaunchGuessing(const ContextOptions& context, const LaunchOptions& options) {
+  std::optional<ServedStart> served = ServedStart::Guess(context);
+  if (!served.has_value()) return Attempt{.guessed_wrong = true};
+  return LaunchOnce(*served, options);
+}
+
+absl::StatusOr<Attempt> LaunchLooking(const ContextOptions& context, const LaunchOptions& options) {
+  absl::StatusOr<ServedStart> served = ServedStart::Prepare(context);
+  if (!served.ok()) return Attempt();
+  return LaunchOnce(*served, options);
 }
 
 }  // namespace
 
 absl::StatusOr<Process> LaunchByForkServer(const ContextOptions& context, const LaunchOptions& options) {
-  absl::StatusOr<std::optional<Process>> process = LaunchOnce(context, options);
-  if (ServedStart::NeedsNewServer(process.status())) process = LaunchOnce(context, options);
-  if (!process.ok()) return process.status();
-  if (process->has_value()) return **std::move(process);
+  absl::StatusOr<Attempt> attempt = LaunchGuessing(context, options);
+  for (int more = 2; more > 0 && (attempt.ok() ? attempt->guessed_wrong : ServedStart::NeedsNewServer(attempt.status())); --more) {
+    attempt = LaunchLooking(context, options);
+  }
+  if (!attempt.ok()) return attempt.status();
+  if (attempt->process.has_value()) return *std::move(attempt->process);
   return Process::Launch(options);
 }
 

@@ -2,8 +2,12 @@
 #ifndef BROOD_LAUNCHER_SERVED_START_H_
 #define BROOD_LAUNCHER_SERVED_START_H_
 
+#include <sys/types.h>
+
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,6 +25,15 @@ class ServedStart {
  public:
   // Of the calling thread. Starts no server.
   static absl::StatusOr<ServedStart> Prepare(const ContextOptions& context);
+
+  // As Prepare, by what that saw the last time that this thread asked: it takes a tenth of a launch to look at all of it, which can be
+  // done while the server works. Launch then starts no server, and its child is one that awaits a word (LaunchTarget::awaits_word):
+  // it is told to go on if IsAsSeen says so, and is to be thrown away else. None: this thread has not asked before.
+  static std::optional<ServedStart> Guess(const ContextOptions& context);
+  bool is_guess() const { return is_guess_; }
+
+  // Looks. False: the server is another's, or the child is born with what the caller no longer has.
+  bool IsAsSeen() const;
 
   // Errors: those of ForkServer::Start.
   absl::Status StartServer() const { return server_->Start(patience_); }
@@ -62,7 +75,18 @@ class ServedStart {
   std::shared_ptr<ForkServer> server_;
   ForkServerPatience patience_;
   std::shared_ptr<ForkServer::Instance> instance_;  // Which has the request.
-  std::string status_text_;
+  // What of the caller is to be looked up in its /proc/thread-self/status.
+  struct Seen {
+    std::string fingerprint;
+    mode_t file_mask = 0;
+    bool operator==(const Seen&) const = default;
+  };
+  static absl::StatusOr<Seen> Look();
+  static std::optional<Seen>& LastSeen();
+  static ServedStart Make(const ContextOptions& context, Seen seen);
+
+  Seen seen_;
+  bool is_guess_ = false;
   const ClientBirth* birth_ = nullptr;
   absl::Duration birth_patience_;
 };

@@ -26,9 +26,39 @@ constexpr absl::Duration kSupervisorsPatience = absl::Seconds(2);
 
 }  // namespace
 
+absl::StatusOr<ServedStart::Seen> ServedStart::Look() {
+  BROOD_ASSIGN_OR_RETURN(const std::string status_text, ReadStatusText());
+  BROOD_ASSIGN_OR_RETURN(const mode_t file_mask, FileMaskOf(status_text));
+  return Seen{.fingerprint = Fingerprint(status_text), .file_mask = file_mask};
+}
+
+std::optional<ServedStart::Seen>& ServedStart::LastSeen() {
+  static thread_local std::optional<Seen> t_seen;
+  return t_seen;
+}
+
 absl::StatusOr<ServedStart> ServedStart::Prepare(const ContextOptions& context) {
+  BROOD_ASSIGN_OR_RETURN(Seen seen, Look());
+  LastSeen() = seen;
+  return Make(context, std::move(seen));
+}
+
+std::optional<ServedStart> ServedStart::Guess(const ContextOptions& context) {
+  if (!LastSeen().has_value()) return std::nullopt;
+  ServedStart start = Make(context, *LastSeen());
+  start.is_guess_ = true;
+  // It would be born of what we are now, and stand for what we were.
+  start.StartNone();
+  return start;
+}
+
+bool ServedStart::IsAsSeen() const {
+  const absl::StatusOr<Seen> now = Look();
+  return now.ok() && *now == seen_;
+}
+
+ServedStart ServedStart::Make(const ContextOptions& context, Seen seen) {
   ServedStart start;
-  BROOD_ASSIGN_OR_RETURN(start.status_text_, ReadStatusText());
   start.patience_ = {.start = context.preload_timeout,
                      .request = context.server_timeout,
                      .children = context.rotate_after_children,
@@ -36,7 +66,8 @@ absl::StatusOr<ServedStart> ServedStart::Prepare(const ContextOptions& context) 
   start.birth_patience_ = context.server_timeout;
   start.server_ = FindForkServer({.executable = context.executable, .preload = context.preload, .freeze = context.freeze,
                                   .templates = context.templates},
-                                 Fingerprint(start.status_text_));
+                                 seen.fingerprint);
+  start.seen_ = std::move(seen);
   return start;
 }
 
@@ -45,7 +76,8 @@ bool ServedStart::NeedsNewServer(const absl::Status& status) {
 }
 
 absl::Status ServedStart::Launch(const LaunchRecord& record) {
-  BROOD_ASSIGN_OR_RETURN(Birth birth, CaptureBirth(status_text_));
+  BROOD_ASSIGN_OR_RETURN(Birth birth, CaptureBirth());
+  birth.file_mask = seen_.file_mask;
   if (birth_ != nullptr) {
     if (birth_->file_mask >= 0) birth.file_mask = static_cast<mode_t>(birth_->file_mask);
     if (birth_->has_nice) birth.scheduling.nice = birth_->nice;

@@ -277,6 +277,8 @@ void RunProgramInSlot(const LaunchRecord& record, SetupMessage* failure) {
     Fail(failure, "descriptors", errno, "have the exec close the set-up socket");
     return;
   }
+  char word;
+  if (record.target.awaits_word && read(setup_fd, &word, 1) != 1) syscall(SYS_exit_group, 125);
   if (write(setup_fd, &ready, sizeof(ready)) != static_cast<ssize_t>(sizeof(ready))) syscall(SYS_exit_group, 125);
   const char* tried = nullptr;
   const int error = Exec(record, &tried);
