@@ -79,6 +79,7 @@ absl::StatusOr<Process> Serve(ServedStart& served, LaunchOptions options, const 
   LaunchTarget target;
   target.kind = LaunchTarget::Kind::kFunction;
   target.setup_child_fd = kSetupFd;
+  target.awaits_word = served.is_guess();
   return LaunchInternal(options, target, [&](const LaunchRecord& record) { return served.Launch(record); });
 }
 
@@ -187,7 +188,8 @@ absl::StatusOr<Process> StartOnServer(const FunctionStart& start, LaunchOptions 
   return child;
 }
 
-absl::StatusOr<Process> StartOnce(const FunctionStart& start, const LaunchOptions& options) {
+// None: `may_guess`, and the guess of the server was wrong, so that nothing has run.
+absl::StatusOr<std::optional<Process>> StartOnce(const FunctionStart& start, const LaunchOptions& options, bool may_guess) {
   const auto& [method, context, target, arguments, number, setup_failures] = start;
   BROOD_RETURN_IF_ERROR(CheckFunction(start, options));
   BROOD_RETURN_IF_ERROR(CheckInherited(options));
@@ -222,8 +224,12 @@ absl::StatusOr<Process> StartOnce(const FunctionStart& start, const LaunchOption
   if (method == StartMethod::kFork) child = Fork(context, launch, preparation, process);
   std::optional<ServedStart> served;
   if (method == StartMethod::kForkServer) {
-    BROOD_ASSIGN_OR_RETURN(served, ServedStart::Prepare(context));
+    if (may_guess) served = ServedStart::Guess(context);
+    if (!served.has_value()) {
+      BROOD_ASSIGN_OR_RETURN(served, ServedStart::Prepare(context));
+    }
     child = Serve(*served, std::move(launch), preparation, process);
+    if (served->is_guess() && (child.ok() ? !served->Confirm(*child) : absl::IsUnavailable(child.status()))) return std::nullopt;
   }
   if (!child.ok()) return child;
   ExpectResult(*child, std::move(result), context.max_result_bytes);
@@ -252,12 +258,16 @@ absl::StatusOr<ServerReport> ServerReportOf(const ContextOptions& context) {
 
 absl::StatusOr<Process> FunctionStart::operator()(const LaunchOptions& options) {
   if (LogsAt(LogLevel::kInfo)) Log(LogLevel::kInfo, absl::StrCat("starting ", options.name, ": ", target));
-  absl::StatusOr<Process> child = StartOnce(*this, options);
-  if (method != StartMethod::kForkServer || !ServedStart::NeedsNewServer(child.status())) return child;
-  // Somebody with more rights has changed the caller since its server was started; what is started now inherits that.
-  BROOD_ASSIGN_OR_RETURN(const ServedStart served, ServedStart::Prepare(context));
-  served.ReplaceServer();
-  return StartOnce(*this, options);
+  absl::StatusOr<std::optional<Process>> child = StartOnce(*this, options, true);
+  if (child.ok() && !child->has_value()) child = StartOnce(*this, options, false);
+  if (method == StartMethod::kForkServer && ServedStart::NeedsNewServer(child.status())) {
+    // Somebody with more rights has changed the caller since its server was started; what is started now inherits that.
+    BROOD_ASSIGN_OR_RETURN(const ServedStart served, ServedStart::Prepare(context));
+    served.ReplaceServer();
+    child = StartOnce(*this, options, false);
+  }
+  if (!child.ok()) return child.status();
+  return **std::move(child);
 }
 
 }  // namespace brood::internal

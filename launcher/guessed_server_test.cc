@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/unique_fd.h"
+#include "bootstrap/target.h"
 #include "gtest/gtest.h"
 #include "launcher/context.h"
 #include "launcher/launch_internal.h"
@@ -27,6 +28,13 @@ namespace {
 
 using internal::LaunchTarget;
 using internal::ServedStart;
+
+int MaskAndRun(const std::string& path) {
+  const mode_t mask = umask(0);
+  const UniqueFd file(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+  return write(file.get(), "x", 1) == 1 ? static_cast<int>(mask) : -1;
+}
+BROOD_TARGET(MaskAndRun);
 
 class GuessedServerTest : public testing::Test {
  protected:
@@ -83,6 +91,22 @@ TEST_F(GuessedServerTest, AProgramHasTheUmaskOfItsOwnLaunchAndRunsOnce) {
   }
   umask(before);
   EXPECT_EQ(SizeOf("runs"), 6u);
+}
+
+TEST_F(GuessedServerTest, AFunctionHasTheUmaskOfItsOwnStartAndRunsOnce) {
+  const mode_t before = umask(022);
+  EXPECT_EQ(context_.Call(MaskAndRun, folder_ + "/runs").value(), 022);
+  for (const mode_t mask : {022, 077, 027, 022, 0, 022, 022}) {
+    umask(mask);
+    EXPECT_EQ(context_.Call(MaskAndRun, folder_ + "/runs").value(), static_cast<int>(mask));
+  }
+  umask(022);
+  for (const mode_t mask : {022, 077, 027, 022, 022}) {
+    umask(mask);
+    EXPECT_EQ(context_.Call(options_, MaskAndRun, "/work/runs").value(), static_cast<int>(mask));
+  }
+  umask(before);
+  EXPECT_EQ(SizeOf("runs"), 13u);
 }
 
 TEST_F(GuessedServerTest, EachThreadsProgramsHaveItsOwnPersonality) {

@@ -276,7 +276,7 @@ class Preparation {
     if (target_.setup_child_fd >= 0) {
       if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
       record_.setup_socket = pair[0];
-      (target_.awaits_word ? state_->word : owned_.emplace_back()).reset(pair[0]);
+      (target_.awaits_word ? state_->word : owned_.emplace_back()).reset(pair[0]);  // Or it stays open for the word.
       moves_.push_back({Own(pair[1]), target_.setup_child_fd});
     }
     if (options_.violation_stack && options_.policy != nullptr && options_.policy->policy().filter_syscalls) {

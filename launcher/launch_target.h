@@ -17,7 +17,8 @@ struct LaunchTarget {
   // it (kReady, or kFailed) before the target runs, and keeps it: it ends when the owner or the guardian does.
   int setup_child_fd = -1;
 
-  // kProgram, in a slot: it execs once a byte has come to it there, from the launching side's end; without one it ends.
+  // Of a forkserver's child: it runs nothing of the program's until a byte has come to it there, from the launching side's end;
+  // without one it ends.
   bool awaits_word = false;
 
   // kFunction: called in the child, in its sandbox. `setup_fd` as above. Must not return.

@@ -1,6 +1,3 @@
-#include <sys/socket.h>
-
-#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -9,7 +6,6 @@
 #include "base/status.h"
 #include "launcher/children.h"
 #include "launcher/function_start.h"
-#include "launcher/guarded_state.h"
 #include "launcher/launch_internal.h"
 #include "launcher/outcome.h"
 #include "launcher/process_state.h"
@@ -25,14 +21,6 @@ bool IsServersFailure(Process& process) {
   if (!outcome.ok()) return false;
   const auto* const failed = std::get_if<SetupFailed>(&outcome->ending);
   return failed != nullptr && failed->step == kServerStep;
-}
-
-// To the child that awaits it. If that has ended there is nobody to hear it.
-void GiveWord(Process& process) {
-  auto& state = static_cast<GuardedState&>(*StateOf(process));
-  const std::lock_guard<std::mutex> lock(state.mutex);
-  (void)!send(state.word.get(), "", 1, MSG_NOSIGNAL);
-  state.word.reset();
 }
 
 struct Attempt {
@@ -53,10 +41,7 @@ absl::StatusOr<Attempt> LaunchOnce(ServedStart& served, const LaunchOptions& opt
   if (!sent.ok()) return Attempt{.guessed_wrong = served.is_guess() && absl::IsUnavailable(sent)};
   if (!process.ok()) return process.status();
   if (elsewhere) {
-    if (served.is_guess()) {
-      if (!served.IsAsSeen()) return Attempt{.guessed_wrong = true};
-      GiveWord(*process);
-    }
+    if (served.is_guess() && !served.Confirm(*process)) return Attempt{.guessed_wrong = true};
     if (!served.AwaitGuardian(*process).ok()) return Attempt();
     const absl::Status started = AwaitStarted(*StateOf(*process));
     if (ServedStart::NeedsNewServer(started)) {

@@ -26,7 +26,9 @@
 namespace brood::internal {
 namespace {
 
-void RunServed(void* /*unused*/, int setup_fd) {
+void RunServed(void* record, int setup_fd) {
+  char word;
+  if (static_cast<const LaunchRecord*>(record)->target.awaits_word && read(setup_fd, &word, 1) != 1) _exit(125);
   ForgetInheritedText();
   ForgetFinalizers();
   ReseedGenerators();
@@ -103,6 +105,7 @@ void RunServedChild(Request& request) {
   LaunchRecord& record = mine->record;
   record.served = true;
   record.target.run = RunServed;
+  record.target.arg = &record;
   if (is_guardian) prctl(PR_SET_NAME, "brood-guardian", 0, 0, 0);  // Before the target can look who its parent is.
   const child::SlotBirth* const slot = request.slot;
   if (slot != nullptr) {

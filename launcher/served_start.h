@@ -28,12 +28,12 @@ class ServedStart {
 
   // As Prepare, by what that saw the last time that this thread asked: it takes a tenth of a launch to look at all of it, which can be
   // done while the server works. Launch then starts no server, and its child is one that awaits a word (LaunchTarget::awaits_word):
-  // it is told to go on if IsAsSeen says so, and is to be thrown away else. None: this thread has not asked before.
+  // Confirm tells it to go on. None: this thread has not asked before.
   static std::optional<ServedStart> Guess(const ContextOptions& context);
   bool is_guess() const { return is_guess_; }
 
-  // Looks. False: the server is another's, or the child is born with what the caller no longer has.
-  bool IsAsSeen() const;
+  // Of a guess: looks, and says the word. False: it was wrong, and the child, which runs nothing, is to be thrown away.
+  bool Confirm(Process& child) const;
 
   // Errors: those of ForkServer::Start.
   absl::Status StartServer() const { return server_->Start(patience_); }

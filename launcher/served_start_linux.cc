@@ -1,6 +1,8 @@
 #include <fcntl.h>
+#include <sys/socket.h>
 
 #include <cerrno>
+#include <mutex>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -10,6 +12,7 @@
 #include "forkserver/fingerprint.h"
 #include "forkserver/status_text.h"
 #include "launcher/client_birth_child.h"
+#include "launcher/guarded_state.h"
 #include "launcher/launch_flatbuffer.h"
 #include "launcher/launch_internal.h"
 #include "launcher/served_charge.h"
@@ -52,9 +55,15 @@ std::optional<ServedStart> ServedStart::Guess(const ContextOptions& context) {
   return start;
 }
 
-bool ServedStart::IsAsSeen() const {
+bool ServedStart::Confirm(Process& child) const {
   const absl::StatusOr<Seen> now = Look();
-  return now.ok() && *now == seen_;
+  if (!now.ok() || *now != seen_) return false;
+  auto& state = static_cast<GuardedState&>(*StateOf(child));
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  // If it has ended there is nobody to hear it.
+  (void)!send(state.word.get(), "", 1, MSG_NOSIGNAL);
+  state.word.reset();
+  return true;
 }
 
 ServedStart ServedStart::Make(const ContextOptions& context, Seen seen) {
