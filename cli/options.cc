@@ -80,6 +80,8 @@ const std::vector<Option>& AllOptions() {
       {"--preload", "", "LIB", "first load LIB, or run LIB:NAME; repeatable", "", "serve", Topic::kServe, true},
       {"--template", "", "PATH=LIB", "as --preload, in a template of the server's", "", "serve", Topic::kServe, true},
       {"--freeze", "", "WHEN", "preloaded memory: off, auto, on", "off", "serve", Topic::kServe},
+      {"--rotate-children", "", "N", "preload anew, elsewhere, after N functions", "never", "serve", Topic::kServe},
+      {"--rotate-after", "", "TIME", "likewise, after TIME", "never", "serve", Topic::kServe},
       {"--status", "", "PATH", "print what the server at PATH does, and end", "", "serve", Topic::kServe},
       {"--json", "", "", "--status as JSON", "", "serve", Topic::kServe},
       {"--prometheus", "", "", "--status for Prometheus to read", "", "serve", Topic::kServe},

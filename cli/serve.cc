@@ -17,6 +17,7 @@
 #include "cli/options.h"
 #include "cli/shared_options.h"
 #include "cli/signals.h"
+#include "sandbox/policy.h"
 #include "serve/server.h"
 #include "serve/status.h"
 #include "tools/version/version.h"
@@ -42,6 +43,20 @@ absl::StatusOr<Freeze> ReadFreeze(const ParsedOptions& options) {
   if (value == "auto") return Freeze::kAuto;
   if (value == "on") return Freeze::kOn;
   return absl::InvalidArgumentError(absl::StrCat("--freeze: expected off, auto or on, got \"", value, "\""));
+}
+
+absl::Status ReadRotation(const ParsedOptions& options, ServeRotation& rotation) {
+  if (options.Has("--rotate-children")) {
+    const std::string value = options.Value("--rotate-children");
+    if (!absl::SimpleAtoi(value, &rotation.children) || rotation.children == 0) {
+      return absl::InvalidArgumentError(absl::StrCat("--rotate-children: expected a number from 1 on, got \"", value, "\""));
+    }
+  }
+  if (!options.Has("--rotate-after")) return absl::OkStatus();
+  const absl::StatusOr<absl::Duration> after = ParseTime(options.Value("--rotate-after"));
+  if (!after.ok()) return Annotate(after.status(), "--rotate-after");
+  rotation.age = *after;
+  return absl::OkStatus();
 }
 
 // Those of one path are of one template.
@@ -97,6 +112,8 @@ absl::StatusOr<ServeOptions> ReadServeOptions(const ParsedOptions& options) {
   BROOD_ASSIGN_OR_RETURN(serve.other_users, ReadUsers(options));
   BROOD_ASSIGN_OR_RETURN(serve.freeze, ReadFreeze(options));
   BROOD_RETURN_IF_ERROR(ReadQuota(options, serve.quota));
+  BROOD_RETURN_IF_ERROR(ReadRotation(options, serve.rotation));
+  serve.warn = [](std::string_view what) { PrintError("serve", what); };
   BROOD_ASSIGN_OR_RETURN(serve.templates, ReadTemplates(options));
   serve.version = VersionString();
   serve.preload = defaults.preload;
@@ -131,7 +148,7 @@ absl::StatusOr<ServeStatus> AskStatus(const ParsedOptions& options) {
 }
 
 int PrintStatus(const ParsedOptions& options) {
-  for (const std::string_view name : {"--socket", "--policy", "--preload", "--template"}) {
+  for (const std::string_view name : {"--socket", "--policy", "--preload", "--template", "--rotate-children", "--rotate-after"}) {
     if (options.Has(name)) return ReportUsage("serve", absl::InvalidArgumentError(absl::StrCat("--status asks a server that runs; it takes no ", name)), kExitUsage);
   }
   if (options.Has("--json") && options.Has("--prometheus")) {

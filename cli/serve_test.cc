@@ -199,6 +199,31 @@ TEST_F(ServeTest, FunctionsComeFromTheTemplateThatIsNamed) {
   EXPECT_TRUE(absl::StrContains(RunBrood({"serve", "--status", socket_}).out, "\ntemplate     words: 1 born, ready in "));
 }
 
+TEST_F(ServeTest, AForkserverIsReplacedAsOftenAsIsAskedFor) {
+  const std::string plugin = Plugin("words");
+  Serve({"--policy", "none", "--preload", absl::StrCat(plugin, ":LoadWords"), "--rotate-children", "1", "--rotate-after", "1h"});
+  EXPECT_EQ(Client("call", {absl::StrCat(plugin, ":Words")}).out, "1000\n");
+  std::string status;
+  for (int i = 0; i < 10000 && !absl::StrContains(status, "\nrotations    1\n"); ++i) status = RunBrood({"serve", "--status", socket_}).out;
+  EXPECT_TRUE(absl::StrContains(status, "\nrotations    1\n")) << status;
+  EXPECT_EQ(Client("call", {absl::StrCat(plugin, ":Words")}).out, "1000\n");
+  EXPECT_TRUE(absl::StrContains(RunBrood({"serve", "--status", socket_, "--prometheus"}).out, "\nbrood_serve_rotations_total "));
+}
+
+TEST_F(ServeTest, AForkserverThatCannotBeReplacedIsToldOnStandardError) {
+  const std::string plugin = absl::StrCat(folder_, "/words.so");
+  std::ofstream(plugin, std::ios::binary) << std::ifstream(Plugin("words"), std::ios::binary).rdbuf();
+  Serve({"--policy", "none", "--preload", absl::StrCat(plugin, ":LoadWords"), "--rotate-children", "1"});
+  unlink(plugin.c_str());
+  EXPECT_EQ(Client("call", {absl::StrCat(Plugin("words"), ":Words")}).exit_code, 0);
+  std::string status;
+  for (int i = 0; i < 10000 && !absl::StrContains(status, "\"rotation_failures\":1"); ++i) status = RunBrood({"serve", "--status", socket_, "--json"}).out;
+  server_->Signal(SIGTERM);
+  const Finished ended = server_->Wait();
+  EXPECT_EQ(ended.exit_code, 0);
+  EXPECT_TRUE(absl::StartsWith(ended.err, absl::StrCat("brood serve: the forkserver could not be replaced, and goes on: forkserver: preload ", plugin))) << ended.err;
+}
+
 TEST_F(ServeTest, AClientThatWantsMoreChildrenThanItMayHaveIsToldWhich) {
   Serve({"--max-children", "1"});
   StartedBrood client({"run", "--server", socket_, "--", "sh", "-c", "echo ready; exec sleep 1000"});
@@ -292,6 +317,17 @@ TEST_F(ServeTest, WrongUsageIsSaidAtOnce) {
     EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "--max-children-per-client", bad}).exit_code, 2) << bad;
   }
   EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "--max-memory-per-client", "much"}).exit_code, 2);
+  for (const std::string bad : {"0", "-1", "10s", "", "18446744073709551616"}) {
+    const Finished serve = RunBrood({"serve", "--socket", socket_, "--rotate-children", bad});
+    EXPECT_EQ(serve.exit_code, 2);
+    EXPECT_EQ(serve.err, absl::StrCat("brood serve: --rotate-children: expected a number from 1 on, got \"", bad, "\"\nbrood serve --help tells more\n"));
+  }
+  for (const std::string bad : {"0", "-1s", "soon", ""}) {
+    const Finished serve = RunBrood({"serve", "--socket", socket_, "--rotate-after", bad});
+    EXPECT_EQ(serve.exit_code, 2);
+    EXPECT_TRUE(absl::StartsWith(serve.err, "brood serve: --rotate-after: ")) << serve.err;
+  }
+  EXPECT_EQ(RunBrood({"serve", "--status", socket_, "--rotate-children", "5"}).exit_code, 2);
   EXPECT_EQ(RunBrood({"call", "--server", socket_, "--start-method", "fork", "x"}).exit_code, 125);
 }
 

@@ -7,6 +7,8 @@
 #ifndef BROOD_FORKSERVER_CLIENT_H_
 #define BROOD_FORKSERVER_CLIENT_H_
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -51,8 +53,11 @@ class ForkServer {
  public:
   // The process that was started last, until another one must be.
   struct Instance {
+    const uint64_t number = NextNumber();  // No other of this process has it, nor 0.
     UniqueFd socket;
-    UniqueFd pidfd;
+    // Of the supervisor, also for who wants to see its end when this object is gone.
+    std::shared_ptr<const UniqueFd> pidfd;
+    pid_t pid = 0;  // True as long as it has not ended.
     const std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
     ServerReport report;
     uint64_t children = 0;  // Guarded by its ForkServer's mutex.
@@ -89,6 +94,10 @@ class ForkServer {
   // The next start or request has a server that is started then. The children of the old one go on.
   void Replace();
 
+  // As Replace, with what `ready` runs, which has no other user, in its place at once; gives the old one, whose children go on. Both
+  // are of the same options. A start that is under way meanwhile has this one, too.
+  std::shared_ptr<Instance> TakeOver(ForkServer& ready);
+
   // The one that has ended is not Running any more.
   void ForgetEnded();
 
@@ -108,6 +117,7 @@ class ForkServer {
   void Kill(const std::shared_ptr<Instance>& instance);
 
  private:
+  static uint64_t NextNumber();
   enum class For { kNothing, kChild };
   absl::StatusOr<std::shared_ptr<Instance>> Get(const ForkServerPatience& patience, For what);
   std::shared_ptr<Instance> Running(const ForkServerPatience& patience, For what);

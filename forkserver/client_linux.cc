@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 
@@ -63,7 +64,7 @@ pid_t PidOf(int pidfd) {
 }
 
 void EndNow(const ForkServer::Instance& instance) {
-  syscall(SYS_pidfd_send_signal, instance.pidfd.get(), SIGKILL, nullptr, 0);
+  syscall(SYS_pidfd_send_signal, instance.pidfd->get(), SIGKILL, nullptr, 0);
 }
 
 absl::Status AwaitReady(ForkServer::Instance& instance, absl::Duration patience, const Deadline& deadline) {
@@ -106,6 +107,11 @@ absl::Status AwaitReady(ForkServer::Instance& instance, absl::Duration patience,
 
 }  // namespace
 
+uint64_t ForkServer::NextNumber() {
+  static std::atomic<uint64_t> last = 0;
+  return ++last;
+}
+
 ForkServer::Instance::~Instance() {
   // Forks of this process may hold copies of our end.
   shutdown(socket.get(), SHUT_RDWR);
@@ -140,11 +146,13 @@ absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Bear() const {
   birth.argv = argv;
   birth.envp = environ;
   child::BearServer(&birth);
-  instance->pidfd.reset(birth.pidfd);
-  if (birth.pidfd >= 0) BROOD_RETURN_IF_ERROR(AboveStreams(instance->pidfd));
+  UniqueFd pidfd(birth.pidfd);
+  if (pidfd.valid()) BROOD_RETURN_IF_ERROR(AboveStreams(pidfd));
   if (birth.step != nullptr) {
     return ErrnoStatus(birth.error, absl::StrCat("start the forkserver: ", birth.step), name);
   }
+  instance->pidfd = std::make_shared<const UniqueFd>(std::move(pidfd));
+  instance->pid = birth.pid;
   BROOD_RETURN_IF_ERROR(SendRequest(instance->socket.get(), EncodePreparationData(PreparationOf(options_)), {owner.get()},
                                     {}));  // It is empty yet: nothing to wait for.
   return instance;
@@ -183,11 +191,14 @@ absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::BearTemplate(a
   const iovec part = {&note, sizeof(note)};
   int fd = -1;
   const child::FdMessage message = child::ReceiveWithFds(instance->socket.get(), &part, 1, &fd, 1, 0);
-  instance->pidfd.reset(fd);
+  UniqueFd pidfd(fd);
   if (message.bytes != static_cast<ssize_t>(sizeof(note))) return absl::UnavailableError("forkserver: the server ended while it forked a template");
   if (note.kind == ServerNote::Kind::kFailed) return absl::FailedPreconditionError(absl::StrCat("forkserver: ", note.Text()));
   if (message.fds_lost || fd < 0) return absl::ResourceExhaustedError("no room for the descriptor of a template; see the limit of open files");
-  BROOD_RETURN_IF_ERROR(AboveStreams(instance->pidfd));
+  BROOD_RETURN_IF_ERROR(AboveStreams(pidfd));
+  instance->pid = PidOf(pidfd.get());
+  if (instance->pid <= 0) return absl::UnavailableError("forkserver: the supervisor of a template has ended, or its number cannot be read");
+  instance->pidfd = std::make_shared<const UniqueFd>(std::move(pidfd));
   return instance;
 }
 
@@ -225,9 +236,9 @@ absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Get(const Fork
   }
   // However long that took, and however short a life it is to have.
   const std::lock_guard<std::mutex> lock(mutex_);
-  instance->children = what == For::kChild ? 1 : 0;
-  running_ = instance;
-  return instance;
+  if (running_ == nullptr) running_ = std::move(instance);  // Else TakeOver was quicker, and ours ends without the lock.
+  if (what == For::kChild) ++running_->children;
+  return running_;
 }
 
 absl::Status ForkServer::Start(const ForkServerPatience& patience) { return Get(patience, For::kNothing).status(); }
@@ -287,7 +298,7 @@ void ForkServer::ForgetEnded() {
   std::shared_ptr<Instance> ended;  // Ends without the lock.
   const std::lock_guard<std::mutex> lock(mutex_);
   if (running_ == nullptr) return;
-  pollfd polled = {running_->pidfd.get(), POLLIN, 0};
+  pollfd polled = {running_->pidfd->get(), POLLIN, 0};
   if (poll(&polled, 1, 0) == 1) ended = std::exchange(running_, nullptr);
 }
 
@@ -299,6 +310,11 @@ void ForkServer::Replace() {
   if (base_ != nullptr) base_->Replace();
 }
 
+std::shared_ptr<ForkServer::Instance> ForkServer::TakeOver(ForkServer& ready) {
+  const std::scoped_lock lock(mutex_, ready.mutex_);
+  return std::exchange(running_, std::move(ready.running_));
+}
+
 ServerState ForkServer::State() {
   ServerState state;
   state.address = "server";
@@ -307,10 +323,10 @@ ServerState ForkServer::State() {
   state.preload = PreparationOf(options_).preload;
   const std::lock_guard<std::mutex> lock(mutex_);
   if (running_ == nullptr) return state;
-  pollfd ended = {running_->pidfd.get(), POLLIN, 0};
+  pollfd ended = {running_->pidfd->get(), POLLIN, 0};
   if (poll(&ended, 1, 0) != 0) return state;
   state.running = true;
-  state.supervisor = PidOf(running_->pidfd.get());
+  state.supervisor = running_->pid;
   state.children = running_->children;
   state.age = absl::FromChrono(std::chrono::steady_clock::now() - running_->start);
   state.report = running_->report;
@@ -323,7 +339,7 @@ std::shared_ptr<ForkServer::Instance> ForkServer::Running() {
 }
 
 void ForkServer::Continue(const std::shared_ptr<Instance>& instance) const {
-  syscall(SYS_pidfd_send_signal, instance->pidfd.get(), SIGCONT, nullptr, 0);
+  syscall(SYS_pidfd_send_signal, instance->pidfd->get(), SIGCONT, nullptr, 0);
 }
 
 void ForkServer::Kill(const std::shared_ptr<Instance>& instance) {

@@ -188,6 +188,7 @@ class Supervisor {
   void Retire(uint32_t number);
   void EndStrays();
   void GiveUpIdleSlots();
+  void GiveUpIdle();
 
   std::optional<uint32_t> FindKind(std::string_view plan);
   uint32_t GiveUpIdleKind();

@@ -115,7 +115,7 @@ void Supervisor::OnKeeper(uint32_t number) {
 void Supervisor::Release(uint32_t number) {
   Kind& kind = kinds_[keepers_[number].kind];
   if (!keepers_[number].old && kind.leases_wanted > 0) return Lease(number);
-  if (keepers_[number].old || (kind.idle.size() >= kMaxIdleKeepers && kind.queued.empty())) return Retire(number);
+  if (keepers_[number].old || ((!open_ || kind.idle.size() >= kMaxIdleKeepers) && kind.queued.empty())) return Retire(number);
   kind.idle.push_back(number);
   keepers_[number].idle_since_ns = Now();
   if (keepers_[number].kind != 0 && !std::exchange(gives_up_idle_, true)) loop_.Schedule(Now() + kIdleSlotNs, [this] { GiveUpIdleSlots(); });
@@ -141,6 +141,16 @@ void Supervisor::GiveUpIdleSlots() {
   if (oldest == INT64_MAX) return;
   gives_up_idle_ = true;
   loop_.Schedule(oldest + kIdleSlotNs, [this] { GiveUpIdleSlots(); });
+}
+
+// Nobody will ask for a child again, though some live on for long.
+void Supervisor::GiveUpIdle() {
+  for (Kind& kind : kinds_) {
+    kind.spares = kind.leases_wanted = 0;
+    std::vector<uint32_t> idle;
+    idle.swap(kind.idle);
+    for (const uint32_t keeper : idle) Retire(keeper);
+  }
 }
 
 void Supervisor::Lease(uint32_t number) {

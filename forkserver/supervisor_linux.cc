@@ -97,7 +97,7 @@ void Supervisor::OnConnection() {
   if (absl::IsOutOfRange(received) || absl::IsUnavailable(received)) {
     loop_.Forget(socket_);
     open_ = false;
-    return;
+    return GiveUpIdle();
   }
   if (received.ok() && request.tag == kContinueTag) return ContinueKeepers();
   if (received.ok() && IsOf(request.tag, kPlanTag)) return KeepPlan(std::move(request));

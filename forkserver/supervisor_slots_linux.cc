@@ -127,7 +127,7 @@ void Supervisor::OnEntered(uint32_t number, const child::KeeperNote& note) {
   Kind& kind = kinds_[keepers_[number].kind];
   --kind.coming;
   kind.fresh = slot.fresh();
-  if (kind.fresh) kind.spares = kFreshSpares;
+  if (kind.fresh && open_) kind.spares = kFreshSpares;
   EnterNext();
   Release(number);
 }

@@ -20,7 +20,7 @@ bool AwaitServer(const ContextOptions& context, const ServerPause& pause) {
     const std::shared_ptr<ForkServer::Instance> running = served.ok() ? served->Running() : nullptr;
     if (running == nullptr) return true;
     // Of a process that ends the sockets are closed before it is known to have ended. One that goes on has lost a keeper only.
-    pollfd ended = {running->pidfd.get(), POLLIN, 0};
+    pollfd ended = {running->pidfd->get(), POLLIN, 0};
     poll(&ended, 1, kEndMs);
     return true;
   }

@@ -5,9 +5,11 @@
 
 #include <sys/types.h>
 
+#include <memory>
 #include <optional>
 
 #include "absl/status/statusor.h"
+#include "forkserver/client.h"
 #include "launcher/client_birth_child.h"
 #include "launcher/context_options.h"
 #include "launcher/launch_options.h"
@@ -18,10 +20,15 @@
 
 namespace brood::internal {
 
+struct ClientChild {
+  Process process;
+  std::shared_ptr<ForkServer::Instance> forkserver;  // That bears it. Null: this process has.
+};
+
 // As Process::Launch; with `function`, one that the forkserver of `context` forks, which is not started for that. Errors: as that;
 // Unavailable (a function, and the forkserver does not run); what the child could not begin with is an outcome.
-absl::StatusOr<Process> LaunchForClient(const ContextOptions& context, LaunchOptions options,
-                                        const std::optional<RemoteFunction>& function, const ClientBirth& birth);
+absl::StatusOr<ClientChild> LaunchForClient(const ContextOptions& context, LaunchOptions options,
+                                            const std::optional<RemoteFunction>& function, const ClientBirth& birth);
 
 // What the client has, as far as it is not more than this process has: a lower priority, lower limits.
 ClientBirth BirthOf(const RemoteLaunch& launch);

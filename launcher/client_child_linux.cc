@@ -23,8 +23,8 @@ GuardedState& Guarded(Process& process) { return static_cast<GuardedState&>(*Sta
 
 }  // namespace
 
-absl::StatusOr<Process> LaunchForClient(const ContextOptions& context, LaunchOptions options,
-                                        const std::optional<RemoteFunction>& function, const ClientBirth& birth) {
+absl::StatusOr<ClientChild> LaunchForClient(const ContextOptions& context, LaunchOptions options,
+                                            const std::optional<RemoteFunction>& function, const ClientBirth& birth) {
   BROOD_ASSIGN_OR_RETURN(ServedStart served, ServedStart::Prepare(context));
   constexpr absl::Duration kBirth = absl::Minutes(1);  // On a machine that is busy, too.
   served.StartNone();
@@ -34,14 +34,17 @@ absl::StatusOr<Process> LaunchForClient(const ContextOptions& context, LaunchOpt
   if (!function.has_value()) {
     absl::StatusOr<Process> process = LaunchInternal(options, LaunchTarget(), launch, &birth);
     // It needs nothing that a forkserver has preloaded.
-    return absl::IsUnavailable(process.status()) ? LaunchInternal(options, LaunchTarget(), nullptr, &birth) : std::move(process);
+    if (absl::IsUnavailable(process.status())) process = LaunchInternal(options, LaunchTarget(), nullptr, &birth);
+    if (!process.ok()) return process.status();
+    return ClientChild{*std::move(process), served.instance()};
   }
   options.inherited.push_back({.fd = function->message, .child_fd = kMessageFd});
   options.inherited.push_back({.fd = function->result, .child_fd = kResultFd});
   LaunchTarget target;
   target.kind = LaunchTarget::Kind::kFunction;
   target.setup_child_fd = kSetupFd;
-  return LaunchInternal(options, target, launch, &birth);
+  BROOD_ASSIGN_OR_RETURN(Process process, LaunchInternal(options, target, launch, &birth));
+  return ClientChild{std::move(process), served.instance()};
 }
 
 ClientBirth BirthOf(const RemoteLaunch& launch) {

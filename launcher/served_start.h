@@ -45,6 +45,12 @@ class ServedStart {
   // The supervisor, if one runs.
   std::shared_ptr<ForkServer::Instance> Running() const { return server_->Running(); }
 
+  // Which has what Launch has sent. Null: it has sent nothing.
+  const std::shared_ptr<ForkServer::Instance>& instance() const { return instance_; }
+
+  // ForkServer::TakeOver.
+  std::shared_ptr<ForkServer::Instance> TakeOver(ForkServer& ready) const { return server_->TakeOver(ready); }
+
   // Launch is Unavailable if none runs, or it has just ended. Else it starts one.
   void StartNone() { patience_.ended = ForkServerPatience::Ended::kRefuse; }
 

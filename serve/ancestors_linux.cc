@@ -40,6 +40,4 @@ std::vector<pid_t> AncestorsOf(pid_t pid) {
   return all;
 }
 
-pid_t PidOfPidfd(int pidfd) { return NumberIn(absl::StrCat("/proc/self/fdinfo/", pidfd), "Pid:"); }
-
 }  // namespace brood::internal

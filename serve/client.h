@@ -60,8 +60,8 @@ class ServeClient {
   const std::shared_ptr<const CompiledPolicy>& policy() const { return policy_; }
   const Payer& payer() const { return payer_; }
 
-  // Whether it is above its child, where that was born when fewer forkservers had ended: what was above it may be gone.
-  bool IsBelow(pid_t pid, uint64_t ended) const;
+  // Whether it is above its child, where the supervisor that was above both has ended.
+  bool IsBelow(pid_t pid) const;
 
   // It has a child that is not known to run, so that its number may not be known either.
   bool starting() const { return process_.has_value() && !started_; }
@@ -112,7 +112,7 @@ class ServeClient {
   std::optional<Process> process_;
   std::shared_ptr<const CompiledPolicy> policy_;  // Of that.
   Payer payer_;                                   // Likewise.
-  uint64_t forkservers_ended_ = 0;                // When that was born.
+  uint64_t forkserver_ = 0;                       // That has borne it: Instance::number; 0: none.
   std::optional<EventLoop::Timer> deadline_;
   bool forkserver_ended_ = false;          // What was asked for last has to wait for another one,
   int64_t forkserver_awaited_ns_ = 0;      // since this moment.

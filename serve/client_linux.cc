@@ -183,8 +183,8 @@ bool ServeClient::HasProcess(pid_t pid) {
   return is;
 }
 
-bool ServeClient::IsBelow(pid_t pid, uint64_t ended) const {
-  if (!process_.has_value() || forkservers_ended_ == ended) return false;
+bool ServeClient::IsBelow(pid_t pid) const {
+  if (!process_.has_value() || forkserver_ == 0 || server_.forkservers().supervisors().Lives(forkserver_)) return false;
   const std::vector<pid_t> above = AncestorsOf(process_->pid());
   return std::find(above.begin(), above.end(), pid) != above.end();
 }
@@ -242,15 +242,18 @@ absl::Status ServeClient::Launch(Request& request) {
   BROOD_ASSIGN_OR_RETURN(const ContextOptions* const context, server_.ContextOf(launch.template_path));
   const std::optional<uint64_t> memory = policy->policy().limits.memory_bytes;
   BROOD_RETURN_IF_ERROR(server_.quotas().Take(most.payer, memory));
-  absl::StatusOr<Process> process = LaunchForClient(*context, std::move(options), function, BirthOf(launch));
-  if (!process.ok()) {
+  absl::StatusOr<ClientChild> child = LaunchForClient(*context, std::move(options), function, BirthOf(launch));
+  if (!child.ok()) {
     server_.quotas().GiveBack(most.payer, memory);
-    return absl::IsUnavailable(process.status()) && function.has_value() ? AwaitForkserver(launch.template_path, request) : process.status();
+    return absl::IsUnavailable(child.status()) && function.has_value() ? AwaitForkserver(launch.template_path, request) : child.status();
   }
-  process_.emplace(*std::move(process));
+  process_.emplace(std::move(child->process));
   policy_ = policy;
   payer_ = most.payer;
-  forkservers_ended_ = server_.forkservers().ended();
+  if (child->forkserver != nullptr) {
+    forkserver_ = child->forkserver->number;
+    server_.forkservers().NoteChild(launch.template_path, *child->forkserver, function.has_value());
+  }
   for (UniqueFd& fd : request.fds) {
     if (fd.get() == launch.control) control_ = std::move(fd);
   }

@@ -1,5 +1,3 @@
-#include <fcntl.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -33,10 +31,14 @@ struct Forkservers::Ended {
   std::vector<std::pair<std::string, absl::Status>> starts;
 };
 
-Forkservers::Forkservers(EventLoop& loop) : loop_(loop), ended_(std::make_shared<Ended>()) {}
+Forkservers::Forkservers(EventLoop& loop, const ServeRotation& when, std::function<void(std::string_view)> warn)
+    : loop_(loop),
+      warn_(std::move(warn)),
+      rotation_(loop, when, [this](absl::StatusOr<Rotation::Made> made) { OnMade(std::move(made)); }),
+      ended_(std::make_shared<Ended>()) {}
 
 Forkservers::~Forkservers() {
-  for (const auto& [path, one] : all_) loop_.Forget(one.pidfd.get());
+  for (auto& [path, one] : all_) Unwatch(one);
 }
 
 absl::Status Forkservers::Start(std::map<std::string, ContextOptions> contexts) {
@@ -48,28 +50,30 @@ absl::Status Forkservers::Start(std::map<std::string, ContextOptions> contexts) 
     BROOD_RETURN_IF_ERROR(StartOne(path, context));
     Watch(path);
   }
-  return absl::OkStatus();
+  return rotation_.Open(contexts_);
+}
+
+void Forkservers::Unwatch(One& one) {
+  if (one.pidfd != nullptr) loop_.Forget(one.pidfd->get());
+  one.pidfd.reset();
 }
 
 void Forkservers::Watch(const std::string& path) {
   One& one = all_[path];
-  loop_.Forget(one.pidfd.get());
-  one.pidfd.reset();
+  Unwatch(one);
   const absl::StatusOr<ServedStart> served = ServedStart::Prepare(contexts_.at(path));
   const std::shared_ptr<ForkServer::Instance> running = served.ok() ? served->Running() : nullptr;
   if (running == nullptr) return;
-  one.pidfd.reset(fcntl(running->pidfd.get(), F_DUPFD_CLOEXEC, 3));
-  if (!one.pidfd.valid()) return;  // Its end is seen by who asks for a child.
-  loop_.Watch(one.pidfd.get(), EPOLLIN, [this, path](uint32_t) { Begin(path); }).IgnoreError();
+  supervisors_.Add(*running);
+  // If that fails, its end is seen by who asks for a child.
+  if (loop_.Watch(running->pidfd->get(), EPOLLIN, [this, path](uint32_t) { Begin(path); }).ok()) one.pidfd = running->pidfd;
 }
 
 void Forkservers::Begin(const std::string& path) {
   One& one = all_[path];
-  loop_.Forget(one.pidfd.get());
-  one.pidfd.reset();
+  Unwatch(one);
   if (one.starting) return;
   one.starting = true;
-  ++count_ended_;
   const absl::StatusOr<ServedStart> served = ServedStart::Prepare(contexts_.at(path));
   if (served.ok()) served->ForgetEnded();
   try {
@@ -106,19 +110,60 @@ void Forkservers::OnEnded() {
   }
 }
 
-uint64_t Forkservers::ended() const {
-  uint64_t unseen = 0;
-  for (const auto& [path, one] : all_) {
-    pollfd polled = {one.pidfd.get(), POLLIN, 0};
-    if (one.pidfd.valid() && poll(&polled, 1, 0) == 1) ++unseen;
+// --- rotation ---
+
+void Forkservers::NoteChild(const std::string& path, const ForkServer::Instance& instance, bool is_function) {
+  supervisors_.Add(instance);  // One that a thread has just started is not watched yet.
+  ++all_[path].children;
+  if (is_function) rotation_.NoteChild();
+}
+
+uint64_t Forkservers::children(const std::string& path) const {
+  const auto found = all_.find(path);
+  return found != all_.end() ? found->second.children : 0;
+}
+
+absl::Status Forkservers::TakeOver(const Rotation::Made& made) {
+  std::map<std::string, ServedStart> old;
+  for (const auto& [path, server] : made) {
+    BROOD_ASSIGN_OR_RETURN(ServedStart served, ServedStart::Prepare(contexts_.at(path)));
+    old.emplace(path, std::move(served));
   }
-  return count_ended_ + unseen;
+  for (const auto& [path, server] : made) {
+    // The supervisor of what it was sees the end of its socket, takes what is in that, and ends with the last of its children.
+    old.at(path).TakeOver(*server);
+    Watch(path);
+  }
+  return absl::OkStatus();
+}
+
+void Forkservers::OnMade(absl::StatusOr<Rotation::Made> made) {
+  const absl::Status status = made.ok() ? TakeOver(*made) : made.status();
+  if (status.ok()) {
+    ++rotations_;
+    rotation_failure_.clear();
+    return;
+  }
+  ++rotation_failures_;
+  rotation_failure_ = status.message();
+  if (warn_) warn_(absl::StrCat("the forkserver could not be replaced, and goes on: ", rotation_failure_));
+}
+
+size_t Forkservers::replaced() {
+  supervisors_.ForgetEnded();
+  std::vector<pid_t> pids = supervisors_.pids();
+  for (const auto& [path, context] : contexts_) {
+    const absl::StatusOr<ServedStart> served = ServedStart::Prepare(context);
+    const std::shared_ptr<ForkServer::Instance> running = served.ok() ? served->Running() : nullptr;
+    if (running != nullptr) std::erase(pids, running->pid);
+  }
+  return pids.size();
 }
 
 absl::Status Forkservers::Await(const std::string& path, int64_t since_ns) {
   const One& one = all_[path];
   if (!one.starting && one.failed_ns > since_ns) return one.failure;
-  if (!one.starting && !one.pidfd.valid()) Begin(path);
+  if (!one.starting && one.pidfd == nullptr) Begin(path);
   return absl::OkStatus();
 }
 

@@ -2,6 +2,8 @@
 #ifndef BROOD_SERVE_OWN_PROCESSES_H_
 #define BROOD_SERVE_OWN_PROCESSES_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <vector>
 
@@ -14,8 +16,7 @@ struct OwnProcesses {
   uint64_t keepers = 0;           // Of the first some thousand children of a supervisor.
 };
 
-// `supervisors`: a pidfd of each; -1: there is none.
-OwnProcesses CountOwnProcesses(const std::vector<int>& supervisors);
+OwnProcesses CountOwnProcesses(const std::vector<pid_t>& supervisors);
 
 }  // namespace brood::internal
 

@@ -11,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/unique_fd.h"
-#include "serve/ancestors.h"
 
 namespace brood::internal {
 namespace {
@@ -48,9 +47,7 @@ uint64_t ResidentBytes(int pid) {
 
 namespace {
 
-void Count(int supervisor, OwnProcesses& own) {
-  const int pid = PidOfPidfd(supervisor);
-  if (pid <= 0) return;
+void Count(pid_t pid, OwnProcesses& own) {
   own.forkserver_bytes += ResidentBytes(pid);
   for (const int child : ChildrenOf(pid)) {
     const std::string name = NameOf(child);
@@ -63,10 +60,10 @@ void Count(int supervisor, OwnProcesses& own) {
 
 }  // namespace
 
-OwnProcesses CountOwnProcesses(const std::vector<int>& supervisors) {
+OwnProcesses CountOwnProcesses(const std::vector<pid_t>& supervisors) {
   OwnProcesses own;
   own.own_bytes = ResidentBytes(getpid());
-  for (const int supervisor : supervisors) Count(supervisor, own);
+  for (const pid_t supervisor : supervisors) Count(supervisor, own);
   return own;
 }
 

@@ -12,11 +12,13 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -35,6 +37,7 @@
 #include "sandbox/policy.h"
 #include "serve/forkservers.h"
 #include "serve/quota.h"
+#include "serve/rotation.h"
 #include "serve/status.h"
 #include "serve/templates.h"
 
@@ -52,9 +55,11 @@ struct ServeOptions {
   std::vector<std::string> preload;   // ContextOptions::preload, as is the next.
   Freeze freeze = Freeze::kOff;
   std::vector<ServeTemplate> templates;  // Each after that which it is a template of.
+  ServeRotation rotation;             // When the forkserver and the templates are replaced.
   absl::Duration patience = absl::Seconds(10);  // From a connection to its request, and for the outcome to be taken.
   ServeQuota quota;
   std::string version;                // For the status.
+  std::function<void(std::string_view)> warn;  // What goes wrong and no client is told, in Run's thread.
   size_t max_waiting = 4096;          // Connections that have asked for nothing yet. For another one, the oldest goes.
 };
 
@@ -76,9 +81,6 @@ class ServeServer {
   void Accept();
   bool MakeRoom();
   void Stop();
-
-  // -1: there is none. As long as `held` is.
-  int SupervisorPidfd(std::shared_ptr<internal::ForkServer::Instance>& held) const;
 
   // --- for the clients ---
   internal::EventLoop& loop() { return loop_; }
@@ -104,7 +106,7 @@ class ServeServer {
   void NoteRefused() { ++status_.refused; }
   void NoteStarted(absl::Duration since_request) { status_.start.Add(since_request); }
   void NoteEnded(const Outcome& outcome, absl::Duration since_request);
-  ServeStatus Status() const;
+  ServeStatus Status();
   void Remove(uint64_t client);
 
   const ServeOptions options_;

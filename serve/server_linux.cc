@@ -38,7 +38,7 @@ int64_t Now() { return static_cast<int64_t>(child::MonotonicNanoseconds()); }
 
 }  // namespace
 
-ServeServer::ServeServer(ServeOptions options) : options_(std::move(options)), quotas_(options_.quota), forkservers_(loop_) {
+ServeServer::ServeServer(ServeOptions options) : options_(std::move(options)), quotas_(options_.quota), forkservers_(loop_, options_.rotation, options_.warn) {
   context_.preload = options_.preload;
   context_.freeze = options_.freeze;
   // Its queue is full only if it is stopped. Nobody else waits for that longer than this.
@@ -176,23 +176,25 @@ void ServeServer::NoteEnded(const Outcome& outcome, absl::Duration since_request
   status_.run.Add(since_request);
 }
 
-ServeStatus ServeServer::Status() const {
+ServeStatus ServeServer::Status() {
   ServeStatus status = status_;
   status.version = options_.version;
   status.uptime = absl::Nanoseconds(Now() - start_ns_);
   status.connections = clients_.size();
   status.waiting = waiting_.size();
-  std::vector<std::shared_ptr<internal::ForkServer::Instance>> held;
-  std::vector<int> supervisors;
+  status.rotations = forkservers_.rotations();
+  status.rotation_failures = forkservers_.rotation_failures();
+  status.rotation_failure = forkservers_.rotation_failure();
+  status.replaced = forkservers_.replaced();
   for (const auto& [path, context] : forkservers_.contexts()) {
     ServeTemplateStatus one;
     one.path = path;
+    one.children = forkservers_.children(path);
     for (const std::string& name : path.empty() ? context.preload : context.templates.back().preload) one.preload.push_back({.name = name});
     const absl::StatusOr<internal::ServedStart> served = internal::ServedStart::Prepare(context);
     if (served.ok()) {
       const ServerState state = served->State();
       one.running = state.running;
-      one.children = state.children;
       one.time = state.report.time;
       const std::vector<PreloadReport>& reports = state.report.preloads;
       for (size_t i = 0; i < reports.size(); ++i) {
@@ -201,12 +203,10 @@ ServeStatus ServeServer::Status() const {
         one.preload[i].time = reports[i].time;
         one.preload[i].memory_bytes = reports[i].memory_bytes;
       }
-      held.push_back(served->Running());
-      if (held.back() != nullptr) supervisors.push_back(held.back()->pidfd.get());
     }
     status.templates.push_back(std::move(one));
   }
-  const internal::OwnProcesses own = internal::CountOwnProcesses(supervisors);
+  const internal::OwnProcesses own = internal::CountOwnProcesses(forkservers_.supervisors().pids());
   status.serve_bytes = own.own_bytes;
   status.forkserver_bytes = own.forkserver_bytes;
   status.servers = own.servers;
@@ -227,29 +227,21 @@ absl::StatusOr<const ContextOptions*> ServeServer::ContextOf(const std::string& 
 
 // --- policies ---
 
-int ServeServer::SupervisorPidfd(std::shared_ptr<internal::ForkServer::Instance>& held) const {
-  const absl::StatusOr<internal::ServedStart> served = internal::ServedStart::Prepare(context_);
-  held = served.ok() ? served->Running() : nullptr;
-  return held != nullptr ? held->pidfd.get() : -1;
-}
-
 absl::StatusOr<internal::ServeCeiling> ServeServer::CeilingOf(const ucred& peer) {
-  std::shared_ptr<internal::ForkServer::Instance> held;
-  const pid_t supervisor = internal::PidOfPidfd(SupervisorPidfd(held));
+  forkservers_.supervisors().ForgetEnded();
   for (const pid_t above : internal::AncestorsOf(peer.pid)) {
     for (const auto& [number, client] : clients_) {
       if (client->HasProcess(above)) return internal::ServeCeiling{client->policy(), client->payer()};
     }
-    if (above != getpid() && above != supervisor) continue;
+    if (above != getpid() && !forkservers_.supervisors().Has(above)) continue;
     return absl::PermissionDeniedError("request: from below a child of this server, of which it is not known what it may have");
   }
   // A guardian that has outlived its supervisor is below nobody who is known by that, and has what its child has left.
   const std::vector<pid_t> own = internal::AncestorsOf(getpid());
-  const uint64_t ended = forkservers_.ended();
   for (const pid_t above : internal::AncestorsOf(peer.pid)) {
-    if (ended == 0 || std::find(own.begin(), own.end(), above) != own.end()) break;
+    if (std::find(own.begin(), own.end(), above) != own.end()) break;
     for (const auto& [number, client] : clients_) {
-      if (client->IsBelow(above, ended)) return internal::ServeCeiling{client->policy(), client->payer()};
+      if (client->IsBelow(above)) return internal::ServeCeiling{client->policy(), client->payer()};
     }
   }
   return internal::ServeCeiling{policy_, {.process = peer.pid, .user = peer.uid}};

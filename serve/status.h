@@ -69,9 +69,13 @@ struct ServeStatus {
   Histogram run;         // From the request until the end.
   uint64_t serve_bytes = 0;       // Resident memory of the server.
   uint64_t forkserver_bytes = 0;  // Of the processes of its forkserver, without children; what they share counts once each.
-  uint64_t servers = 0;  // Processes that have preloaded: the forkserver and its templates.
+  uint64_t servers = 0;  // Processes that have preloaded: the forkserver and its templates, also those that have been replaced.
   uint64_t keepers = 0;  // Processes that each have one child at a time, or wait for one.
   std::vector<ServeTemplateStatus> templates;  // By path, the server first.
+  uint64_t rotations = 0;          // How often the forkserver and its templates were replaced.
+  uint64_t rotation_failures = 0;  // How often that failed, and the old ones went on.
+  std::string rotation_failure;    // Why, the last time; empty: it did not.
+  uint64_t replaced = 0;           // Forkservers and templates that have been, and have children yet.
 
   bool operator==(const ServeStatus&) const = default;
 };

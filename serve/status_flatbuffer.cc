@@ -37,7 +37,7 @@ uint64_t NumberAt(const flatbuffers::Vector<uint64_t>* numbers, flatbuffers::uof
 std::string EncodeServeStatus(const ServeStatus& status) {
   // Taken apart, so that a new field does not compile until it travels.
   const auto& [version, uptime, connections, waiting, live, born, refused, ended, start, run, serve_bytes, forkserver_bytes,
-               servers, keepers, templates] = status;
+               servers, keepers, templates, rotations, rotation_failures, rotation_failure, replaced] = status;
   Builder builder(1024);
   std::vector<flatbuffers::Offset<fbs::ServeEnded>> written;
   for (const auto& [word, count] : ended) written.push_back(fbs::CreateServeEnded(builder, builder.CreateString(word), count));
@@ -63,10 +63,13 @@ std::string EncodeServeStatus(const ServeStatus& status) {
                                                                written_times, written_bytes));
   }
   const auto templates_at = builder.CreateVector(written_templates);
+  constexpr size_t kMaxFailureBytes = 4096;  // All has to be below kMaxBytes.
+  const auto written_failure = builder.CreateString(rotation_failure.substr(0, kMaxFailureBytes));
   fbs::FinishServeStatusBuffer(
       builder, fbs::CreateServeStatus(builder, written_version, static_cast<uint64_t>(absl::ToInt64Nanoseconds(uptime)),
                                       connections, waiting, live, born, refused, written_ended, written_start, written_run,
-                                      serve_bytes, forkserver_bytes, servers, keepers, templates_at));
+                                      serve_bytes, forkserver_bytes, servers, keepers, templates_at, rotations, rotation_failures,
+                                      written_failure, replaced));
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }
 
@@ -93,6 +96,10 @@ absl::StatusOr<ServeStatus> DecodeServeStatus(std::string_view bytes) {
   status.forkserver_bytes = from->forkserver_bytes();
   status.servers = from->servers();
   status.keepers = from->keepers();
+  status.rotations = from->rotations();
+  status.rotation_failures = from->rotation_failures();
+  status.rotation_failure = View(from->rotation_failure());
+  status.replaced = from->replaced();
   if (from->templates() != nullptr) {
     for (const fbs::ServeTemplateStatus* one : *from->templates()) {
       ServeTemplateStatus& read = status.templates.emplace_back();

@@ -39,6 +39,10 @@ ServeStatus Sample() {
   status.keepers = 4;
   status.templates = {{.path = "", .running = true, .children = 100, .time = absl::Milliseconds(1500), .memory_bytes = 5 << 20, .preload = {{"./m.so", absl::Milliseconds(1200), 5 << 20}}},
                       {.path = "a/b", .running = false, .children = 7, .time = absl::ZeroDuration(), .memory_bytes = 0, .preload = {{.name = "\"x"}, {.name = "y"}}}};
+  status.rotations = 6;
+  status.rotation_failures = 2;
+  status.rotation_failure = "preload \"x\"\nran";
+  status.replaced = 3;
   return status;
 }
 
@@ -99,7 +103,9 @@ TEST(StatusTest, TheTextTellsAllOnAFewLines) {
             "memory       8.0 MiB server, 20.0 MiB forkserver\n"
             "template     (server): 100 born, ready in 1.5s, 5.0 MiB preloaded: ./m.so 1.2s 5.0 MiB\n"
             "template     a/b: not running; the next child starts it: \"x, y\n"
+            "rotations    6, 3 replaced with children yet, 2 failed, the last one: preload \\\"x\\\"\\nran\n"
             "up           12s, 1.2.3 (commit abc, opt)\n");
+  EXPECT_FALSE(absl::StrContains(StatusText(ServeStatus()), "rotations"));
   EXPECT_TRUE(absl::StrContains(StatusText(ServeStatus()), "ended        none yet\nstart        none yet\n"));
 }
 
@@ -123,6 +129,11 @@ TEST(StatusTest, TheJsonIsOneLineOfJsonWithTheSameNumbers) {
   EXPECT_EQ(Field(preload, "memory_bytes").text, "5242880");
   EXPECT_EQ(Field(templates.items[1], "path").text, "a/b");
   EXPECT_EQ(Field(templates.items[1], "preload").items.at(0).text, "\"x");
+  EXPECT_EQ(Field(*json, "rotations").text, "6");
+  EXPECT_EQ(Field(*json, "rotation_failures").text, "2");
+  EXPECT_EQ(Field(*json, "rotation_failure").text, "preload \"x\"\nran");
+  EXPECT_EQ(Field(*json, "replaced").text, "3");
+  EXPECT_TRUE(absl::StrContains(StatusJson(ServeStatus()), "\"rotation_failure\":null"));
   const JsonValue& start = Field(*json, "start");
   EXPECT_EQ(Field(start, "count").text, "100");
   ASSERT_EQ(Field(start, "buckets").items.size(), Histogram::kBoundsInSeconds.size() + 1);
@@ -144,6 +155,9 @@ TEST(StatusTest, TheExpositionIsWhatAPrometheusReads) {
   EXPECT_EQ(sample("brood_serve_refused_total"), 3);
   EXPECT_EQ(sample("brood_serve_forkserver_keepers"), 4);
   EXPECT_EQ(sample("brood_serve_template_children_total{path=\"a/b\"}"), 7);
+  EXPECT_EQ(sample("brood_serve_rotations_total"), 6);
+  EXPECT_EQ(sample("brood_serve_rotation_failures_total"), 2);
+  EXPECT_EQ(sample("brood_serve_forkservers_replaced"), 3);
   EXPECT_EQ(sample("brood_serve_template_running{path=\"\"}"), 1);
   EXPECT_EQ(sample("brood_serve_preload_seconds{path=\"\",preload=\"./m.so\",place=\"0\"}"), 1.2);
   EXPECT_EQ(sample("brood_serve_preload_bytes{path=\"\",preload=\"./m.so\",place=\"0\"}"), 5 << 20);

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -56,6 +57,16 @@ std::string Lines(const std::vector<ServeTemplateStatus>& templates) {
     absl::StrAppend(&lines, preloads.empty() ? "" : ": ", absl::StrJoin(preloads, ", "), "\n");
   }
   return lines;
+}
+
+// "" if there never was one to be.
+std::string RotationLine(const ServeStatus& status) {
+  if (status.rotations + status.rotation_failures == 0) return "";
+  std::string line = absl::StrCat("rotations    ", status.rotations);
+  if (status.replaced > 0) absl::StrAppend(&line, ", ", status.replaced, " replaced with children yet");
+  if (status.rotation_failures > 0) absl::StrAppend(&line, ", ", status.rotation_failures, " failed");
+  if (!status.rotation_failure.empty()) absl::StrAppend(&line, ", the last one: ", absl::CEscape(status.rotation_failure));
+  return line + "\n";
 }
 
 // As JSON has it.
@@ -146,7 +157,7 @@ std::string StatusText(const ServeStatus& status) {
       "connections  ", status.connections, ", of which ", status.waiting, " have asked for nothing yet\n",        //
       "forkserver   ", status.servers, " preloaded, ", status.keepers, " keepers\n",                              //
       "memory       ", Bytes(status.serve_bytes), " server, ", Bytes(status.forkserver_bytes), " forkserver\n",   //
-      Lines(status.templates),                                                                                    //
+      Lines(status.templates), RotationLine(status),                                                              //
       "up           ", absl::FormatDuration(absl::Trunc(status.uptime, absl::Seconds(1))), ", ", status.version, "\n");
 }
 
@@ -160,7 +171,9 @@ std::string StatusJson(const ServeStatus& status) {
                       ",\"born\":", status.born, ",\"refused\":", status.refused, ",\"ended\":{", absl::StrJoin(ended, ","),
                       "},\"start\":", JsonOf(status.start), ",\"run\":", JsonOf(status.run), ",\"serve_bytes\":", status.serve_bytes,
                       ",\"forkserver_bytes\":", status.forkserver_bytes, ",\"servers\":", status.servers,
-                      ",\"keepers\":", status.keepers, ",\"templates\":[", absl::StrJoin(templates, ","), "]}\n");
+                      ",\"keepers\":", status.keepers, ",\"templates\":[", absl::StrJoin(templates, ","),
+                      "],\"rotations\":", status.rotations, ",\"rotation_failures\":", status.rotation_failures, ",\"rotation_failure\":",
+                      status.rotation_failure.empty() ? "null" : Quoted(status.rotation_failure), ",\"replaced\":", status.replaced, "}\n");
 }
 
 std::string StatusPrometheus(const ServeStatus& status) {
@@ -184,6 +197,9 @@ std::string StatusPrometheus(const ServeStatus& status) {
   Number(out, "brood_serve_forkserver_resident_bytes", "gauge", "Resident memory of the forkserver's processes.", status.forkserver_bytes);
   Number(out, "brood_serve_forkserver_servers", "gauge", "Processes that have preloaded.", status.servers);
   Number(out, "brood_serve_forkserver_keepers", "gauge", "Processes that have one child at a time.", status.keepers);
+  Number(out, "brood_serve_rotations_total", "counter", "How often the forkserver and its templates were replaced.", status.rotations);
+  Number(out, "brood_serve_rotation_failures_total", "counter", "How often that failed, and the old ones went on.", status.rotation_failures);
+  Number(out, "brood_serve_forkservers_replaced", "gauge", "Forkservers and templates that have been replaced, and have children yet.", status.replaced);
   Head(out, "brood_serve_template_children_total", "counter", "Children that a template was asked for.");
   for (const ServeTemplateStatus& one : status.templates) {
     absl::StrAppend(&out, "brood_serve_template_children_total{path=", Quoted(one.path), "} ", one.children, "\n");
