@@ -204,7 +204,7 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
   }
   // Of the server's session a child could reach every process by kill(0, ...), which goes by the group and not by what it sees.
   // kill(2)
-  RawSyscall(SYS_setsid);
+  if (const long session = RawSyscall(SYS_setsid); session < 0) return Fail(failure, "session", static_cast<int>(-session), "setsid");
   if (!SwitchIds(entry.id, entry.id, entry.drop_groups != 0, failure)) return false;
   if (!LockPrivileges(0, failure) || !DropPrivileges(0, failure)) return false;
   ChildPlan plan;

@@ -35,6 +35,7 @@ struct Lie {
   long number;
   const char* expected;
   std::optional<uint32_t> argument = std::nullopt;
+  int error = 0;  // No lie, but a refusal.
 };
 
 // SECCOMP_RET_ERRNO with 0 is success without the call. seccomp(2)
@@ -47,7 +48,7 @@ bool Inject(const Lie& lie) {
     filter.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, *lie.argument, 1, 0));
     filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
   }
-  filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO));
+  filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<uint32_t>(lie.error)));
   const sock_fprog program = {static_cast<uint16_t>(filter.size()), filter.data()};
   // Without no_new_privs, of which one of the lies is: root may.
   return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
@@ -136,6 +137,11 @@ INSTANTIATE_TEST_SUITE_P(Every, SlotLieTest, testing::ValuesIn(kLies), [](const 
 TEST_P(SlotLieTest, IsReadBackByTheKeeper) {
   EXPECT_EQ(Enter(nullptr), "entered");
   EXPECT_EQ(Enter(&GetParam()), absl::StrCat("read_back: keeper of the slot: expected ", GetParam().expected));
+}
+
+TEST_F(SlotReadBackTest, WithoutASessionOfItsOwnItDoesNotEnter) {
+  const Lie refusal = {.name = "Session", .number = SYS_setsid, .expected = "", .error = EPERM};
+  EXPECT_EQ(Enter(&refusal), "session: setsid");
 }
 
 TEST_F(SlotReadBackTest, ANamespaceThatWasNotEnteredIsTold) {

@@ -318,10 +318,10 @@ bool AttachRoot(int root, SetupMessage* failure) {
 
 }  // namespace
 
-bool Fail(SetupMessage* failure, const char* step, int error_number, const char* detail, const char* object) {
+bool Fail(SetupMessage* failure, SetupStep step, int error_number, const char* detail, const char* object) {
   failure->kind = SetupKind::kFailed;
   failure->error_number = error_number;
-  CopyText(failure->step, sizeof(failure->step), step);
+  CopyText(failure->step, sizeof(failure->step), step.name());
   CopyText(failure->detail, sizeof(failure->detail), detail);
   if (object != nullptr) {
     const size_t length = strlen(failure->detail);

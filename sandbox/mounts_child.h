@@ -9,6 +9,7 @@
 
 #include "base/setup_message.h"
 #include "sandbox/child_plan.h"
+#include "sandbox/setup_steps.h"
 
 namespace brood::child {
 
@@ -29,7 +30,7 @@ int NewTmpfs(const char* size, const char* mode, unsigned attributes, const char
 bool BuildRoot(const ChildPlan& plan, int* sources, SetupMessage* failure);
 
 // Fills `failure`; returns false so that callers can return it.
-bool Fail(SetupMessage* failure, const char* step, int error_number, const char* detail, const char* object = nullptr);
+bool Fail(SetupMessage* failure, SetupStep step, int error_number, const char* detail, const char* object = nullptr);
 
 }  // namespace brood::child
 
