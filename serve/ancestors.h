@@ -6,10 +6,16 @@
 
 #include <vector>
 
+#include "absl/status/statusor.h"
+
 namespace brood::internal {
 
-// `pid` and those above it, the nearest first; what orphans have is their subreaper. Only as true as the process lives on.
-std::vector<pid_t> AncestorsOf(pid_t pid);
+// `pid` and those above it, the nearest first, up to the first process of all, or of this pid namespace; what orphans have is their
+// subreaper. Only as true as the process lives on.
+//
+// Errors: Unavailable (they end faster than they can be looked at), ResourceExhausted (more than 4,096), those of open(2). Who they are
+// is not known then, not even in part: what is above one that has ended may be what matters.
+absl::StatusOr<std::vector<pid_t>> AncestorsOf(pid_t pid);
 
 }  // namespace brood::internal
 

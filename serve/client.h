@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -60,8 +61,8 @@ class ServeClient {
   const std::shared_ptr<const CompiledPolicy>& policy() const { return policy_; }
   const Payer& payer() const { return payer_; }
 
-  // Whether it is above its child, where the supervisor that was above both has ended.
-  bool IsBelow(pid_t pid) const;
+  // Whether one of those was above its child when that began, where the supervisor that was above all has ended.
+  bool IsBelow(const std::vector<pid_t>& pids) const;
 
   // It has a child that is not known to run, so that its number may not be known either.
   bool starting() const { return process_.has_value() && !started_; }
@@ -73,18 +74,20 @@ class ServeClient {
   enum class State { kAsking, kRunning, kEnding, kTold };
 
   EventLoop& loop();
+  bool PeerLives();
   absl::StatusOr<ServeCeiling> Ceiling();
   absl::Status CheckHeldUp() const;
   void OnConnection();
   void Answer(Request request);
   void PutOff(Request request, int64_t ns);
-  absl::Status OnRequest(Request& request);
-  absl::Status Launch(Request& request);
+  absl::Status OnRequest(Request& request, const absl::StatusOr<ServeCeiling>& most);
+  absl::Status Launch(Request& request, const ServeCeiling& most);
   absl::Status AwaitForkserver(const std::string& template_path, const Request& request);
   void CloseAll(Request request);
   absl::Status Watch();
   void OnCommand();
   void NoteStart();
+  void NoteAbove();
   void OnNews();
   void OnEnd();
   void OnGone();
@@ -112,6 +115,7 @@ class ServeClient {
   std::optional<Process> process_;
   std::shared_ptr<const CompiledPolicy> policy_;  // Of that.
   Payer payer_;                                   // Likewise.
+  std::vector<pid_t> above_;                      // The child, and what was above it, to the supervisor; where that may matter.
   uint64_t forkserver_ = 0;                       // That has borne it: Instance::number; 0: none.
   std::optional<EventLoop::Timer> deadline_;
   bool forkserver_ended_ = false;          // What was asked for last has to wait for another one,

@@ -150,10 +150,11 @@ void ServeClient::OnConnection() {
 }
 
 void ServeClient::Answer(Request request) {
-  // It may be of a child whose birth we have not been told yet.
-  if (absl::IsPermissionDenied(server_.CeilingOf(peer_).status()) && server_.AnyStarting()) return PutOff(std::move(request), kAgainAfterNs);
+  // It may be of a child whose birth we have not been told yet, or of one that is just ending.
+  const absl::StatusOr<ServeCeiling> most = Ceiling();
+  if (absl::IsUnavailable(most.status()) || (absl::IsPermissionDenied(most.status()) && server_.AnyStarting())) return PutOff(std::move(request), kAgainAfterNs);
   forkserver_ended_ = false;
-  const absl::Status done = OnRequest(request);
+  const absl::Status done = OnRequest(request, most);
   if (forkserver_ended_) return PutOff(std::move(request), kForkserverAgainAfterNs);
   CloseAll(std::move(request));
   if (!done.ok()) Refuse(done);
@@ -167,12 +168,17 @@ void ServeClient::PutOff(Request request, int64_t ns) {
   });
 }
 
-absl::StatusOr<ServeCeiling> ServeClient::Ceiling() {
+bool ServeClient::PeerLives() {
   if (!peer_process_.valid()) peer_process_ = PeerProcess(connection_.get(), peer_.pid);
+  pollfd ended = {peer_process_.get(), POLLIN, 0};
+  return peer_process_.valid() && poll(&ended, 1, 0) == 0;
+}
+
+absl::StatusOr<ServeCeiling> ServeClient::Ceiling() {
+  PeerLives();  // The process, before its number is looked at.
   absl::StatusOr<ServeCeiling> most = server_.CeilingOf(peer_);
   // As long as it lives the number has been its.
-  pollfd ended = {peer_process_.get(), POLLIN, 0};
-  if (peer_process_.valid() && poll(&ended, 1, 0) == 0) return most;
+  if (PeerLives()) return most;
   return absl::FailedPreconditionError("request: the process that connected has ended, and nobody owns the child");
 }
 
@@ -183,13 +189,24 @@ bool ServeClient::HasProcess(pid_t pid) {
   return is;
 }
 
-bool ServeClient::IsBelow(pid_t pid) const {
+bool ServeClient::IsBelow(const std::vector<pid_t>& pids) const {
   if (!process_.has_value() || forkserver_ == 0 || server_.forkservers().supervisors().Lives(forkserver_)) return false;
-  const std::vector<pid_t> above = AncestorsOf(process_->pid());
-  return std::find(above.begin(), above.end(), pid) != above.end();
+  return std::find_first_of(above_.begin(), above_.end(), pids.begin(), pids.end()) != above_.end();
 }
 
-absl::Status ServeClient::OnRequest(Request& request) {
+// Later the child may have ended, and what it has left is below its guardian only.
+void ServeClient::NoteAbove() {
+  // Who gets no less than anybody, and pays for nothing, gains nothing.
+  if (forkserver_ == 0 || (policy_ == server_.policy_ && server_.options().quota == ServeQuota())) return;
+  const absl::StatusOr<std::vector<pid_t>> all = AncestorsOf(process_->pid());
+  if (!all.ok()) return;  // It has ended already.
+  for (const pid_t pid : *all) {
+    if (server_.forkservers().supervisors().Has(pid)) break;
+    above_.push_back(pid);
+  }
+}
+
+absl::Status ServeClient::OnRequest(Request& request, const absl::StatusOr<ServeCeiling>& most) {
   const std::optional<ServeTag> tag = ServeTag::Decode(request.tag);
   if (!tag.has_value()) return absl::InvalidArgumentError("request: not one for brood serve");
   if (tag->version != ServeTag::kVersion) {
@@ -198,13 +215,17 @@ absl::Status ServeClient::OnRequest(Request& request) {
   }
   // Also one that comes twice.
   if (state_ != State::kAsking) return absl::FailedPreconditionError("request: this connection has had its child");
-  if (tag->kind == ServeTag::Kind::kLaunch) return Launch(request);
+  if (tag->kind == ServeTag::Kind::kLaunch) {
+    asked_ns_ = static_cast<int64_t>(child::MonotonicNanoseconds());
+    BROOD_RETURN_IF_ERROR(most.status());
+    return Launch(request, *most);
+  }
   if (!request.bytes.empty() || !request.fds.empty()) return absl::InvalidArgumentError("request: it carries what nobody asked for");
   // One that reads no answers has no use for them.
   bool sent = false;
   if (tag->kind == ServeTag::Kind::kAskPolicy) {
-    BROOD_ASSIGN_OR_RETURN(const ServeCeiling most, Ceiling());
-    sent = Send(ServeTag::Kind::kPolicy, EncodePolicy(most.policy->policy()));
+    BROOD_RETURN_IF_ERROR(most.status());
+    sent = Send(ServeTag::Kind::kPolicy, EncodePolicy(most->policy->policy()));
   } else if (tag->kind == ServeTag::Kind::kAskStatus) {
     sent = Send(ServeTag::Kind::kStatus, EncodeServeStatus(server_.Status()));
   } else {
@@ -214,11 +235,9 @@ absl::Status ServeClient::OnRequest(Request& request) {
   return absl::OkStatus();
 }
 
-absl::Status ServeClient::Launch(Request& request) {
-  asked_ns_ = static_cast<int64_t>(child::MonotonicNanoseconds());
+absl::Status ServeClient::Launch(Request& request, const ServeCeiling& most) {
   BROOD_ASSIGN_OR_RETURN(RemoteLaunch launch, DecodeRemoteLaunch(request.bytes, request.fds));
   if (!IsRecordSocket(launch.control)) return absl::InvalidArgumentError("request: control: expected a SOCK_SEQPACKET socket");
-  BROOD_ASSIGN_OR_RETURN(const ServeCeiling most, Ceiling());
   BROOD_ASSIGN_OR_RETURN(const std::shared_ptr<const CompiledPolicy> policy, server_.PolicyFor(most.policy, launch.policy));
   BROOD_RETURN_IF_ERROR(CheckDescriptors(
       launch, {.same_user = peer_.uid == geteuid(), .own_root = policy->platform().child.mount_count > 0}));
@@ -303,6 +322,7 @@ void ServeClient::SendNote(bool started) {
 void ServeClient::NoteStart() {
   if (!TakeNews(*process_) || started_) return;
   started_ = true;
+  NoteAbove();
   server_.NoteStarted(SinceRequest());
   if (control_.valid()) SendNote(true);
 }

@@ -72,6 +72,40 @@ std::string AskAsOrphanLater(const std::string& server, uint64_t open_files, con
 }
 BROOD_TARGET(AskAsOrphanLater);
 
+// How often a process got what it asked for whose ancestors, many, ended one after the other while the server looked at them.
+int AskBelowDyingAncestors(const std::string& server, uint64_t open_files, int times) {
+  constexpr int kDepth = 60;
+  constexpr int kAsking = 10;
+  auto [reader, writer] = Pipe();
+  for (int i = 0; i < times; ++i) {
+    auto [end, end_writer] = Pipe();
+    const pid_t first = fork();
+    for (int depth = 0; first == 0 && depth < kDepth; ++depth) {
+      if (fork() == 0) continue;
+      end_writer.reset();
+      char byte;
+      (void)!read(end.get(), &byte, 1);
+      _exit(0);
+    }
+    for (int asking = 0; first == 0 && asking < kAsking; ++asking) {
+      if (fork() != 0) continue;
+      end_writer.reset();
+      const char got = Ask(server, open_files) == "ok" ? 1 : 0;
+      (void)!write(writer.get(), &got, 1);
+      _exit(0);
+    }
+    if (first == 0) _exit(0);
+    end_writer.reset();
+    waitpid(first, nullptr, 0);
+  }
+  writer.reset();
+  int got = 0;
+  char one;
+  while (read(reader.get(), &one, 1) == 1) got += one;
+  return got;
+}
+BROOD_TARGET(AskBelowDyingAncestors);
+
 uint64_t Known(const std::string& server) { return PolicyOfServer(server)->limits.open_files.value_or(0); }
 BROOD_TARGET(Known);
 
@@ -127,6 +161,10 @@ TEST_F(NestedTest, AnOrphanOfAChildThatHasOutlivedTheSupervisorGetsNoMoreEither)
   const absl::StatusOr<std::string> said = child->Result<std::string>();
   ASSERT_TRUE(said.ok()) << said.status();
   EXPECT_TRUE(absl::StrContains(*said, "which is more than the server allows") || absl::StrContains(*said, "from below a child of this server")) << *said;
+}
+
+TEST_F(NestedTest, AnOrphanWhoseAncestorsEndWhileTheyAreLookedAtGetsNoMoreEither) {
+  EXPECT_EQ(context_.Call(Child(300), AskBelowDyingAncestors, server_.path(), 301, 40).value_or(-1), 0);
 }
 
 // Of each request it is asked whose child the client is, which reads what the children that are being born say of it.

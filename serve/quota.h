@@ -23,6 +23,8 @@ struct ServeQuota {
   std::optional<uint64_t> children;
   // Of the children of one client that live at once, the limits of memory added up. One without a limit is refused then.
   std::optional<uint64_t> memory_per_client;
+
+  bool operator==(const ServeQuota&) const = default;
 };
 
 namespace internal {

@@ -335,7 +335,10 @@ TEST_F(ServeRotationTest, NoCallIsLostWhileManyClientsHaveForkserversReplaced) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&server, i] {
-      for (int n = 0; n < 40; ++n) EXPECT_EQ(On(server).Call(Add, n, i), absl::StatusOr<int>(n + i));
+      for (int n = 0; n < 40; ++n) {
+        const absl::StatusOr<int> sum = On(server).Call(Add, n, i);
+        EXPECT_TRUE(sum.ok() && *sum == n + i) << sum.status();
+      }
     });
   }
   for (std::thread& thread : threads) thread.join();

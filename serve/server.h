@@ -90,7 +90,7 @@ class ServeServer {
   // What a process gets at most, and who pays: the server's policy, and it itself; the policy of its own child, and whose that is, for
   // one below that.
   //
-  // Errors: PermissionDenied (one below a child of which nothing is known).
+  // Errors: PermissionDenied (one below a child of which nothing is known), those of AncestorsOf: Unavailable for a moment.
   absl::StatusOr<internal::ServeCeiling> CeilingOf(const ucred& peer);
   bool AnyStarting() const;
   // The policy that `asked` makes of `ceiling`, ready. Errors: PermissionDenied naming what it asks too much of.

@@ -229,7 +229,8 @@ absl::StatusOr<const ContextOptions*> ServeServer::ContextOf(const std::string& 
 
 absl::StatusOr<internal::ServeCeiling> ServeServer::CeilingOf(const ucred& peer) {
   forkservers_.supervisors().ForgetEnded();
-  for (const pid_t above : internal::AncestorsOf(peer.pid)) {
+  BROOD_ASSIGN_OR_RETURN(std::vector<pid_t> all, internal::AncestorsOf(peer.pid));
+  for (const pid_t above : all) {
     for (const auto& [number, client] : clients_) {
       if (client->HasProcess(above)) return internal::ServeCeiling{client->policy(), client->payer()};
     }
@@ -237,12 +238,10 @@ absl::StatusOr<internal::ServeCeiling> ServeServer::CeilingOf(const ucred& peer)
     return absl::PermissionDeniedError("request: from below a child of this server, of which it is not known what it may have");
   }
   // A guardian that has outlived its supervisor is below nobody who is known by that, and has what its child has left.
-  const std::vector<pid_t> own = internal::AncestorsOf(getpid());
-  for (const pid_t above : internal::AncestorsOf(peer.pid)) {
-    if (std::find(own.begin(), own.end(), above) != own.end()) break;
-    for (const auto& [number, client] : clients_) {
-      if (client->IsBelow(above)) return internal::ServeCeiling{client->policy(), client->payer()};
-    }
+  BROOD_ASSIGN_OR_RETURN(const std::vector<pid_t> own, internal::AncestorsOf(getpid()));
+  all.erase(std::find_first_of(all.begin(), all.end(), own.begin(), own.end()), all.end());
+  for (const auto& [number, client] : clients_) {
+    if (client->IsBelow(all)) return internal::ServeCeiling{client->policy(), client->payer()};
   }
   return internal::ServeCeiling{policy_, {.process = peer.pid, .user = peer.uid}};
 }
