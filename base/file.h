@@ -20,6 +20,8 @@
 
 namespace brood {
 
+// A regular file, a directory, the null device or a pipe without a name. Does not wait. Errors, besides: FailedPrecondition (a FIFO or
+// a device, which may keep a reader waiting for ever, or never end).
 absl::StatusOr<UniqueFd> OpenToRead(const std::string& path);
 // Created or emptied.
 absl::StatusOr<UniqueFd> OpenToReplace(const std::string& path);

@@ -1,9 +1,13 @@
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
 
+#include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "base/status.h"
 
@@ -33,7 +37,24 @@ struct flock WholeFile() {
 
 }  // namespace
 
-absl::StatusOr<UniqueFd> OpenToRead(const std::string& path) { return Open(path, O_RDONLY); }
+// What is not to be read is looked at and not opened, which others may notice: a FIFO's opening waits for somebody who opens it for
+// writing, and lets him go on; a device may have no end, or wait for a line of its own. fifo(7). A pipe without a name, as a shell's
+// <(...) gives it, has somebody who writes, or an end.
+absl::StatusOr<UniqueFd> OpenToRead(const std::string& path) {
+  struct stat about = {};
+  struct statfs system = {};
+  if (stat(path.c_str(), &about) != 0 || statfs(path.c_str(), &system) != 0) return ErrnoStatus(errno, "open", path);
+  const bool is_pipe = S_ISFIFO(about.st_mode) && system.f_type == PIPEFS_MAGIC;
+  const bool is_null = S_ISCHR(about.st_mode) && about.st_rdev == makedev(1, 3);
+  if (!S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode) && !is_pipe && !is_null) {
+    const char* const kind = S_ISFIFO(about.st_mode) ? "a FIFO" : S_ISSOCK(about.st_mode) ? "a socket" : "a device";
+    return absl::FailedPreconditionError(absl::StrCat("open ", path, ": is ", kind, "; expected a regular file, or a pipe as of <(...)"));
+  }
+  // Files of the kernel's may wait, too (/proc/kmsg), and the file may be another by now.
+  BROOD_ASSIGN_OR_RETURN(UniqueFd file, Open(path, O_RDONLY | O_NOCTTY | (is_pipe ? 0 : O_NONBLOCK)));
+  return file;
+}
+
 absl::StatusOr<UniqueFd> OpenToReplace(const std::string& path) { return Open(path, O_WRONLY | O_CREAT | O_TRUNC); }
 absl::StatusOr<UniqueFd> OpenToAppend(const std::string& path) { return Open(path, O_RDWR | O_APPEND | O_CREAT | O_NOCTTY); }
 

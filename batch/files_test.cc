@@ -34,7 +34,7 @@ TEST(FilesTest, ASubdirectoryIsNeverReachedThroughASymbolicLink) {
 }
 
 TEST(FilesTest, ReadFileIsBounded) {
-  EXPECT_EQ(ReadFile("/dev/zero", 100'000).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReadFile("/proc/self/exe", 100'000).status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(ReadFile("/dev/null", 1).value(), "");
   EXPECT_EQ(ReadFile("/nowhere", 1).status().code(), absl::StatusCode::kNotFound);
 }

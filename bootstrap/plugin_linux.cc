@@ -2,8 +2,10 @@
 
 #include <dlfcn.h>
 #include <link.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -32,7 +34,10 @@ absl::StatusOr<std::string> Locate(const std::string& path, const std::vector<st
 
 absl::StatusOr<void*> Load(const std::string& path) {
   // The loader's own words for this do not tell a file that is missing from one that a library of its needs.
-  if (access(path.c_str(), F_OK) != 0) return ErrnoStatus(errno, "open plugin", path);
+  struct stat about = {};
+  if (stat(path.c_str(), &about) != 0) return ErrnoStatus(errno, "open plugin", path);
+  // The loader would wait for whoever writes into a FIFO.
+  if (!S_ISREG(about.st_mode)) return absl::FailedPreconditionError(absl::StrCat("plugin ", path, ": is no regular file"));
   void* library = nullptr;
   ThrowSite site;
   g_loading = path.c_str();

@@ -23,8 +23,9 @@ namespace brood {
 namespace {
 
 absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& defaults) {
-  BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create(SignalSource::Which::kEndsAndStops));
+  // It may be a FIFO that nobody reads yet: who waits for that is ended by a signal.
   BROOD_ASSIGN_OR_RETURN(const ResultFile result, ResultFile::Open(options));
+  BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create(SignalSource::Which::kEndsAndStops));
   BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessRunner> policies, ProcessRunner::Create(defaults));
   LaunchOptions launch;
   launch.argv = options.operands();

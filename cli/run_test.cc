@@ -1,5 +1,6 @@
 // `brood run`, end to end: what it prints and what it exits with.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -69,6 +70,37 @@ TEST(RunTest, AViolationIs159AndNamesTheSystemCall) {
 }
 
 TEST(RunTest, TheOutputLimitIs153) { EXPECT_EQ(RunBrood({"run", "--output", "1K", "--", "yes"}).exit_code, 153); }
+
+TEST(RunTest, WhatIsReadMustBeAFileOrAPipe) {
+  const std::string fifo = TempFile("fifo", "");
+  unlink(fifo.c_str());
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  const std::vector<std::vector<std::string>> cases = {{"policy", "check", fifo},
+                                                       {"policy", "explain", fifo},
+                                                       {"run", "--policy", fifo, "true"},
+                                                       {"run", "--env-file", fifo, "true"},
+                                                       {"batch", fifo},
+                                                       {"batch", "--resume", "--results", fifo, "/dev/null"},
+                                                       {"status", fifo}};
+  for (const std::vector<std::string>& args : cases) {
+    const Finished refused = RunBrood(args);
+    EXPECT_NE(refused.exit_code, 0) << args[0];
+    EXPECT_TRUE(Contains(refused.err, "open " + fifo + ": is a FIFO; expected a regular file")) << args[0] << refused.err;
+  }
+  EXPECT_TRUE(Contains(RunBrood({"policy", "check", "/dev/zero"}).err, "open /dev/zero: is a device"));
+  EXPECT_EQ(RunBrood({"policy", "check", "/dev/fd/0"}, R"({"extends": "strict"})").out, "/dev/fd/0: ok\n");
+}
+
+// It waits for a reader, as a shell's > does.
+TEST(RunTest, WhoWaitsForTheReaderOfAResultIsEndedByASignal) {
+  const std::string fifo = TempFile("result", "");
+  unlink(fifo.c_str());
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  StartedBrood run({"run", "--result", fifo, "true"});
+  run.AwaitSleep();
+  run.Signal(SIGTERM);
+  EXPECT_EQ(run.Wait().exit_code, -SIGTERM);
+}
 
 TEST(RunTest, BadUsageIs125AndRunsNothing) {
   const std::string trace = TempFile("trace", "");

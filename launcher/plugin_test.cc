@@ -1,6 +1,9 @@
 // Targets of plugins, by each start method.
 #include "bootstrap/plugin.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -78,6 +81,18 @@ TEST_P(PluginTest, OneThatWasBuiltForAnotherBroodIsRefusedWithBothVersions) {
   const absl::Status refused = Call({}, Plugin("other_abi") + ":Nothing").status();
   EXPECT_TRUE(absl::StrContains(refused.message(), "built for another brood (brood 0, Abseil head, string ABI 1; this is brood 1, "))
       << refused;
+}
+
+// The loader would wait for whoever writes into it.
+TEST_P(PluginTest, AFifoIsAnErrorAtOnce) {
+  char folder[] = "/tmp/brood-test-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  const std::string fifo = absl::StrCat(folder, "/libfifo.so");
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  const absl::Status status = Call({}, fifo + ":byte").status();
+  EXPECT_TRUE(absl::StrContains(status.message(), absl::StrCat("plugin ", fifo, ": is no regular file"))) << status;
+  unlink(fifo.c_str());
+  rmdir(folder);
 }
 
 TEST_P(PluginTest, ASetUpThatFailedIsAnOutcomeIfThatIsAskedFor) {

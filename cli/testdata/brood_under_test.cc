@@ -80,6 +80,14 @@ std::string StartedBrood::ReadLine() {
 
 void StartedBrood::Signal(int signal) { EXPECT_EQ(kill(pid_, signal), 0); }
 
+void StartedBrood::AwaitSleep() const {
+  // proc(5), /proc/pid/stat: "1234 (brood) S". Before its exec it has our name.
+  std::string number, name, state;
+  while (name != "(brood)" || state != "S") {
+    ASSERT_TRUE(std::ifstream("/proc/" + std::to_string(pid_) + "/stat") >> number >> name >> state);
+  }
+}
+
 Finished StartedBrood::Wait() {
   Finished finished;
   if (out_.valid()) finished.out = ReadRest(out_.get());

@@ -29,6 +29,8 @@ class StartedBrood {
   // What came on standard output up to and including the next line feed, waiting for it.
   std::string ReadLine();
   void Signal(int signal);
+  // Waits until it waits for something itself.
+  void AwaitSleep() const;
   // Closes this side of standard output.
   void CloseOutput() { out_.reset(); }
   // Waits for the end; `out` is what ReadLine has not given.
