@@ -155,12 +155,16 @@ absl::Status LocateBy(const JsonValue& whole, const std::string& file, const abs
       if (fails(part)) return JsonError(file, member.line, member.name, own);
       continue;
     }
-    value.items.clear();
-    for (size_t i = 0; i < member.value.items.size(); ++i) {
-      value.items.push_back(member.value.items[i]);
-      if (!fails(part)) continue;
-      return JsonError(file, value.items.back().line, absl::StrCat(member.name, "[", i, "]"), own);
+    if (value.items.empty() || !fails(part)) continue;
+    // The shortest list that fails: what is wrong stays wrong with more of them, of which there may be thousands.
+    size_t passes = 0;
+    size_t fails_with = value.items.size();
+    while (fails_with - passes > 1) {
+      const size_t middle = passes + (fails_with - passes) / 2;
+      value.items.assign(member.value.items.begin(), member.value.items.begin() + static_cast<std::ptrdiff_t>(middle));
+      (fails(part) ? fails_with : passes) = middle;
     }
+    return JsonError(file, member.value.items[fails_with - 1].line, absl::StrCat(member.name, "[", fails_with - 1, "]"), own);
   }
   return exactly ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrCat(file, ": ", problem));
 }

@@ -92,6 +92,15 @@ TEST(PolicyJsonTest, UnknownSystemCallsNameTheirLine) {
             "p:2: field \"syscalls[1]\": unknown system call raed");
 }
 
+// A policy may have been written by a program. To try each rule in turn would take hours.
+TEST(PolicyJsonTest, OneMistakeAmongThousandsOfRulesIsFoundAtOnce) {
+  std::string text = "{\"extends\":\"strict\",\"syscalls\":[";
+  for (int i = 0; i < 20'000; ++i) {
+    absl::StrAppend(&text, i == 0 ? "" : ",\n", R"({"names":[")", i == 12'345 ? "raed" : "ioctl", R"("],"args":[{"index":1,"op":"==","value":")", i, R"("}],"action":"kill"})");
+  }
+  EXPECT_EQ(ErrorOf(text + "]}"), "p:12346: field \"syscalls[12345]\": unknown system call raed");
+}
+
 TEST(PolicyJsonTest, AHostnameIsOneThatTheKernelTakes) {
   EXPECT_EQ(ErrorOf("{\"extends\":\"strict\",\n\"hostname\":\"\"}"),
             "p:2: field \"hostname\": expected 1 to 64 bytes, none of them zero, got \"\"");

@@ -11,6 +11,7 @@
 #include "batch/files.h"
 #include "batch/policy_json.h"
 #include "batch/suggest.h"
+#include "batch/text.h"
 #include "cli/commands.h"
 #include "cli/filter_listing.h"
 #include "cli/learn.h"
@@ -25,8 +26,18 @@ namespace {
 
 int Print(std::string_view text) { return PrintOut(text) ? kExitOk : kExitBroodFailed; }
 
+// Whoever reads what a policy allows may have it from a stranger: it must not forge a line, nor drive the terminal.
+Policy MadePrintable(Policy policy) {
+  policy.name = Printable(policy.name);
+  for (FileRule& rule : policy.files) {
+    for (std::string* path : {&rule.source, &rule.destination, &rule.changes}) *path = Printable(*path);
+  }
+  for (std::string& destination : policy.network.to) destination = Printable(destination);
+  return policy;
+}
+
 int Fail(const absl::Status& status) {
-  PrintError("policy", status.message());
+  PrintError("policy", Printable(status.message()));
   return absl::IsInvalidArgument(status) ? kExitNegative : kExitUsage;
 }
 
@@ -51,7 +62,7 @@ int Explain(const std::string& name, const ParsedOptions& options) {
   const absl::StatusOr<Policy> policy = LoadPolicy(name);
   if (!policy.ok()) return Fail(policy.status());
   if (options.Has("--json")) return ExplainFile(name);
-  if (!options.Has("--bpf")) return Print(ExplainPolicy(*policy));
+  if (!options.Has("--bpf")) return Print(ExplainPolicy(MadePrintable(*policy)));
   const absl::StatusOr<std::string> listing = FilterListing(*policy);
   return listing.ok() ? Print(*listing) : Fail(listing.status());
 }
@@ -60,7 +71,7 @@ int Check(const std::string& path) {
   const absl::StatusOr<Policy> policy = LoadPolicy(path);
   if (!policy.ok()) return Fail(policy.status());
   if (const auto compiled = CompilePolicy(*policy); !compiled.ok()) {
-    PrintError("policy", absl::StrCat(path, ": ", compiled.status().message()));
+    PrintError("policy", Printable(absl::StrCat(path, ": ", compiled.status().message())));
     return kExitNegative;
   }
   return Print(absl::StrCat(path, ": ok\n"));

@@ -2,14 +2,18 @@
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "batch/text.h"
 #include "cli/commands.h"
 #include "cli/help.h"
 
 namespace brood {
 
 void PrintError(std::string_view command, std::string_view message) {
-  const std::string text = absl::StrCat("brood", command.empty() ? "" : " ", command, ": ", message, "\n");
+  std::string text = absl::StrCat("brood", command.empty() ? "" : " ", command, ": ");
+  // Names of files, programs and the like are in it, which others may have chosen.
+  for (const std::string_view line : absl::StrSplit(message, '\n')) absl::StrAppend(&text, Printable(line), "\n");
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
