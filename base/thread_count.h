@@ -12,6 +12,9 @@ namespace brood {
 // its way through the kernel. Errors: what opening /proc/self/task gives.
 absl::StatusOr<int> ThreadCount();
 
+// Whether the C library knows that this is the only thread, without asking the kernel. False: there may be others.
+bool IsKnownToBeAlone();
+
 // The names of these threads, without that of the first one, which is the process's: "worker (thread 4711)".
 absl::StatusOr<std::vector<std::string>> OtherThreads();
 

@@ -1,5 +1,6 @@
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,6 +58,8 @@ absl::StatusOr<std::vector<Thread>> ListThreads() {
 }
 
 }  // namespace
+
+bool IsKnownToBeAlone() { return __libc_single_threaded != 0; }
 
 absl::StatusOr<int> ThreadCount() {
   // The directory has a link for each thread, besides its own two: fs/proc/base.c, proc_task_getattr(). A kernel that

@@ -21,4 +21,6 @@ absl::StatusOr<int> ThreadCount() {
   return count;
 }
 
+bool IsKnownToBeAlone() { return false; }
+
 }  // namespace brood

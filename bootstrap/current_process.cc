@@ -5,6 +5,8 @@
 #include <new>
 #include <utility>
 
+#include "base/among_data.h"
+
 namespace brood {
 namespace {
 
@@ -14,7 +16,7 @@ struct Known {
 };
 
 // Never freed: static destructors may ask.
-std::atomic<const Known*> g_known = nullptr;
+constinit AmongData<std::atomic<const Known*>> g_known;
 
 // For what is set first, so that a child that allocates nothing itself writes to no page of the heap. Not zero, so that it lies
 // among the data, near what each child writes anyway.
@@ -25,7 +27,7 @@ struct {
 
 const Known& Get() {
   static const auto* const main = new Known;
-  const Known* known = g_known.load(std::memory_order_acquire);
+  const Known* known = g_known.value.load(std::memory_order_acquire);
   return known != nullptr ? *known : *main;
 }
 
@@ -47,11 +49,11 @@ void SetCurrentProcess(const PreparationData& preparation, const ProcessData& pr
                      .daemon = process.daemon,
                      .start_method = preparation.start_method};
   if (sentinel >= 0) known->parent.emplace(preparation.parent_name, preparation.parent_pid, sentinel);
-  g_known.store(known, std::memory_order_release);
+  g_known.value.store(known, std::memory_order_release);
 }
 
 const void* SharedProcessFacts() { return &Get(); }
-void UseProcessFacts(const void* shared) { g_known.store(static_cast<const Known*>(shared), std::memory_order_release); }
+void UseProcessFacts(const void* shared) { g_known.value.store(static_cast<const Known*>(shared), std::memory_order_release); }
 
 }  // namespace internal
 }  // namespace brood

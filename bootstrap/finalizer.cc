@@ -116,6 +116,8 @@ void UseFinalizers(void* shared) {
   for (auto& [id, entry] : own->entries) theirs->entries[theirs->next++] = std::move(entry);
 }
 
+bool HasFinalizers() { return g_registry.load() != nullptr; }
+
 void ForgetFinalizers() {
   if (g_registry.load() != nullptr) g_registry.store(nullptr);  // What is not written costs a forked child no page.
 }

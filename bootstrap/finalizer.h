@@ -42,6 +42,9 @@ void RunFinalizers(int min_priority = std::numeric_limits<int>::min());
 void* SharedFinalizers();
 void UseFinalizers(void* shared);
 
+// Whether there may be some, of this process or of one that it is a fork of.
+bool HasFinalizers();
+
 // In the child of a fork, before anything else of this file: another thread of the parent may have held the lock.
 void ForgetFinalizers();
 

@@ -6,13 +6,14 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/among_data.h"
 #include "base/own_process.h"
 #include "bootstrap/current_process.h"
 
 namespace brood {
 namespace {
 
-std::atomic<int> g_level = 0;
+constinit AmongData<std::atomic<int>> g_level;
 
 std::string_view LevelName(LogLevel level) {
   if (level >= LogLevel::kError) return "ERROR";
@@ -22,13 +23,13 @@ std::string_view LevelName(LogLevel level) {
 
 }  // namespace
 
-void LogToStderr(LogLevel level) { g_level = static_cast<int>(level); }
-LogLevel CurrentLogLevel() { return static_cast<LogLevel>(g_level.load()); }
+void LogToStderr(LogLevel level) { g_level.value = static_cast<int>(level); }
+LogLevel CurrentLogLevel() { return static_cast<LogLevel>(g_level.value.load()); }
 
 namespace internal {
 
 bool LogsAt(LogLevel level) {
-  const int least = g_level;
+  const int least = g_level.value;
   return least > 0 && static_cast<int>(level) >= least;
 }
 

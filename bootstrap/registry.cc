@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "absl/strings/str_cat.h"
+#include "base/among_data.h"
 
 namespace brood {
 namespace internal {
@@ -10,7 +11,7 @@ namespace {
 
 // Constant-initialised: there before any static initialiser runs.
 std::atomic<const TargetEntry*> g_newest = nullptr;
-std::atomic<PluginFinder> g_plugin_finder = nullptr;
+constinit AmongData<std::atomic<PluginFinder>> g_plugin_finder;
 
 }  // namespace
 
@@ -24,10 +25,10 @@ bool RegisterTarget(TargetEntry* entry) {
 
 const TargetEntry* NewestTarget() { return g_newest.load(); }
 
-void SetPluginFinder(PluginFinder finder) { g_plugin_finder = finder; }
+void SetPluginFinder(PluginFinder finder) { g_plugin_finder.value = finder; }
 
 absl::StatusOr<const TargetEntry*> FindTarget(std::string_view name) {
-  if (const PluginFinder finder = g_plugin_finder.load(); finder != nullptr) {
+  if (const PluginFinder finder = g_plugin_finder.value.load(); finder != nullptr) {
     absl::StatusOr<const TargetEntry*> plugins = finder(name);
     if (!plugins.ok() || *plugins != nullptr) return plugins;
   }

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/among_data.h"
 #include "base/own_process.h"
 #include "base/random.h"
 #include "base/setup_message.h"
@@ -32,7 +33,7 @@ namespace brood {
 namespace internal {
 namespace {
 
-const PreparationData* g_preparation = nullptr;
+constinit AmongData<const PreparationData*> g_preparation;
 absl::Status (*g_read_arguments)(std::string_view signature, std::vector<TypedValue>& arguments) = nullptr;
 int g_setup_handle = -1;
 
@@ -46,9 +47,20 @@ struct Ending {
   Result result;
 };
 
-Ending EndWithError(std::string_view target, ResultError error) {
+// Not inlined, as what follows it: the frame of RunChild is on the stack of each child as long as that runs, and what it does not take
+// is less of a second page.
+[[gnu::noinline]] Ending EndWithError(std::string_view target, ResultError error) {
   PrintError(absl::StrCat("target ", target), error);
   return {.code = 1, .result = {.value = std::nullopt, .error = std::move(error)}};
+}
+
+[[gnu::noinline]] Ending EndWithStatus(std::string_view target, const absl::Status& status) {
+  return EndWithError(target, StatusError(status));
+}
+
+// Of the exception that is being handled.
+[[gnu::noinline]] Ending EndWithException(std::string_view target, const ThrowSite& site) {
+  return EndWithError(target, CurrentException(site));
 }
 
 // pthread_exit(3) in a main thread: "the process continues until its last thread terminates". The C library would do
@@ -62,7 +74,7 @@ void WaitForOtherThreads() {
 }
 
 // A result that cannot be delivered ends the child with code 1: its caller must not take silence for success.
-int LeaveResult(const ProcessData& process, Ending& ending) {
+[[gnu::noinline]] int LeaveResult(const ProcessData& process, Ending& ending) {
   if (process.result_handle < 0) return ending.code;
   if (ending.result.value.has_value() && !ending.result.value->handles.empty()) {
     ending = EndWithError(process.target, StatusError(absl::InvalidArgumentError(
@@ -84,14 +96,14 @@ int LeaveResult(const ProcessData& process, Ending& ending) {
 }
 
 // The runtime gives a handler of a forced unwind a reference to nothing, which UndefinedBehaviorSanitizer minds.
-[[gnu::no_sanitize("null", "alignment")]] Ending RunTarget(const BoundTarget& target,
+[[gnu::noinline, gnu::no_sanitize("null", "alignment")]] Ending RunTarget(const BoundTarget& target,
                                                                    const ProcessData& process) {
   ThrowSite site;
   try {
     const ExitScope scope;
     TargetResult result;
     Watch([&] { result = target(); }, &site);
-    if (!result.status.ok()) return EndWithError(process.target, StatusError(result.status));
+    if (!result.status.ok()) return EndWithStatus(process.target, result.status);
     const int code = ReportExit({.code = result.exit_code, .text = std::nullopt});
     return {.code = code, .result = {.value = std::move(result.value), .error = std::nullopt}};
   } catch (const ExitRequest& request) {
@@ -102,11 +114,11 @@ int LeaveResult(const ProcessData& process, Ending& ending) {
     Ending ending;
     EndProcess(LeaveResult(process, ending));
   } catch (...) {
-    return EndWithError(process.target, CurrentException(site));
+    return EndWithException(process.target, site);
   }
 }
 
-absl::StatusOr<BoundTarget> Bind(const TargetEntry& entry, std::vector<TypedValue>& arguments) {
+[[gnu::noinline]] absl::StatusOr<BoundTarget> Bind(const TargetEntry& entry, std::vector<TypedValue>& arguments) {
   const auto is_json = [](const TypedValue& argument) { return argument.type == kJsonType; };
   if (std::any_of(arguments.begin(), arguments.end(), is_json)) {
     if (g_read_arguments == nullptr) {
@@ -153,7 +165,7 @@ void TellOfExitWhileLoading(int setup_handle) {
 
 }  // namespace
 
-const PreparationData* CurrentPreparation() { return g_preparation; }
+const PreparationData* CurrentPreparation() { return g_preparation.value; }
 
 void SetArgumentReader(absl::Status (*read)(std::string_view signature, std::vector<TypedValue>& arguments)) {
   g_read_arguments = read;
@@ -184,18 +196,24 @@ void FailBootstrap(int setup_handle, const absl::Status& status) {
   EndOwnProcess(kBootstrapFailedCode);
 }
 
-void RunChild(const PreparationData& preparation, ProcessData process) noexcept {
-  g_preparation = &preparation;
+namespace {
+
+[[gnu::noinline]] void TakeAuthKey(const PreparationData& preparation, int setup_handle) {
+  const absl::StatusOr<AuthKey> key = AuthKey::FromBytes(preparation.auth_key);
+  if (!key.ok()) FailBootstrap(setup_handle, key.status());
+  SetCurrentAuthKey(*key);
+}
+
+}  // namespace
+
+void RunChild(const PreparationData& preparation, ProcessData&& process) noexcept {
+  g_preparation.value = &preparation;
   // Stays open: it ends when the guardian does, or the parent. Not for a program that the target executes.
   if (process.setup_handle >= 0) KeepFromChildren(process.setup_handle);
   SetCurrentProcess(preparation, process, ParentSentinel(process));
   LogToStderr(static_cast<LogLevel>(preparation.log_level));
   if (!preparation.name.empty()) SetOwnProcessName(preparation.name);
-  if (!preparation.auth_key.empty()) {
-    const absl::StatusOr<AuthKey> key = AuthKey::FromBytes(preparation.auth_key);
-    if (!key.ok()) FailBootstrap(process.setup_handle, key.status());
-    SetCurrentAuthKey(*key);
-  }
+  if (!preparation.auth_key.empty()) TakeAuthKey(preparation, process.setup_handle);
   SetPluginFinder(FindPluginTarget);
   const bool plugin = SplitPluginTarget(process.target).has_value();
   if (plugin) TellOfExitWhileLoading(process.setup_handle);

@@ -18,7 +18,7 @@ inline constexpr int kBootstrapFailedCode = 125;
 // runs finalizers, flushes, ends with the exit code that DESIGN.md gives.
 //
 // Noexcept: beyond it lie, in a forked child, the frames of its parent, which must not run twice.
-[[noreturn]] void RunChild(const PreparationData& preparation, ProcessData process) noexcept;
+[[noreturn]] void RunChild(const PreparationData& preparation, ProcessData&& process) noexcept;
 
 // Seeds rand(3) and random(3), so that a child neither repeats its parent's numbers nor its siblings'. Only where no other
 // thread can have held the C library's lock of them at a fork.

@@ -117,7 +117,7 @@ void RunForked(void* arg, int /*setup_fd*/) {
     ReseedGenerators();
   }
   RunAfterFork();
-  RunChild(*child->preparation, *child->process);
+  RunChild(*child->preparation, ProcessData(*child->process));
 }
 
 absl::StatusOr<Process> Fork(const ContextOptions& context, const LaunchOptions& options,

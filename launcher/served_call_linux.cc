@@ -9,7 +9,6 @@
 #include <cstring>
 #include <utility>
 
-#include "base/fork_generation.h"
 #include "base/status.h"
 #include "bootstrap/after_fork.h"
 #include "bootstrap/finalizer.h"
@@ -112,7 +111,6 @@ void RunCall(std::string_view bytes, const child::SlotBirth* slot) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   ForgetInheritedText();
-  BeginForkGeneration();
   ForgetFinalizers();
   SeedRandom(RandomSeed());
   ReseedGenerators();
