@@ -30,6 +30,7 @@
 #include "bootstrap/reseed.h"
 #include "forkserver/forker.h"
 #include "forkserver/keeper_child.h"
+#include "forkserver/near_state.h"
 #include "forkserver/owner_watch.h"
 #include "forkserver/preload.h"
 #include "forkserver/preload_traces.h"
@@ -123,6 +124,7 @@ class Server {
     }
     BROOD_RETURN_IF_ERROR(CheckThreads());
     FindGenerators();
+    MoveStateNear();
     BROOD_RETURN_IF_ERROR(LeaveStreams());
     BROOD_ASSIGN_OR_RETURN(g_own_birth, CaptureBirth());
     Note(ServerNote::Kind::kPreloading, "settle what was preloaded");

@@ -17,6 +17,7 @@
 #include "bootstrap/registry.h"
 #include "bootstrap/reseed.h"
 #include "bootstrap/run_child.h"
+#include "forkserver/near_state.h"
 #include "forkserver/server.h"
 #include "launcher/served_call.h"
 #include "serialization/call_generated.h"
@@ -100,11 +101,11 @@ void RunCall(std::string_view bytes, const child::SlotBirth* slot) {
     // of the heap would be three more pages that each child copies.
     size_t count = 1;
     ForEachText(*slot, [&count](char* /*unused*/) { ++count; });
-    auto** const entries = static_cast<char**>(__builtin_alloca(count * sizeof(char*)));
+    char** entries = NearEnvironment(count);
+    if (entries == nullptr) environ = entries = static_cast<char**>(__builtin_alloca(count * sizeof(char*)));
     size_t filled = 0;
     ForEachText(*slot, [&](char* text) { entries[filled++] = text; });
     entries[filled] = nullptr;
-    environ = entries;
   }
   syscall(SYS_close_range, 3, UINT_MAX, 0);  // The keeper's. The streams are /dev/null.
   sigset_t none;
@@ -112,7 +113,7 @@ void RunCall(std::string_view bytes, const child::SlotBirth* slot) {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   ForgetInheritedText();
   ForgetFinalizers();
-  SeedRandom(RandomSeed());
+  SeedNearRandom();
   ReseedGenerators();
   RunAfterFork();
   RunChild(*preparation, *std::move(process));
