@@ -80,6 +80,8 @@ bool EnterSlot(Keeper& keeper, bool lost) {
   }
   keeper.order.keeper = 0;  // We are outside of its pid namespace. pid_namespaces(7)
   keeper.order.slot_bytes = static_cast<uint32_t>(birth.used_bytes());
+  // Nothing of what was run for this is run for its children.
+  if (keeper.slot.may_forget()) ForgetCold(*keeper.house->cold);
   note.kind = KeeperNote::Kind::kEntered;
   Send(keeper, note, -1);
   return true;
@@ -205,10 +207,11 @@ const char* OpenKeeperHouse(KeeperHouse* house) {
   if (syscall(SYS_get_robust_list, 0, &house->robust_list, &house->robust_list_size) != 0) house->robust_list = nullptr;
   house->dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
   constexpr int kReserve = MAP_ANONYMOUS | MAP_NORESERVE;
-  constexpr size_t kStacks = kMaxKeepers * kKeeperStack;
+  constexpr size_t kStacks = kMaxKeepers * kKeeperStack + sizeof(ColdMemory);
   void* const stacks = mmap(nullptr, kStacks, PROT_READ | PROT_WRITE, MAP_PRIVATE | kReserve, -1, 0);
   if (stacks == MAP_FAILED || madvise(stacks, kStacks, MADV_DONTFORK) != 0) return "map the keepers' stacks";
   house->stacks = static_cast<char*>(stacks);
+  house->cold = reinterpret_cast<ColdMemory*>(house->stacks + kMaxKeepers * kKeeperStack);
   house->threads = open("/proc/self/task", O_PATH | O_DIRECTORY | O_CLOEXEC);
   return house->threads >= 0 ? nullptr : "open /proc/self/task";
 }
@@ -220,6 +223,8 @@ void RehearseKeeper(const KeeperHouse& opened, int socket) {
   house.child_stack = child_stack + kStack;
   SetKeeperHouse(&house);
   Keeper keeper = {.house = &house, .socket = socket, .supervisor = -1};
+  keeper.slot.Rehearse();
+  keeper.slot = KeptSlot();
   Keep(keeper);
   // What the server itself runs from now on: not this function, nor its caller.
   (void)*reinterpret_cast<const volatile char*>(&RunKeeperHouse);

@@ -23,6 +23,7 @@
 #include <string_view>
 
 #include "base/setup_message.h"
+#include "forkserver/cold_memory_child.h"
 #include "forkserver/order_file_child.h"
 #include "forkserver/request.h"
 #include "forkserver/slot_child.h"
@@ -93,6 +94,7 @@ struct ChildOrder {
 struct KeeperHouse {
   char* stacks = nullptr;                     // kMaxKeepers of kKeeperStack bytes.
   char* child_stack = nullptr;                // Where a child's begins, going down; 16 bytes for each keeper are used above.
+  ColdMemory* cold = nullptr;                 // Above the stacks.
   int threads = -1;                           // /proc/self/task
   int* thread_id = nullptr;                   // PR_GET_TID_ADDRESS
   void* robust_list = nullptr;

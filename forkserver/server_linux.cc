@@ -158,7 +158,7 @@ class Server {
   // Last of all, and a function of its own, whose page is warmed, too: what else runs here would map more code, which each fork
   // would copy the page tables of.
   [[noreturn, gnu::noinline]] static void WarmAndRun(child::KeeperHouse& house, int socket) {
-    if (g_handler.rehearse != nullptr) WarmPagesOf(Rehearse, &house);
+    if (g_handler.rehearse != nullptr) WarmPagesOf(Rehearse, &house, house.cold);
     child::RunKeeperHouse(house, socket);
   }
 

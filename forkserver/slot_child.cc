@@ -186,6 +186,7 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
   limit_cpu_ns_ = entry.cpu_ns;
   processors_ = entry.processors;
   may_reserve_ = entry.may_reserve != 0;
+  may_forget_ = entry.may_forget != 0;
   fresh_ = entry.fresh != 0;
 
   // While we have the rights of the server. A thread moves itself: see EnterOwnCgroups.
@@ -339,7 +340,8 @@ SlotUsage KeptSlot::TakeUsage() {
   usage.cpu_ns = since(Read(SlotCounter::kCpu, nullptr), &cpu_ns_);
   // Any number begins it anew, at what is used now. Documentation/admin-guide/cgroup-v1/memory.rst, 5.
   const int peak = counters_[static_cast<size_t>(SlotCounter::kMemoryPeak)];
-  if (peak >= 0) RawSyscall(SYS_pwrite64, peak, "0", 1, 0);
+  const char zero = '0';  // Not among the constants, in a page that is not warm.
+  if (peak >= 0) RawSyscall(SYS_pwrite64, peak, &zero, 1, 0);
   return usage;
 }
 

@@ -86,6 +86,7 @@ struct SlotEntry {
   uint32_t landlock = 0;
   uint32_t read_back = 0;    // What the keeper is, once it has entered, is compared with what it should be.
   uint32_t may_reserve = 0;  // The policy allows what a child in reserve needs: reserve_child.h.
+  uint32_t may_forget = 0;   // The same of cold_memory_child.h.
   uint32_t groups = 0;
   uint32_t fresh = 0;        // For one child alone: what that leaves is not looked for.
   uint32_t watches_ipc = 0;  // Children may make objects of System V. Those of POSIX are files of one of the folders.
@@ -147,6 +148,7 @@ class KeptSlot {
   uint64_t limit_cpu_ns() const { return limit_cpu_ns_; }
   uint32_t processors() const { return processors_; }
   bool may_reserve() const { return may_reserve_; }
+  bool may_forget() const { return may_forget_; }
   bool fresh() const { return fresh_; }
   int listener() const { return listener_; }  // Of violations; -1: none.
 
@@ -180,6 +182,9 @@ class KeptSlot {
   // Whether the next child finds what the last one found.
   bool IsClean();
 
+  // In a rehearsal (warm.h): runs what is run for each child, of a slot that was never entered.
+  void Rehearse();
+
  private:
   struct Folder {
     int fd = -1;
@@ -199,6 +204,7 @@ class KeptSlot {
   uint64_t limit_cpu_ns_ = 0;
   uint32_t processors_ = 1;
   bool may_reserve_ = true;
+  bool may_forget_ = false;
   bool fresh_ = false;
   int init_ = -1;
   int processes_ = -1;

@@ -13,13 +13,17 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "forkserver/cold_memory_child.h"
+
 namespace brood::internal {
 
 // In a fork, runs `rehearse`, and warms in this process what that has read between its calls of BeginRehearsing and, at its end,
 // DoneRehearsing. Where the
 // kernel does not help (before Linux 6.7, or it forbids userfaultfd(2) or writing to /proc/self/mem) nothing is lost but
 // speed. Of a process with one thread. Returns how many pages were warmed.
-size_t WarmPagesOf(void (*rehearse)(void* arg), void* arg);
+//
+// `cold`, unless it is null, is filled with what else there is in the mappings that have such pages.
+size_t WarmPagesOf(void (*rehearse)(void* arg), void* arg, child::ColdMemory* cold = nullptr);
 
 // What the fork has read so far does not count: it has only prepared.
 void BeginRehearsing();

@@ -121,11 +121,15 @@ size_t OwnPages(int memory, const uintptr_t* pages, size_t count) {
   return owned;
 }
 
-void ForgetRest(const Range& range, const uintptr_t* pages, size_t count) {
+void ForgetRest(const Range& range, const uintptr_t* pages, size_t count, child::ColdMemory* cold) {
   uintptr_t at = range.start;
   for (size_t i = 0; i <= count; ++i) {
     const uintptr_t end = i < count ? pages[i] : range.end;
-    if (end > at) madvise(reinterpret_cast<void*>(at), end - at, MADV_DONTNEED);
+    if (end > at) {
+      madvise(reinterpret_cast<void*>(at), end - at, MADV_DONTNEED);
+      // What there is no room for is not forgotten another time.
+      if (cold != nullptr && cold->count < child::ColdMemory::kMaxRanges) cold->ranges[cold->count++] = {reinterpret_cast<char*>(at), end - at};
+    }
     if (i < count) at = pages[i] + kPage;
   }
 }
@@ -148,7 +152,7 @@ bool RunInFork(Rehearsal& rehearsal) {
   return child > 0 && WaitFor(child);
 }
 
-size_t Warm(const Rehearsal& rehearsal) {
+size_t Warm(const Rehearsal& rehearsal, child::ColdMemory* cold) {
   const int memory = open("/proc/self/mem", O_RDWR | O_CLOEXEC);  // Not a UniqueFd, whose code is elsewhere.
   if (memory < 0) return 0;
   size_t owned = 0;
@@ -159,7 +163,7 @@ size_t Warm(const Rehearsal& rehearsal) {
     const auto count = static_cast<size_t>(std::lower_bound(first, end, range.end) - first);
     if (count == 0) continue;
     owned += OwnPages(memory, first, count);
-    ForgetRest(range, first, count);
+    ForgetRest(range, first, count, cold);
   }
   close(memory);
   return owned;
@@ -167,7 +171,7 @@ size_t Warm(const Rehearsal& rehearsal) {
 
 }  // namespace
 
-size_t WarmPagesOf(void (*rehearse)(void* arg), void* arg) {
+size_t WarmPagesOf(void (*rehearse)(void* arg), void* arg, child::ColdMemory* cold) {
   if (sysconf(_SC_PAGESIZE) != static_cast<long>(kPage) || HasSanitizer()) return 0;
   void* const shared = mmap(nullptr, sizeof(Rehearsal), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) return 0;
@@ -175,7 +179,7 @@ size_t WarmPagesOf(void (*rehearse)(void* arg), void* arg) {
   rehearsal->rehearse = rehearse;
   rehearsal->arg = arg;
   // All memory that this takes is given back first: what runs after the rest was forgotten maps pages again.
-  const size_t owned = FindCold(*rehearsal) && RunInFork(*rehearsal) ? Warm(*rehearsal) : 0;
+  const size_t owned = FindCold(*rehearsal) && RunInFork(*rehearsal) ? Warm(*rehearsal, cold) : 0;
   munmap(shared, sizeof(Rehearsal));
   return owned;
 }

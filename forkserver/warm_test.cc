@@ -12,11 +12,14 @@
 #include <string>
 
 #include "base/unique_fd.h"
+#include "forkserver/cold_memory_child.h"
 #include "forkserver/in_child_testing.h"
 #include "gtest/gtest.h"
 
 namespace brood::internal {
 namespace {
+
+using child::ForgetCold;
 
 constexpr size_t kPage = 4096;
 constexpr size_t kPages = 256;
@@ -71,13 +74,16 @@ long FaultsOfReading() {
   return usage.ru_minflt;
 }
 
-bool IsOurOwn(size_t page) {
+// proc(5), /proc/PID/pagemap
+uint64_t EntryOf(size_t page) {
   const UniqueFd map(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
   uint64_t entry = 0;
   const auto at = static_cast<off_t>((reinterpret_cast<uintptr_t>(g_file) / kPage + page) * 8);
-  if (pread(map.get(), &entry, 8, at) != 8) return false;
-  return (entry >> 63 & 1) != 0 && (entry >> 61 & 1) == 0;  // Present, and of no file. proc(5), /proc/PID/pagemap
+  return pread(map.get(), &entry, 8, at) == 8 ? entry : 0;
 }
+
+bool IsPresent(size_t page) { return (EntryOf(page) >> 63 & 1) != 0; }
+bool IsOurOwn(size_t page) { return IsPresent(page) && (EntryOf(page) >> 61 & 1) == 0; }  // Of no file.
 
 // In a fork, which finds nothing mapped.
 template <typename Test>
@@ -116,6 +122,20 @@ TEST_F(WarmTest, ContentsStayTheSame) {
   TestWarm([] {
     const int before = ReadAll();
     WarmPagesOf(RehearseReading, nullptr);
+    EXPECT_EQ(ReadAll(), before);
+  });
+}
+
+TEST_F(WarmTest, WhatIsColdIsForgottenAgainAndTheRestStays) {
+  TestWarm([] {
+    child::ColdMemory cold;
+    if (WarmPagesOf(RehearseReading, nullptr, &cold) == 0) GTEST_SKIP() << "not this kernel";
+    const int before = ReadAll();
+    size_t present = 0;
+    for (size_t i = 0; i < kPages; ++i) present += IsPresent(i) ? 1 : 0;
+    ASSERT_EQ(present, kPages);
+    ForgetCold(cold);
+    for (size_t i = 0; i < kPages; ++i) EXPECT_EQ(IsPresent(i), i % kEvery == 0) << i;
     EXPECT_EQ(ReadAll(), before);
   });
 }

@@ -139,6 +139,11 @@ bool FitsReserve(const ChildPlan& plan) {
          AnswerTo(plan.filter, plan.filter_length, SYS_clone, child) == SECCOMP_RET_ALLOW;
 }
 
+bool FitsForgetting(const ChildPlan& plan) {
+  const uint64_t forget[6] = {0x1000, 0x1000, MADV_DONTNEED};
+  return AnswerTo(plan.filter, plan.filter_length, SYS_madvise, forget) == SECCOMP_RET_ALLOW;
+}
+
 bool AllowsIpc(const ChildPlan& plan) {
   const auto allows = [&plan](long number) {
     return AnswersOf(plan.filter, plan.filter_length, static_cast<uint32_t>(number)).may_allow;

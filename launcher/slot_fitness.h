@@ -18,6 +18,9 @@ absl::Status FitsPrograms(const CompiledPolicy& policy);
 // Of a policy that fits, whether it allows what a child in reserve needs (forkserver/reserve_child.h).
 bool FitsReserve(const ChildPlan& plan);
 
+// The same of what makes its forks cheaper (forkserver/cold_memory_child.h).
+bool FitsForgetting(const ChildPlan& plan);
+
 // Whether children can make objects of IPC in their namespace, and leave them there.
 bool AllowsIpc(const ChildPlan& plan);
 

@@ -126,6 +126,7 @@ class LaunchedSlot : public Slot {
     entry.cpu_ns = request_->cpu_ns;
     entry.processors = static_cast<uint32_t>(std::max(sysconf(_SC_NPROCESSORS_ONLN), 1L));
     entry.may_reserve = FitsReserve(plan) ? 1 : 0;
+    entry.may_forget = FitsForgetting(plan) ? 1 : 0;
     BROOD_RETURN_IF_ERROR(WriteBirth(&entry.birth));
 
     SlotOrder order;
