@@ -155,17 +155,32 @@ int RunShield(void* arg) {
 
 namespace {
 
+// Of a child, for what it reads of its order, beside what else each child writes to (base/among_data.h): its stack is for what its
+// target calls, and each page of that is one that the kernel has to copy, too.
+struct {
+  uint64_t not_zero = 1;
+  alignas(64) char bytes[896] = {};
+} g_near;
+
+// Where `size` bytes begin that follow the first `taken`; null if there are not so many.
+char* Near(size_t taken, size_t size) {
+  taken = (taken + 63) / 64 * 64;
+  return taken + size <= sizeof(g_near.bytes) ? g_near.bytes + taken : nullptr;
+}
+
 // Not inlined: its frame is for children of slots.
-[[gnu::noinline]] void RunInSlot(int file, size_t size, ChildOrder& order) {
+[[gnu::noinline]] void RunInSlot(int file, size_t taken, size_t size, ChildOrder& order) {
   // Without the end of its environment.
-  auto* const birth = static_cast<SlotBirth*>(__builtin_alloca_with_align(size, 64 * 8));
+  void* room = Near(taken, size);
+  if (room == nullptr) room = __builtin_alloca_with_align(size, 64 * 8);
+  auto* const birth = static_cast<SlotBirth*>(room);
   if (!ReadOrder(file, birth, size, kSlotOffset)) return;
   RawSyscall(SYS_close, file);
   order.slot = birth;
   g_house->run(order);
 }
 
-void RunKept(int file, const char* kept, const ReserveFds& reserve) {
+void RunKept(int file, const char* kept, size_t size, const ReserveFds& reserve) {
   // All of it but the end of the data, and the descriptors.
   const auto& read = *reinterpret_cast<const KeptOrder*>(kept);
   ChildOrder order;
@@ -176,7 +191,7 @@ void RunKept(int file, const char* kept, const ReserveFds& reserve) {
   if (order.fd_count > 0 && !ReadOrder(file, fds, order.fd_count * sizeof(int), kOrderFds)) return;
   order.fds = fds;
   if (reserve.valid() && !TakeTable(reserve, file, fds, order.fd_count)) return;
-  if (read.slot_bytes != 0) return RunInSlot(file, read.slot_bytes, order);
+  if (read.slot_bytes != 0) return RunInSlot(file, size, read.slot_bytes, order);
   RawSyscall(SYS_close, file);
   g_house->run(order);
 }
@@ -191,9 +206,9 @@ int BeginChild(void* arg) {
   if (size == 0) size = AwaitOrder(file, &reserve);
   // A keeper that has entered a slot makes all undumpable that share its memory. fork(2) passes that on.
   if (g_house->dumpable == 1) RawSyscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
-  // No larger than it is: each page of the stack is one that the kernel has to copy.
-  char* const kept = static_cast<char*>(__builtin_alloca_with_align(size, 64 * 8));
-  if (size > 0 && ReadOrder(file, kept, size, 0)) RunKept(file, kept, reserve);
+  char* kept = Near(0, size);
+  if (kept == nullptr) kept = static_cast<char*>(__builtin_alloca_with_align(size, 64 * 8));
+  if (size > 0 && ReadOrder(file, kept, size, 0)) RunKept(file, kept, size, reserve);
   RawSyscall(SYS_exit_group, 125);
   __builtin_unreachable();
 }
