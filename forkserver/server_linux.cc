@@ -49,7 +49,7 @@ ForkHandler g_handler;
 
 struct {
   rlimit open_files, stack;
-} g_limits_at_birth;
+} g_limits_at_birth, g_limits_of_children;  // The second: what a child has of the server, whatever a preload has done to that.
 
 // Of this process alone, and of preload memory: what a fork has to copy, or to share.
 uint64_t PreloadedBytes() {
@@ -130,6 +130,8 @@ class Server {
     Note(ServerNote::Kind::kPreloading, "settle what was preloaded");
     BROOD_ASSIGN_OR_RETURN(settled_, SettlePreload(preparation.freeze));
     BlockSignals();
+    getrlimit(RLIMIT_NOFILE, &g_limits_of_children.open_files);
+    getrlimit(RLIMIT_STACK, &g_limits_of_children.stack);
     ForkGeneration();  // Maps a page, which each child would have to do for itself.
     PrepareToCatchExit();
     // After all that is frozen: we must not write to that.
@@ -303,8 +305,11 @@ class Server {
 void ServeTemplate(int socket, Request first) { Server(socket, std::move(first)).Serve(); }
 
 void RestoreLimitsAtBirth() {
-  setrlimit(RLIMIT_NOFILE, &g_limits_at_birth.open_files);
-  setrlimit(RLIMIT_STACK, &g_limits_at_birth.stack);
+  const auto restore = [](auto resource, const rlimit& at_birth, const rlimit& now) {
+    if (at_birth.rlim_cur != now.rlim_cur || at_birth.rlim_max != now.rlim_max) setrlimit(resource, &at_birth);
+  };
+  restore(RLIMIT_NOFILE, g_limits_at_birth.open_files, g_limits_of_children.open_files);
+  restore(RLIMIT_STACK, g_limits_at_birth.stack, g_limits_of_children.stack);
 }
 
 const Birth& BirthOfServer() { return g_own_birth; }
