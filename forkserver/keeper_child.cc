@@ -46,7 +46,15 @@ KeeperNote Serve(Keeper& keeper, int signals, bool lost) {
   KeeperNote note;
   bool open = false;
   const uint64_t begin = MonotonicNanoseconds();
-  if (!Bear(keeper, lost, &note, &open)) return note;
+  if (!Bear(keeper, lost, &note, &open)) {
+    if (!keeper.slot.InitIsGone()) return note;
+    // It was killed before anybody could see that: a pid namespace without an init has no more children. pid_namespaces(7)
+    note.kind = KeeperNote::Kind::kEnded;
+    note.cause = KeeperNote::Cause::kInitGone;
+    note.status = SIGKILL;
+    note.retires = 1;
+    return note;
+  }
   Await(keeper, signals, note.pid, begin, (tag.flags & OrderTag::kGuard) != 0, open, &note);
   note.kind = KeeperNote::Kind::kEnded;
   note.tree_left = EndRest(keeper) ? 0 : 1;
@@ -58,7 +66,7 @@ KeeperNote Serve(Keeper& keeper, int signals, bool lost) {
       WTERMSIG(note.status) == SIGKILL) {
     note.cause = KeeperNote::Cause::kCpuTime;
   }
-  note.retires = note.tree_left != 0 || keeper.slot.fresh() || !keeper.slot.IsClean() ? 1 : 0;
+  note.retires = note.tree_left != 0 || keeper.slot.fresh() || keeper.slot.InitIsGone() || !keeper.slot.IsClean() ? 1 : 0;
   return note;
 }
 

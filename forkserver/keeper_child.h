@@ -61,8 +61,8 @@ struct KeeperNote {
     kEnded = 4,
     kEntered = 5,  // Its slot; else kRefused, with `setup`.
   };
-  // Why a keeper itself has ended the child.
-  enum class Cause : uint32_t { kNone, kWallTime, kViolation, kMemory, kCpuTime };
+  // Why a keeper itself has ended the child; or kInitGone: the slot's init was killed, and the child with it.
+  enum class Cause : uint32_t { kNone, kWallTime, kViolation, kMemory, kCpuTime, kInitGone };
   static constexpr int32_t kHasThreads = -1;  // As an error: a preload has started threads since.
   static constexpr int32_t kHasNoGroup = -2;  // The supervisor could make no cgroup for it, and has said so by closing the socket.
   Kind kind = Kind::kHello;

@@ -99,6 +99,8 @@ const timespec* Until(uint64_t time_ns, timespec* out) {
   return out;
 }
 
+bool IsKill(int status) { return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL; }
+
 // Ends the child, and in a slot all that it has there, at once: the rest may be what keeps it.
 void Kill(const Keeper& keeper, long child) {
   RawSyscall(SYS_kill, child, SIGKILL);  // The number is its until we reap it.
@@ -143,6 +145,8 @@ void Await(const Keeper& keeper, int signals, long child, uint64_t begin, bool i
         note->wall_ns = MonotonicNanoseconds() - begin;
         // A call that was forbidden had no effect, and its process ended before we could ask which it was: still a violation.
         if (missed && note->cause == KeeperNote::Cause::kNone) note->cause = KeeperNote::Cause::kViolation;
+        // Nobody asked for this signal; and one that it has sent itself leaves the init as it is.
+        if (note->cause == KeeperNote::Cause::kNone && IsKill(status) && keeper.slot.InitIsGone()) note->cause = KeeperNote::Cause::kInitGone;
         if (open) {
           CloseFds(keeper.order.request);
           WasTaken(keeper.reserve_fds);  // What it said last is not the next one's.
@@ -168,6 +172,7 @@ void Await(const Keeper& keeper, int signals, long child, uint64_t begin, bool i
 
 bool EndRest(const Keeper& keeper) {
   if (!keeper.slot.entered()) return RawSyscall(SYS_wait4, -1, nullptr, WNOHANG | __WALL, nullptr) == -ECHILD || EndOrphans();
+  if (keeper.slot.InitIsGone()) return true;
   // What was a child of the child may become the init's after that has looked.
   for (int i = 0; keeper.slot.HasProcesses(); ++i) {
     if (i == 100 || !keeper.slot.EndAll()) return false;

@@ -260,6 +260,13 @@ bool KeptSlot::EndAll() const {
   return ready == 1 && RawSyscall(SYS_read, init_, &byte, 1) == 1;
 }
 
+bool KeptSlot::InitIsGone() const {
+  if (!entered_) return false;
+  pollfd polled = {init_, 0, 0};
+  timespec none = {};
+  return RawSyscall(SYS_ppoll, &polled, 1, &none, nullptr, 0) == 1 && (polled.revents & POLLHUP) != 0;
+}
+
 // What had a parent in the slot is a child of the init's, or below one.
 bool KeptSlot::HasProcesses() const {
   char text[16];

@@ -159,6 +159,11 @@ class KeptSlot {
   // Kills all that is in the slot, and waits for the end of what is not the keeper's child. False: something is left.
   bool EndAll() const;
 
+  // Whether its init has ended, and with it all that is in its pid namespace: by then each process there has been sent SIGKILL. The
+  // init's descriptors are closed before it does that, so that who has reaped such a process can ask. kernel/exit.c, do_exit();
+  // kernel/pid_namespace.c, zap_pid_ns_processes()
+  bool InitIsGone() const;
+
   // Whether a child that has ended left something running.
   bool HasProcesses() const;
 

@@ -162,6 +162,7 @@ class Supervisor {
     size_t leases_wanted = 0;
     size_t spares = 0;  // Slots are given up, so that these are to be ready for who comes next.
     bool fresh = false;  // Each is, after one child.
+    int killed = 0;      // Slots, one after the other, while they were set up.
     size_t Missing() const { return spares > idle.size() ? spares - idle.size() : 0; }
     size_t Wanted() const { return queued.size() + leases_wanted + (fresh ? 0 : Missing()); }  // Now.
     size_t WantedLater() const { return queued.size() + leases_wanted + Missing(); }
@@ -196,6 +197,9 @@ class Supervisor {
   void OnSlot(uint32_t number);
   void EnterNext();
   void OnEntered(uint32_t number, const child::KeeperNote& note);
+  bool InitHasEnded(uint32_t number) const;
+  void OnInitEnd(uint32_t number);
+  void GiveUpEnded(Kind& kind);
   void FailSlot(uint32_t number, const absl::Status& why);
   void LeaveSlot(uint32_t number);
   void Reaped(pid_t pid);

@@ -116,6 +116,11 @@ void Supervisor::Release(uint32_t number) {
   Kind& kind = kinds_[keepers_[number].kind];
   if (!keepers_[number].old && kind.leases_wanted > 0) return Lease(number);
   if (keepers_[number].old || ((!open_ || kind.idle.size() >= kMaxIdleKeepers) && kind.queued.empty())) return Retire(number);
+  if (InitHasEnded(number)) {  // While it had a child, which may have ended before.
+    const uint32_t same = keepers_[number].kind;
+    Retire(number);
+    return DispatchKind(same);
+  }
   kind.idle.push_back(number);
   keepers_[number].idle_since_ns = Now();
   if (keepers_[number].kind != 0 && !std::exchange(gives_up_idle_, true)) loop_.Schedule(Now() + kIdleSlotNs, [this] { GiveUpIdleSlots(); });
@@ -282,6 +287,7 @@ void Supervisor::Dispatch() {
 void Supervisor::DispatchKind(uint32_t number) {
   if (!ready_) return;
   Kind& kind = kinds_[number];
+  if (number != 0 && kind.queued.size() + kind.leases_wanted > 0) GiveUpEnded(kind);
   while (kind.leases_wanted > 0 && !kind.idle.empty()) {
     const uint32_t keeper = kind.idle.back();
     kind.idle.pop_back();

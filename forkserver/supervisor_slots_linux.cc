@@ -20,6 +20,7 @@ namespace brood::internal {
 namespace {
 
 constexpr size_t kMaxKinds = 64;
+constexpr int kMaxKilled = 3;  // Slots that were killed while they were set up, one after the other.
 constexpr size_t kFreshSpares = 3;  // Of slots that are for one child each: more than come at once, mostly.
 constexpr int64_t kLaterNs = 1'000'000;
 constexpr int64_t kEndPatienceNs = 2'000'000'000;
@@ -122,24 +123,66 @@ void Supervisor::OnEntered(uint32_t number, const child::KeeperNote& note) {
     });
     if (!watched.ok()) return FailSlot(number, watched);
   }
+  // Nothing of what it says is for us; but its end is.
+  const absl::Status watched = loop_.Watch(slot.ready_fd(), 0, [this, number](uint32_t) { OnInitEnd(number); });
+  if (!watched.ok()) return FailSlot(number, watched);
   to_enter_.pop_front();
   keepers_[number].entering = false;
   Kind& kind = kinds_[keepers_[number].kind];
   --kind.coming;
+  kind.killed = 0;
   kind.fresh = slot.fresh();
   if (kind.fresh && open_) kind.spares = kFreshSpares;
   EnterNext();
   Release(number);
 }
 
-// Whoever waits first is told; another may have more luck.
+// By the other end of its socket, which only the init has.
+bool Supervisor::InitHasEnded(uint32_t number) const {
+  if (keepers_[number].slot == nullptr) return false;
+  pollfd polled = {keepers_[number].slot->ready_fd(), 0, 0};
+  return poll(&polled, 1, 0) == 1;
+}
+
+// With it all that was in the slot has ended, which its keeper tells if that was a child's. Who comes next is not to be sent there.
+void Supervisor::OnInitEnd(uint32_t number) {
+  Keeper& keeper = keepers_[number];
+  loop_.Forget(keeper.slot->ready_fd());
+  if (keeper.place.has_value()) return;
+  const uint32_t kind = keeper.kind;
+  if (keeper.leased) {
+    if (keeper.pid > 0) kill(keeper.pid, SIGKILL);  // Its client sees that, and we when it is reaped.
+    return;
+  }
+  std::erase(kinds_[kind].idle, number);
+  Retire(number);
+  DispatchKind(kind);
+}
+
+// Those that will be used next, should we be told later that their inits have ended: an end and a request can come at once.
+void Supervisor::GiveUpEnded(Kind& kind) {
+  for (size_t i = 0, wanted = kind.queued.size() + kind.leases_wanted; i < wanted && i < kind.idle.size();) {
+    const uint32_t number = kind.idle[kind.idle.size() - 1 - i];
+    if (!InitHasEnded(number)) {
+      ++i;
+      continue;
+    }
+    std::erase(kind.idle, number);
+    Retire(number);
+  }
+}
+
+// Whoever waits first is told; another may have more luck. That somebody has killed one says nothing of the next, unless he kills all.
 void Supervisor::FailSlot(uint32_t number, const absl::Status& why) {
   const uint32_t kind_number = keepers_[number].kind;
   Kind& kind = kinds_[kind_number];
+  const bool killed = absl::IsUnavailable(why) || InitHasEnded(number);
   kind.spares = 0;
   --kind.coming;
   Retire(number);
-  if (!kind.queued.empty()) {
+  if (killed && ++kind.killed < kMaxKilled) {
+    // Another one.
+  } else if (!kind.queued.empty()) {
     const uint32_t place = kind.queued.front();
     kind.queued.pop_front();
     Refuse(place, 0, why.message());
