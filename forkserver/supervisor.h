@@ -177,6 +177,7 @@ class Supervisor {
   void TellFailure() const;
   void Restart();
   bool OnServerNote();  // Whether there was one.
+  void AwaitServerEnd();
   void OnServerEnd();
 
   void AskForKeepers(uint32_t kind, size_t wanted);
@@ -232,6 +233,7 @@ class Supervisor {
   bool ending_ = false;     // The owner is gone.
   std::string failure_;     // Why the server that was started last is not ready.
   std::string doing_;       // What that said last that it does.
+  std::optional<EventLoop::Timer> closed_;  // It has closed its socket, and is killed then, should it not have ended.
 
   std::vector<std::string> plans_;  // By the number that the client gave.
 

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/child_safe.h"
@@ -27,6 +28,7 @@ namespace {
 
 constexpr int kKeptHeap = 4 << 20;
 constexpr int64_t kContinueEveryNs = 100'000'000;
+constexpr int64_t kMomentNs = 100'000'000;
 constexpr int64_t kDisarmAfterNs = 1'000'000'000;
 
 int64_t Now() { return static_cast<int64_t>(child::MonotonicNanoseconds()); }
@@ -200,33 +202,21 @@ void Supervisor::Restart() {
 bool Supervisor::OnServerNote() {
   if (ready_) {
     int32_t error = 0;
-    while (recv(forker_.socket(), &error, sizeof(error), MSG_DONTWAIT) == static_cast<ssize_t>(sizeof(error))) {
+    ssize_t size;
+    while ((size = recv(forker_.socket(), &error, sizeof(error), MSG_DONTWAIT)) == static_cast<ssize_t>(sizeof(error))) {
       const auto waits = std::find_if(kinds_.begin(), kinds_.end(), [](const Kind& kind) { return !kind.queued.empty(); });
       if (waits == kinds_.end()) continue;
       const uint32_t place = waits->queued.front();
       waits->queued.pop_front();
       Refuse(place, error, "fork a keeper for the child; see the limits of processes and memory");
     }
+    if (size == 0) AwaitServerEnd();
     Dispatch();  // It may have room for more.
     return true;
   }
   ServerNote note;
   const ssize_t size = recv(forker_.socket(), &note, sizeof(note), MSG_DONTWAIT);
-  if (size == 0 && failure_.empty()) {
-    // It ends; or a preload has closed that, and nobody would hear of it again.
-    failure_ = absl::StrCat(doing_, doing_.empty() ? "" : ": ", "the server has closed its socket, or a preload has put another file there");
-    const bool ends = [this] {
-      pollfd ended = {forker_.pidfd(), POLLIN, 0};
-      constexpr int kMoment = 100;
-      return poll(&ended, 1, kMoment) == 1;
-    }();
-    if (ends) {
-      failure_.clear();  // How it has is what is told.
-    } else if (!was_ready_) {
-      TellFailure();
-    }
-    forker_.Kill();
-  }
+  if (size == 0) AwaitServerEnd();
   if (size != static_cast<ssize_t>(sizeof(note))) return false;
   if (!was_ready_) (void)send(socket_, &note, sizeof(note), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (note.kind == ServerNote::Kind::kFailed) failure_ = note.Text();
@@ -238,10 +228,26 @@ bool Supervisor::OnServerNote() {
   return true;
 }
 
+// It has closed its socket, because it ends, in a moment, which tells how; or a preload has closed that, and nobody would hear of it
+// again. Children of another one that live are not to wait for that.
+void Supervisor::AwaitServerEnd() {
+  loop_.Forget(forker_.socket());
+  if (closed_.has_value()) return;
+  closed_ = loop_.Schedule(Now() + kMomentNs, [this] {
+    closed_.reset();
+    if (!ready_ && failure_.empty()) {
+      failure_ = absl::StrCat(doing_, doing_.empty() ? "" : ": ", "the server has closed its socket, or a preload has put another file there");
+      if (!was_ready_) TellFailure();
+    }
+    forker_.Kill();
+  });
+}
+
 void Supervisor::OnServerEnd() {
   if (forker_.pidfd() >= 0) {
     while (!ready_ && OnServerNote()) {  // Its last words, which nobody may have heard the first of.
     }
+    if (closed_.has_value()) loop_.Cancel(*std::exchange(closed_, std::nullopt));
     loop_.Forget(forker_.socket());
     loop_.Forget(forker_.pidfd());
     const std::string end = forker_.Reap();
