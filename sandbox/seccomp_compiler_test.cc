@@ -117,6 +117,14 @@ TEST_F(FilterTest, StrictRefusesWhatProgramsTryAndGoOnWithout) {
   }
 }
 
+// All processes of a machine have so many requests together, and no limit of a sandbox counts them.
+TEST_F(FilterTest, TheMachinesStoreOfAsynchronousRequestsIsNotTouched) {
+  for (const char* policy : {"strict", "default", "networked"}) {
+    Compile(policy);
+    EXPECT_EQ(Call("io_setup"), Errno(ENOSYS)) << policy;
+  }
+}
+
 TEST_F(FilterTest, CallsThatAreNewGiveEnosysWhateverTheTableKnows) {
   constexpr int kMemfdSecret = 447;
   constexpr int kNewest = 469;  // file_setattr, Linux 6.17.

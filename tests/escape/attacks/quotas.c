@@ -112,6 +112,12 @@ static void SocketBuffers(void) {
   if (bytes >= 48u * kMiB) Succeeded("48 MiB in sockets");
 }
 
+static void AsynchronousRequests(void) {
+  // /proc/sys/fs/aio-max-nr, 65,536 by default, is for all processes of the machine, root's included. io_setup(2).
+  unsigned long context = 0;
+  Report("io_setup", syscall(SYS_io_setup, 4096, &context));
+}
+
 static void CoreLimit(void) {
   // At 0 the limit does not count for a core_pattern that is a pipe; brood sets 1, which does. core(5).
   const struct rlimit none = {0, 0};
@@ -138,5 +144,6 @@ const struct Attack kQuotas[] = {
     {"huge-shared-memory", HugeSharedMemory, kClaim, kMachine, "takes one by System V memory", "system call filter", NULL, NULL},
     {"page-tables", PageTables, kClaim, kMachine, "takes 48 MiB in page tables", "memory limit by cgroup", NULL, "--memory 24M"},
     {"socket-buffers", SocketBuffers, kClaim, kMachine, "takes 48 MiB in sockets", "memory limit by cgroup", NULL, "--memory 24M"},
+    {"asynchronous-requests", AsynchronousRequests, kClaim, kMachine, "takes 4,096 of the machine's places for asynchronous I/O", "system call filter", NULL, NULL},
     {"core-limit", CoreLimit, kClaim, kAnywhere, "lets a core_pattern that is a pipe have its core", "system call filter", NULL, NULL},
     {0}};
