@@ -224,7 +224,12 @@ void RunInit(const LaunchRecord& record) {
   message.kind = InitMessage::Kind::kStarted;
   message.target = birth.pid;
   const int fds[] = {birth.pidfd, birth.listener};
-  if (!SendMessage(record.init_socket, message, fds, birth.listener >= 0 ? 2 : 1)) EndWithTree(record);
+  if (!SendMessage(record.init_socket, message, fds, birth.listener >= 0 ? 2 : 1)) {
+    Fail(&message.setup, "fork", errno, "pass the child's descriptors on (too many of this user's wait in sockets: see the limit of open files)");
+    message.kind = InitMessage::Kind::kFailed;
+    SendMessage(record.init_socket, message, nullptr, 0);
+    EndWithTree(record);
+  }
   close(birth.pidfd);
   if (birth.listener >= 0) close(birth.listener);
   Reap(record, birth.pid);
