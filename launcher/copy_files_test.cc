@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -228,6 +229,26 @@ TEST_F(CopyFilesTest, WhatCannotBeIsRefusedBeforeAnythingRuns) {
   EXPECT_TRUE(absl::StrContains(error({}, {{"/tmp/a", out_}}, "strict"), "is a directory"));
   EXPECT_TRUE(absl::StrContains(error({{directory_ + "/in", "/tmp/a"}}, {}, "none"), "no own root"));
   EXPECT_FALSE(fs::exists(directory_ + "/ran"));
+}
+
+// As root it would be the machine's. The device is another one, lest a mistake takes away that.
+TEST_F(CopyFilesTest, DevicesFifosAndStreamsAreNotReplaced) {
+  ASSERT_EQ(mkfifo((out_ + "/fifo").c_str(), 0600), 0);
+  ASSERT_EQ(symlink("fifo", (out_ + "/to-fifo").c_str()), 0);
+  ASSERT_EQ(symlink("/proc/self/fd/1", (out_ + "/stdout").c_str()), 0);
+  std::vector<std::string> names = {"fifo", "to-fifo", "stdout"};
+  if (mknod((out_ + "/null").c_str(), S_IFCHR | 0666, makedev(1, 3)) == 0) names.push_back("null");
+  for (const std::string& name : names) {
+    struct stat before = {}, after = {};
+    ASSERT_EQ(lstat((out_ + "/" + name).c_str(), &before), 0);
+    LaunchOptions options = Options("echo x >/tmp/out; touch " + directory_ + "/ran");
+    options.copy_out = {{.source = "/tmp/out", .destination = out_ + "/" + name}};
+    const absl::Status status = Process::Launch(options).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << name << status;
+    EXPECT_TRUE(absl::StrContains(status.message(), "in whose place no file is put")) << status;
+    ASSERT_EQ(lstat((out_ + "/" + name).c_str(), &after), 0);
+    EXPECT_EQ(after.st_ino, before.st_ino) << name;
+  }
 }
 
 TEST_F(CopyFilesTest, NothingIsLeftOfAProcessThatNobodyWaitedFor) {

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstdio>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -27,6 +28,20 @@ absl::Status CheckInside(std::string_view what, const std::string& path) {
     return absl::InvalidArgumentError(absl::StrCat(what, ": \"", path, "\" must not contain \"..\", \".\" or \"//\""));
   }
   return absl::OkStatus();
+}
+
+// What must not be replaced: root would take /dev/null away from the whole machine, or /dev/stdout, which is a link. Other links are.
+const char* KindThatStays(int directory, const char* name) {
+  struct stat status = {};
+  if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return nullptr;
+  if (S_ISDIR(status.st_mode)) return "a directory";
+  if (S_ISLNK(status.st_mode)) {
+    char to[16] = {};
+    if (readlinkat(directory, name, to, sizeof(to) - 1) > 0 && strncmp(to, "/proc/", 6) == 0) return "a link to a descriptor";
+    if (fstatat(directory, name, &status, 0) != 0 || S_ISDIR(status.st_mode)) return nullptr;
+  }
+  if (S_ISREG(status.st_mode)) return nullptr;
+  return S_ISFIFO(status.st_mode) ? "a FIFO" : S_ISSOCK(status.st_mode) ? "a socket" : "a device";
 }
 
 std::string BesideName() {
@@ -64,9 +79,8 @@ absl::StatusOr<Copies> Copies::Prepare(const std::vector<CopyIn>& in, const std:
     // Held from before the child starts: where the path leads afterwards may be its doing.
     prepared.directory.reset(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!prepared.directory.valid()) return ErrnoStatus(errno, "copy-out: open directory", directory);
-    struct stat status = {};
-    if (fstatat(prepared.directory.get(), prepared.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode)) {
-      return absl::InvalidArgumentError(absl::StrCat("copy-out: ", asked.destination, ": is a directory"));
+    if (const char* const kind = KindThatStays(prepared.directory.get(), prepared.name.c_str()); kind != nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat("copy-out: ", asked.destination, ": is ", kind, ", in whose place no file is put"));
     }
     // Without a name if the file system can: then nothing is left of it if we are killed. open(2), O_TMPFILE.
     prepared.sink.reset(openat(prepared.directory.get(), ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666));
