@@ -106,6 +106,7 @@ TEST_F(FilterTest, StrictRefusesWhatProgramsTryAndGoOnWithout) {
   }
   for (const char* name : {"setpriority", "sched_setscheduler", "ioprio_set"}) EXPECT_EQ(Call(name), Errno(EPERM)) << name;
   for (const char* name : {"inotify_init", "inotify_init1"}) EXPECT_EQ(Call(name), Errno(EMFILE)) << name;
+  for (const uint64_t notify : {uint64_t{0x402}, uint64_t{0x100000402}}) EXPECT_EQ(Call("fcntl", 0, notify), Errno(EINVAL)) << notify;
   for (const char* name : {"socket", "socketpair"}) {
     EXPECT_EQ(Call(name, AF_UNIX), Errno(EACCES)) << name;
     EXPECT_EQ(Call(name, AF_INET), kViolation) << name;
