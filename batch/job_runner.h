@@ -22,6 +22,7 @@ struct JobStream {
   std::string content;  // Captured.
   uint64_t bytes = 0;   // Written by the job.
   bool truncated = false;
+  int error_number = 0;  // Why a file took no more; 0: it took all.
 };
 
 // How one attempt ended.

@@ -58,7 +58,7 @@ class RunningProcess : public RunningJob {
 
  private:
   JobStream Stream(const std::string& path, const StreamResult& result, const UniqueFd& captured) const {
-    JobStream stream{.path = path, .content = {}, .bytes = result.bytes, .truncated = result.truncated};
+    JobStream stream{.path = path, .content = {}, .bytes = result.bytes, .truncated = result.truncated, .error_number = result.error_number};
     if (!path.empty()) {
       const absl::StatusOr<FileFacts> facts = FactsAt(path);
       if (facts.ok() && facts->regular) stream.bytes = std::max(stream.bytes, facts->bytes);

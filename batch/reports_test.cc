@@ -90,6 +90,7 @@ TEST(TraceTest, JobsThatRanAtTheSameTimeHaveRowsOfTheirOwn) {
   for (const Job& job : jobs) {
     entries.push_back(Entry(job, SampleOutcomes()[0]));
     entries.back().outcome.copied.clear();  // One of which was missing.
+    entries.back().outcome.stdout_result = entries.back().outcome.stderr_result = {};  // Which were lost.
   }
   entries[0].outcome.start += absl::Seconds(2);  // After the other two.
   const std::string text = TraceJson(entries);

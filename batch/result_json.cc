@@ -34,6 +34,7 @@ Json StreamJson(const JobStream& stream) {
   }
   json["bytes"] = stream.bytes;
   json["truncated"] = stream.truncated;
+  if (stream.error_number != 0) json["error"] = SystemErrorName(stream.error_number);
   return json;
 }
 

@@ -104,14 +104,17 @@ std::vector<Notified> ReadNotified(const Json* json) {
   return list;
 }
 
-SetupFailed ReadSetup(const Json& json) {
-  SetupFailed setup{.step = Text(json, "step"), .detail = Text(json, "detail")};
-  const std::string error = Text(json, "errno");
-  setup.error_number = SystemErrorFromName(error);
+int ReadError(const Json& json, const char* name) {
+  const std::string error = Text(json, name);
+  int number = SystemErrorFromName(error);
   // As SystemErrorName writes one that has no name.
   std::string_view digits = error;
-  if (absl::ConsumePrefix(&digits, "errno ") && !absl::SimpleAtoi(digits, &setup.error_number)) setup.error_number = 0;
-  return setup;
+  if (absl::ConsumePrefix(&digits, "errno ") && !absl::SimpleAtoi(digits, &number)) number = 0;
+  return number;
+}
+
+SetupFailed ReadSetup(const Json& json) {
+  return {.step = Text(json, "step"), .error_number = ReadError(json, "errno"), .detail = Text(json, "detail")};
 }
 
 std::vector<Layer> ReadLayers(const Json* names) {
@@ -163,6 +166,7 @@ JobStream ReadStream(const Json& json, const char* name) {
     absl::Base64Unescape(encoded, &stream.content);
   stream.bytes = Unsigned(*from, "bytes");
   stream.truncated = Flag(*from, "truncated");
+  stream.error_number = ReadError(*from, "error");
   return stream;
 }
 
@@ -221,8 +225,8 @@ std::optional<ReadResult> ParseResult(std::string_view line) {
   }
   result.end.stdout_stream = ReadStream(json, "stdout");
   result.end.stderr_stream = ReadStream(json, "stderr");
-  outcome.stdout_result = {result.end.stdout_stream.bytes, result.end.stdout_stream.truncated};
-  outcome.stderr_result = {result.end.stderr_stream.bytes, result.end.stderr_stream.truncated};
+  outcome.stdout_result = {result.end.stdout_stream.bytes, result.end.stdout_stream.truncated, result.end.stdout_stream.error_number};
+  outcome.stderr_result = {result.end.stderr_stream.bytes, result.end.stderr_stream.truncated, result.end.stderr_stream.error_number};
   return result;
 }
 

@@ -125,8 +125,10 @@ TEST(ResultJsonTest, ResultsHaveEveryFieldOfTheSchema) {
     JobEnd end{.outcome = outcome};
     end.stdout_stream = {.path = {}, .content = "\xff\x01", .bytes = outcome.stdout_result.bytes};
     end.stdout_stream.truncated = outcome.stdout_result.truncated;
+    end.stdout_stream.error_number = outcome.stdout_result.error_number;
     end.stderr_stream = {.path = "/out", .content = {}, .bytes = outcome.stderr_result.bytes};
     end.stderr_stream.truncated = outcome.stderr_result.truncated;
+    end.stderr_stream.error_number = outcome.stderr_result.error_number;
     const std::optional<ReadResult> read = ParseResult(ResultLine("\xc3\xa9\"\n", 3, end));
     ASSERT_TRUE(read.has_value());
     EXPECT_EQ(read->id, "\xc3\xa9\"\n");

@@ -1,4 +1,4 @@
-// Files that were to come out of a child and did not, for people.
+// What was to come out of a child and did not, for people.
 #ifndef BROOD_CLI_COPY_PROBLEMS_H_
 #define BROOD_CLI_COPY_PROBLEMS_H_
 
@@ -9,7 +9,7 @@
 
 namespace brood {
 
-// "copy-out: /tmp/out: missing" for each. Safe for a terminal.
+// "copy-out: /tmp/out: missing" for each file, "standard output: write: ENOSPC (...)" for a stream. Safe for a terminal.
 std::vector<std::string> CopyProblemLines(const Outcome& outcome);
 
 }  // namespace brood

@@ -236,8 +236,8 @@ itself wins over the command line, that over the policy file.
   setup               {step, errno, detail} if it could not be started
   start; wall_s cpu_s ISO 8601, UTC; seconds
   memory_peak_bytes   of the tree; max_rss_bytes of its largest process
-  stdout, stderr      {path | text | base64, bytes, truncated}, 1 MiB of each;
-                      null: not redirected
+  stdout, stderr      {path | text | base64, bytes, truncated, error},
+                      1 MiB of each; null: not redirected
   value               what a function returned
   enforced            layer: by what
   kept_groups         supplementary groups that could not be dropped

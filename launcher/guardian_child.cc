@@ -385,6 +385,7 @@ class Guardian {
     for (int i = 0; i < 2; ++i) {
       report_.stream_bytes[i] = pump_.bytes(i);
       report_.stream_truncated[i] = pump_.truncated(i) ? 1 : 0;
+      report_.stream_errors[i] = pump_.error(i);
     }
     if (!RemoveCgroups(record_.cgroup, 2000)) report_.tree_survived = 1;
     // A child that was killed before it was ready did not fail to set up: the signal, or the limit, is the truth.

@@ -142,6 +142,7 @@ struct GuardianReport {
   uint32_t processes_at_limit = 0;  // Seen with as many tasks as counted_processes allows.
   uint64_t stream_bytes[2] = {};
   uint32_t stream_truncated[2] = {};
+  int32_t stream_errors[2] = {};
   uint32_t violation_arch = 0;
   int32_t violation_number = -1;
   int64_t violation_tid = 0;

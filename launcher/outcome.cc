@@ -1,7 +1,7 @@
 #include "launcher/outcome.h"
 
 #include <algorithm>
-
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -37,11 +37,20 @@ const CopiedFile* CopyProblem(const Outcome& outcome) {
   return found != outcome.copied.end() ? &*found : nullptr;
 }
 
+// What is missing of a child that exited with code 0; empty: nothing.
+std::string Missing(const Outcome& outcome) {
+  if (const CopiedFile* const missed = CopyProblem(outcome); missed != nullptr) return absl::StrCat(missed->source, " was not copied out: ", missed->problem);
+  for (const auto& [name, stream] : {std::pair("standard output", &outcome.stdout_result), {"standard error", &outcome.stderr_result}}) {
+    if (stream->error_number != 0) return absl::StrCat("its ", name, " could not be written: ", SystemErrorText(stream->error_number));
+  }
+  return "";
+}
+
 }  // namespace
 
 bool Outcome::ok() const {
   const auto* exited = std::get_if<Exited>(&ending);
-  return exited != nullptr && exited->code == 0 && CopyProblem(*this) == nullptr;
+  return exited != nullptr && exited->code == 0 && Missing(*this).empty();
 }
 
 int64_t Outcome::exit_code() const {
@@ -91,9 +100,8 @@ std::string Outcome::ToString() const {
   return std::visit(
       Overloaded{
           [this](const Exited& e) {
-            const CopiedFile* const missed = e.code == 0 ? CopyProblem(*this) : nullptr;
-            return absl::StrCat("exited with code ", e.code,
-                                missed != nullptr ? absl::StrCat(", and ", missed->source, " was not copied out: ", missed->problem) : "");
+            const std::string missing = e.code == 0 ? Missing(*this) : "";
+            return absl::StrCat("exited with code ", e.code, missing.empty() ? "" : ", and ", missing);
           },
           [this](const Signaled& s) {
             const bool maybe_limit = s.signal == kSignalFileSize && enforced.count(Layer::kFileSize) != 0;

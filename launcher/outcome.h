@@ -106,6 +106,7 @@ struct Usage {
 struct StreamResult {
   uint64_t bytes = 0;      // Written by the child, as far as it was read.
   bool truncated = false;  // More was written than was kept.
+  int error_number = 0;    // Where it was passed on and the file took no more: ENOSPC and the like. 0: none.
 };
 
 struct Outcome {
@@ -121,7 +122,7 @@ struct Outcome {
   StreamResult stdout_result;
   StreamResult stderr_result;
 
-  // True if it exited with code 0, and all that was to be copied out of it was (`copied`).
+  // True if it exited with code 0, all that was to be copied out of it was (`copied`), and no file refused what it has written.
   bool ok() const;
 
   // Python's rule: 0 to 255 if it exited, -n if signal n ended it, brood's own kill being signal 9, except that a

@@ -164,7 +164,7 @@ absl::Status ReadNotified(const fbs::Outcome& from, Outcome& to) {
 
 StreamResult ReadStream(const fbs::Stream* from) {
   if (from == nullptr) return {};
-  return {.bytes = from->bytes(), .truncated = from->truncated()};
+  return {.bytes = from->bytes(), .truncated = from->truncated(), .error_number = from->error_number()};
 }
 
 }  // namespace
@@ -206,8 +206,8 @@ std::string EncodeOutcome(const Outcome& outcome) {
     copied.push_back(fbs::CreateCopiedFile(builder, from, to, file_bytes, Text(builder, problem)));
   }
   const auto written_copied = builder.CreateVector(copied);
-  const fbs::Stream stdout_result(outcome.stdout_result.bytes, outcome.stdout_result.truncated);
-  const fbs::Stream stderr_result(outcome.stderr_result.bytes, outcome.stderr_result.truncated);
+  const fbs::Stream stdout_result(outcome.stdout_result.bytes, outcome.stdout_result.truncated, outcome.stdout_result.error_number);
+  const fbs::Stream stderr_result(outcome.stderr_result.bytes, outcome.stderr_result.truncated, outcome.stderr_result.error_number);
   fbs::FinishOutcomeBuffer(
       builder, fbs::CreateOutcome(
                    builder, kind, ending, &usage,

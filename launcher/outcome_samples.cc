@@ -44,8 +44,8 @@ std::vector<Outcome> SampleOutcomes() {
     outcome.refused = {{.to = "10.0.0.5:443", .count = 2}, {.to = "others", .count = uint64_t{1} << 40}};
     outcome.notified = {{.syscall = "uname", .number = 63, .count = 3, .first_args = {1, 2, 3, 4, 5, ~uint64_t{0}}}};
     outcome.kept_groups = {27, 4'294'967'294};
-    outcome.stdout_result = {.bytes = uint64_t{1} << 33, .truncated = true};
-    outcome.stderr_result = {.bytes = 7, .truncated = true};
+    outcome.stdout_result = {.bytes = uint64_t{1} << 33, .truncated = true, .error_number = EIO};
+    outcome.stderr_result = {.bytes = 7, .truncated = true, .error_number = ENOSPC};
   }
   // Nothing known at all.
   outcomes.push_back({});

@@ -97,6 +97,7 @@ void Pump::Write(State* state) {
   const ssize_t n = state->direct ? write(state->record->sink, data, length) : WriteSoon(state->record->sink, data, length);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n < 0) {
+    if (errno != EPIPE && errno != ECONNRESET) state->error = errno;
     Drop(state);
     return;
   }

@@ -37,6 +37,8 @@ class Pump {
 
   uint64_t bytes(int stream) const { return state_[stream].bytes; }
   bool truncated(int stream) const { return state_[stream].truncated; }
+  // Why its sink took no more, such as ENOSPC. 0: it took all, or its reader had gone.
+  int error(int stream) const { return state_[stream].error; }
 
  private:
   struct State {
@@ -47,6 +49,7 @@ class Pump {
     size_t end = 0;
     bool open = false;
     bool truncated = false;
+    int error = 0;
     bool direct = false;  // The sink never blocks: a regular file or a memfd.
     char* buffer = nullptr;
   };

@@ -156,8 +156,8 @@ Outcome OutcomeOf(const GuardianReport& report, const CompiledPolicy* plan) {
     std::copy(std::begin(record.first_args), std::end(record.first_args), notified.first_args.begin());
     outcome.notified.push_back(std::move(notified));
   }
-  outcome.stdout_result = {report.stream_bytes[0], report.stream_truncated[0] != 0};
-  outcome.stderr_result = {report.stream_bytes[1], report.stream_truncated[1] != 0};
+  outcome.stdout_result = {report.stream_bytes[0], report.stream_truncated[0] != 0, report.stream_errors[0]};
+  outcome.stderr_result = {report.stream_bytes[1], report.stream_truncated[1] != 0, report.stream_errors[1]};
   if (std::holds_alternative<SetupFailed>(outcome.ending)) {
     // Nothing ran, so nothing was enforced on it; some layers may not even have been reached.
   } else if (plan != nullptr) {

@@ -124,6 +124,7 @@ void ServedStreams::Report(GuardianReport& report) const {
   for (int i = 0; i < 2; ++i) {
     report.stream_bytes[i] = pump_->bytes(i);
     report.stream_truncated[i] = pump_->truncated(i) ? 1 : 0;
+    report.stream_errors[i] = pump_->error(i);
   }
   // What the child wrote last may have been too much.
   if (pump_->over_limit() && report.cause == EndCause::kNone) report.cause = EndCause::kOutput;
