@@ -89,6 +89,12 @@ INSTANTIATE_TEST_SUITE_P(Policies, SandboxTest,
                          testing::Values(Way{"strict", false}, Way{"default", false}, Way{"strict", true}, Way{"default", true}),
                          [](const auto& param) { return std::string(param.param.policy) + (param.param.kept ? "_kept" : ""); });
 
+TEST(CompilePolicyTest, LessMemoryThanAPageIsAnErrorThatSaysSo) {
+  Policy policy = BuiltinPolicy("none").value();
+  policy.limits.memory_bytes = 4095;
+  EXPECT_EQ(CompilePolicy(policy).status().message(), "limits: memory must be at least 4K, a page: nothing could start");
+}
+
 TEST(CompilePolicyTest, AHostnameNeedsItsNamespace) {
   Policy policy = BuiltinPolicy("none").value();
   policy.hostname = "inside";

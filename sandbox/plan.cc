@@ -78,6 +78,11 @@ class PlanBuilder {
     if (policy().limits.memory_bytes == uint64_t{0} || policy().limits.processes == uint64_t{0}) {
       return absl::InvalidArgumentError("limits: memory and processes must be more than zero: nothing could start");
     }
+    // A cgroup takes less for nothing at all, and ends the init before anything can be told of it.
+    constexpr uint64_t kLeastMemory = 4096;
+    if (policy().limits.memory_bytes.value_or(kLeastMemory) < kLeastMemory) {
+      return absl::InvalidArgumentError("limits: memory must be at least 4K, a page: nothing could start");
+    }
     for (const Limits* limits : {&policy().limits, &policy().default_limits}) {
       const auto fits = [](const std::optional<uint64_t>& value, uint64_t least, uint64_t most) { return !value || (*value >= least && *value <= most); };
       if (!fits(limits->cpu_weight, 1, kMaxWeight) || !fits(limits->io_weight, 1, kMaxWeight)) {
