@@ -132,7 +132,8 @@ class ForkServer {
   std::shared_ptr<Instance> running_;
 };
 
-// The one for these options and this caller (fingerprint.h); the same one for the same.
+// The one for these options and this caller (fingerprint.h); the same one for the same, as long as somebody holds it or it is among the
+// 16 that were asked for last.
 std::shared_ptr<ForkServer> FindForkServer(const ForkServerOptions& options, std::string_view fingerprint);
 
 // One of its own, with all that it is a template of.

@@ -14,7 +14,7 @@ constexpr size_t kMaxServers = 16;
 struct Servers {
   std::mutex mutex;  // Guards what follows; not held while a server starts.
   std::list<std::pair<std::string, std::shared_ptr<ForkServer>>> all;  // Those that are shared. The latest used first.
-  std::vector<std::weak_ptr<ForkServer>> every;
+  std::vector<std::pair<std::string, std::weak_ptr<ForkServer>>> every;  // Without a key: not shared.
 };
 
 Servers& Mine() {
@@ -34,12 +34,25 @@ std::string KeyOf(const ForkServerOptions& options, std::string_view fingerprint
   return absl::StrCat(key, "|", fingerprint);
 }
 
+void Register(Servers& mine, std::string key, const std::shared_ptr<ForkServer>& made) {
+  std::erase_if(mine.every, [](const auto& one) { return one.second.expired(); });
+  mine.every.emplace_back(std::move(key), made);
+}
+
 std::shared_ptr<ForkServer> Register(std::shared_ptr<ForkServer> made) {
   Servers& mine = Mine();
   const std::lock_guard<std::mutex> lock(mine.mutex);
-  std::erase_if(mine.every, [](const std::weak_ptr<ForkServer>& one) { return one.expired(); });
-  mine.every.push_back(made);
+  Register(mine, "", made);
   return made;
+}
+
+// One that somebody holds is the one for its key, also when others have been used since. Null: nobody does.
+std::shared_ptr<ForkServer> Held(const Servers& mine, const std::string& key) {
+  for (const auto& [its, server] : mine.every) {
+    if (its != key) continue;
+    if (std::shared_ptr<ForkServer> held = server.lock(); held != nullptr) return held;
+  }
+  return nullptr;
 }
 
 ForkServerOptions WithoutLastTemplate(ForkServerOptions options) {
@@ -61,9 +74,12 @@ std::shared_ptr<ForkServer> FindForkServer(const ForkServerOptions& options, std
     mine.all.splice(mine.all.begin(), mine.all, it);
     return it->second;
   }
-  std::erase_if(mine.every, [](const std::weak_ptr<ForkServer>& one) { return one.expired(); });
-  mine.all.emplace_front(key, std::make_shared<ForkServer>(options, std::move(base)));
-  mine.every.push_back(mine.all.front().second);
+  std::shared_ptr<ForkServer> server = Held(mine, key);
+  if (server == nullptr) {
+    server = std::make_shared<ForkServer>(options, std::move(base));
+    Register(mine, key, server);
+  }
+  mine.all.emplace_front(key, std::move(server));
   if (mine.all.size() > kMaxServers) {
     retired = std::move(mine.all.back().second);
     mine.all.pop_back();
@@ -87,7 +103,7 @@ std::vector<std::shared_ptr<ForkServer>> AllForkServers() {
   std::vector<std::shared_ptr<ForkServer>> all;
   Servers& mine = Mine();
   const std::lock_guard<std::mutex> lock(mine.mutex);
-  for (const std::weak_ptr<ForkServer>& one : mine.every) {
+  for (const auto& [key, one] : mine.every) {
     if (std::shared_ptr<ForkServer> living = one.lock(); living != nullptr) all.push_back(std::move(living));
   }
   return all;

@@ -45,6 +45,9 @@ class ServedStart {
   // The supervisor, if one runs.
   std::shared_ptr<ForkServer::Instance> Running() const { return server_->Running(); }
 
+  // As long as somebody holds it, Prepare finds it.
+  const std::shared_ptr<ForkServer>& server() const { return server_; }
+
   // Which has what Launch has sent. Null: it has sent nothing.
   const std::shared_ptr<ForkServer::Instance>& instance() const { return instance_; }
 

@@ -52,6 +52,7 @@ class Forkservers {
  private:
   struct Ended;
   struct One {
+    std::shared_ptr<ForkServer> server;     // Held: there may be more than a process keeps by itself.
     std::shared_ptr<const UniqueFd> pidfd;  // Watched. Null: it is not known to run.
     bool starting = false;
     int64_t failed_ns = 0;

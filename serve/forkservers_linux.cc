@@ -62,7 +62,9 @@ void Forkservers::Watch(const std::string& path) {
   One& one = all_[path];
   Unwatch(one);
   const absl::StatusOr<ServedStart> served = ServedStart::Prepare(contexts_.at(path));
-  const std::shared_ptr<ForkServer::Instance> running = served.ok() ? served->Running() : nullptr;
+  if (!served.ok()) return;
+  one.server = served->server();
+  const std::shared_ptr<ForkServer::Instance> running = served->Running();
   if (running == nullptr) return;
   supervisors_.Add(*running);
   // If that fails, its end is seen by who asks for a child.

@@ -179,6 +179,26 @@ TEST_F(ServeRotationTest, AfterSoManyFunctionsTheServerAndItsTemplatesHaveOtherA
   EXPECT_EQ(status.templates.at(2).children, 6u);
 }
 
+TEST_F(ServeRotationTest, AsManyTemplatesAsOneLikesStayAndAreReplaced) {
+  constexpr size_t kTemplates = 20;  // A process keeps 16 forkservers by itself.
+  ServeOptions options = Options(2 * kTemplates);
+  for (size_t i = 0; i < kTemplates; ++i) options.templates.push_back({.path = absl::StrCat("t", i), .preload = {"LoadOnce"}});
+  ServerProcess server(options);
+  std::vector<int> supervisors;
+  for (int round = 0; round < 2; ++round) {
+    for (size_t i = 0; i < kTemplates; ++i) {
+      const int supervisor = On(server, absl::StrCat("t", i)).Call(SupervisorAbove).value();
+      if (round == 0) supervisors.push_back(supervisor);
+      EXPECT_EQ(supervisor, supervisors.at(i)) << i;
+    }
+  }
+  AwaitRotations(server, 1);
+  EXPECT_EQ(On(server, "t0").Call(Loads).value(), 2);
+  EXPECT_NE(On(server, "t0").Call(SupervisorAbove).value(), supervisors[0]);
+  const ServeStatus status = StatusOfServer(server.path()).value();
+  for (const ServeTemplateStatus& one : status.templates) EXPECT_TRUE(one.running) << one.path;
+}
+
 TEST_F(ServeRotationTest, AForkserverThatHasBorneAFunctionIsReplacedAfterSoMuchTime) {
   ServeOptions options = Options(0);
   options.rotation.age = absl::Milliseconds(50);
