@@ -246,6 +246,7 @@ void RehearseKeeper(const KeeperHouse& opened, int socket) {
   house.child_stack = child_stack + kStack;
   SetKeeperHouse(&house);
   Keeper keeper = {.house = &house, .socket = socket, .supervisor = -1};
+  ForgetCold(ColdMemory());
   keeper.slot.Rehearse();
   keeper.slot = KeptSlot();
   Keep(keeper);
@@ -260,6 +261,7 @@ void RunKeeperHouse(const KeeperHouse& opened, int supervisor) {
   house.child_stack = reinterpret_cast<char*>(reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) & ~uintptr_t{4095}) - kBelowServer;
   *static_cast<volatile char*>(house.child_stack - 16) = 0;
   SetKeeperHouse(&house);
+  ForgetCold(*house.cold);  // What has warmed the rest was itself what no child runs.
   brood::internal::RawRequest order;
   for (;;) {
     bool lost = false;
