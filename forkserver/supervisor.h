@@ -152,6 +152,7 @@ class Supervisor {
     std::unique_ptr<Slot> slot;
     int64_t idle_since_ns = 0;
     bool entering = false;  // It is there, and its slot, or its place in it, is not.
+    uint64_t slot_number = 0;  // Of all slots that were begun.
   };
   // Keepers that bear the same children: those without a sandbox, which are the first kind, and those in slots of one plan.
   struct Kind {
@@ -163,6 +164,7 @@ class Supervisor {
     size_t spares = 0;  // Slots are given up, so that these are to be ready for who comes next.
     bool fresh = false;  // Each is, after one child.
     int killed = 0;      // Slots, one after the other, while they were set up.
+    uint64_t killed_until = 0;  // Slots up to this were there, or on their way, when the last one of these was killed.
     size_t Missing() const { return spares > idle.size() ? spares - idle.size() : 0; }
     size_t Wanted() const { return queued.size() + leases_wanted + (fresh ? 0 : Missing()); }  // Now.
     size_t WantedLater() const { return queued.size() + leases_wanted + Missing(); }
@@ -234,6 +236,8 @@ class Supervisor {
   std::string failure_;     // Why the server that was started last is not ready.
   std::string doing_;       // What that said last that it does.
   std::optional<EventLoop::Timer> closed_;  // It has closed its socket, and is killed then, should it not have ended.
+
+  uint64_t slots_begun_ = 0;
 
   std::vector<std::string> plans_;  // By the number that the client gave.
 

@@ -81,6 +81,7 @@ uint32_t Supervisor::GiveUpIdleKind() {
 void Supervisor::BeginSlot(uint32_t number) {
   Keeper& keeper = keepers_[number];
   keeper.entering = true;
+  keeper.slot_number = ++slots_begun_;
   absl::StatusOr<std::unique_ptr<Slot>> slot = make_slot_(kinds_[keeper.kind].plan, number + 1);
   if (!slot.ok()) return FailSlot(number, slot.status());
   keeper.slot = *std::move(slot);
@@ -177,10 +178,15 @@ void Supervisor::FailSlot(uint32_t number, const absl::Status& why) {
   const uint32_t kind_number = keepers_[number].kind;
   Kind& kind = kinds_[kind_number];
   const bool killed = absl::IsUnavailable(why) || InitHasEnded(number);
+  // All that are on their way may have been killed at once, which is once.
+  if (killed && keepers_[number].slot_number > kind.killed_until) {
+    ++kind.killed;
+    kind.killed_until = slots_begun_;
+  }
   kind.spares = 0;
   --kind.coming;
   Retire(number);
-  if (killed && ++kind.killed < kMaxKilled) {
+  if (killed && kind.killed < kMaxKilled) {
     // Another one.
   } else if (!kind.queued.empty()) {
     const uint32_t place = kind.queued.front();
