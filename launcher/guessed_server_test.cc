@@ -41,7 +41,7 @@ class GuessedServerTest : public testing::Test {
   GuessedServerTest() {
     EXPECT_NE(mkdtemp(folder_.data()), nullptr);
     EXPECT_EQ(chmod(folder_.c_str(), 0777), 0);
-    policy_.files.push_back({.source = folder_, .destination = "/work", .access = FileRule::Access::kReadWrite});
+    policy_.files.push_back({.source = folder_, .destination = "/given", .access = FileRule::Access::kReadWrite});
     options_.policy = CompilePolicy(policy_).value();
     options_.stdin_spec = Stdio::Null();
     options_.stdout_spec = Stdio::Capture();
@@ -84,10 +84,10 @@ class GuessedServerTest : public testing::Test {
 
 TEST_F(GuessedServerTest, AProgramHasTheUmaskOfItsOwnLaunchAndRunsOnce) {
   const mode_t before = umask(022);
-  EXPECT_EQ(Run("umask; printf x >> /work/runs"), "0022\n");
+  EXPECT_EQ(Run("umask; printf x >> /given/runs"), "0022\n");
   for (const mode_t mask : {077, 027, 022, 0, 022}) {
     umask(mask);
-    EXPECT_EQ(Run("umask; printf x >> /work/runs"), absl::StrFormat("%04o\n", mask));
+    EXPECT_EQ(Run("umask; printf x >> /given/runs"), absl::StrFormat("%04o\n", mask));
   }
   umask(before);
   EXPECT_EQ(SizeOf("runs"), 6u);
@@ -103,7 +103,7 @@ TEST_F(GuessedServerTest, AFunctionHasTheUmaskOfItsOwnStartAndRunsOnce) {
   umask(022);
   for (const mode_t mask : {022, 077, 027, 022, 022}) {
     umask(mask);
-    EXPECT_EQ(context_.Call(options_, MaskAndRun, "/work/runs").value(), static_cast<int>(mask));
+    EXPECT_EQ(context_.Call(options_, MaskAndRun, "/given/runs").value(), static_cast<int>(mask));
   }
   umask(before);
   EXPECT_EQ(SizeOf("runs"), 13u);
@@ -113,7 +113,7 @@ TEST_F(GuessedServerTest, EachThreadsProgramsHaveItsOwnPersonality) {
   const auto launch = [this](unsigned long own) {
     EXPECT_NE(personality(own), -1);
     for (int i = 0; i < 10; ++i) {
-      EXPECT_EQ(Run("cat /proc/self/personality; printf x >> /work/runs"), absl::StrFormat("%08x\n", own));
+      EXPECT_EQ(Run("cat /proc/self/personality; printf x >> /given/runs"), absl::StrFormat("%08x\n", own));
     }
   };
   std::thread one(launch, ADDR_NO_RANDOMIZE);
@@ -128,7 +128,7 @@ TEST_F(GuessedServerTest, APersonalityThatChangesBetweenTwoLaunchesIsTheLaterOne
     for (int i = 0; i < 10; ++i) {
       const unsigned long own = i % 3 == 1 ? ADDR_NO_RANDOMIZE : 0;
       EXPECT_NE(personality(own), -1);
-      EXPECT_EQ(Run("cat /proc/self/personality; printf x >> /work/runs"), absl::StrFormat("%08x\n", own));
+      EXPECT_EQ(Run("cat /proc/self/personality; printf x >> /given/runs"), absl::StrFormat("%08x\n", own));
     }
   }).join();
   EXPECT_EQ(SizeOf("runs"), 10u);
@@ -137,7 +137,7 @@ TEST_F(GuessedServerTest, APersonalityThatChangesBetweenTwoLaunchesIsTheLaterOne
 TEST_F(GuessedServerTest, WithoutTheWordNothingRunsAndTheSandboxIsKept) {
   const std::string sandbox = Run("readlink /proc/self/ns/mnt");
   LaunchOptions options = options_;
-  options.argv = {"/bin/sh", "-c", "printf x >> /work/runs"};
+  options.argv = {"/bin/sh", "-c", "printf x >> /given/runs"};
   for (int i = 0; i < 3; ++i) {
     absl::StatusOr<Process> process = LaunchWithoutWord(options);
     ASSERT_TRUE(process.ok()) << process.status();
@@ -150,7 +150,7 @@ TEST_F(GuessedServerTest, WithoutTheWordNothingRunsAndTheSandboxIsKept) {
 
 TEST_F(GuessedServerTest, WhatIsThrownAwayAtOnceDoesNotHarmTheNext) {
   LaunchOptions options = options_;
-  options.argv = {"/bin/sh", "-c", "printf x >> /work/runs"};
+  options.argv = {"/bin/sh", "-c", "printf x >> /given/runs"};
   ASSERT_EQ(Run("echo 0"), "0\n");
   for (int i = 0; i < 50; ++i) {
     EXPECT_TRUE(LaunchWithoutWord(options).ok());
@@ -169,7 +169,7 @@ TEST_F(GuessedServerTest, WhoseOwnerIsKilledBeforeTheWordEndsAndNeverRuns) {
   if (owner == 0) {
     Run("true");
     LaunchOptions options = options_;
-    options.argv = {"/bin/sh", "-c", "printf x >> /work/runs"};
+    options.argv = {"/bin/sh", "-c", "printf x >> /given/runs"};
     options.inherited = {{.fd = writer.get(), .child_fd = 3}};
     const absl::StatusOr<Process> process = LaunchWithoutWord(options);
     if (!process.ok() || write(writer.get(), "l", 1) != 1) _exit(1);

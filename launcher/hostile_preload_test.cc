@@ -55,7 +55,7 @@ void LoadClosesItsSocketTheSecondTime() {
   if (!Exists("loaded")) return Touch("loaded");
   syscall(SYS_close_range, 3, UINT_MAX, 0);  // Whatever number it has.
   Touch("closed");
-  while (!Exists("ended")) usleep(100);
+  while (!Exists("ended")) usleep(100);  // A preload has no other way to hear of it than to look.
   _exit(7);
 }
 BROOD_TARGET(LoadClosesItsSocketTheSecondTime);
