@@ -49,7 +49,7 @@ ForkHandler g_handler;
 
 struct {
   rlimit open_files, stack;
-} g_limits_at_birth, g_limits_of_children;  // The second: what a child has of the server, whatever a preload has done to that.
+} g_limits_at_birth;
 
 // Of this process alone, and of preload memory: what a fork has to copy, or to share.
 uint64_t PreloadedBytes() {
@@ -58,7 +58,7 @@ uint64_t PreloadedBytes() {
   return (child::NumberAfter(text, "RssAnon:", 0) + child::NumberAfter(text, "RssShmem:", 0)) << 10;
 }
 
-Birth g_own_birth;
+Birth g_own_birth;  // What a child has of the server, whatever a preload has done to that.
 
 class Server {
  public:
@@ -130,8 +130,6 @@ class Server {
     Note(ServerNote::Kind::kPreloading, "settle what was preloaded");
     BROOD_ASSIGN_OR_RETURN(settled_, SettlePreload(preparation.freeze));
     BlockSignals();
-    getrlimit(RLIMIT_NOFILE, &g_limits_of_children.open_files);
-    getrlimit(RLIMIT_STACK, &g_limits_of_children.stack);
     ForkGeneration();  // Maps a page, which each child would have to do for itself.
     PrepareToCatchExit();
     // After all that is frozen: we must not write to that.
@@ -305,11 +303,12 @@ class Server {
 void ServeTemplate(int socket, Request first) { Server(socket, std::move(first)).Serve(); }
 
 void RestoreLimitsAtBirth() {
-  const auto restore = [](auto resource, const rlimit& at_birth, const rlimit& now) {
+  const auto restore = [](auto resource, const rlimit& at_birth) {
+    const rlimit& now = g_own_birth.rlimits[resource];
     if (at_birth.rlim_cur != now.rlim_cur || at_birth.rlim_max != now.rlim_max) setrlimit(resource, &at_birth);
   };
-  restore(RLIMIT_NOFILE, g_limits_at_birth.open_files, g_limits_of_children.open_files);
-  restore(RLIMIT_STACK, g_limits_at_birth.stack, g_limits_of_children.stack);
+  restore(RLIMIT_NOFILE, g_limits_at_birth.open_files);
+  restore(RLIMIT_STACK, g_limits_at_birth.stack);
 }
 
 const Birth& BirthOfServer() { return g_own_birth; }

@@ -195,7 +195,7 @@ TEST(HostilePreloadTest, ChildrenThatLiveDoNotWaitForAServerThatHasClosedItsSock
       why = square.status().message();
       failed = true;
     });
-    while (!Exists("closed") && !failed) usleep(100);
+    while (!Exists("closed") && !failed) usleep(100);  // As above.
     pipe.writer.reset();
     EXPECT_EQ(child.Result<int>().value_or(-1), 0);
     Touch("ended");

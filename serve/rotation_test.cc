@@ -100,7 +100,7 @@ void Touch(const char* name) { close(open(FileNamed(name).c_str(), O_CREAT | O_W
 
 void FailIfAsked() {
   if (Exists("fail")) _exit(7);
-  while (Exists("wait")) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  while (Exists("wait")) std::this_thread::sleep_for(std::chrono::milliseconds(1));  // It has no event for that.
 }
 BROOD_TARGET(FailIfAsked);
 
