@@ -131,6 +131,34 @@ TEST_F(LearnTest, AClientMayConnectToWhereItDidAndNowhereElse) {
   EXPECT_EQ(Run({client, "127.0.0.1", greeter.port()}).out, "hello");
 }
 
+TEST_F(LearnTest, WhatALinkInADirectoryThatWasListedLeadsToIsThere) {
+  std::filesystem::create_directory(directory_ + "/listed");
+  std::filesystem::create_directory(directory_ + "/elsewhere");
+  TempFileAt(directory_ + "/elsewhere/file", "found");
+  std::filesystem::create_symlink("../elsewhere", directory_ + "/listed/over");
+  std::filesystem::create_symlink(directory_ + "/listed/over/file", directory_ + "/listed/link");
+  ExpectEnough({"sh", "-c", "ls $0/listed; cat $0/listed/link", directory_});
+  EXPECT_TRUE(Contains(FileContent(policy_), "through " + directory_ + "/listed/link")) << FileContent(policy_);
+}
+
+// Inside is a list of users of its own, and a lookup that fails there goes on to whatever nsswitch.conf names.
+TEST_F(LearnTest, AUserWhoIsNotThereInsideIsLookedForNowhereElse) {
+  ExpectEnough({"sh", "-c", "getent passwd daemon >/dev/null; echo done"});
+  EXPECT_FALSE(Contains(FileContent(policy_), "nsswitch.conf"));
+}
+
+TEST_F(LearnTest, TheNameOfTheMachineHasItsAddressInside) {
+  const std::vector<std::string> lookup = {"sh", "-c", "getent hosts $(uname -n)"};
+  if (std::system("getent hosts $(uname -n) >/dev/null 2>&1") != 0) GTEST_SKIP() << "the name of this machine has no address";
+  ExpectEnough(lookup);
+}
+
+TEST_F(LearnTest, AFileWithoutANameInTmpIsMadeInATmpOfItsOwn) {
+  if (access("/usr/bin/python3", X_OK) != 0) GTEST_SKIP() << "python3 is not installed";
+  ExpectEnough({"/usr/bin/python3", "-c", "import os; os.write(os.open('/tmp', os.O_TMPFILE | os.O_RDWR), b'x'); print('made')"});
+  EXPECT_TRUE(Contains(FileContent(policy_), R"({"tmpfs": "/tmp"})")) << FileContent(policy_);
+}
+
 TEST_F(LearnTest, AServerAndItsClientHaveALoopbackOfTheirOwn) {
   if (access("/usr/bin/python3", X_OK) != 0) GTEST_SKIP() << "python3 is not installed";
   ExpectEnough({"/usr/bin/python3", "-c",
@@ -191,12 +219,12 @@ TEST_F(LearnTest, TheLineThatAViolationNamesAllowsIt) {
 
 TEST_F(LearnTest, FurtherRunsAreMergedAndKeepTheEvidence) {
   const std::string program = Helper("makes_call");
-  ASSERT_EQ(Learn({program, "39"}).exit_code, 0);
+  ASSERT_EQ(Learn({program, "111"}).exit_code, 0);
   ASSERT_EQ(Learn({program, "63", "0"}).exit_code, 0);
   const std::string merged = FileContent(policy_);
-  EXPECT_TRUE(Contains(merged, R"({"names": ["getpid"], "action": "allow"},  // by makes_call, once)")) << merged;
+  EXPECT_TRUE(Contains(merged, R"({"names": ["getpgrp"], "action": "allow"},  // by makes_call, once)")) << merged;
   EXPECT_TRUE(Contains(merged, R"({"names": ["uname"], "action": "allow"}  // by makes_call, once)")) << merged;
-  EXPECT_EQ(Run({program, "39"}).exit_code, 0);
+  EXPECT_EQ(Run({program, "111"}).exit_code, 0);
   EXPECT_EQ(Run({program, "63", "0"}).exit_code, 0);
   ASSERT_EQ(Learn({program, "63", "0"}).exit_code, 0);
   EXPECT_EQ(FileContent(policy_), merged);

@@ -10,6 +10,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "sandbox/learn/links.h"
 #include "sandbox/learn/paths.h"
 #include "sandbox/policy.h"
 
@@ -62,6 +63,12 @@ std::string SystemPlace(const std::string& path) {
   return "";
 }
 
+// Of these the C library's name service reads in /etc/nsswitch.conf where to look; nsswitch.conf(5). For users and groups the files
+// alone are what it takes without that, which a sandbox has its own of: with it, a user who is not in them is looked for elsewhere.
+constexpr std::string_view kNetworkDatabases[] = {"/etc/hosts",    "/etc/resolv.conf", "/etc/host.conf", "/etc/networks",
+                                                  "/etc/services", "/etc/protocols",   "/etc/gai.conf"};
+constexpr std::string_view kNameService = "/etc/nsswitch.conf";
+
 // The flags with which a file was opened, -1 if the call opens none.
 int OpenFlags(const TracedCall& call) {
   if (call.syscall == "open") return static_cast<int>(call.args[1]);
@@ -82,6 +89,13 @@ void LearnedFiles::Use(const TracedCall& call, const std::string& given) {
   }
   const int flags = OpenFlags(call);
   const bool opens = flags >= 0;
+  // A file without a name is one of the directory's, and leaves nothing there. open(2), O_TMPFILE.
+  if (opens && (flags & O_TMPFILE) == O_TMPFILE && SystemPlace(path).empty() && path != "/") {
+    FileUse& directory = files_[path];
+    directory.makes_entries = true;
+    directory.evidence.Saw(call.syscall, call.program);
+    return;
+  }
   const bool makes = (opens && (flags & O_CREAT) != 0 && !call.path_was_there) || call.syscall == "bind" ||
                      IsOneOf(call.syscall, {"mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2",
                                             "link", "linkat", "symlink", "symlinkat", "mknod", "mknodat"});
@@ -96,8 +110,7 @@ void LearnedFiles::Use(const TracedCall& call, const std::string& given) {
   FileUse& use = files_[path];
   use.evidence.Saw(call.syscall, call.program);
   if (writes) use.write = true;
-  // A file without a name is one of the directory's. open(2), O_TMPFILE.
-  if (opens && IsDirectory(path)) (writes ? use.makes_entries : use.lists) = true;
+  if (opens && !writes && IsDirectory(path)) use.lists = true;
 }
 
 void LearnedFiles::Make(const TracedCall& call, const std::string& path) {
@@ -107,7 +120,38 @@ void LearnedFiles::Make(const TracedCall& call, const std::string& path) {
   parent.evidence.Saw(absl::StrCat(call.syscall, " of ", NameOf(path)), call.program);
 }
 
+std::map<std::string, LearnedFiles::FileUse> LearnedFiles::Reached() const {
+  const auto is_shown = [&](std::string_view path) {
+    if (const std::string place = SystemPlace(std::string(path)); !place.empty() && place != path) return true;
+    return absl::c_any_of(files_, [&](const auto& file) {
+      return (file.second.lists || file.second.makes_entries) && IsBelow(path, file.first);
+    });
+  };
+  std::map<std::string, FileUse> reached = files_;
+  for (const auto& [path, use] : files_) {
+    for (const std::string& target : LinkTargets(path, is_shown)) {
+      if (IsOwnInside(target) || IsBelow(target, "/dev")) continue;
+      const auto [place, is_new] = reached.insert({target, use});
+      if (is_new) {
+        place->second.through = path;
+      } else {
+        place->second.write |= use.write;
+        place->second.makes_entries |= use.makes_entries;
+        place->second.lists |= use.lists;
+      }
+    }
+  }
+  if (absl::c_none_of(kNetworkDatabases, [&](std::string_view file) { return reached.count(std::string(file)) != 0; })) {
+    reached.erase(std::string(kNameService));
+  }
+  return reached;
+}
+
 std::vector<NeededFile> LearnedFiles::Needed() const {
+  const std::map<std::string, FileUse> reached = Reached();
+  const auto text = [](const FileUse& use) {
+    return absl::StrCat(use.evidence.Text(), use.through.empty() ? "" : absl::StrCat(", through ", OneLine(use.through)));
+  };
   std::map<std::string, NeededFile> needed;
   std::set<std::string> directories;  // Of these, those that are shown with all that is in them.
   std::map<std::string, std::pair<size_t, std::string>> places;
@@ -116,22 +160,22 @@ std::vector<NeededFile> LearnedFiles::Needed() const {
     needed[path] = std::move(file);
     if (directory) directories.insert(path);
   };
-  for (const auto& [path, use] : files_) {
+  for (const auto& [path, use] : reached) {
     if (const std::string place = SystemPlace(path); !place.empty()) {
       auto& [count, evidence] = places[place];
-      if (++count == 1) evidence = absl::StrCat(path == place ? "" : absl::StrCat(path, " "), use.evidence.Text());
+      if (++count == 1) evidence = absl::StrCat(path == place ? "" : absl::StrCat(path, " "), text(use));
       continue;
     }
     const bool directory = IsDirectory(path);
     if (directory && use.makes_entries) {
       const bool left = absl::c_any_of(made_, [&](const std::string& made) { return ParentOf(made) == path && Exists(made); });
       const bool temporary = !left && (path == "/tmp" || path == "/var/tmp");
-      show(path, {.writable = !temporary, .memory = temporary, .evidence = use.evidence.Text()}, !temporary);
+      show(path, {.writable = !temporary, .memory = temporary, .evidence = text(use)}, !temporary);
     } else if (directory) {
       // What was only looked at is there if something in it is.
-      if (use.lists) show(path, {.evidence = use.evidence.Text()}, true);
+      if (use.lists) show(path, {.evidence = text(use)}, true);
     } else if (Exists(path) && made_.count(path) == 0) {
-      show(path, {.writable = use.write, .evidence = use.evidence.Text()}, false);
+      show(path, {.writable = use.write, .evidence = text(use)}, false);
     }
   }
   for (const auto& [place, found] : places) {

@@ -28,6 +28,9 @@ class LearnedFiles {
   // does, with whole directories; of the rest each file, and a directory if it was listed or something was made in it.
   std::vector<NeededFile> Needed() const;
 
+  // Whether a call that did not fail named it.
+  bool used(const std::string& path) const { return files_.count(path) != 0; }
+
   // What was used and cannot be shown, or should not be written.
   const std::map<std::string, Evidence>& left_out() const { return left_out_; }
 
@@ -37,7 +40,10 @@ class LearnedFiles {
     bool makes_entries = false;  // Names in it were made or removed.
     bool lists = false;
     Evidence evidence;
+    std::string through;  // The path that was named, if a link led from there.
   };
+  // With what links lead to.
+  std::map<std::string, FileUse> Reached() const;
   void Make(const TracedCall& call, const std::string& path);
 
   std::map<std::string, FileUse> files_;

@@ -4,6 +4,7 @@
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -92,7 +93,8 @@ std::string LearnedPolicy::NewFile() {
   "filter_syscalls": true,
   "syscalls": [
     {"names": ["execve", "execveat", "exit", "exit_group", "rt_sigreturn", "restart_syscall"], "action": "allow"},  // always: to start, to end, to go on after a signal
-    {"names": ["brk", "mmap", "munmap", "mremap", "madvise", "futex", "sched_yield"], "action": "allow"},  // always: memory and locks, needed more or less from run to run
+    {"names": ["brk", "mmap", "munmap", "mremap", "madvise", "futex", "sched_yield", "nanosleep", "clock_nanosleep", "tgkill"], "action": "allow"},  // always: memory, locks, pauses and signals among own threads, needed more or less from run to run
+    {"names": ["getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "getpid", "getppid", "gettid"], "action": "allow"},  // always: who it is, which is another inside, where a program may ask for more of it
     {"names": ["@io-uring", "@newer", "clone3", "openat2"], "action": "errno", "errno": "ENOSYS"}  // always: as while this was learnt
   ],
   "unlisted": "kill",
@@ -147,6 +149,7 @@ absl::StatusOr<std::string> LearnedPolicy::Extend(std::string text, const Policy
   refused_.clear();
   text = AddFiles(std::move(text), policy);
   text = AddNetwork(std::move(text), policy);
+  text = AddHostname(std::move(text), policy);
   return AddSyscalls(std::move(text), policy);
 }
 
@@ -165,6 +168,17 @@ std::string LearnedPolicy::AddFiles(std::string text, const Policy& policy) {
     }
   }
   return AddToList(std::move(text), {"files"}, lines);
+}
+
+// A program that asks for the host's name and then for its address finds both in /etc/hosts; another name would be looked up.
+std::string LearnedPolicy::AddHostname(std::string text, const Policy& policy) {
+  if (!policy.namespaces.count(Layer::kUts) || !policy.hostname.empty() || !files_.used("/etc/hosts")) return text;
+  const auto uname = absl::c_find_if(syscalls_, [](const auto& call) { return call.second.name == "uname"; });
+  if (uname == syscalls_.end()) return text;
+  utsname names = {};
+  if (::uname(&names) != 0 || !CheckHostname(names.nodename).ok()) return text;
+  const std::string evidence = absl::StrCat("uname ", uname->second.evidence.Text(), ", and /etc/hosts was read");
+  return SetField(std::move(text), "hostname", {QuotedJson(names.nodename), evidence});
 }
 
 absl::StatusOr<std::string> LearnedPolicy::AddSyscalls(std::string text, const Policy& policy) {

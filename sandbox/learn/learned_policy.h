@@ -49,6 +49,7 @@ class LearnedPolicy {
 
   void UseNetwork(const TracedCall& call);
   std::string AddFiles(std::string text, const Policy& policy);
+  std::string AddHostname(std::string text, const Policy& policy);
   absl::StatusOr<std::string> AddSyscalls(std::string text, const Policy& policy);
   std::string AddNetwork(std::string text, const Policy& policy);
 
