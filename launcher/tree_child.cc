@@ -143,6 +143,10 @@ bool KillTree(const LaunchRecord& record, int init_pidfd, int patience_ms) {
   if (init_pidfd >= 0) syscall(SYS_pidfd_send_signal, init_pidfd, SIGKILL, nullptr, 0);
   Processes children;
   const uint64_t deadline = MonotonicNanoseconds() + static_cast<uint64_t>(patience_ms) * 1'000'000;
+  const auto is_gone = [&record] {
+    ReapAll();
+    return NoChildren() && (record.cgroup.count == 0 || CgroupsEmpty(record.cgroup));
+  };
   int pause_ms = 1;
   do {
     if (record.cgroup.count > 0) KillCgroups(record.cgroup);
@@ -151,11 +155,12 @@ bool KillTree(const LaunchRecord& record, int init_pidfd, int patience_ms) {
     children.count = 0;
     AddChildren(getpid(), &children);
     for (size_t i = 0; i < children.count; ++i) kill(children.pids[i], SIGKILL);
-    ReapAll();
-    if (NoChildren() && (record.cgroup.count == 0 || CgroupsEmpty(record.cgroup))) return true;
+    if (is_gone()) return true;
     // A child's end wakes us. For what bears no such news, less and less often: where a thousand trees end at once, those who
     // look after them would keep them from it.
     AwaitChild(pause_ms);
+    // Most often that was the last; there is nobody to be looked for again then.
+    if (is_gone()) return true;
     if (pause_ms < kLongestPauseMs) pause_ms *= 2;
   } while (MonotonicNanoseconds() < deadline);
   return false;
