@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <fstream>
 #include <sstream>
 #include <string_view>
@@ -49,6 +50,15 @@ bool IsInChroot() {
     if (field == "/") return false;
   }
   return some;
+}
+
+// As whoever made this user namespace knows it: who would give a cgroup away is outside. user_namespaces(7), uid_map.
+uint64_t OuterUid(uint64_t uid) {
+  std::ifstream map("/proc/self/uid_map");
+  for (uint64_t inside = 0, outside = 0, count = 0; map >> inside >> outside >> count;) {
+    if (uid >= inside && uid - inside < count) return outside + (uid - inside);
+  }
+  return uid;
 }
 
 constexpr std::string_view kBazel = "tag the target \"no-sandbox\" or \"local\", or build with --strategy=TestRunner=local: what runs inside "
@@ -122,11 +132,12 @@ Advice CgroupAdvice(std::string_view controllers) {
   if (advice.why.empty()) advice.why = "this kernel's cgroups lack the controller";
   // It shows them all read-only, whoever the caller is.
   if (IsInBazelSandbox()) return {absl::StrCat("brood runs inside Bazel's sandbox: ", advice.why), std::string(kBazel)};
+  const uint64_t owner = OuterUid(ThisMachine().uid);
   if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0) {
     advice.remedy = absl::StrCat("systemd-run --user --scope -p Delegate=yes brood ...; without systemd, as root: mkdir /sys/fs/cgroup/brood && chown -R ",
                                  ThisMachine().uid, " /sys/fs/cgroup/brood && echo PID > /sys/fs/cgroup/brood/cgroup.procs, for the PID of a shell to start brood in");
   } else {
-    advice.remedy = absl::StrCat("as root: for c in ", controllers, "; do mkdir -p /sys/fs/cgroup/$c/brood && chown -R ", ThisMachine().uid,
+    advice.remedy = absl::StrCat("as root: for c in ", controllers, "; do mkdir -p /sys/fs/cgroup/$c/brood && chown -R ", owner,
                                  " /sys/fs/cgroup/$c/brood && echo PID > /sys/fs/cgroup/$c/brood/cgroup.procs; done, for the PID of a shell to start brood in");
   }
   absl::StrAppend(&advice.remedy, "; see docs/cgroups.md");

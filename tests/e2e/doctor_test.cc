@@ -215,6 +215,21 @@ TEST(DoctorTest, NoCgroupToWriteToIsTheDelegationOfOne) {
   ExpectNamed(table, "memory", {" weaker "});
 }
 
+// Who is root in a user namespace of its own is another for the one who would give it a cgroup.
+TEST(DoctorTest, TheOwnerOfADelegatedCgroupIsNamedAsOutside) {
+  if (!IsRoot()) GTEST_SKIP() << "needs root, to be a user without cgroups";
+  // Where it was built only root may come.
+  char directory[] = "/tmp/brood-doctor-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  ASSERT_EQ(chmod(directory, 0755), 0);
+  const std::string brood = absl::StrCat(directory, "/brood");
+  std::filesystem::copy_file(std::filesystem::canonical(BroodPath()), brood);
+  const std::string line = LineOf("memory", RunPlain({"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "unshare", "--user",
+                                                      "--map-root-user", brood, "doctor"}).out);
+  std::filesystem::remove_all(directory);
+  EXPECT_TRUE(absl::StrContains(line, "chown -R 65534 ")) << line;
+}
+
 TEST(DoctorTest, TheJsonHasWhyAndRemedyOfEveryLayer) {
   const std::string json =
       RunPlain({"unshare", "--user", "--map-root-user", "sh", "-c", "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$0\" doctor --json", BroodPath()}).out;
