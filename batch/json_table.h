@@ -91,6 +91,16 @@ class TableReader {
     return status_.ok() ? builder_.CreateVector(tables) : 0;
   }
 
+  // The tables of a field that is a list of strings, each written by `write(builder, text)`.
+  template <typename Fbs, typename Write>
+  flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<Fbs>>> TextTables(std::string_view name, Write write) {
+    const auto texts = Keep(object_.Strings(name));
+    if (!texts.has_value()) return 0;
+    std::vector<flatbuffers::Offset<Fbs>> tables;
+    for (const std::string& text : *texts) tables.push_back(write(builder_, text));
+    return builder_.CreateVector(tables);
+  }
+
   Builder& builder() { return builder_; }
   absl::Status Finish() { return status_.ok() ? object_.Finish() : status_; }
 

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "base/status.h"
+#include "batch/bpf_files.h"
 #include "batch/files.h"
 #include "batch/json.h"
 #include "batch/json_table.h"
@@ -88,6 +89,20 @@ flatbuffers::Offset<fbs::SyscallRule> WriteSyscallRule(TableReader& in) {
   return fbs::CreateSyscallRule(in.builder(), names, args, action, error);
 }
 
+flatbuffers::Offset<fbs::Process> WriteProcess(TableReader& in) {
+  const auto nice = in.TextOrNumber("nice");
+  const auto oom_score_adj = in.TextOrNumber("oom_score_adj");
+  const auto umask = in.Text("umask");
+  const auto personality = in.Texts("personality");
+  const auto disable_tsc = in.Flag("disable_tsc");
+  const auto deny_write_execute = in.Flag("deny_write_execute");
+  return fbs::CreateProcess(in.builder(), nice, oom_score_adj, umask, personality, disable_tsc, deny_write_execute);
+}
+
+flatbuffers::Offset<fbs::BpfFile> WriteBpfFile(TableReader::Builder& builder, const std::string& path) {
+  return fbs::CreateBpfFile(builder, builder.CreateString(path));
+}
+
 flatbuffers::Offset<fbs::Policy> WritePolicy(TableReader& in) {
   const auto extends = in.Text("extends");
   const auto name = in.Text("name");
@@ -111,9 +126,11 @@ flatbuffers::Offset<fbs::Policy> WritePolicy(TableReader& in) {
   const auto ids = in.Table<fbs::Ids>("ids", WriteIds);
   const auto capabilities = in.Texts("capabilities");
   const auto speculation = in.Text("speculation");
+  const auto process = in.Table<fbs::Process>("process", WriteProcess);
+  const auto bpf_files = in.TextTables<fbs::BpfFile>("bpf_files", WriteBpfFile);
   return fbs::CreatePolicy(in.builder(), extends, name, namespaces, drop_privileges, minimal_system, files, network,
                            filter_syscalls, syscalls, unlisted, unlisted_errno, environment, hostname, limits,
-                           default_limits, allow_weaker, landlock, read_back, clocks, ids, capabilities, speculation);
+                           default_limits, allow_weaker, landlock, read_back, clocks, ids, capabilities, speculation, process, bpf_files);
 }
 
 absl::StatusOr<Policy> Decode(const JsonValue& value, const std::string& file) {
@@ -128,7 +145,9 @@ absl::StatusOr<Policy> Decode(const JsonValue& value, const std::string& file) {
   // Names of system calls are known to the filter's compiler alone.
   const bool names_syscalls =
       absl::c_any_of(value.members, [](const JsonMember& member) { return member.name == "syscalls"; });
-  if (policy.ok() && names_syscalls && policy->filter_syscalls) BROOD_RETURN_IF_ERROR(CheckFilter(*policy));
+  if (policy.ok()) BROOD_RETURN_IF_ERROR(LoadBpfFiles(policy->bpf_files));
+  const bool has_rules = policy.ok() && ((names_syscalls && policy->filter_syscalls) || !policy->bpf_files.empty());
+  if (has_rules) BROOD_RETURN_IF_ERROR(CheckFilter(*policy));
   return policy;
 }
 

@@ -129,6 +129,16 @@ absl::Status ApplyNetwork(const Network& network, Policy& policy) {
 
 }  // namespace
 
+void ApplyAttributes(const ProcessAttributes& nearer, ProcessAttributes& process) {
+  const auto& [nice, oom_score_adj, umask, personality, disable_tsc, deny_write_execute] = nearer;
+  Replace(nice, process.nice);
+  Replace(oom_score_adj, process.oom_score_adj);
+  Replace(umask, process.umask);
+  if (!personality.empty()) process.personality = personality;
+  process.disable_tsc = process.disable_tsc || disable_tsc;
+  process.deny_write_execute = process.deny_write_execute || deny_write_execute;
+}
+
 void ApplyLimits(const Limits& nearer, Limits& limits) {
   Replace(nearer.memory_bytes, limits.memory_bytes);
   Replace(nearer.processes, limits.processes);
@@ -163,6 +173,8 @@ absl::Status ApplyPolicyOptions(const PolicyOptions& options, Policy& policy) {
   if (options.environment.has_value()) policy.environment = *options.environment;
   ApplyLimits(options.limits, policy.limits);
   policy.allow_weaker.insert(options.allow_weaker.begin(), options.allow_weaker.end());
+  ApplyAttributes(options.process, policy.process);
+  policy.bpf_files.insert(policy.bpf_files.end(), options.bpf_files.begin(), options.bpf_files.end());
   return absl::OkStatus();
 }
 

@@ -22,6 +22,8 @@ struct PolicyOptions {
   std::optional<EnvironmentBase> environment;
   Limits limits;
   LayerSet allow_weaker;
+  ProcessAttributes process;  // Those that are set.
+  std::vector<BpfFile> bpf_files;
 };
 
 // Lays `options` over `policy`: a nearer rule replaces the one for the same place, a limit the same limit, and limits
@@ -29,6 +31,9 @@ struct PolicyOptions {
 //
 // Errors: InvalidArgument (file rules on a policy that shows the whole machine; they would not hide anything).
 absl::Status ApplyPolicyOptions(const PolicyOptions& options, Policy& policy);
+
+// Lays those that are set in `nearer` over `process`.
+void ApplyAttributes(const ProcessAttributes& nearer, ProcessAttributes& process);
 
 // Lays the limits that are set in `nearer` over `limits`.
 void ApplyLimits(const Limits& nearer, Limits& limits);

@@ -28,8 +28,8 @@ Starts sandboxed processes and tells the truth about how they ended.
   help    help on a command or topic
 
 brood COMMAND --help tells more.
-brood help TOPIC: files, limits, environment, jobs, results, exit, server,
-quotas, batch-more, call-more.
+brood help TOPIC: files, limits, processes, environment, jobs, results, exit,
+server, quotas, batch-more, call-more.
 brood --version prints version, commit and build.
 )"},
     {"run", R"(usage: brood run [options] [--] PROGRAM [ARG...]
@@ -184,6 +184,15 @@ bare number is bytes or seconds.
      "run", Topic::kLimits, R"(
 see also: brood run --help
 (--wall-time, --cpu-time, --memory, --processes, --output)
+)"},
+    {"processes", R"(What each process of the program has besides. Priorities can be lowered only: a
+program has no right to more than its caller has.
+
+)",
+     "run", Topic::kProcesses, R"(
+FLAG: addr_no_randomize, addr_compat_layout, uname26. FILE: struct sock_filter,
+as seccomp_export_bpf(3) writes it; what it ends is signal SYS, not a violation.
+see also: brood help limits
 )"},
     {"quotas", R"(What a brood serve gives at once. Without these anybody who is served may have
 as many children as the machine takes. One more is refused by the option's

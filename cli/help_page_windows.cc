@@ -38,11 +38,14 @@ and names it, unless --allow-weaker LAYER accepts to go without:
   file_size   --file-size
   open_files  --open-files
   rlimits     --rlimit
+  seccomp     --seccomp-bpf
 
 Always refused: --copy-in, --copy-out (a child has the caller's files);
 --server, --template (there is no fork, so no server); --start-method fork and
 forkserver, with their --preload; --bpf (there are no such filters); --grace
-(there is no signal that asks a program to end).
+(there is no signal that asks a program to end); --nice, --umask,
+--oom-score-adj, --personality, --deny-write-execute, --disable-tsc (attributes
+of Linux).
 Without effect: --isolation, --violation-stack, --server-uid, --retry-lost.
 For Linux only: brood serve, probe, demo, policy learn.
 
@@ -171,7 +174,8 @@ constexpr std::string_view kElsewhere[] = {
     "--ro",          "--rw",     "--tmpfs",  "--overlay",      "--copy-in", "--copy-out",  "--hostname",    "--file-size",
     "--open-files",  "--disk",   "--cpus",   "--cpu-weight",   "--io-rate", "--io-weight", "--violation-stack", "--start-method",
     "--preload",     "--isolation", "--server", "--server-uid", "--template", "--bpf",
-    "--overlay-kept", "--cpu-set", "--rlimit", "--retry-lost", "--grace",
+    "--overlay-kept", "--cpu-set", "--rlimit", "--retry-lost", "--grace", "--nice", "--umask", "--oom-score-adj", "--personality",
+    "--deny-write-execute", "--disable-tsc", "--seccomp-bpf",
 };
 
 }  // namespace

@@ -32,6 +32,7 @@ Policy MadePrintable(Policy policy) {
   for (FileRule& rule : policy.files) {
     for (std::string* path : {&rule.source, &rule.destination, &rule.changes}) *path = Printable(*path);
   }
+  for (BpfFile& file : policy.bpf_files) file.path = Printable(file.path);
   for (std::string& destination : policy.network.to) destination = Printable(destination);
   return policy;
 }

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "batch/bpf_files.h"
 #include "batch/copy_options.h"
 #include "batch/files.h"
 #include "batch/function_job.h"
@@ -145,6 +146,11 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
     if (name == "--tmpfs") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseTmpfsRule(value), policy.files));
     if (name == "--overlay-kept") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseKeptOverlayRule(value), policy.files));
     if (name == "--overlay") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseOverlayRule(value), policy.files));
+    if (name == "--seccomp-bpf") {
+      absl::StatusOr<BpfFile> file = ReadBpfOption(value);
+      if (!file.ok()) return Annotate(file.status(), name);
+      policy.bpf_files.push_back(*std::move(file));
+    }
     if (name == "--rlimit") {
       const auto rlimit = ParseRlimit(value);
       if (!rlimit.ok()) return Annotate(rlimit.status(), name);
@@ -203,6 +209,12 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
   BROOD_RETURN_IF_ERROR(Read(options, "--cpu-weight", ParseWeight, policy.limits.cpu_weight));
   BROOD_RETURN_IF_ERROR(Read(options, "--io-weight", ParseWeight, policy.limits.io_weight));
   BROOD_RETURN_IF_ERROR(Read(options, "--io-rate", ParseRate, policy.limits.io_rate_bytes));
+  BROOD_RETURN_IF_ERROR(Read(options, "--nice", ParseNice, policy.process.nice));
+  BROOD_RETURN_IF_ERROR(Read(options, "--oom-score-adj", ParseOomScoreAdj, policy.process.oom_score_adj));
+  BROOD_RETURN_IF_ERROR(Read(options, "--umask", ParseUmask, policy.process.umask));
+  BROOD_RETURN_IF_ERROR(Read(options, "--personality", ParsePersonality, policy.process.personality));
+  policy.process.disable_tsc = options.Has("--disable-tsc");
+  policy.process.deny_write_execute = options.Has("--deny-write-execute");
   BROOD_RETURN_IF_ERROR(Read(options, "--open-files", ParseCount, policy.limits.open_files));
   return defaults;
 }

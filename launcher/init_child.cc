@@ -21,6 +21,7 @@
 #include "launcher/slot_init_child.h"
 #include "launcher/target_child.h"
 #include "launcher/tree_child.h"
+#include "sandbox/attributes_child.h"
 #include "sandbox/mounts_child.h"
 #include "sandbox/privileges_child.h"
 #include "sandbox/read_back_child.h"
@@ -90,6 +91,7 @@ bool SetUp(const LaunchRecord& record, const NamespaceNumbers& outside, int* sou
   if (!OwnPidNamespace(record) && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
     return Fail(failure, "tree", errno, "PR_SET_CHILD_SUBREAPER");
   }
+  if (!SetOomScoreAdj(plan.attributes, failure)) return false;
   if (const int error = EnterOwnCgroups(record.cgroup); error != 0) {
     return Fail(failure, "cgroup", error, "enter the child's cgroup");
   }

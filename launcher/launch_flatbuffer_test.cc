@@ -47,6 +47,18 @@ struct Sample {
                    .filter_notifies = true,
                    .filter_hides_clone3 = true,
                    .filter_allows_speculation = true,
+                   .further_filters = further_filters,
+                   .further_filter_count = std::size(further_filters),
+                   .further_filters_let_read = true,
+                   .attributes = {.sets_nice = true,
+                                  .nice = -7,
+                                  .sets_oom_score_adj = true,
+                                  .oom_score_adj = -503,
+                                  .sets_umask = true,
+                                  .umask = 0123,
+                                  .personality = 504,
+                                  .disable_tsc = true,
+                                  .deny_write_execute = true},
                    .limit_watches = true,
                    .rlimits = rlimits,
                    .rlimit_count = std::size(rlimits),
@@ -118,6 +130,7 @@ struct Sample {
                                 .idmap_required = true},
                                {.kind = MountStep::Kind::kTmpfs, .target = "tmp"}};
   const sock_filter filter[2] = {{1, 2, 3, 4}, {5, 6, 7, 8}};
+  const FurtherFilter further_filters[1] = {{.path = "/a.bpf", .program = filter, .length = 2}};
   const DestinationRecord destinations[2] = {
       {.kind = DestinationRecord::Kind::kInet6, .prefix_bits = 8, .port = 9, .address = {10, 11, 12, 13}},
       {.kind = DestinationRecord::Kind::kUnix, .path = "/socket"}};

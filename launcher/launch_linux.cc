@@ -98,6 +98,9 @@ class Preparation {
       return absl::InvalidArgumentError(
           "policy: its filter makes execve, execveat or exit_group a violation, so that no program can start; allow them");
     }
+    if (target_.kind != LaunchTarget::Kind::kProgram && options_.policy != nullptr) {
+      if (const std::string& need = options_.policy->platform().functions_need; !need.empty()) return absl::InvalidArgumentError(need);
+    }
     for (const std::string& argument : options_.argv) {
       if (argument.find('\0') != std::string::npos) return absl::InvalidArgumentError("argv: an argument contains a zero byte");
     }

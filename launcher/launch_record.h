@@ -85,7 +85,7 @@ inline bool NeedsNoInit(const LaunchRecord& record) {
   const ChildPlan& plan = record.plan;
   return record.target.kind != internal::LaunchTarget::Kind::kProgram && plan.namespaces == 0 && plan.mount_count == 0 &&
          plan.filter_length == 0 && !plan.switch_ids && !plan.drop_privileges && !plan.new_session &&
-         plan.hostname == nullptr && !plan.loopback && record.cgroup.count == 0 && record.cpu_ns == 0 &&
+         plan.hostname == nullptr && !plan.loopback && !plan.attributes.deny_write_execute && record.cgroup.count == 0 && record.cpu_ns == 0 &&
          record.sampled_memory_bytes == 0 && record.counted_processes == 0 && !record.wait_for_tree &&
          record.streams[0].pipe < 0 && record.streams[1].pipe < 0;
 }

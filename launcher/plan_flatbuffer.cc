@@ -28,6 +28,36 @@ Offset<fbs::Mount> WriteMount(Builder& builder, const MountStep& step) {
                           idmap_required);
 }
 
+Offset<flatbuffers::Vector<Offset<fbs::FurtherFilter>>> WriteFurtherFilters(Builder& builder, const FurtherFilter* filters, size_t count) {
+  std::vector<Offset<fbs::FurtherFilter>> written;
+  for (size_t i = 0; i < count; ++i) {
+    const auto& [path_text, program, length] = filters[i];
+    std::vector<fbs::Instruction> instructions;
+    for (size_t at = 0; at < length; ++at) instructions.emplace_back(program[at].code, program[at].jt, program[at].jf, program[at].k);
+    const auto path = Text(builder, path_text);
+    written.push_back(fbs::CreateFurtherFilter(builder, path, builder.CreateVectorOfStructs(instructions)));
+  }
+  return written.empty() ? 0 : builder.CreateVector(written);
+}
+
+Offset<fbs::Attributes> WriteAttributes(Builder& builder, const AttributeSteps& steps) {
+  const auto& [sets_nice, nice, sets_oom_score_adj, oom_score_adj, sets_umask, umask, personality, disable_tsc, deny_write_execute] = steps;
+  return fbs::CreateAttributes(builder, sets_nice, nice, sets_oom_score_adj, oom_score_adj, sets_umask, umask, personality, disable_tsc, deny_write_execute);
+}
+
+void ReadAttributes(const fbs::Attributes* from, AttributeSteps* to) {
+  if (from == nullptr) return;
+  *to = {.sets_nice = from->sets_nice(),
+         .nice = from->nice(),
+         .sets_oom_score_adj = from->sets_oom_score_adj(),
+         .oom_score_adj = from->oom_score_adj(),
+         .sets_umask = from->sets_umask(),
+         .umask = from->umask(),
+         .personality = from->personality(),
+         .disable_tsc = from->disable_tsc(),
+         .deny_write_execute = from->deny_write_execute()};
+}
+
 const char* Pointer(const flatbuffers::String* text) { return text != nullptr ? text->c_str() : nullptr; }
 
 absl::Status Damaged(std::string_view what) { return absl::DataLossError(absl::StrCat("plan: ", what)); }
@@ -47,6 +77,20 @@ absl::Status ReadDestination(const fbs::Destination& from, std::vector<Destinati
   return absl::OkStatus();
 }
 
+absl::Status ReadFurtherFilters(const fbs::Plan& from, ReceivedPlan& out) {
+  out.plan.further_filters_let_read = from.further_filters_let_read();
+  if (from.further_filters() == nullptr) return absl::OkStatus();
+  for (const fbs::FurtherFilter* filter : *from.further_filters()) {
+    if (filter->path() == nullptr || filter->program() == nullptr || filter->program()->size() == 0 || filter->program()->size() > kMaxFilter) return Damaged("a further filter");
+    std::vector<sock_filter>& program = out.further_programs.emplace_back();
+    for (const fbs::Instruction* instruction : *filter->program()) program.push_back({instruction->code(), instruction->jt(), instruction->jf(), instruction->k()});
+    out.further_filters.push_back({.path = Pointer(filter->path()), .program = program.data(), .length = static_cast<uint16_t>(program.size())});
+  }
+  out.plan.further_filters = out.further_filters.data();
+  out.plan.further_filter_count = out.further_filters.size();
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 // Every record is taken apart by a structured binding, so that a new field does not compile until it travels.
@@ -54,7 +98,7 @@ Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
   const auto& [namespaces, ids, caller_uid, caller_gid, ownerless_base, ownerless_count, inside_uid, inside_gid, id_count, sub_uid, sub_gid,
                sub_ranges, uid_mapper_text, gid_mapper_text, kept_capabilities, switch_ids, drop_groups,
                drop_privileges, hostname_text, loopback, monotonic_start_ns, boottime_start_ns, speculation_off, read_back, mount_steps, mount_count, instructions, filter_length,
-               filter_notifies, filter_hides_clone3, filter_allows_speculation, limit_watches, rlimit_steps, rlimit_count, limits_cpus, cpu_words, new_session, destination_records, destination_count,
+               filter_notifies, filter_hides_clone3, filter_allows_speculation, further_steps, further_count, further_filters_let_read, attribute_steps, limit_watches, rlimit_steps, rlimit_count, limits_cpus, cpu_words, new_session, destination_records, destination_count,
                landlock_files, landlock_tcp, landlock_scopes, landlock_steps, landlock_rule_count] = plan;
   const auto hostname = Text(builder, hostname_text);
   const auto uid_mapper = Text(builder, uid_mapper_text);
@@ -68,6 +112,8 @@ Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
     written_instructions.emplace_back(code, jt, jf, k);
   }
   const auto filter = builder.CreateVectorOfStructs(written_instructions);
+  const auto further_filters = WriteFurtherFilters(builder, further_steps, further_count);
+  const auto attributes = WriteAttributes(builder, attribute_steps);
   std::vector<fbs::Rlimit> limits;
   for (size_t i = 0; i < rlimit_count; ++i) {
     const auto& [resource, limit] = rlimit_steps[i];
@@ -93,7 +139,8 @@ Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
                          ownerless_base, ownerless_count, inside_uid, inside_gid, id_count, sub_uid, sub_gid, sub_ranges,
                          uid_mapper, gid_mapper, kept_capabilities, switch_ids, drop_groups, drop_privileges,
                          hostname, loopback, monotonic_start_ns, boottime_start_ns, read_back, mounts, filter, filter_notifies, filter_hides_clone3, limit_watches, rlimits, new_session, destinations,
-                         landlock_files, landlock_tcp, landlock_scopes, landlock_rules, cpus, speculation_off, filter_allows_speculation);
+                         landlock_files, landlock_tcp, landlock_scopes, landlock_rules, cpus, speculation_off, filter_allows_speculation,
+                         further_filters, further_filters_let_read, attributes);
 }
 
 absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
@@ -171,6 +218,8 @@ absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
   }
   plan.filter = out.filter.data();
   plan.filter_length = static_cast<uint16_t>(out.filter.size());
+  if (const absl::Status read = ReadFurtherFilters(from, out); !read.ok()) return read;
+  ReadAttributes(from.attributes(), &plan.attributes);
   if (!IsAligned(from.rlimits())) return Damaged("misaligned limits");
   if (from.rlimits() != nullptr) {
     for (const fbs::Rlimit* limit : *from.rlimits()) {

@@ -2,6 +2,7 @@
 #ifndef BROOD_LAUNCHER_PLAN_FLATBUFFER_H_
 #define BROOD_LAUNCHER_PLAN_FLATBUFFER_H_
 
+#include <deque>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -22,6 +23,8 @@ struct ReceivedPlan {
   ChildPlan plan;
   std::vector<MountStep> mounts;
   std::vector<sock_filter> filter;
+  std::deque<std::vector<sock_filter>> further_programs;
+  std::vector<FurtherFilter> further_filters;
   std::vector<RlimitStep> rlimits;
   std::vector<DestinationRecord> destinations;
   std::vector<LandlockRule> landlock_rules;

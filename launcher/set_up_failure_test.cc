@@ -52,6 +52,22 @@ TEST_F(SetUpFailureTest, AnInitThatCannotBeToldToBeginEndsTheLaunch) {
   EXPECT_FALSE(std::filesystem::exists(directory_ + "/ran"));
 }
 
+void WantNice(Policy& policy, const std::string&) { policy.process.nice = 19; }
+void WantUmask(Policy& policy, const std::string&) { policy.process.umask = 077; }
+void WantPersonality(Policy& policy, const std::string&) { policy.process.personality = {"uname26"}; }
+void WantNoTsc(Policy& policy, const std::string&) { policy.process.disable_tsc = true; }
+void WantNoWriteExecute(Policy& policy, const std::string&) { policy.process.deny_write_execute = true; }
+
+// Few programs run without it, so that there is none here that does.
+TEST_F(SetUpFailureTest, ATimeStampCounterThatStaysOnEndsTheLaunch) {
+#if !defined(__x86_64__)
+  GTEST_SKIP() << "needs a time stamp counter that can be disabled";
+#endif
+  policy_.process.disable_tsc = true;
+  const std::string told = Launch({.number = SYS_prctl, .error = EACCES, .argument = 0, .value = PR_SET_TSC}, Harm::kDone, {"true"});
+  EXPECT_EQ(told, absl::StrCat("attributes|", EACCES, "|disable_tsc: PR_SET_TSC"));
+}
+
 // A call that says it has succeeded and has done nothing: what is read back tells. SECCOMP_RET_ERRNO with 0 is that.
 constexpr Fault kLies[] = {
     {"CgroupNamespace", SYS_unshare, 0, "namespace cgroup: expected an own one"},
@@ -63,6 +79,12 @@ constexpr Fault kLies[] = {
     {"Limits", SYS_prlimit64, 0, "resource limit ", 2, ~0u, 0, true},
     {"LandlockDomain", SYS_landlock_restrict_self, 0, "landlock: expected"},
     {"Filter", SYS_seccomp, 0, "seccomp: expected", 0, ~0u, SECCOMP_SET_MODE_FILTER},
+    {.name = "FurtherFilter", .number = SYS_seccomp, .step = "seccomp: expected ", .argument = 0, .value = SECCOMP_SET_MODE_FILTER, .wants = WantFurtherFilter},
+    {.name = "Nice", .number = SYS_setpriority, .step = "nice: expected 19, seen ", .wants = WantNice},
+    {.name = "Umask", .number = SYS_umask, .step = "umask: expected 63, seen 0", .wants = WantUmask},
+    {.name = "Personality", .number = SYS_personality, .step = "personality: expected ", .argument = 0, .value = ~0u, .differs = true, .wants = WantPersonality},
+    {.name = "TimeStampCounter", .number = SYS_prctl, .step = "disable_tsc: expected ", .argument = 0, .value = PR_SET_TSC, .wants = WantNoTsc},
+    {.name = "WriteExecute", .number = SYS_prctl, .step = "deny_write_execute: expected 1, seen 0", .argument = 0, .value = kSetMdwe, .wants = WantNoWriteExecute},
 };
 
 class SetUpLieTest : public SetUpFailureTest, public testing::WithParamInterface<Fault> {};
@@ -73,6 +95,11 @@ TEST_P(SetUpLieTest, ThatNothingWasDoneIsReadBack) {
   const Fault& fault = GetParam();
   if (absl::StartsWith(fault.step, "landlock") && ThisMachine().landlock_abi < 6) GTEST_SKIP() << "needs Landlock ABI 6";
   policy_.files.push_back({.source = directory_, .destination = directory_, .access = FileRule::Access::kReadWrite});
+  if (fault.wants != nullptr) fault.wants(policy_, directory_);
+#if !defined(__x86_64__)
+  if (policy_.process.disable_tsc) GTEST_SKIP() << "needs a time stamp counter that can be disabled";
+#endif
+  if (policy_.process.deny_write_execute && prctl(kSetMdwe + 1, 0, 0, 0, 0) < 0) GTEST_SKIP() << "needs PR_SET_MDWE, Linux 6.3";
   if (fault.number == SYS_setns) policy_.namespaces.insert(Layer::kTime);
   const std::string told = Launch(fault, Harm::kDone, {"sh", "-c", absl::StrCat("echo ran > ", directory_, "/ran")});
   EXPECT_TRUE(absl::StartsWith(told, absl::StrCat("read_back|0|", fault.step))) << told;

@@ -87,6 +87,12 @@ CpuSet OwnCpus() {
   return cpus;
 }
 
+// One that allows all.
+void WantFurtherFilter(Policy& policy, const std::string& directory) {
+  const sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  policy.bpf_files.push_back({.path = directory + "/some.bpf", .program = std::string(reinterpret_cast<const char*>(&allow), sizeof(allow))});
+}
+
 std::string LacksFor(const Fault& fault) {
   const std::string_view name = fault.name, step = fault.step;
   const Machine& machine = ThisMachine();
@@ -94,6 +100,7 @@ std::string LacksFor(const Fault& fault) {
   if (name == "IdMaps" && !machine.can_map_any_id) return "needs an ownerless id, by whose length the call is told";
   if (name == "Groups" && !machine.can_drop_groups) return "needs the right to drop groups";
   if (step == "cgroup" && machine.cgroups.pids.empty()) return "needs cgroups of version 1";
+  if (step == "attributes" && prctl(kSetMdwe + 1, 0, 0, 0, 0) < 0) return "needs PR_SET_MDWE, Linux 6.3";
   if (step == "speculation" && PlanSpeculation(AskSpeculation()).off == 0) return "this machine has no control; speculation_test has a stand-in";
   return "";
 }

@@ -53,6 +53,11 @@ inline constexpr uint32_t kUserNamespace = CLONE_NEWUSER;
 inline constexpr uint32_t kCopiedBytes = 12345;  // Nothing else is written in one piece of that size.
 
 inline void WantTimeNamespace(Policy& policy, const std::string&) { policy.namespaces.insert(Layer::kTime); }
+inline constexpr uint32_t kSetMdwe = 65;  // PR_SET_MDWE, which older headers lack.
+inline void WantAttributes(Policy& policy, const std::string&) {
+  policy.process = {.nice = 19, .oom_score_adj = 1000, .umask = 077, .personality = {"uname26"}, .deny_write_execute = true};
+}
+void WantFurtherFilter(Policy& policy, const std::string& directory);
 inline void CopyIn(LaunchOptions& options, const std::string& file) { options.copy_in = {{.source = file, .destination = "/tmp/below/in"}}; }
 
 inline constexpr Fault kFaults[] = {
@@ -113,6 +118,11 @@ inline constexpr Fault kFaults[] = {
     {"LandlockDomain", SYS_landlock_restrict_self, E2BIG, "landlock"},
     {"Limits", SYS_prlimit64, EPERM, "limits", 2, ~0u, 0, true},
     {.name = "Cpus", .number = SYS_sched_setaffinity, .error = EINVAL, .step = "limits", .wants = [](Policy& policy, const std::string&) { policy.limits.cpu_set = OwnCpus(); }},
+    {.name = "Nice", .number = SYS_setpriority, .error = EPERM, .step = "attributes", .wants = WantAttributes},
+    {.name = "OomScoreAdj", .number = SYS_write, .error = EACCES, .step = "attributes", .argument = 2, .mask = ~0u, .value = sizeof("1000") - 1, .wants = WantAttributes},
+    {.name = "Personality", .number = SYS_personality, .error = EINVAL, .step = "attributes", .argument = 0, .mask = ~0u, .value = ~0u, .differs = true, .wants = WantAttributes},
+    {.name = "WriteExecute", .number = SYS_prctl, .error = EINVAL, .step = "attributes", .argument = 0, .mask = ~0u, .value = kSetMdwe, .wants = WantAttributes},
+    {.name = "FurtherFilter", .number = SYS_seccomp, .error = ENOMEM, .step = "seccomp", .argument = 0, .mask = ~0u, .value = SECCOMP_SET_MODE_FILTER, .wants = WantFurtherFilter},
     {"Filter", SYS_seccomp, EINVAL, "seccomp", 0, ~0u, SECCOMP_SET_MODE_FILTER},
     {"Exec", SYS_execve, ENOMEM, "exec"},
 };

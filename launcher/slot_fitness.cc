@@ -182,6 +182,8 @@ absl::Status FitsSlot(const CompiledPolicy& policy) {
   folders += AllowsIpc(plan) ? 1 : 0;
   if (folders > child::SlotEntry::kMaxFolders) return Unfit(absl::StrCat("more than ", child::SlotEntry::kMaxFolders, " tmpfs"));
   if (policy.limits().grace.has_value()) return Unfit("a program has time to end in, which only a guardian gives");
+  if (plan.further_filter_count > 0) return Unfit("the policy has filters of BPF bytes, which need not allow what a keeper does");
+  if (policy.policy().process != ProcessAttributes()) return Unfit("the policy has attributes of processes, which a keeper could not take back");
   if (plan.limits_cpus) return Unfit("the policy has a set of CPUs");
   if (plan.rlimit_count > child::SlotBirth::kMaxRlimits) return Unfit("too many resource limits");
   // With version 2 a child is born in a group of its own, by a call that the filter of a container may hide. clone3(2)

@@ -150,6 +150,21 @@ TEST_F(SlotTest, APolicyThatCannotBeKeptIsRefusedWithTheReason) {
   EXPECT_TRUE(absl::StrContains(server.status().message(), "keyctl")) << server.status();
 }
 
+TEST_F(SlotTest, WhatAKeeperCannotTakeBackIsRefused) {
+  for (const auto& [change, word] : std::vector<std::pair<std::function<void(Policy&)>, std::string>>{
+           {[](Policy& p) { p.bpf_files = {{.path = "/some.bpf", .program = std::string("\x06\0\0\0\0\0\xff\x7f", 8)}}; }, "filters of BPF bytes"},
+           {[](Policy& p) { p.process.nice = 19; }, "attributes of processes"},
+           {[](Policy& p) { p.process.deny_write_execute = true; }, "attributes of processes"}}) {
+    Policy policy = BuiltinPolicy("default").value();
+    change(policy);
+    const auto plan = CompilePolicy(policy);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    const absl::StatusOr<Server> server = Server::Start({}, *plan);
+    ASSERT_FALSE(server.ok()) << word;
+    EXPECT_TRUE(absl::StrContains(server.status().message(), word)) << server.status();
+  }
+}
+
 TEST_F(SlotTest, WhatOnlyAGuardianDoesIsRefused) {
   for (const auto& [change, word] : std::vector<std::pair<std::function<void(Policy&)>, std::string>>{
            {[](Policy& p) { p.syscalls.push_back({.names = {"getpid"}, .action = SyscallAction::kNotify, .layer = 1}); }, "counted"},

@@ -17,6 +17,8 @@
 #include "launcher/descriptors_child.h"
 #include "launcher/guardian_child.h"
 #include "launcher/messages_child.h"
+#include "sandbox/attributes_child.h"
+#include "sandbox/further_filters_child.h"
 #include "sandbox/landlock_child.h"
 #include "sandbox/mounts_child.h"
 #include "sandbox/privileges_child.h"
@@ -70,7 +72,8 @@ bool Prepare(const LaunchRecord& record, SetupMessage* failure) {
   // First: of descriptors there may be few.
   if (!EnterLandlock(record, failure)) return false;
   if (!ApplyRlimits(record.plan, failure) || !ApplyCpus(record.plan, failure) || !LimitSpeculation(record.plan, failure)) return false;
-  if (record.plan.read_back && !ReadBackTarget(record.plan, failure)) return false;
+  if (!ApplyAttributes(record.plan.attributes, failure)) return false;
+  if (record.plan.read_back && !(ReadBackTarget(record.plan, failure) && ReadBackAttributes(record.plan.attributes, failure))) return false;
   // The dispositions are the default ones since the guardian was born, so nothing runs in this shared memory.
   UnblockSignals();
   return true;
@@ -108,7 +111,7 @@ int Exec(const LaunchRecord& record, const char** tried) {
 int RunProgram(void* arg) {
   auto* shared = static_cast<Shared*>(arg);
   const LaunchRecord& record = *shared->record;
-  if (!Prepare(record, shared->failure) || !LoadFilter(record.plan, &shared->listener, shared->failure) ||
+  if (!Prepare(record, shared->failure) || !LoadFurtherFilters(record.plan, shared->failure) || !LoadFilter(record.plan, &shared->listener, shared->failure) ||
       (record.plan.read_back && !ReadBackFilter(record.plan, shared->failure))) {
     shared->failed = true;
     syscall(SYS_exit_group, 1);
@@ -187,7 +190,7 @@ bool StartCourier(int init_side, Courier* courier, SetupMessage* failure) {
   Courier courier;
   bool ready = Prepare(record, &failure);
   if (ready && record.plan.filter_notifies) ready = StartCourier(init_side, &courier, &failure);
-  if (ready) ready = LoadFilter(record.plan, &listener, &failure);
+  if (ready) ready = LoadFurtherFilters(record.plan, &failure) && LoadFilter(record.plan, &listener, &failure);
   if (ready && listener >= 0) {
     const bool sent = write(courier.pipe[1], &listener, sizeof(listener)) == sizeof(listener);
     ready = sent || Fail(&failure, "seccomp", errno, "hand the listener over");
@@ -239,6 +242,7 @@ bool StartFunction(const LaunchRecord& record, Birth* birth, SetupMessage* failu
 
 // What an init does before it starts a target, where there is none.
 bool Enter(const LaunchRecord& record, SetupMessage* failure) {
+  if (!SetOomScoreAdj(record.plan.attributes, failure)) return false;
   if (record.cwd != nullptr && chdir(record.cwd) != 0) {
     // The caller's own is not to be seen in every sandbox.
     const bool own_root = record.slot != nullptr;

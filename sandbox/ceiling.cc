@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "base/status.h"
 #include "sandbox/ceiling_syscalls.h"
@@ -63,6 +64,49 @@ absl::Status CheckLayers(const Policy& ceiling, const Policy& asked) {
   for (const Layer layer : asked.allow_weaker) {
     if (!ceiling.allow_weaker.contains(layer)) return More("allow_weaker", absl::StrCat("\"", LayerName(layer), "\""));
   }
+  return absl::OkStatus();
+}
+
+// --- filters that somebody else has made, and attributes of processes ---
+
+// What the ceiling has is added. Another one lets nothing through, but it can answer by an error, or by nothing at all, what the
+// ceiling's own filter would make a violation of.
+absl::Status TightenBpfFiles(const Policy& ceiling, Policy& asked) {
+  const auto has = [](const Policy& policy, const BpfFile& file) {
+    return std::any_of(policy.bpf_files.begin(), policy.bpf_files.end(), [&](const BpfFile& other) { return other.program == file.program; });
+  };
+  for (const BpfFile& file : asked.bpf_files) {
+    if (ceiling.filter_syscalls && !has(ceiling, file)) return More("bpf_files", absl::StrCat(file.path, " beside the server's filter"));
+  }
+  for (const BpfFile& file : ceiling.bpf_files) {
+    if (!has(asked, file)) asked.bpf_files.push_back(file);
+  }
+  return absl::OkStatus();
+}
+
+// A higher value is less. Without one in the ceiling the server's own, which is seen nowhere here, is the least: the kernel knows.
+absl::Status TightenNumber(std::string_view field, std::optional<int> ProcessAttributes::*number, const Policy& ceiling, Policy& asked) {
+  const std::optional<int>& least = ceiling.process.*number;
+  std::optional<int>& own = asked.process.*number;
+  if (own.has_value() && *own < least.value_or(IsUnconfined(ceiling) ? *own : 0)) return More(absl::StrCat("process.", field), absl::StrCat(*own));
+  if (!own.has_value()) own = least;
+  return absl::OkStatus();
+}
+
+absl::Status TightenProcess(const Policy& ceiling, Policy& asked) {
+  // Taken apart, so that a new one does not compile until it is compared.
+  const auto& [nice, oom_score_adj, umask, personality, disable_tsc, deny_write_execute] = ceiling.process;
+  (void)std::tie(nice, oom_score_adj);
+  ProcessAttributes& own = asked.process;
+  BROOD_RETURN_IF_ERROR(TightenNumber("nice", &ProcessAttributes::nice, ceiling, asked));
+  BROOD_RETURN_IF_ERROR(TightenNumber("oom_score_adj", &ProcessAttributes::oom_score_adj, ceiling, asked));
+  if (umask && own.umask && (*umask & ~*own.umask) != 0) return More("process.umask", absl::StrFormat("%04o", *own.umask));
+  if (!own.umask) own.umask = umask;
+  for (const std::string& flag : own.personality) {
+    if (!IsUnconfined(ceiling) && !personality.contains(flag)) return More("process.personality", flag);
+  }
+  own.disable_tsc = own.disable_tsc || disable_tsc;
+  own.deny_write_execute = own.deny_write_execute || deny_write_execute;
   return absl::OkStatus();
 }
 
@@ -227,13 +271,15 @@ absl::StatusOr<Policy> Tighten(const Policy& ceiling, const Policy& asked) {
   // Taken apart, so that a new field does not compile until it is compared. The name is for people; the environment, the
   // host name and where clocks begin give no right to anything.
   const auto& [name, namespaces, ids, capabilities, drop_privileges, landlock, speculation, read_back, files, minimal_system, network, clocks, filter_syscalls, syscalls, unlisted,
-               unlisted_errno, environment, hostname, limits, default_limits, allow_weaker] = policy;
+               unlisted_errno, bpf_files, process, environment, hostname, limits, default_limits, allow_weaker] = policy;
   (void)std::tie(name, namespaces, ids, capabilities, drop_privileges, landlock, speculation, read_back, files, minimal_system, clocks, filter_syscalls, syscalls, unlisted,
-                 unlisted_errno, environment, hostname, limits, default_limits, allow_weaker);
+                 unlisted_errno, bpf_files, process, environment, hostname, limits, default_limits, allow_weaker);
   BROOD_RETURN_IF_ERROR(CheckLayers(ceiling, policy));
   BROOD_RETURN_IF_ERROR(CheckFiles(ceiling, policy));
   if (!IsWithin(network, ceiling.network)) return More("network", kModes[static_cast<int>(network.mode)]);
   BROOD_RETURN_IF_ERROR(internal::CheckSyscalls(ceiling, policy));
+  BROOD_RETURN_IF_ERROR(TightenBpfFiles(ceiling, policy));
+  BROOD_RETURN_IF_ERROR(TightenProcess(ceiling, policy));
   BROOD_RETURN_IF_ERROR(TightenLimits(ceiling, policy));
   policy.speculation = std::max(speculation, ceiling.speculation);
   // Whoever does not ask for the look at what was set up gets it all the same, where there is a /proc to look in.

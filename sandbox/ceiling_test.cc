@@ -48,6 +48,8 @@ Policy Ceiling() {
   policy.ids.count = 1500;
   policy.capabilities = {"chown"};
   policy.read_back = true;
+  policy.process = {.nice = 5, .oom_score_adj = 100, .umask = 022, .personality = {"uname26"}};
+  policy.bpf_files = {{.path = "/ceiling.bpf", .program = "ABCDEFGH"}};
   return policy;
 }
 
@@ -96,6 +98,14 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
       {"drop_privileges", {{"kept", [](Policy& p) { p.drop_privileges = false; }, "drop_privileges"}}},
       {"landlock", {{"none", [](Policy& p) { p.landlock = LandlockUse::kNone; }, "landlock: none"}}},
       {"speculation", {{"allowed", [](Policy& p) { p.speculation = SpeculationControl::kAllow; }, "speculation: allow"}}},
+      {"process.nice", {{"a higher priority", [](Policy& p) { p.process.nice = 4; }, "process.nice: 4"}}},
+      {"process.oom_score_adj", {{"to be spared", [](Policy& p) { p.process.oom_score_adj = 99; }, "process.oom_score_adj: 99"}}},
+      {"process.umask", {{"modes", [](Policy& p) { p.process.umask = 02; }, "process.umask: 0002"}}},
+      {"process.personality", {{"another flag", [](Policy& p) { p.process.personality = {"addr_no_randomize"}; }, "process.personality: addr_no_randomize"}}},
+      {"process.disable_tsc", {}},  // The ceiling's holds; see AttributesAndFiltersOfTheCeilingHoldForAll.
+      {"process.deny_write_execute", {}},
+      {"bpf_files.path", {}},  // For people.
+      {"bpf_files.program", {{"another", [](Policy& p) { p.bpf_files.push_back({.path = "/a.bpf", .program = "ABCDEFGX"}); }, "bpf_files: /a.bpf beside the server's filter"}}},
       {"read_back", {}},  // The ceiling's holds; see WhatIsReadBackStaysSo.
       {"minimal_system", {}},  // The ceiling has it; see ASystemThatTheCeilingHasNot.
       {"files.path",
@@ -221,7 +231,7 @@ TEST(CeilingTest, EveryFieldOfThePolicySchemaIsTried) {
   std::set<std::string> tried;
   for (const auto& [field, attempts] : Attempts()) tried.insert(field);
   std::set<std::string> fields = FieldsOf(fbs::PolicyTypeTable());
-  for (const char* table : {"files", "network", "syscalls", "syscalls.args", "limits", "default_limits", "clocks", "ids"}) fields.erase(table);
+  for (const char* table : {"files", "network", "syscalls", "syscalls.args", "limits", "default_limits", "clocks", "ids", "process", "bpf_files"}) fields.erase(table);
   EXPECT_EQ(tried, fields);
 }
 
@@ -373,6 +383,57 @@ TEST(CeilingTest, LandlockThatIsRequiredMustBeAskedForAsThat) {
   Policy asked = Ceiling();
   EXPECT_TRUE(absl::IsPermissionDenied(Tighten(ceiling, asked).status()));
   EXPECT_TRUE(Tighten(asked, ceiling).ok()) << Tighten(asked, ceiling).status();
+}
+
+TEST(CeilingTest, AttributesAndFiltersOfTheCeilingHoldForAll) {
+  Policy ceiling = Ceiling();
+  ceiling.process.disable_tsc = ceiling.process.deny_write_execute = true;
+  Policy asked = ceiling;
+  asked.process = ProcessAttributes();
+  asked.bpf_files.clear();
+  absl::StatusOr<Policy> got = Tighten(ceiling, asked);
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_EQ(got->process.nice, 5);
+  EXPECT_EQ(got->process.oom_score_adj, 100);
+  EXPECT_EQ(got->process.umask, 022u);
+  EXPECT_TRUE(got->process.disable_tsc && got->process.deny_write_execute);
+  ASSERT_EQ(got->bpf_files.size(), 1u);
+  EXPECT_EQ(got->bpf_files[0].program, "ABCDEFGH");
+  // Who asks for the same, or for less, has that, once.
+  asked = ceiling;
+  asked.process.nice = 19;
+  asked.process.umask = 077;
+  asked.bpf_files[0].path = "/mine.bpf";
+  got = Tighten(ceiling, asked);
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_EQ(got->process.nice, 19);
+  EXPECT_EQ(got->process.umask, 077u);
+  EXPECT_EQ(got->bpf_files.size(), 1u);
+}
+
+// What its own filter makes a violation of, another filter could make an error of.
+TEST(CeilingTest, AnotherFilterIsForCeilingsWithoutOne) {
+  Policy ceiling = BuiltinPolicy("none").value();
+  ceiling.drop_privileges = true;
+  Policy asked = ceiling;
+  asked.bpf_files = {{.path = "/a.bpf", .program = "ABCDEFGH"}};
+  EXPECT_TRUE(Tighten(ceiling, asked).ok());
+  ceiling.filter_syscalls = asked.filter_syscalls = true;
+  EXPECT_TRUE(absl::IsPermissionDenied(Tighten(ceiling, asked).status()));
+}
+
+TEST(CeilingTest, APriorityBelowZeroIsTheUnconfinedsAlone) {
+  Policy ceiling = BuiltinPolicy("default").value();
+  Policy asked = ceiling;
+  asked.process.nice = -1;
+  EXPECT_TRUE(absl::IsPermissionDenied(Tighten(ceiling, asked).status()));
+  asked.process.nice = 0;
+  asked.process.oom_score_adj = -1;
+  EXPECT_TRUE(absl::IsPermissionDenied(Tighten(ceiling, asked).status()));
+  const Policy none = BuiltinPolicy("none").value();
+  asked = none;
+  asked.process = {.nice = -1, .oom_score_adj = -1, .personality = {"uname26"}};
+  EXPECT_TRUE(Tighten(none, asked).ok()) << Tighten(none, asked).status();
 }
 
 TEST(CeilingTest, ASystemThatTheCeilingHasNotCannotBeAskedFor) {

@@ -7,7 +7,8 @@
 
 namespace brood {
 
-// Errors: InvalidArgument, naming the rule: unknown system call or group, impossible argument. On Windows, which has no such
+// Errors: InvalidArgument, naming the rule: unknown system call or group, impossible argument; or the file of BPF bytes that the
+// kernel would not take. On Windows, which has no such
 // filters, nothing is known of the calls: CompilePolicy refuses the policy there unless it may go without.
 absl::Status CheckFilter(const Policy& policy);
 

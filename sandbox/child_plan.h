@@ -57,6 +57,26 @@ struct RlimitStep {
   rlimit limit = {};
 };
 
+// A filter that somebody else has made.
+struct FurtherFilter {
+  const char* path = nullptr;
+  const sock_filter* program = nullptr;
+  uint16_t length = 0;
+};
+
+// Of each process.
+struct AttributeSteps {
+  bool sets_nice = false;
+  int nice = 0;
+  bool sets_oom_score_adj = false;
+  int oom_score_adj = 0;
+  bool sets_umask = false;
+  uint32_t umask = 0;
+  uint32_t personality = 0;  // Flags that are added to what there is.
+  bool disable_tsc = false;
+  bool deny_write_execute = false;
+};
+
 // How a caller's ids become the child's.
 enum class IdMapping {
   kNone,       // No user namespace.
@@ -111,6 +131,10 @@ struct ChildPlan {
   bool filter_notifies = false;
   bool filter_hides_clone3 = false;  // By which it is seen that it is there.
   bool filter_allows_speculation = false;  // Else the kernel may turn some of it off with it.
+  const FurtherFilter* further_filters = nullptr;  // Loaded before it.
+  size_t further_filter_count = 0;
+  bool further_filters_let_read = false;  // So that under them can be read how many there are.
+  AttributeSteps attributes;
   bool limit_watches = false;  // Of inotify, in the child's own user namespace.
 
   const RlimitStep* rlimits = nullptr;

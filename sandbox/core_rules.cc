@@ -2,6 +2,7 @@
 
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -52,6 +53,11 @@ void KeepCpuSet(const Policy& policy, uint32_t unlisted, FilterEntries& entries)
   const uint32_t action = entry.action.value_or(unlisted);
   const bool refused = action == NoticeAction(Notice::kViolation) || (action & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO;
   if (!refused || !entry.cases.empty()) entry = {.layer = entry.layer, .action = SECCOMP_RET_ERRNO | EPERM, .cases = {}};
+}
+
+void KeepTscDisabled(const Policy& policy, uint32_t unlisted, FilterEntries& entries) {
+  if (!policy.process.disable_tsc) return;
+  Prepend("prctl", {{.index = 0, .op = Op::kEqual, .value = PR_SET_TSC, .width = 32}}, SECCOMP_RET_ERRNO | EPERM, unlisted, entries);
 }
 
 }  // namespace brood

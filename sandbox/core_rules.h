@@ -20,6 +20,9 @@ void KeepCoreLimit(const Policy& policy, uint32_t unlisted, FilterEntries& entri
 // Where there is a set of CPUs, calls that would change it fail: an affinity is anybody's to widen. sched_setaffinity(2)
 void KeepCpuSet(const Policy& policy, uint32_t unlisted, FilterEntries& entries);
 
+// Where the time stamp counter is disabled, what would enable it again fails. PR_SET_TSC(2const)
+void KeepTscDisabled(const Policy& policy, uint32_t unlisted, FilterEntries& entries);
+
 }  // namespace brood
 
 #endif  // BROOD_SANDBOX_CORE_RULES_H_

@@ -100,6 +100,7 @@ void ExplainIsolation(const Policy& policy, std::string& text) {
   if (policy.landlock == LandlockUse::kRequired) absl::StrAppend(&text, "  Landlock besides, all that the policy makes use of\n");
   if (policy.speculation == SpeculationControl::kAllow) absl::StrAppend(&text, "  the CPU may guess, where the kernel would stop that under a filter, too\n");
   if (policy.speculation == SpeculationControl::kMitigate) absl::StrAppend(&text, "  the CPU guesses neither past stores nor indirect branches that others have trained\n");
+  if (const std::string attributes = AttributesText(policy.process); !attributes.empty()) absl::StrAppend(&text, "  each process: ", attributes, "\n");
   if (policy.namespaces.count(Layer::kUser) != 0) {
     absl::StrAppend(&text, "  as user ", policy.ids.uid, ", group ", policy.ids.gid,
                     policy.ids.count > 1 ? absl::StrCat(", of the ids from 0 to ", policy.ids.count - 1, " that there are inside\n") : ", the only ids inside\n");
@@ -122,10 +123,16 @@ std::vector<std::string_view> Members(const std::string& name) {
   return {name};
 }
 
+void ExplainBpfFiles(const Policy& policy, std::string& text) {
+  for (const BpfFile& file : policy.bpf_files) {
+    absl::StrAppend(&text, "  and only if the filter of ", file.path, " lets it (", file.program.size() / 8, " instructions, which --bpf shows)\n");
+  }
+}
+
 void ExplainSyscalls(const Policy& policy, std::string& text) {
   if (!policy.filter_syscalls) {
     absl::StrAppend(&text, "system calls: all\n");
-    return;
+    return ExplainBpfFiles(policy, text);
   }
   absl::StrAppend(&text, "system calls\n");
   std::map<std::string_view, unsigned> nearest;
@@ -162,6 +169,7 @@ void ExplainSyscalls(const Policy& policy, std::string& text) {
   AddWords(ExplainAction(SyscallAction::kErrno, ErrnoFromName("ENOSYS")),
            {"calls that brood does not know", "and clone3 unless a rule names it"}, text);
   AddWords(ExplainAction(SyscallAction::kKill, 0), {"calls of a foreign architecture"}, text);
+  ExplainBpfFiles(policy, text);
 }
 
 void ExplainLimits(const Limits& limits, std::string_view form, std::string& text) {

@@ -23,6 +23,10 @@ struct PlatformPlan {
   // What `child` points to.
   std::deque<std::string> texts;  // Stable addresses.
   std::vector<MountStep> mounts;
+  std::deque<std::vector<sock_filter>> further_programs;
+  std::vector<FurtherFilter> further_filters;
+  bool further_decide_clone3 = false;  // One of them, before `filter` is asked.
+  std::string functions_need;          // Empty, or why no function can be born under them.
   std::vector<RlimitStep> rlimits;
   std::vector<DestinationRecord> destinations;
   std::vector<LandlockRule> landlock_rules;

@@ -20,6 +20,8 @@
 #include "sandbox/linux_plan.h"
 #include "sandbox/machine.h"
 #include "sandbox/namespace_probe.h"
+#include "sandbox/plan_attributes.h"
+#include "sandbox/plan_bpf.h"
 #include "sandbox/plan_disk.h"
 #include "sandbox/plan_ids.h"
 #include "sandbox/plan_landlock.h"
@@ -43,6 +45,8 @@ class PlanBuilder {
     if (!platform_->filter.instructions.empty()) {
       Enforce(Layer::kSeccomp, absl::StrCat("seccomp filter, ", platform_->filter.instructions.size(), " instructions"));
     }
+    BROOD_RETURN_IF_ERROR(FurtherFilters());
+    BROOD_RETURN_IF_ERROR(PlanAttributes(policy(), &child().attributes));
     BROOD_RETURN_IF_ERROR(LeaveOutMissing());
     BROOD_RETURN_IF_ERROR(Destinations());
     Namespaces();
@@ -62,6 +66,14 @@ class PlanBuilder {
   bool Has(Layer layer) const { return policy().namespaces.count(layer) != 0; }
   bool Weaker(Layer layer) const { return policy().allow_weaker.count(layer) != 0; }
   void Enforce(Layer layer, std::string by) { plan_->enforced_[layer] = std::move(by); }
+
+  absl::Status FurtherFilters() {
+    BROOD_ASSIGN_OR_RETURN(const std::string by, PlanBpf(policy(), platform_.get()));
+    if (by.empty()) return absl::OkStatus();
+    std::string& enforced = plan_->enforced_[Layer::kSeccomp];
+    absl::StrAppend(&enforced, enforced.empty() ? "" : "; ", by);
+    return absl::OkStatus();
+  }
 
   absl::Status Check() const {
     if (!policy().files.empty() && !Has(Layer::kMount)) {
@@ -533,7 +545,10 @@ class PlanBuilder {
     child().filter = platform_->filter.instructions.data();
     child().filter_length = static_cast<uint16_t>(platform_->filter.instructions.size());
     child().filter_notifies = platform_->filter.notifies;
-    child().filter_hides_clone3 = AnswerTo(child().filter, child().filter_length, SYS_clone3, {}) == (SECCOMP_RET_ERRNO | ENOSYS);
+    child().filter_hides_clone3 = AnswerTo(child().filter, child().filter_length, SYS_clone3, {}) == (SECCOMP_RET_ERRNO | ENOSYS) &&
+                                  !platform_->further_decide_clone3;
+    child().further_filters = platform_->further_filters.data();
+    child().further_filter_count = platform_->further_filters.size();
     child().limit_watches = policy().drop_privileges && Has(Layer::kUser) &&
                             (child().filter_length == 0 ||
                              AnswersOf(child().filter, child().filter_length, SYS_inotify_init1).may_allow);

@@ -22,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "sandbox/layer.h"
+#include "sandbox/process_attributes.h"
 
 namespace brood {
 
@@ -86,6 +87,13 @@ struct SyscallRule {
   // How near the file is that the rule came from: 0 for a built-in, 1 for what extends it. For each system call only
   // the rules of the highest layer that names it, directly or through a group, count.
   unsigned layer = 0;
+};
+
+// A filter of system calls that somebody else has made: what the kernel takes, by which a call is allowed only if the policy's own
+// filter, and each other one, allows it too. Where several answer, the strictest answer counts. seccomp(2)
+struct BpfFile {
+  std::string path;     // Where it came from, for messages.
+  std::string program;  // Instructions of eight bytes, struct sock_filter as this machine has it.
 };
 
 // Numbers of CPUs.
@@ -177,6 +185,8 @@ struct Policy {
   // What happens to a known system call that no rule names. Unknown numbers always give ENOSYS.
   SyscallAction unlisted = SyscallAction::kKill;
   int unlisted_errno = 0;
+  std::vector<BpfFile> bpf_files;  // Filters besides. Need drop_privileges.
+  ProcessAttributes process;
   EnvironmentBase environment = EnvironmentBase::kMinimal;
   std::string hostname;  // Empty: "brood" where there is a uts namespace.
 

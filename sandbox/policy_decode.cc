@@ -263,6 +263,46 @@ absl::Status ReadClock(const flatbuffers::String* text, std::string_view field, 
   return absl::OkStatus();
 }
 
+template <typename T, typename Parse>
+absl::Status ReadAttribute(const flatbuffers::String* text, std::string_view field, Parse parse, std::optional<T>& to) {
+  if (text == nullptr) return absl::OkStatus();
+  const absl::StatusOr<T> value = parse(View(text));
+  if (!value.ok()) return Invalid(absl::StrCat("process: ", field), value.status().message());
+  to = *value;
+  return absl::OkStatus();
+}
+
+absl::Status ReadProcess(const fbs::Process* from, ProcessAttributes& to) {
+  if (from == nullptr) return absl::OkStatus();
+  BROOD_RETURN_IF_ERROR(ReadAttribute(from->nice(), "nice", ParseNice, to.nice));
+  BROOD_RETURN_IF_ERROR(ReadAttribute(from->oom_score_adj(), "oom_score_adj", ParseOomScoreAdj, to.oom_score_adj));
+  BROOD_RETURN_IF_ERROR(ReadAttribute(from->umask(), "umask", ParseUmask, to.umask));
+  if (from->personality() != nullptr) {
+    to.personality.clear();
+    BROOD_ASSIGN_OR_RETURN(const std::vector<std::string> names, ReadStrings(from->personality(), "process: personality"));
+    for (const std::string& name : names) {
+      const absl::StatusOr<std::set<std::string>> flag = ParsePersonality(name);
+      if (!flag.ok()) return Invalid("process: personality", flag.status().message());
+      to.personality.insert(name);
+    }
+  }
+  to.disable_tsc = from->disable_tsc().value_or(to.disable_tsc);
+  to.deny_write_execute = from->deny_write_execute().value_or(to.deny_write_execute);
+  return absl::OkStatus();
+}
+
+// The programs are looked at where they are compiled for a machine: sandbox/bpf_check.h.
+absl::Status ReadBpfFiles(const fbs::Policy& from, std::vector<BpfFile>& to) {
+  if (from.bpf_files() == nullptr) return absl::OkStatus();
+  for (const fbs::BpfFile* file : *from.bpf_files()) {
+    const std::string_view path = View(file->path());
+    if (path.empty() || path.find('\0') != std::string_view::npos) return Invalid("bpf_files", "an empty path, or one with a zero byte");
+    BpfFile& added = to.emplace_back(BpfFile{.path = std::string(path), .program = {}});
+    if (file->program() != nullptr) added.program.assign(file->program()->begin(), file->program()->end());
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadPolicy(const fbs::Policy& from, unsigned first_layer, Policy& to) {
   if (from.name() != nullptr) to.name = View(from.name());
   if (from.namespaces() != nullptr) {
@@ -308,6 +348,8 @@ absl::Status ReadPolicy(const fbs::Policy& from, unsigned first_layer, Policy& t
     to.hostname = View(from.hostname());
     if (const absl::Status valid = CheckHostname(to.hostname); !valid.ok()) return Invalid("hostname", valid.message());
   }
+  BROOD_RETURN_IF_ERROR(ReadProcess(from.process(), to.process));
+  BROOD_RETURN_IF_ERROR(ReadBpfFiles(from, to.bpf_files));
   BROOD_RETURN_IF_ERROR(DecodeLimits(from.limits(), LimitError, to.limits));
   BROOD_RETURN_IF_ERROR(DecodeLimits(from.default_limits(), LimitError, to.default_limits));
   return ReadLayers(from.allow_weaker(), "allow_weaker", kAllLayers.back(), to.allow_weaker);

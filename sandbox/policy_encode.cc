@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "base/status.h"
 #include "sandbox/policy_flatbuffer.h"
 #include "sandbox/policy_words.h"
@@ -86,6 +87,26 @@ Offset<fbs::Clocks> WriteClocks(Builder& builder, const Clocks& clocks) {
   return fbs::CreateClocks(builder, monotonic, clock(clocks.boottime));
 }
 
+Offset<fbs::Process> WriteProcess(Builder& builder, const ProcessAttributes& process) {
+  const auto& [nice_value, oom_value, umask_value, flags, disable_tsc, deny_write_execute] = process;
+  if (process == ProcessAttributes()) return 0;
+  const auto nice = nice_value ? Text(builder, absl::StrCat(*nice_value)) : 0;
+  const auto oom_score_adj = oom_value ? Text(builder, absl::StrCat(*oom_value)) : 0;
+  const auto umask = umask_value ? Text(builder, absl::StrFormat("%04o", *umask_value)) : 0;
+  const auto personality = flags.empty() ? 0 : WriteStrings(builder, {flags.begin(), flags.end()});
+  return fbs::CreateProcess(builder, nice, oom_score_adj, umask, personality, disable_tsc, deny_write_execute);
+}
+
+Offset<flatbuffers::Vector<Offset<fbs::BpfFile>>> WriteBpfFiles(Builder& builder, const std::vector<BpfFile>& files) {
+  if (files.empty()) return 0;
+  std::vector<Offset<fbs::BpfFile>> written;
+  for (const auto& [path, program] : files) {
+    const auto bytes = builder.CreateVector(reinterpret_cast<const uint8_t*>(program.data()), program.size());
+    written.push_back(fbs::CreateBpfFile(builder, Text(builder, path), bytes));
+  }
+  return builder.CreateVector(written);
+}
+
 }  // namespace
 
 Offset<fbs::Limits> EncodeLimits(Builder& builder, const Limits& limits) {
@@ -148,11 +169,13 @@ std::string EncodePolicy(const Policy& policy) {
   const auto clocks = WriteClocks(builder, policy.clocks);
   const auto ids = fbs::CreateIds(builder, policy.ids.uid, policy.ids.gid, policy.ids.count);
   const auto capabilities = WriteStrings(builder, policy.capabilities);
+  const auto process = WriteProcess(builder, policy.process);
+  const auto bpf_files = WriteBpfFiles(builder, policy.bpf_files);
   fbs::FinishPolicyBuffer(
       builder, fbs::CreatePolicy(builder, 0, name, namespaces, policy.drop_privileges, policy.minimal_system,
                                  written_files, network, policy.filter_syscalls, written_syscalls, unlisted,
                                  unlisted_errno, environment, hostname, limits, default_limits, allow_weaker, landlock, policy.read_back, clocks,
-                                 ids, capabilities, speculation));
+                                 ids, capabilities, speculation, process, bpf_files));
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }
 

@@ -48,6 +48,8 @@ Policy Everything() {
   policy.clocks = {.monotonic = absl::Nanoseconds(3), .boottime = kMaxClock};
   policy.landlock = LandlockUse::kRequired;
   policy.speculation = SpeculationControl::kMitigate;
+  policy.process = {.nice = -3, .oom_score_adj = 1000, .umask = 027, .personality = {"addr_no_randomize", "uname26"}, .disable_tsc = true, .deny_write_execute = true};
+  policy.bpf_files = {{.path = "/a.bpf", .program = std::string("\x06\0\0\0\0\0\xff\x7f", 8)}, {.path = "/b.bpf", .program = "other"}};
   policy.environment = EnvironmentBase::kEmpty;
   policy.limits = {.memory_bytes = 1,
                    .processes = 7,
@@ -86,6 +88,11 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(read->clocks.boottime, kMaxClock);
   EXPECT_EQ(read->landlock, LandlockUse::kRequired);
   EXPECT_EQ(read->speculation, SpeculationControl::kMitigate);
+  EXPECT_EQ(read->process, policy.process);
+  ASSERT_EQ(read->bpf_files.size(), 2u);
+  EXPECT_EQ(read->bpf_files[0].path, "/a.bpf");
+  EXPECT_EQ(read->bpf_files[0].program, policy.bpf_files[0].program);
+  EXPECT_EQ(read->bpf_files[1].program, "other");
   EXPECT_EQ(read->environment, EnvironmentBase::kEmpty);
   EXPECT_EQ(read->network.to, policy.network.to);
   EXPECT_EQ(read->unlisted_errno, EPERM);
@@ -197,6 +204,8 @@ TEST(PolicyFlatbufferTest, NamesTheFieldThatIsWrong) {
   EXPECT_EQ(MessageAfter("empty", "emptz"),
             "policy: environment: unknown word \"emptz\"; there are minimal, inherit, empty");
   EXPECT_EQ(MessageAfter("mitigate", "mitigatf"), "policy: speculation: unknown word \"mitigatf\"; there are allow, kernel, mitigate");
+  EXPECT_EQ(MessageAfter("uname26", "uname27"), "policy: process: personality: unknown flag \"uname27\"; there are addr_compat_layout, addr_no_randomize, uname26");
+  EXPECT_EQ(MessageAfter("0027", "0028"), "policy: process: umask: expected an octal number from 0 to 777, got \"0028\"");
   EXPECT_EQ(MessageAfter("&==", "&=="), "");
   EXPECT_EQ(MessageAfter("21505", "21x05"), "policy: syscalls: args: value: \"21x05\" is not a number of 64 bits");
   EXPECT_EQ(MessageAfter("/data/in", "data//in"), "policy: files: \"data//in\" is not an absolute path");

@@ -138,6 +138,7 @@ absl::StatusOr<CompiledFilter> CompileFilter(const Policy& policy) {
   LeaveTcpToLandlock(policy, unlisted, entries);
   KeepCoreLimit(policy, unlisted, entries);
   KeepCpuSet(policy, unlisted, entries);
+  KeepTscDisabled(policy, unlisted, entries);
   BROOD_RETURN_IF_ERROR(CheckOwnCalls(entries, unlisted));
 
   std::vector<FilterInterval> intervals;
