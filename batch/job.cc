@@ -52,11 +52,16 @@ flatbuffers::Offset<fbs::Job> WriteJob(TableReader& in, int line) {
   const auto copy_in = in.Texts("copy_in");
   const auto copy_out = in.Texts("copy_out");
   const auto overlay_kept = in.Texts("overlay_kept");
+  const auto overlay_ro = in.Texts("overlay_ro");
+  const auto overlay_below = in.Texts("overlay_below");
+  const auto symlink = in.Texts("symlink");
+  const auto dir = in.Texts("dir");
+  const auto device = in.Texts("device");
   const uint64_t kMax = std::numeric_limits<uint32_t>::max();  // Refused by the decoder, like others above its bound.
   return fbs::CreateJob(
       in.builder(), id, argv, target, args, env, cwd, stdin_path, stdout_path, stderr_path, policy, ro, rw, tmpfs, overlay, net,
       limits, retries.has_value() ? flatbuffers::Optional<uint32_t>(std::min(*retries, kMax)) : flatbuffers::nullopt,
-      copy_in, copy_out, overlay_kept);
+      copy_in, copy_out, overlay_kept, overlay_ro, overlay_below, symlink, dir, device);
 }
 
 absl::StatusOr<Job> ParseJob(std::string_view text, const std::string& file, int line) {

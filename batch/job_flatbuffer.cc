@@ -1,5 +1,6 @@
 #include "batch/job_flatbuffer.h"
 
+#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -9,7 +10,9 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "batch/copy_options.h"
+#include "batch/file_rules.h"
 #include "batch/policy_options.h"
+#include "sandbox/made_files.h"
 #include "sandbox/policy_flatbuffer.h"
 #include "serialization/verify.h"
 
@@ -124,6 +127,15 @@ absl::Status ReadOptions(const fbs::Job& from, PolicyOptions& to) {
   BROOD_RETURN_IF_ERROR(ReadFileRules(from.tmpfs(), "tmpfs", ParseTmpfsRule, to.files));
   BROOD_RETURN_IF_ERROR(ReadFileRules(from.overlay(), "overlay", ParseOverlayRule, to.files));
   BROOD_RETURN_IF_ERROR(ReadFileRules(from.overlay_kept(), "overlay_kept", ParseKeptOverlayRule, to.files));
+  BROOD_RETURN_IF_ERROR(ReadFileRules(from.overlay_ro(), "overlay_ro", ParseMergedRule, to.files));
+  BROOD_RETURN_IF_ERROR(ReadFileRules(from.symlink(), "symlink", ParseSymlinkRule, to.files));
+  BROOD_RETURN_IF_ERROR(ReadFileRules(from.dir(), "dir", ParseDirectoryRule, to.files));
+  BROOD_RETURN_IF_ERROR(ReadFileRules(from.device(), "device", ParseDeviceRule, to.files));
+  std::vector<std::string> layers;
+  BROOD_RETURN_IF_ERROR(ReadTexts(from.overlay_below(), "overlay_below", layers));
+  for (const std::string& layer : layers) {
+    if (const absl::Status added = AddOverlayLayer(layer, to.files); !added.ok()) return Invalid("overlay_below", added.message());
+  }
   if (from.net() != nullptr) {
     absl::StatusOr<Network> network = ParseNetwork(View(from.net()));
     if (!network.ok()) return Invalid("net", network.status().message());
@@ -132,20 +144,48 @@ absl::Status ReadOptions(const fbs::Job& from, PolicyOptions& to) {
   return DecodeLimits(from.limits(), InvalidLimit, to.limits);
 }
 
-// "SRC:DEST" or "DEST:SIZE", as a job line has it.
-absl::StatusOr<std::string> RuleText(const FileRule& rule) {
-  if (rule.kind == FileRule::Kind::kTmpfs) {
-    return rule.size_bytes == 0 ? rule.destination : absl::StrCat(rule.destination, ":", rule.size_bytes);
+bool SameRule(const FileRule& one, const FileRule& other) {
+  return one.kind == other.kind && one.source == other.source && one.destination == other.destination &&
+         (one.kind != FileRule::Kind::kBind || one.access == other.access) &&
+         one.size_bytes == other.size_bytes && one.changes == other.changes && one.optional == other.optional && one.text == other.text &&
+         one.mode == other.mode;
+}
+
+// A field of a job that holds file rules, and how it says one but for its layers.
+struct RuleField {
+  const char* name;
+  std::string text;
+  absl::StatusOr<FileRule> read;  // What is read from the text.
+};
+
+RuleField FieldOf(const FileRule& rule) {
+  const std::string bind = absl::StrCat(rule.source, ":", rule.destination);
+  const auto sized = [&](std::string text) { return rule.size_bytes > 0 ? absl::StrCat(text, ":", rule.size_bytes) : text; };
+  switch (rule.kind) {
+    case FileRule::Kind::kTmpfs:
+      return {"tmpfs", sized(rule.destination), ParseTmpfsRule(sized(rule.destination))};
+    case FileRule::Kind::kOverlay: {
+      if (rule.changes.empty()) return {"overlay", sized(bind), ParseOverlayRule(sized(bind))};
+      const std::string kept = absl::StrCat(rule.changes, ":", bind);
+      return {"overlay_kept", kept, ParseKeptOverlayRule(kept)};
+    }
+    case FileRule::Kind::kMerged:
+      return {"overlay_ro", bind, ParseMergedRule(bind)};
+    case FileRule::Kind::kSymlink: {
+      const std::string link = absl::StrCat(rule.text, ":", rule.destination);
+      return {"symlink", link, ParseSymlinkRule(link)};
+    }
+    case FileRule::Kind::kDirectory: {
+      const std::string directory = absl::StrCat(rule.destination, rule.mode.has_value() ? absl::StrCat(":", ModeText(*rule.mode)) : "");
+      return {"dir", directory, ParseDirectoryRule(directory)};
+    }
+    case FileRule::Kind::kFile:
+      return {"content", "", absl::UnimplementedError("")};
+    case FileRule::Kind::kBind:
+      break;
   }
-  const bool overlay = rule.kind == FileRule::Kind::kOverlay;
-  const bool kept = !rule.changes.empty();
-  const std::string text = absl::StrCat(rule.changes, kept ? ":" : "", rule.source, ":", rule.destination,
-                                        overlay && rule.size_bytes > 0 ? absl::StrCat(":", rule.size_bytes) : "");
-  const absl::StatusOr<FileRule> read = kept ? ParseKeptOverlayRule(text) : overlay ? ParseOverlayRule(text) : ParseBindRule(text, rule.access);
-  const bool same = read.ok() && read->source == rule.source && read->destination == rule.destination && read->changes == rule.changes;
-  if (same && !rule.optional) return text;
-  return Invalid(kept ? "overlay_kept" : overlay ? "overlay" : rule.access == FileRule::Access::kReadOnly ? "ro" : "rw",
-                 absl::StrCat("a job cannot say the rule for ", rule.destination, "; use a policy file"));
+  const char* const name = rule.access == FileRule::Access::kReadOnly ? "ro" : rule.access == FileRule::Access::kReadWrite ? "rw" : "device";
+  return {name, bind, ParseBindRule(bind, rule.access)};
 }
 
 absl::StatusOr<std::string> NetworkText(const Network& network) {
@@ -163,11 +203,7 @@ absl::StatusOr<std::string> NetworkText(const Network& network) {
 }
 
 struct OptionTexts {
-  std::vector<std::string> ro;
-  std::vector<std::string> rw;
-  std::vector<std::string> tmpfs;
-  std::vector<std::string> overlay;
-  std::vector<std::string> overlay_kept;
+  std::map<std::string_view, std::vector<std::string>> files;  // By the field.
   std::string net;  // Empty: not set.
 };
 
@@ -178,14 +214,11 @@ absl::StatusOr<OptionTexts> TextsOf(const PolicyOptions& options) {
   }
   OptionTexts texts;
   for (const FileRule& rule : options.files) {
-    BROOD_ASSIGN_OR_RETURN(std::string text, RuleText(rule));
-    const bool read_only = rule.access == FileRule::Access::kReadOnly;
-    std::vector<std::string>& list =
-        rule.kind == FileRule::Kind::kTmpfs     ? texts.tmpfs
-        : !rule.changes.empty()                 ? texts.overlay_kept
-        : rule.kind == FileRule::Kind::kOverlay ? texts.overlay
-                                                : (read_only ? texts.ro : texts.rw);
-    list.push_back(std::move(text));
+    const RuleField field = FieldOf(rule);
+    const bool same = field.read.ok() && SameRule(*field.read, rule);
+    if (!same) return Invalid(field.name, absl::StrCat("a job cannot say the rule for ", rule.destination, "; use a policy file"));
+    texts.files[field.name].push_back(field.text);
+    for (const std::string& layer : rule.layers) texts.files["overlay_below"].push_back(absl::StrCat(layer, ":", rule.destination));
   }
   if (options.network.has_value()) {
     BROOD_ASSIGN_OR_RETURN(texts.net, NetworkText(*options.network));
@@ -210,7 +243,7 @@ bool HasAny(const Limits& limits) {
 }  // namespace
 
 absl::StatusOr<std::string> EncodeJob(const Job& job) {
-  BROOD_ASSIGN_OR_RETURN(const OptionTexts options, TextsOf(job.options));
+  BROOD_ASSIGN_OR_RETURN(OptionTexts options, TextsOf(job.options));
   Builder builder;
   const auto id = builder.CreateString(job.id);
   const auto argv = WriteTexts(builder, job.argv);
@@ -222,11 +255,16 @@ absl::StatusOr<std::string> EncodeJob(const Job& job) {
   const auto stdout_path = WriteText(builder, job.stdout_path);
   const auto stderr_path = WriteText(builder, job.stderr_path);
   const auto policy = WriteText(builder, job.policy);
-  const auto ro = WriteTexts(builder, options.ro);
-  const auto rw = WriteTexts(builder, options.rw);
-  const auto tmpfs = WriteTexts(builder, options.tmpfs);
-  const auto overlay = WriteTexts(builder, options.overlay);
-  const auto overlay_kept = WriteTexts(builder, options.overlay_kept);
+  const auto ro = WriteTexts(builder, options.files["ro"]);
+  const auto rw = WriteTexts(builder, options.files["rw"]);
+  const auto tmpfs = WriteTexts(builder, options.files["tmpfs"]);
+  const auto overlay = WriteTexts(builder, options.files["overlay"]);
+  const auto overlay_kept = WriteTexts(builder, options.files["overlay_kept"]);
+  const auto overlay_ro = WriteTexts(builder, options.files["overlay_ro"]);
+  const auto overlay_below = WriteTexts(builder, options.files["overlay_below"]);
+  const auto symlink = WriteTexts(builder, options.files["symlink"]);
+  const auto dir = WriteTexts(builder, options.files["dir"]);
+  const auto device = WriteTexts(builder, options.files["device"]);
   const auto net = WriteText(builder, options.net);
   const auto limits = HasAny(job.options.limits) ? EncodeLimits(builder, job.options.limits) : Offset<fbs::Limits>();
   std::vector<std::string> copy_in_texts;
@@ -251,6 +289,11 @@ absl::StatusOr<std::string> EncodeJob(const Job& job) {
   table.add_tmpfs(tmpfs);
   table.add_overlay(overlay);
   table.add_overlay_kept(overlay_kept);
+  table.add_overlay_ro(overlay_ro);
+  table.add_overlay_below(overlay_below);
+  table.add_symlink(symlink);
+  table.add_dir(dir);
+  table.add_device(device);
   table.add_net(net);
   table.add_limits(limits);
   if (job.retries.has_value()) table.add_retries(static_cast<uint32_t>(*job.retries));

@@ -17,7 +17,7 @@ namespace {
 // What a program's job can say, and what a function's can.
 constexpr std::string_view kProgram =
     R"({"id":"a","argv":["gzip","","-t"],"env":["A=b","C"],"cwd":"/","stdin":"i","stdout":"o","stderr":"e",)"
-    R"("policy":"strict","ro":["/in"],"rw":["/out:/o"],"tmpfs":["/scratch:1M","/other"],"overlay":["/lower:/view:2M","/both"],"overlay_kept":["/changes:/lower:/kept"],"net":"loopback",)"
+    R"("policy":"strict","ro":["/in"],"rw":["/out:/o"],"tmpfs":["/scratch:1M","/other"],"overlay":["/lower:/view:2M","/both"],"overlay_kept":["/changes:/lower:/kept"],"overlay_ro":["/top:/merged"],"overlay_below":["/low:/merged","/lower2:/view","/lowest:/view"],"symlink":["a:/b:/link"],"dir":["/made:0700","/usual"],"device":["/dev/fuse","/dev/zero:/z"],"net":"loopback",)"
     R"("limits":{"memory":"64M","processes":3,"cpu_time":"1.5s","wall_time":"5s","output":0,"file_size":"1K",)"
     R"("open_files":9,"core":7,"cpus":"1.5","cpu_weight":5,"io_weight":6,"io_rate":"1M","disk":"2M","cpu_set":"0-1,3","rlimits":["stack=8M","memlock=0"],"grace":"2s"},"retries":1,"copy_in":["a:/b"],"copy_out":["/tmp/c:d:1K","/tmp/e:f"]})";
 
@@ -55,7 +55,12 @@ TEST(JobFlatbufferTest, WhatIsWrittenIsReadBack) {
     EXPECT_EQ(read->copy_in.size(), job.copy_in.size());
     EXPECT_EQ(read->copy_out.size(), job.copy_out.size());
     for (size_t i = 0; i < job.copy_out.size(); ++i) EXPECT_EQ(read->copy_out[i].max_bytes, job.copy_out[i].max_bytes);
-    EXPECT_EQ(read->options.files.size(), job.options.files.size());
+    ASSERT_EQ(read->options.files.size(), job.options.files.size());
+    for (size_t i = 0; i < job.options.files.size(); ++i) {
+      EXPECT_EQ(read->options.files[i].layers, job.options.files[i].layers) << job.options.files[i].destination;
+      EXPECT_EQ(read->options.files[i].text, job.options.files[i].text);
+      EXPECT_EQ(read->options.files[i].mode, job.options.files[i].mode);
+    }
     EXPECT_EQ(read->options.network->to, job.options.network->to);
     EXPECT_EQ(read->options.limits.cpu_time, job.options.limits.cpu_time);
     EXPECT_EQ(read->options.limits.output_bytes, job.options.limits.output_bytes);
@@ -118,6 +123,10 @@ TEST(JobFlatbufferTest, WhatALineCannotSayIsRefused) {
   EXPECT_EQ(EncodeJob(job).status().message(), "field \"ro\": a job cannot say the rule for /in; use a policy file");
   job.options.files[0] = {.source = "/a:/b", .destination = "/c"};
   EXPECT_EQ(EncodeJob(job).status().message(), "field \"ro\": a job cannot say the rule for /c; use a policy file");
+  job.options.files[0] = {.kind = FileRule::Kind::kFile, .destination = "/c", .text = "content"};
+  EXPECT_EQ(EncodeJob(job).status().message(), "field \"content\": a job cannot say the rule for /c; use a policy file");
+  job.options.files[0] = {.kind = FileRule::Kind::kTmpfs, .destination = "/c", .mode = 0700};
+  EXPECT_EQ(EncodeJob(job).status().message(), "field \"tmpfs\": a job cannot say the rule for /c; use a policy file");
   EXPECT_EQ(DecodeJob(std::string(kMaxJobBytes + 1, 'x')).status().code(), absl::StatusCode::kInvalidArgument);
 }
 

@@ -40,7 +40,12 @@ flatbuffers::Offset<fbs::FileRule> WriteFileRule(TableReader& in) {
   const bool optional = in.Flag("optional").value_or(false);
   const auto overlay = in.Text("overlay");
   const auto changes = in.Text("changes");
-  return fbs::CreateFileRule(in.builder(), path, paths, at, tmpfs, size, access, optional, overlay, changes);
+  const auto below = in.Texts("below");
+  const auto symlink = in.Text("symlink");
+  const auto directory = in.Text("directory");
+  const auto content = in.Text("content");
+  const auto mode = in.Text("mode");
+  return fbs::CreateFileRule(in.builder(), path, paths, at, tmpfs, size, access, optional, overlay, changes, below, symlink, directory, content, mode);
 }
 
 flatbuffers::Offset<fbs::Network> WriteNetwork(TableReader& in) {

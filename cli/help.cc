@@ -224,8 +224,8 @@ lines are checked before anything runs.
             "file_size", "open_files", "core", "cpus", "cpu_set",
             "cpu_weight", "io_rate", "io_weight", "disk",
             "grace", "rlimits":["stack=64M"]}
-  ro, rw, tmpfs, overlay, overlay_kept, copy_in, copy_out, net
-                                            as the options, lists
+  ro, rw, tmpfs, dir, symlink, device, overlay, overlay_kept, overlay_ro,
+  overlay_below, copy_in, copy_out, net     as the options, lists
 
   {"id":"a", "argv":["gzip","-t","/data/f.gz"], "ro":["/data"],
    "limits":{"wall_time":"5s"}}                                  (on one line)

@@ -29,7 +29,8 @@ brood --version prints version, commit and build.
     {"windows", R"(What this program lacks on Windows. An option of a layer that is missing fails
 and names it, unless --allow-weaker LAYER accepts to go without:
 
-  mount       --ro, --rw, --tmpfs, --overlay, --overlay-kept
+  mount       --ro, --rw, --tmpfs, --overlay, --overlay-kept, --overlay-ro,
+              --overlay-below, --symlink, --dir, --device
   net         --net loopback, --net allow:HOST:PORT
   uts         --hostname
   cpu         --cpus, --cpu-set, --cpu-weight
@@ -174,8 +175,8 @@ constexpr std::string_view kElsewhere[] = {
     "--ro",          "--rw",     "--tmpfs",  "--overlay",      "--copy-in", "--copy-out",  "--hostname",    "--file-size",
     "--open-files",  "--disk",   "--cpus",   "--cpu-weight",   "--io-rate", "--io-weight", "--violation-stack", "--start-method",
     "--preload",     "--isolation", "--server", "--server-uid", "--template", "--bpf",
-    "--overlay-kept", "--cpu-set", "--rlimit", "--retry-lost", "--grace", "--nice", "--umask", "--oom-score-adj", "--personality",
-    "--deny-write-execute", "--disable-tsc", "--seccomp-bpf",
+    "--overlay-kept", "--overlay-ro", "--overlay-below", "--symlink", "--dir", "--device", "--cpu-set", "--rlimit", "--retry-lost", "--grace",
+    "--nice", "--umask", "--oom-score-adj", "--personality", "--deny-write-execute", "--disable-tsc", "--seccomp-bpf",
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "batch/bpf_files.h"
 #include "batch/copy_options.h"
+#include "batch/file_rules.h"
 #include "batch/files.h"
 #include "batch/function_job.h"
 #include "batch/suggest.h"
@@ -145,6 +146,11 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
       BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseBindRule(value, FileRule::Access::kReadWrite), policy.files));
     if (name == "--tmpfs") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseTmpfsRule(value), policy.files));
     if (name == "--overlay-kept") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseKeptOverlayRule(value), policy.files));
+    if (name == "--overlay-ro") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseMergedRule(value), policy.files));
+    if (name == "--overlay-below") BROOD_RETURN_IF_ERROR(Annotate(AddOverlayLayer(value, policy.files), name));
+    if (name == "--symlink") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseSymlinkRule(value), policy.files));
+    if (name == "--dir") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseDirectoryRule(value), policy.files));
+    if (name == "--device") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseDeviceRule(value), policy.files));
     if (name == "--overlay") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseOverlayRule(value), policy.files));
     if (name == "--seccomp-bpf") {
       absl::StatusOr<BpfFile> file = ReadBpfOption(value);

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "sandbox/made_files.h"
 
 extern char** environ;
 
@@ -33,7 +34,7 @@ bool Shows(const Policy& policy, const std::string& path) {
                        (path.size() == place.size() || absl::EndsWith(place, "/") || path[place.size()] == '/');
     if (above && (nearest == nullptr || place.size() > nearest->destination.size())) nearest = &rule;
   }
-  return nearest != nullptr && (nearest->kind != FileRule::Kind::kTmpfs || nearest->destination == path);
+  return nearest != nullptr && (ShowsHost(*nearest) || nearest->destination == path);
 }
 
 constexpr char kPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -127,7 +127,9 @@ struct Sample {
                                 .optional = true,
                                 .lent = true,
                                 .idmapped = true,
-                                .idmap_required = true},
+                                .idmap_required = true,
+                                .mode = 0750,
+                                .device = true},
                                {.kind = MountStep::Kind::kTmpfs, .target = "tmp"}};
   const sock_filter filter[2] = {{1, 2, 3, 4}, {5, 6, 7, 8}};
   const FurtherFilter further_filters[1] = {{.path = "/a.bpf", .program = filter, .length = 2}};

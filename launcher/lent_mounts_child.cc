@@ -93,8 +93,10 @@ int OpenLentMounts(const LaunchRecord& record, uint32_t outside_id, int* fds, Se
     // Only the top mount: a submount of a kind that cannot be mapped would refuse the whole tree. Others stay as they are.
     if (MountSetattr(tree, 0, attributes) != 0 && step.idmap_required) {
       Fail(failure, "mount", errno,
-           "this file system cannot be id-mapped, so it cannot be lent for writing; use one that can (ext4, xfs, btrfs, "
-           "tmpfs since Linux 6.3): ",
+           step.device ? "not everybody may open this device, and its file system cannot be id-mapped (devtmpfs cannot); pass it "
+                         "open, or make it anew in a tmpfs by mknod(1): "
+                       : "this file system cannot be id-mapped, so it cannot be lent for writing; use one that can (ext4, xfs, btrfs, "
+                         "tmpfs since Linux 6.3): ",
            step.source);
       return -1;
     }

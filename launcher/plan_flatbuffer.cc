@@ -1,10 +1,13 @@
 #include "launcher/plan_flatbuffer.h"
 
+#include <linux/mount.h>
+
 #include <algorithm>
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "sandbox/mounts_child.h"
+#include "sandbox/policy.h"
 #include "serialization/verify.h"
 
 namespace brood::internal {
@@ -20,12 +23,36 @@ Offset<flatbuffers::String> Text(Builder& builder, const char* text) {
 }
 
 Offset<fbs::Mount> WriteMount(Builder& builder, const MountStep& step) {
-  const auto& [kind, source_text, target_text, text_text, attributes, optional, lent, idmapped, idmap_required] = step;
+  const auto& [kind, source_text, target_text, text_text, attributes, optional, lent, idmapped, idmap_required, mode, device] = step;
   const auto source = Text(builder, source_text);
   const auto target = Text(builder, target_text);
   const auto text = Text(builder, text_text);
   return fbs::CreateMount(builder, static_cast<uint8_t>(kind), source, target, text, attributes, optional, lent, idmapped,
-                          idmap_required);
+                          idmap_required, mode, device);
+}
+
+absl::Status Damaged(std::string_view what) { return absl::DataLossError(absl::StrCat("plan: ", what)); }
+
+// The overlay whose layers the steps end with; null: they end otherwise.
+const MountStep* OpenOverlay(const std::vector<MountStep>& steps) {
+  size_t last = steps.size();
+  while (last > 0 && steps[last - 1].kind == MountStep::Kind::kLayer) --last;
+  return last > 0 && steps[last - 1].kind == MountStep::Kind::kOverlay ? &steps[last - 1] : nullptr;
+}
+
+bool AwaitsChanges(const std::vector<MountStep>& steps) {
+  const MountStep* const overlay = OpenOverlay(steps);
+  return overlay != nullptr && overlay->text == nullptr && (overlay->attributes & MOUNT_ATTR_RDONLY) == 0;
+}
+
+absl::Status FitsAfter(const std::vector<MountStep>& steps, MountStep::Kind kind) {
+  if (kind == MountStep::Kind::kLayer) {
+    const MountStep* const overlay = OpenOverlay(steps);
+    if (overlay == nullptr) return Damaged("a layer of no overlay");
+    const size_t layers = steps.size() - static_cast<size_t>(overlay - steps.data());
+    return layers <= kMaxLayers ? absl::OkStatus() : Damaged("an overlay of too many layers");
+  }
+  return AwaitsChanges(steps) == (kind == MountStep::Kind::kChanges) ? absl::OkStatus() : Damaged("an overlay and its changes go together");
 }
 
 Offset<flatbuffers::Vector<Offset<fbs::FurtherFilter>>> WriteFurtherFilters(Builder& builder, const FurtherFilter* filters, size_t count) {
@@ -59,8 +86,6 @@ void ReadAttributes(const fbs::Attributes* from, AttributeSteps* to) {
 }
 
 const char* Pointer(const flatbuffers::String* text) { return text != nullptr ? text->c_str() : nullptr; }
-
-absl::Status Damaged(std::string_view what) { return absl::DataLossError(absl::StrCat("plan: ", what)); }
 
 absl::Status ReadDestination(const fbs::Destination& from, std::vector<DestinationRecord>& out) {
   DestinationRecord record;
@@ -183,7 +208,7 @@ absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
   plan.new_session = from.new_session();
   if (from.mounts() != nullptr) {
     for (const fbs::Mount* mount : *from.mounts()) {
-      if (mount->kind() > static_cast<uint8_t>(MountStep::Kind::kChanges) || mount->target() == nullptr) {
+      if (mount->kind() > static_cast<uint8_t>(MountStep::Kind::kLayer) || mount->target() == nullptr) {
         return Damaged("unknown kind of mount");
       }
       const auto kind = static_cast<MountStep::Kind>(mount->kind());
@@ -191,8 +216,7 @@ absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
           ((kind == MountStep::Kind::kSymlink || kind == MountStep::Kind::kFile) && mount->text() == nullptr)) {
         return Damaged("a mount that lacks its text");
       }
-      const bool after_overlay = !out.mounts.empty() && out.mounts.back().kind == MountStep::Kind::kOverlay && out.mounts.back().text == nullptr;
-      if (after_overlay != (kind == MountStep::Kind::kChanges)) return Damaged("an overlay and its changes go together");
+      if (const absl::Status fits = FitsAfter(out.mounts, kind); !fits.ok()) return fits;
       out.mounts.push_back({.kind = kind,
                              .source = Pointer(mount->source()),
                              .target = Pointer(mount->target()),
@@ -201,12 +225,12 @@ absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
                              .optional = mount->optional(),
                              .lent = mount->lent(),
                              .idmapped = mount->idmapped(),
-                             .idmap_required = mount->idmap_required()});
+                             .idmap_required = mount->idmap_required(),
+                             .mode = mount->mode(),
+                             .device = mount->device()});
     }
   }
-  if (!out.mounts.empty() && out.mounts.back().kind == MountStep::Kind::kOverlay && out.mounts.back().text == nullptr) {
-    return Damaged("an overlay without a place for its changes");
-  }
+  if (AwaitsChanges(out.mounts)) return Damaged("an overlay without a place for its changes");
   if (out.mounts.size() > child::kMaxMountSteps) return Damaged("too many mounts");
   plan.mounts = out.mounts.data();
   plan.mount_count = out.mounts.size();

@@ -153,6 +153,39 @@ TEST_P(SandboxTest, APlaceBehindALinkThatLeadsNowhereIsAnErrorThatNamesIt) {
   EXPECT_NE(failed->detail.find("/data/door/file"), std::string::npos) << failed->detail;
 }
 
+TEST_P(SandboxTest, WhatThePolicyMakesIsThere) {
+  policy_.files.push_back({.kind = FileRule::Kind::kSymlink, .destination = "/link", .text = "../made:it"});
+  policy_.files.push_back({.kind = FileRule::Kind::kDirectory, .destination = "/made", .mode = 0711});
+  policy_.files.push_back({.kind = FileRule::Kind::kDirectory, .destination = "/tmp/made"});
+  policy_.files.push_back({.kind = FileRule::Kind::kFile, .destination = "/etc/given", .text = "content\n", .mode = 0400});
+  for (int i = 0; i < 2; ++i) {
+    const Result result = Run("readlink /link; stat -c %a /made /tmp/made /etc/given; cat /etc/given; ls /tmp/made; touch /tmp/made/left");
+    EXPECT_EQ(result.out, "../made:it\n711\n755\n400\ncontent\n") << result.err << result.outcome.ToString();
+    EXPECT_EQ(result.outcome.exit_code(), 0) << result.err;
+  }
+}
+
+TEST_P(SandboxTest, ADeviceThatIsNamedIsUsed) {
+  policy_.files.push_back({.source = "/dev/zero", .destination = "/given", .access = FileRule::Access::kDevice});
+  for (int i = 0; i < 2; ++i) {
+    const Result result = Run("head -c 2 /given | od -An -tu1; echo x >/given; chmod 600 /given 2>/dev/null || echo kept");
+    EXPECT_EQ(result.out, "   0   0\nkept\n") << result.err << result.outcome.ToString();
+  }
+}
+
+TEST_P(SandboxTest, DirectoriesAreShownAsOne) {
+  std::filesystem::create_directories(directory_ + "/top");
+  std::filesystem::create_directories(directory_ + "/low");
+  std::ofstream(directory_ + "/top/one") << "top";
+  std::ofstream(directory_ + "/low/one") << "low";
+  std::ofstream(directory_ + "/low/two") << "low";
+  policy_.files.push_back({.kind = FileRule::Kind::kMerged, .source = directory_ + "/top", .destination = "/both", .layers = {directory_ + "/low"}});
+  for (int i = 0; i < 2; ++i) {
+    const Result result = Run("cat /both/one /both/two; echo x 2>/dev/null >/both/one || echo kept");
+    EXPECT_EQ(result.out, "toplowkept\n") << result.err << result.outcome.ToString();
+  }
+}
+
 TEST_P(SandboxTest, ListedDirectoriesAreReadOnlyUnlessSaidOtherwise) {
   std::ofstream(directory_ + "/in") << "hello";
   Bind(directory_, FileRule::Access::kReadOnly);

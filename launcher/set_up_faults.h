@@ -2,6 +2,7 @@
 #ifndef BROOD_LAUNCHER_SET_UP_FAULTS_H_
 #define BROOD_LAUNCHER_SET_UP_FAULTS_H_
 
+#include <linux/mount.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
@@ -60,6 +61,13 @@ inline void WantAttributes(Policy& policy, const std::string&) {
 void WantFurtherFilter(Policy& policy, const std::string& directory);
 inline void CopyIn(LaunchOptions& options, const std::string& file) { options.copy_in = {{.source = file, .destination = "/tmp/below/in"}}; }
 
+inline void WantLink(Policy& policy, const std::string&) {
+  policy.files.push_back({.kind = FileRule::Kind::kSymlink, .destination = "/link", .text = "/usr"});
+}
+inline void WantFile(Policy& policy, const std::string&) {
+  policy.files.push_back({.kind = FileRule::Kind::kFile, .destination = "/given", .text = std::string(kCopiedBytes, 'x')});
+}
+
 inline constexpr Fault kFaults[] = {
     {"Subreaper", SYS_prctl, EINVAL, "tree", 0, ~0u, PR_SET_CHILD_SUBREAPER},
     {"CloseRange", SYS_close_range, EMFILE, "descriptors"},
@@ -79,6 +87,16 @@ inline constexpr Fault kFaults[] = {
     {"Attributes", SYS_mount_setattr, EINVAL, "mount"},
     {.name = "OverlaysLayers", .number = SYS_umount2, .error = EINVAL, .step = "mount",
      .wants = [](Policy& policy, const std::string& directory) { policy.files.push_back({.kind = FileRule::Kind::kOverlay, .source = directory, .destination = "/view"}); }},
+    {.name = "LinkOfThePolicy", .number = SYS_symlinkat, .error = EEXIST, .step = "mount", .wants = WantLink},
+    {.name = "FileOfThePolicy", .number = SYS_write, .error = ENOSPC, .step = "mount", .argument = 2, .mask = ~0u, .value = kCopiedBytes, .wants = WantFile},
+    {.name = "OverlayOfTwo", .number = SYS_fsconfig, .error = EINVAL, .step = "mount", .argument = 1, .mask = ~0u, .value = FSCONFIG_SET_FLAG,
+     .wants = [](Policy& policy, const std::string& directory) {
+       policy.files.push_back({.kind = FileRule::Kind::kMerged, .source = directory, .destination = "/view", .layers = {"/usr/share"}});
+     }},
+    {.name = "Device", .number = SYS_landlock_add_rule, .error = EINVAL, .step = "landlock",
+     .wants = [](Policy& policy, const std::string&) {
+       policy.files.push_back({.source = "/dev/full", .destination = "/dev/given", .access = FileRule::Access::kDevice});
+     }},
     {"Groups", SYS_setgroups, ENOMEM, "ids"},
     {"Gid", SYS_setresgid, EINVAL, "ids"},
     {"Uid", SYS_setresuid, EAGAIN, "ids"},

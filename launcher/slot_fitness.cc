@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/mount.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
@@ -173,7 +174,8 @@ absl::Status FitsSlot(const CompiledPolicy& policy) {
   BROOD_RETURN_IF_ERROR(FilterFits(plan));
   if (plan.destination_count > 0) return Unfit("the policy has a list of destinations, to which only a guardian connects");
   for (size_t i = 0; i < plan.mount_count; ++i) {
-    if (plan.mounts[i].kind == MountStep::Kind::kOverlay) return Unfit("the policy has an overlay, in which a child can leave anything");
+    const MountStep& step = plan.mounts[i];
+    if (step.kind == MountStep::Kind::kOverlay && (step.attributes & MOUNT_ATTR_RDONLY) == 0) return Unfit("the policy has an overlay, in which a child can leave anything");
   }
   size_t folders = 0;
   for (size_t i = 0; i < plan.mount_count; ++i) {

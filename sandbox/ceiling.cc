@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "base/status.h"
 #include "sandbox/ceiling_syscalls.h"
+#include "sandbox/made_files.h"
 
 namespace brood {
 namespace {
@@ -126,6 +127,15 @@ bool IsBelow(std::string_view path, std::string_view folder) {
 }
 
 bool IsWritable(const FileRule& rule) { return rule.access == FileRule::Access::kReadWrite; }
+bool IsDevice(const FileRule& rule) { return rule.access == FileRule::Access::kDevice; }
+
+// Whether the place of some rule may be behind a link that the rules make: what is mounted there hides something elsewhere.
+bool GoesThroughLinks(const Places& places) {
+  return std::any_of(places.begin(), places.end(), [&](const auto& link) {
+    return link.second->kind == FileRule::Kind::kSymlink &&
+           std::any_of(places.begin(), places.end(), [&](const auto& place) { return IsBelow(place.first, link.first); });
+  });
+}
 
 // What is at the place of a rule that was left out: what the nearest one above it shows there, which must not be more.
 absl::Status CheckLeftOut(const FileRule& left_out, const Places& asked) {
@@ -134,10 +144,12 @@ absl::Status CheckLeftOut(const FileRule& left_out, const Places& asked) {
     if (!IsBelow(left_out.destination, destination)) continue;
     if (above == nullptr || destination.size() > above->destination.size()) above = rule;
   }
-  if (above == nullptr || above->kind == FileRule::Kind::kTmpfs) return absl::OkStatus();
+  const bool empty = above == nullptr || above->kind == FileRule::Kind::kTmpfs || above->kind == FileRule::Kind::kDirectory;
+  if (empty) return absl::OkStatus();
   const std::string_view rest = std::string_view(left_out.destination).substr(above->destination == "/" ? 0 : above->destination.size());
   const std::string shown = absl::StrCat(above->source == "/" ? "" : above->source, rest);
-  const bool same = left_out.kind == FileRule::Kind::kBind && left_out.source == shown && (!IsWritable(*above) || IsWritable(left_out));
+  const bool same = left_out.kind == FileRule::Kind::kBind && left_out.source == shown && (!IsWritable(*above) || IsWritable(left_out)) &&
+                    (!IsDevice(*above) || IsDevice(left_out)) && above->layers.empty();
   return same ? absl::OkStatus() : More("files", absl::StrCat("without the rule for ", left_out.destination, " inside of ", above->destination));
 }
 
@@ -149,17 +161,26 @@ absl::Status CheckFiles(const Policy& ceiling, const Policy& asked) {
     const auto found = allowed.find(destination);
     const bool tmpfs = rule->kind == FileRule::Kind::kTmpfs;
     const bool in_memory = rule->kind != FileRule::Kind::kBind;
-    if (found == allowed.end() || found->second->kind != rule->kind || found->second->source != rule->source) {
-      return More("files", tmpfs ? absl::StrCat("tmpfs ", destination)
+    const bool made = IsMade(*rule);
+    // A link where the ceiling has another, or none, may lead to where something is that another mount hides.
+    const bool same = found != allowed.end() && found->second->kind == rule->kind && found->second->source == rule->source &&
+                      found->second->layers == rule->layers && found->second->text == rule->text;
+    if (!same) {
+      return More("files", tmpfs  ? absl::StrCat("tmpfs ", destination)
+                           : made ? absl::StrCat(destination, ", made")
                                  : absl::StrCat(in_memory ? "an overlay of " : "", rule->source, " at ", destination));
     }
     if (rule->changes != found->second->changes) return More("files", absl::StrCat("changes of ", destination, " in ", rule->changes.empty() ? "memory" : rule->changes));
     if (IsWritable(*rule) && !IsWritable(*found->second)) return More("files", absl::StrCat(destination, " to write"));
+    if (IsDevice(*rule) && !IsDevice(*found->second)) return More("files", absl::StrCat(destination, " as a device"));
+    if (rule->mode != found->second->mode) return More("files", absl::StrCat(destination, " of another mode"));
     const auto size = [](const FileRule& one) { return one.size_bytes > 0 ? one.size_bytes : kDefaultTmpfs; };
     if (in_memory && size(*rule) > size(*found->second)) return More("files", absl::StrCat(destination, " of ", size(*rule), " bytes"));
   }
   for (const auto& [destination, rule] : allowed) {
-    if (!wanted.contains(destination)) BROOD_RETURN_IF_ERROR(CheckLeftOut(*rule, wanted));
+    if (wanted.contains(destination)) continue;
+    if (rule->kind == FileRule::Kind::kSymlink && GoesThroughLinks(allowed)) return More("files", absl::StrCat("without the link ", destination));
+    BROOD_RETURN_IF_ERROR(CheckLeftOut(*rule, wanted));
   }
   return absl::OkStatus();
 }

@@ -29,6 +29,15 @@ Policy Ceiling() {
   policy.files.push_back({.kind = FileRule::Kind::kOverlay, .source = "/lower", .destination = "/view", .access = FileRule::Access::kReadWrite});
   policy.files.push_back(
       {.kind = FileRule::Kind::kOverlay, .source = "/lower", .destination = "/kept", .access = FileRule::Access::kReadWrite, .changes = "/changes"});
+  policy.files.push_back({.kind = FileRule::Kind::kMerged, .source = "/top", .destination = "/both", .layers = {"/low"}});
+  policy.files.push_back({.kind = FileRule::Kind::kDirectory, .destination = "/made", .mode = 0700});
+  policy.files.push_back({.source = "/in", .destination = "/made/in"});
+  policy.files.push_back({.kind = FileRule::Kind::kFile, .destination = "/given", .text = "content"});
+  policy.files.push_back({.source = "/dev/dri", .destination = "/dev/dri", .access = FileRule::Access::kDevice});
+  policy.files.push_back({.source = "/dev/dri/card0", .destination = "/dev/dri/card0"});
+  // What is hidden in /in, and how it is said.
+  policy.files.push_back({.kind = FileRule::Kind::kSymlink, .destination = "/link", .text = "/in"});
+  policy.files.push_back({.kind = FileRule::Kind::kTmpfs, .destination = "/link/hidden", .access = FileRule::Access::kReadWrite});
   policy.limits = {.memory_bytes = 100 << 20,
                    .processes = 10,
                    .cpu_time = absl::Seconds(10),
@@ -129,8 +138,25 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
        {{"elsewhere", [](Policy& p) { RuleFor(p, "/kept").changes = "/root"; }, "files: changes of /kept in /root"},
         {"in memory", [](Policy& p) { RuleFor(p, "/kept").changes.clear(); }, "files: changes of /kept in memory"},
         {"kept", [](Policy& p) { RuleFor(p, "/view").changes = "/changes"; }, "files: changes of /view in /changes"}}},
+      {"files.below",
+       {{"another", [](Policy& p) { RuleFor(p, "/both").layers = {"/root"}; }, "files: an overlay of /top at /both"},
+        {"one more", [](Policy& p) { RuleFor(p, "/view").layers = {"/root"}; }, "files: an overlay of /lower at /view"},
+        {"of what is only read", [](Policy& p) { RuleFor(p, "/in").kind = FileRule::Kind::kMerged; }, "files: an overlay of /in at /in"}}},
+      {"files.symlink",
+       {{"a new one", [](Policy& p) { p.files.push_back({.kind = FileRule::Kind::kSymlink, .destination = "/new", .text = "/in"}); }, "files: /new, made"},
+        {"to elsewhere", [](Policy& p) { RuleFor(p, "/link").text = "/data"; }, "files: /link, made"},
+        {"none, so that nothing is hidden behind it", [](Policy& p) { Drop(p, "/link"); }, "files: without the link /link"},
+        {"what is hidden behind it", [](Policy& p) { Drop(p, "/link/hidden"); }, "without the rule for /link/hidden inside of /link"}}},
+      {"files.directory", {{"a new one", [](Policy& p) { p.files.push_back({.kind = FileRule::Kind::kDirectory, .destination = "/new"}); }, "files: /new, made"}}},
+      {"files.content", {{"another", [](Policy& p) { RuleFor(p, "/given").text = "more"; }, "files: /given, made"}}},
+      {"files.mode",
+       {{"another", [](Policy& p) { RuleFor(p, "/made").mode = 0777; }, "files: /made of another mode"},
+        {"of one in memory", [](Policy& p) { RuleFor(p, "/data/hidden").mode = 0777; }, "files: /data/hidden of another mode"}}},
       {"files.size", {{"larger", [](Policy& p) { RuleFor(p, "/data/hidden").size_bytes = 65 << 20; }, "files: /data/hidden"}}},
-      {"files.access", {{"to write", [](Policy& p) { RuleFor(p, "/in").access = FileRule::Access::kReadWrite; }, "files: /in"}}},
+      {"files.access", {{"as a device", [](Policy& p) { RuleFor(p, "/dev/dri/card0").access = FileRule::Access::kDevice; }, "files: /dev/dri/card0 as a device"},
+                        {"what is none among devices", [](Policy& p) { Drop(p, "/dev/dri/card0"); }, "without the rule for /dev/dri/card0"},
+                        {"devices to write", [](Policy& p) { RuleFor(p, "/dev/dri").access = FileRule::Access::kReadWrite; }, "files: /dev/dri to write"},
+                        {"to write", [](Policy& p) { RuleFor(p, "/in").access = FileRule::Access::kReadWrite; }, "files: /in"}}},
       {"files.optional", {}},  // Whether it is an error that there is nothing to show.
       {"network.mode", {{"the host's", [](Policy& p) { p.network.mode = NetworkMode::kHost; }, "network: host"},
                         {"a list", [](Policy& p) { p.network.mode = NetworkMode::kAllow; }, "network: allow"}}},
@@ -276,9 +302,13 @@ TEST(CeilingTest, WhatIsTheSameOrLessIsGiven) {
       {"the same", [](Policy&) {}, ""},
       {"time to end in, of the same time", [](Policy& p) { p.limits.wall_time = absl::Seconds(15); p.limits.grace = absl::Seconds(5); }, ""},
       {"no network", [](Policy& p) { p.network.mode = NetworkMode::kNone; }, ""},
-      {"less to see", [](Policy& p) { Drop(p, "/in"); Drop(p, "/usr"); }, ""},
+      {"less to see", [](Policy& p) { Drop(p, "/usr"); Drop(p, "/made/in"); }, ""},
       {"nothing of a folder, with what hides parts of it",
        [](Policy& p) { Drop(p, "/data"); Drop(p, "/data/hidden"); Drop(p, "/data/fixed"); }, ""},
+      {"nothing made, and no device",
+       [](Policy& p) { Drop(p, "/given"); Drop(p, "/both"); Drop(p, "/dev/dri"); Drop(p, "/dev/dri/card0"); Drop(p, "/made"); Drop(p, "/made/in"); }, ""},
+      {"what is made, empty", [](Policy& p) { Drop(p, "/made/in"); }, ""},
+      {"devices to look at", [](Policy& p) { RuleFor(p, "/dev/dri").access = FileRule::Access::kReadOnly; }, ""},
       {"not to write", [](Policy& p) { RuleFor(p, "/data").access = FileRule::Access::kReadOnly; }, ""},
       {"a smaller one", [](Policy& p) { RuleFor(p, "/data/hidden").size_bytes = 1 << 20; }, ""},
       {"lower limits", [](Policy& p) { p.limits.memory_bytes = 1 << 20; p.limits.wall_time = absl::Seconds(1); }, ""},

@@ -23,16 +23,19 @@ struct MountStep {
     kDirectory,  // An empty directory.
     kOverlay,    // `source` of the host appears at `target`; changes are kept in memory, of `text` bytes, or by the next step.
     kChanges,    // In `source` of the host the changes of the overlay before it are kept. The guardian locks it.
+    kLayer,      // `source` of the host lies below the overlay before it, and below the layers before it.
   };
   Kind kind = Kind::kDirectory;
   const char* source = nullptr;
   const char* target = nullptr;  // Relative to the new root, no leading slash. Empty: the new root itself.
   const char* text = nullptr;
   uint64_t attributes = 0;       // MOUNT_ATTR_* to set, on the whole tree of a bind.
-  bool optional = false;         // Left out without an error if `source` does not exist.
+  bool optional = false;         // Left out without an error if `source` does not exist, or what is made is there already.
   bool lent = false;             // The guardian opens `source` with the caller's full rights and hands it in.
   bool idmapped = false;         // `lent` only: owned by the caller outside, by the child's id inside.
   bool idmap_required = false;   // A file system that cannot do it makes the launch fail; else it is shown plainly.
+  uint32_t mode = 0;             // kTmpfs, kFile, kDirectory.
+  bool device = false;           // kBind only: of a device that the policy names.
 };
 
 // One place that the guardian connects the child to.
@@ -86,7 +89,13 @@ enum class IdMapping {
 
 // Whether something of the host is opened for it.
 inline bool HasSource(const MountStep& step) {
-  return step.kind == MountStep::Kind::kBind || step.kind == MountStep::Kind::kOverlay || step.kind == MountStep::Kind::kChanges;
+  return step.kind == MountStep::Kind::kBind || step.kind == MountStep::Kind::kOverlay || step.kind == MountStep::Kind::kChanges ||
+         step.kind == MountStep::Kind::kLayer;
+}
+
+// Whether it makes something in a file system of the child's own.
+inline bool Makes(const MountStep& step) {
+  return step.kind == MountStep::Kind::kSymlink || step.kind == MountStep::Kind::kFile || step.kind == MountStep::Kind::kDirectory;
 }
 
 // Whether something is mounted at its target.

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "sandbox/made_files.h"
 #include "sandbox/syscall_groups.h"
 
 namespace brood {
@@ -38,19 +39,38 @@ void AddWords(std::string_view label, const std::vector<std::string>& words, std
   absl::StrAppend(&text, line, "\n");
 }
 
+std::string MadeText(const FileRule& rule) {
+  if (rule.kind == FileRule::Kind::kSymlink) return absl::StrCat("a link ", rule.destination, " to ", rule.text);
+  const std::string mode = rule.mode.has_value() ? absl::StrCat(" of mode ", ModeText(*rule.mode)) : "";
+  if (rule.kind == FileRule::Kind::kFile) return absl::StrCat("a file ", rule.destination, mode, " of ", rule.text.size(), " bytes");
+  return absl::StrCat("a directory ", rule.destination, mode);
+}
+
 void ExplainFiles(const Policy& policy, std::string& text) {
   if (policy.namespaces.count(Layer::kMount) == 0) {
     absl::StrAppend(&text, "files: all of this machine, as far as its permissions go\n");
     return;
   }
   absl::StrAppend(&text, "files: nothing of this machine but\n");
-  std::vector<std::string> optional, read_only, writable, memory, overlays, kept;
+  std::vector<std::string> optional, read_only, writable, memory, overlays, kept, merged, devices, made;
   for (const FileRule& rule : policy.files) {
+    if (IsMade(rule)) {
+      made.push_back(MadeText(rule));
+      continue;
+    }
+    if (rule.access == FileRule::Access::kDevice) {
+      devices.push_back(absl::StrCat(rule.source, rule.source == rule.destination ? "" : absl::StrCat(" at ", rule.destination), rule.optional ? " (if it is there)" : ""));
+      continue;
+    }
     std::string place = rule.source == rule.destination || rule.kind == FileRule::Kind::kTmpfs
                             ? rule.destination
                             : absl::StrCat(rule.source, " at ", rule.destination);
+    if (!rule.layers.empty()) absl::StrAppend(&place, " over ", absl::StrJoin(rule.layers, ", "));
     if (rule.kind == FileRule::Kind::kTmpfs) {
-      memory.push_back(absl::StrCat(place, " (", SizeText(rule.size_bytes == 0 ? uint64_t{64} << 20 : rule.size_bytes), ")"));
+      const std::string mode = rule.mode.has_value() ? absl::StrCat(", mode ", ModeText(*rule.mode)) : "";
+      memory.push_back(absl::StrCat(place, " (", SizeText(rule.size_bytes == 0 ? uint64_t{64} << 20 : rule.size_bytes), mode, ")"));
+    } else if (rule.kind == FileRule::Kind::kMerged) {
+      merged.push_back(std::move(place));
     } else if (rule.kind == FileRule::Kind::kOverlay && !rule.changes.empty()) {
       kept.push_back(absl::StrCat(place, " (in ", rule.changes, ")"));
     } else if (rule.kind == FileRule::Kind::kOverlay) {
@@ -67,6 +87,12 @@ void ExplainFiles(const Policy& policy, std::string& text) {
   if (!memory.empty()) AddWords("empty, in memory", memory, text);
   if (!overlays.empty()) AddWords("changes in memory", overlays, text);
   if (!kept.empty()) AddWords("changes are kept", kept, text);
+  if (!merged.empty()) AddWords("read-only, as one", merged, text);
+  if (!made.empty()) AddWords("made", made, text);
+  if (!devices.empty()) {
+    AddWords("devices", devices, text);
+    AddWords("", {"to be read, written and controlled: by every ioctl that the system calls below let through"}, text);
+  }
   if (policy.minimal_system) AddWords("own", {"/proc with the own processes only", "a minimal /dev"}, text);
 }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/child_safe.h"
+#include "sandbox/made_files_child.h"
 #include "sandbox/mount_api_child.h"
 #include "sandbox/overlay_child.h"
 
@@ -153,6 +154,19 @@ bool LimitInodes(int context, const char* size) {
   return FsConfigString(context, "nr_inodes", inodes.c_str()) == 0;
 }
 
+// As the mount option of that name has it.
+class ModeText {
+ public:
+  explicit ModeText(uint32_t mode) {
+    for (size_t i = 0; i < kDigits; ++i) text_[i] = static_cast<char>('0' + (mode >> (3 * (kDigits - 1 - i)) & 7));
+  }
+  const char* c_str() const { return text_; }
+
+ private:
+  static constexpr size_t kDigits = 4;
+  char text_[kDigits + 1] = {};
+};
+
 int NewFileSystem(const char* type, const char* size, const char* mode, const char* subset, unsigned attributes,
                   const char* target, SetupMessage* failure) {
   const int context = FsOpen(type);
@@ -184,31 +198,23 @@ int NewFileSystem(const char* type, const char* size, const char* mode, const ch
 bool MakeFile(int root, const OwnFileSystems& own, const MountStep& step, SetupMessage* failure) {
   const char* last = nullptr;
   const int parent = OpenParent(root, own, step.target, &last);
-  if (parent < 0) {
-    // Under a root that is the host's own tree the host's file is there already, or its absence is not ours to mend.
-    return errno == EROFS || Fail(failure, "mount", errno, "open parent of /", step.target);
-  }
+  if (parent < 0 && errno != EROFS) return Fail(failure, "mount", errno, "open parent of /", step.target);
   struct stat status;
-  bool made = true;
-  if (fstat(parent, &status) == 0 && own.Has(status.st_dev)) {
-    if (step.kind == MountStep::Kind::kSymlink) {
-      made = symlinkat(step.text, parent, last) == 0 || errno == EEXIST;
-    } else if (step.kind == MountStep::Kind::kDirectory) {
-      made = mkdirat(parent, last, 0755) == 0 || errno == EEXIST;
-    } else {
-      const int file = openat(parent, last, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
-      made = file >= 0 ? write(file, step.text, strlen(step.text)) >= 0 : errno == EEXIST;
-      const int saved = errno;
-      if (file >= 0) close(file);
-      errno = saved;
-    }
+  if (parent < 0 || fstat(parent, &status) != 0 || !own.Has(status.st_dev)) {
+    if (parent >= 0) close(parent);
+    // What nobody asked for by name is there already, or its absence is not ours to mend.
+    return step.optional || Fail(failure, "mount", EROFS, "brood makes nothing outside of its own tmpfs: /", step.target);
   }
+  const bool made = MakeInDirectory(parent, last, step);
   const int error = errno;
   close(parent);
-  return made || Fail(failure, "mount", error, "create /", step.target);
+  if (made || (step.optional && error == EEXIST)) return true;
+  return Fail(failure, "mount", error, error == EEXIST ? "something is there already: /" : "create /", step.target);
 }
 
-bool CarryOut(const MountStep& step, int source, int changes, int root, OwnFileSystems* own, SetupMessage* failure) {
+// With its source, and those of the steps that belong to it.
+bool CarryOut(const MountStep& step, const int* sources, const OverlayParts& parts, int root, OwnFileSystems* own, SetupMessage* failure) {
+  const int source = sources[0];
   switch (step.kind) {
     case MountStep::Kind::kBind: {
       if (source == kAbsentSource) return true;
@@ -221,7 +227,8 @@ bool CarryOut(const MountStep& step, int source, int changes, int root, OwnFileS
     case MountStep::Kind::kQueues: {
       const bool tmpfs = step.kind == MountStep::Kind::kTmpfs;
       const char* const type = tmpfs ? "tmpfs" : step.kind == MountStep::Kind::kProc ? "proc" : "mqueue";
-      const int mount = NewFileSystem(type, tmpfs ? step.text : nullptr, tmpfs ? "1777" : nullptr,
+      const ModeText mode(step.mode);
+      const int mount = NewFileSystem(type, tmpfs ? step.text : nullptr, tmpfs ? mode.c_str() : nullptr,
                                       tmpfs ? nullptr : step.text, static_cast<unsigned>(step.attributes), step.target,
                                       failure);
       if (mount < 0) return false;
@@ -233,15 +240,17 @@ bool CarryOut(const MountStep& step, int source, int changes, int root, OwnFileS
       return attached;
     }
     case MountStep::Kind::kOverlay: {
-      const int overlay = MakeOverlay(step, source, changes, root, failure);
+      const int overlay = MakeOverlay(step, sources, parts, root, failure);
       if (overlay < 0) return false;
       bool attached = Attach(overlay, root, *own, step.target, failure);
       // What is made for other mounts would stay among the changes that are kept.
-      if (attached && changes < 0 && !own->Add(overlay)) attached = Fail(failure, "mount", E2BIG, "more than 63 file systems in memory: /", step.target);
+      const bool in_memory = step.text != nullptr;
+      if (attached && in_memory && !own->Add(overlay)) attached = Fail(failure, "mount", E2BIG, "more than 63 file systems in memory: /", step.target);
       close(overlay);
       return attached;
     }
     case MountStep::Kind::kChanges:
+    case MountStep::Kind::kLayer:
       return true;  // Done with the overlay.
     case MountStep::Kind::kSymlink:
     case MountStep::Kind::kFile:
@@ -274,14 +283,22 @@ bool LeadsNowhere(int root, const char* target) {
   return false;
 }
 
+OverlayParts PartsOf(const ChildPlan& plan, size_t overlay) {
+  OverlayParts parts;
+  if (plan.mounts[overlay].kind != MountStep::Kind::kOverlay) return parts;
+  for (size_t i = overlay + 1; i < plan.mount_count && plan.mounts[i].kind == MountStep::Kind::kLayer; ++i) ++parts.layers;
+  const size_t next = overlay + 1 + parts.layers;
+  parts.changes = next < plan.mount_count && plan.mounts[next].kind == MountStep::Kind::kChanges;
+  return parts;
+}
+
 // Steps come in the order of their targets. One whose place is behind a link to what comes later waits for that.
 bool CarryOutAll(const ChildPlan& plan, size_t first, const int* sources, int root, OwnFileSystems* own, SetupMessage* failure) {
   bool waits[kMaxMountSteps] = {};
   size_t waiting = 0;
   for (size_t i = first; i < plan.mount_count; ++i) {
     const MountStep& step = plan.mounts[i];
-    const bool kept = i + 1 < plan.mount_count && plan.mounts[i + 1].kind == MountStep::Kind::kChanges;
-    if (CarryOut(step, sources[i], kept ? sources[i + 1] : -1, root, own, failure)) continue;
+    if (CarryOut(step, sources + i, PartsOf(plan, i), root, own, failure)) continue;
     // What an overlay is made of is used up by the attempt.
     if (step.kind == MountStep::Kind::kOverlay || !LeadsNowhere(root, step.target)) return false;
     waits[i] = true;
@@ -293,7 +310,7 @@ bool CarryOutAll(const ChildPlan& plan, size_t first, const int* sources, int ro
     more = false;
     for (size_t i = first; i < plan.mount_count; ++i) {
       if (!waits[i]) continue;
-      if (CarryOut(plan.mounts[i], sources[i], -1, root, own, failure)) {
+      if (CarryOut(plan.mounts[i], sources + i, {}, root, own, failure)) {
         waits[i] = false;
         more = true;
         --waiting;
@@ -371,7 +388,9 @@ bool OpenMountSources(const ChildPlan& plan, int* sources, SetupMessage* failure
   return true;
 }
 
-bool BuildRoot(const ChildPlan& plan, int* sources, SetupMessage* failure) {
+namespace {
+
+bool BuildRootUnmasked(const ChildPlan& plan, int* sources, SetupMessage* failure) {
   // Nothing that happens here may travel back to the caller's mounts. mount_namespaces(7), "Shared subtrees".
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return Fail(failure, "mount", errno, "make / private");
@@ -404,6 +423,16 @@ bool BuildRoot(const ChildPlan& plan, int* sources, SetupMessage* failure) {
   if (umount2(".", MNT_DETACH) != 0) return Fail(failure, "pivot_root", errno, "detach the old root");
   if (chdir("/") != 0) return Fail(failure, "pivot_root", errno, "chdir to the new root");
   return true;
+}
+
+}  // namespace
+
+bool BuildRoot(const ChildPlan& plan, int* sources, SetupMessage* failure) {
+  // What is made has the mode that it is made with: the caller's mask, which the child gets, may keep everybody from all.
+  const mode_t mask = umask(0);
+  const bool built = BuildRootUnmasked(plan, sources, failure);
+  umask(mask);
+  return built;
 }
 
 }  // namespace brood::child

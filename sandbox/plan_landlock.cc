@@ -11,9 +11,15 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "sandbox/landlock_abi.h"
+#include "sandbox/made_files.h"
+#include "sandbox/plan_devices.h"
 
 namespace brood {
 namespace {
+
+// Used as such, and nothing made beside it.
+constexpr uint64_t kLandlockOfDevice =
+    kLandlockReadFile | kLandlockReadDirectory | kLandlockWriteFile | kLandlockTruncate | kLandlockDeviceControl;
 
 // Before it, nothing can be moved or linked to another directory, whatever a rule says: more than a policy asks for.
 constexpr int kLeastAbi = 2;
@@ -71,6 +77,10 @@ void AllowMounts(const std::vector<MountStep>& mounts, std::deque<std::string>* 
   plan->rules.push_back(Rule("/", kLandlockRead, false, texts));
   bool devices = false;
   for (const MountStep& step : mounts) {
+    if (step.device) {
+      plan->rules.push_back(Rule(absl::StrCat("/", step.target), kLandlockOfDevice, step.optional, texts));
+      continue;
+    }
     const bool makes_mount = IsMount(step) && step.kind != MountStep::Kind::kProc;
     if (!makes_mount || (step.attributes & MOUNT_ATTR_RDONLY) != 0) continue;
     if (step.kind == MountStep::Kind::kBind && (step.attributes & MOUNT_ATTR_NODEV) == 0) {
@@ -88,16 +98,19 @@ absl::Status AllowHostFiles(const Policy& policy, std::deque<std::string>* texts
   for (const FileRule& rule : policy.files) places[rule.destination] = &rule;
   for (const auto& [destination, rule] : places) {
     if (rule->kind == FileRule::Kind::kTmpfs) continue;
-    if (rule->kind == FileRule::Kind::kOverlay) {
-      return absl::InvalidArgumentError(absl::StrCat("files: overlay \"", rule->source, "\": without a mount namespace there is none"));
+    if (rule->kind != FileRule::Kind::kBind) {
+      const std::string_view what = IsMade(*rule) ? destination : rule->source;
+      return absl::InvalidArgumentError(absl::StrCat("files: ", IsMade(*rule) ? "" : "overlay ", "\"", what, "\": without a mount namespace there is none"));
     }
     if (rule->source != destination) {
       return absl::InvalidArgumentError(absl::StrCat("files: \"", rule->source, "\" at \"", destination,
                                                      "\": without a mount namespace a file is at its own path only"));
     }
     if (!rule->optional && access(rule->source.c_str(), F_OK) != 0) return ErrnoStatus(errno, "files: path", rule->source);
-    const bool writable = rule->access == FileRule::Access::kReadWrite;
-    plan->rules.push_back(Rule(destination, kLandlockRead | (writable ? kLandlockWrite : 0), rule->optional, texts));
+    const bool device = rule->access == FileRule::Access::kDevice;
+    if (device && !rule->optional) BROOD_RETURN_IF_ERROR(LookAtDevice(rule->source).status());
+    const uint64_t more = rule->access == FileRule::Access::kReadWrite ? kLandlockWrite : 0;
+    plan->rules.push_back(Rule(destination, device ? kLandlockOfDevice : kLandlockRead | more, rule->optional, texts));
   }
   if (!policy.minimal_system) return absl::OkStatus();
   for (const char* device : {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"}) {

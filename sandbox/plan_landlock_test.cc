@@ -18,6 +18,7 @@ LandlockPlan Plan(int abi, NetworkMode mode, bool own_network, std::deque<std::s
       {.kind = MountStep::Kind::kBind, .source = "/dev/null", .target = "dev/null", .attributes = MOUNT_ATTR_NOSUID},
       {.kind = MountStep::Kind::kBind, .source = "/out", .target = "out", .attributes = MOUNT_ATTR_NODEV},
       {.kind = MountStep::Kind::kTmpfs, .target = "tmp", .attributes = MOUNT_ATTR_NODEV},
+      {.kind = MountStep::Kind::kBind, .source = "/dev/fuse", .target = "given/fuse", .attributes = MOUNT_ATTR_RDONLY, .device = true},
       {.kind = MountStep::Kind::kBind, .source = "/usr", .target = "usr", .attributes = MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY}};
   LandlockPlan plan = PlanLandlock(abi, policy, true, own_network);
   if (plan.files != 0) AllowMounts(mounts, texts, &plan);
@@ -31,6 +32,8 @@ TEST(PlanLandlockTest, AllIsReadAndOnlyWhatIsMountedSoIsWritten) {
   EXPECT_EQ(rules, (std::map<std::string, uint64_t>{{"/", kLandlockRead},
                                                     {"/out", kLandlockRead | kLandlockWrite},
                                                     {"/tmp", kLandlockRead | kLandlockWrite},
+                                                    {"/given/fuse", kLandlockReadFile | kLandlockReadDirectory | kLandlockWriteFile |
+                                                                        kLandlockTruncate | kLandlockDeviceControl},
                                                     {"/dev", kLandlockWriteFile | kLandlockTruncate}}));
 }
 

@@ -16,12 +16,17 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "sandbox/made_files.h"
 #include "sandbox/mounts_child.h"
+#include "sandbox/plan_devices.h"
 
 namespace brood {
 namespace {
 
 constexpr uint64_t kDefaultTmpfsBytes = 64u << 20;
+constexpr uint32_t kTmpfsMode = 01777;
+constexpr uint32_t kDirectoryMode = 0755;
+constexpr uint32_t kFileMode = 0444;
 constexpr uint64_t kHidden = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
 // "/a//b/../c" is refused rather than guessed at: what a person wrote is what is shown.
@@ -61,6 +66,7 @@ class MountPlanner {
 
   absl::Status AddRule(const FileRule& rule) {
     BROOD_ASSIGN_OR_RETURN(const std::string target, Destination(rule));
+    BROOD_RETURN_IF_ERROR(Annotate(CheckMade(rule), "files"));
     if (rule.kind == FileRule::Kind::kTmpfs) {
       if (target.empty()) return absl::InvalidArgumentError("files: a tmpfs at / would hide everything");
       const uint64_t size = rule.size_bytes > 0 ? rule.size_bytes : kDefaultTmpfsBytes;
@@ -68,10 +74,13 @@ class MountPlanner {
       step.kind = MountStep::Kind::kTmpfs;
       step.text = Keep(absl::StrCat(size));
       step.attributes = kHidden;
+      step.mode = rule.mode.value_or(kTmpfsMode);
       Put(target, step);
       return absl::OkStatus();
     }
-    const bool overlay = rule.kind == FileRule::Kind::kOverlay;
+    if (IsMade(rule)) return AddMade(rule, target);
+    const bool merged = rule.kind == FileRule::Kind::kMerged;
+    const bool overlay = rule.kind == FileRule::Kind::kOverlay || merged;
     if (overlay && target.empty()) return absl::InvalidArgumentError("files: an overlay at / is not possible; show the directories in it");
     if (rule.source.empty() || rule.source[0] != '/') {
       return absl::InvalidArgumentError(absl::StrCat("files: \"", rule.source, "\" must be an absolute path"));
@@ -86,6 +95,7 @@ class MountPlanner {
         MountStep step;
         step.kind = MountStep::Kind::kSymlink;
         step.text = Keep(std::string(link, static_cast<size_t>(length)));
+        step.optional = true;
         Put(target, step);
         return absl::OkStatus();
       }
@@ -95,25 +105,18 @@ class MountPlanner {
       if (rule.optional && (errno == ENOENT || errno == ENOTDIR || errno == EACCES)) return absl::OkStatus();
       return ErrnoStatus(errno, "files: path", rule.source);
     }
+    if (rule.access == FileRule::Access::kDevice) return AddDevice(rule, source, target);
     if (rule.optional && AddCopy(source, target)) return absl::OkStatus();
     MountStep step;
     step.kind = overlay ? MountStep::Kind::kOverlay : MountStep::Kind::kBind;
-    if (overlay && rule.changes.empty()) step.text = Keep(absl::StrCat(rule.size_bytes > 0 ? rule.size_bytes : kDefaultTmpfsBytes));
+    if (overlay && !merged && rule.changes.empty()) step.text = Keep(absl::StrCat(rule.size_bytes > 0 ? rule.size_bytes : kDefaultTmpfsBytes));
     step.source = Keep(source);
     step.optional = rule.optional;
-    step.attributes = kHidden | (!overlay && rule.access == FileRule::Access::kReadOnly ? MOUNT_ATTR_RDONLY : 0);
-    if (!rule.optional && lend_) {
-      step.lent = true;
-      // Written with the caller's id outside. What is only shown is mapped where strangers could not read it, a private
-      // directory of root's; what is public is shown as a stranger sees it, so that --ro /etc does not lend /etc/shadow.
-      const bool write = rule.access == FileRule::Access::kReadWrite;
-      const bool is_private = stat(source.c_str(), &status) == 0 &&
-                              (status.st_mode & (S_ISDIR(status.st_mode) ? 0005u : 0004u)) !=
-                                  (S_ISDIR(status.st_mode) ? 0005u : 0004u);
-      step.idmapped = write || is_private;
-      step.idmap_required = write;
-    }
+    step.attributes = kHidden | (merged || (!overlay && rule.access == FileRule::Access::kReadOnly) ? MOUNT_ATTR_RDONLY : 0);
+    const bool write = rule.access == FileRule::Access::kReadWrite && !merged;
+    if (!rule.optional) Lend(write, &step);
     Put(target, step);
+    BROOD_RETURN_IF_ERROR(AddLayers(rule, write, target));
     return rule.changes.empty() ? absl::OkStatus() : AddChanges(rule, target);
   }
 
@@ -146,6 +149,7 @@ class MountPlanner {
     MountStep shared;
     shared.kind = MountStep::Kind::kTmpfs;
     shared.text = "64M";
+    shared.mode = kTmpfsMode;
     shared.attributes = kHidden | MOUNT_ATTR_NOEXEC;
     PutIfFree("dev/shm", shared);
     // mq_open(3) goes by no path, but Landlock takes queues for files, and for the child's where they are in its root.
@@ -172,6 +176,8 @@ class MountPlanner {
     MountStep step;
     step.kind = MountStep::Kind::kFile;
     step.text = Keep(std::move(text));
+    step.mode = kFileMode;
+    step.optional = true;
     Put("etc/hosts", step);
   }
 
@@ -179,6 +185,7 @@ class MountPlanner {
     std::vector<MountStep> steps;
     for (auto& [target, step] : steps_) {
       steps.push_back(step);
+      if (const auto layers = layers_.find(target); layers != layers_.end()) steps.insert(steps.end(), layers->second.begin(), layers->second.end());
       if (const auto changes = changes_.find(target); changes != changes_.end()) steps.push_back(changes->second);
     }
     std::stable_sort(steps.begin(), steps.end(), Earlier);
@@ -186,6 +193,74 @@ class MountPlanner {
   }
 
  private:
+  // By the guardian, if that has rights that the child has not.
+  void Lend(bool write, MountStep* step) const {
+    if (!lend_) return;
+    step->lent = true;
+    // Written with the caller's id outside. What is only shown is mapped where strangers could not read it, a private
+    // directory of root's; what is public is shown as a stranger sees it, so that --ro /etc does not lend /etc/shadow.
+    struct stat status;
+    const bool is_private = stat(step->source, &status) == 0 &&
+                            (status.st_mode & (S_ISDIR(status.st_mode) ? 0005u : 0004u)) != (S_ISDIR(status.st_mode) ? 0005u : 0004u);
+    step->idmapped = write || is_private;
+    step->idmap_required = write;
+  }
+
+  absl::Status AddMade(const FileRule& rule, const std::string& target) {
+    if (target.empty()) return absl::InvalidArgumentError("files: / is there already");
+    MountStep step;
+    step.kind = rule.kind == FileRule::Kind::kSymlink ? MountStep::Kind::kSymlink
+                : rule.kind == FileRule::Kind::kFile  ? MountStep::Kind::kFile
+                                                      : MountStep::Kind::kDirectory;
+    if (rule.kind != FileRule::Kind::kDirectory) step.text = Keep(rule.text);
+    step.mode = rule.mode.value_or(rule.kind == FileRule::Kind::kFile ? kFileMode : kDirectoryMode);
+    Put(target, step);
+    return absl::OkStatus();
+  }
+
+  // On a read-only mount a device can be used, and its mode and owner cannot be changed.
+  absl::Status AddDevice(const FileRule& rule, const std::string& source, const std::string& target) {
+    if (target.empty()) return absl::InvalidArgumentError("files: a device at / would hide everything");
+    BROOD_ASSIGN_OR_RETURN(const DeviceSource device, LookAtDevice(source));
+    MountStep step;
+    step.kind = MountStep::Kind::kBind;
+    step.source = Keep(source);
+    step.optional = rule.optional;
+    step.attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY;
+    step.device = true;
+    // One that its group alone can open would be of no use, and whoever names it means that it is used.
+    step.lent = lend_ && !rule.optional;
+    step.idmapped = step.lent && (device.is_private || device.directory);
+    step.idmap_required = step.lent && device.is_private;
+    Put(target, step);
+    return absl::OkStatus();
+  }
+
+  absl::Status AddLayers(const FileRule& rule, bool write, const std::string& target) {
+    const bool merged = rule.kind == FileRule::Kind::kMerged;
+    if (merged && rule.layers.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("files: a read-only overlay of ", rule.source, " alone is what \"path\" or --ro shows; add what is below it"));
+    }
+    if (rule.layers.size() > kMaxLayers) {
+      return absl::InvalidArgumentError(absl::StrCat("files: overlay of ", rule.source, ": ", rule.layers.size(), " directories below it, at most ", kMaxLayers, " are possible"));
+    }
+    for (const std::string& layer : rule.layers) {
+      const std::string source = layer.substr(0, 1) == "/" ? Resolve(layer) : "";
+      if (source.empty()) {
+        return layer.substr(0, 1) != "/" ? absl::InvalidArgumentError(absl::StrCat("files: \"", layer, "\" below an overlay must be an absolute path"))
+                                         : ErrnoStatus(errno, "files: below an overlay, path", layer);
+      }
+      MountStep step;
+      step.kind = MountStep::Kind::kLayer;
+      step.source = Keep(source);
+      step.target = Keep(target);
+      step.attributes = kHidden;
+      Lend(write, &step);
+      layers_[target].push_back(step);
+    }
+    return absl::OkStatus();
+  }
+
   // Small public text files of /etc that a built-in policy shows are copied once, when the policy is compiled: a bind of
   // each would cost every launch three mount calls.
   bool AddCopy(const std::string& source, const std::string& target) {
@@ -201,6 +276,8 @@ class MountPlanner {
     MountStep step;
     step.kind = MountStep::Kind::kFile;
     step.text = Keep(std::move(text));
+    step.mode = kFileMode;
+    step.optional = true;
     Put(target, step);
     return true;
   }
@@ -228,6 +305,7 @@ class MountPlanner {
     step.target = Keep(target);
     steps_[target] = step;
     changes_.erase(target);
+    layers_.erase(target);
   }
   void PutIfFree(const std::string& target, MountStep step) {
     if (steps_.find(target) == steps_.end()) Put(target, step);
@@ -236,12 +314,15 @@ class MountPlanner {
     MountStep step;
     step.kind = MountStep::Kind::kSymlink;
     step.text = to;
+    step.optional = true;
     PutIfFree(target, step);
   }
   void File(const std::string& target, const char* content) {
     MountStep step;
     step.kind = MountStep::Kind::kFile;
     step.text = content;
+    step.mode = kFileMode;
+    step.optional = true;
     PutIfFree(target, step);
   }
 
@@ -249,6 +330,7 @@ class MountPlanner {
   std::deque<std::string>* texts_;
   std::map<std::string, MountStep> steps_;
   std::map<std::string, MountStep> changes_;  // Of the overlays among them.
+  std::map<std::string, std::vector<MountStep>> layers_;
 };
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "absl/strings/strip.h"
 #include "base/status.h"
 #include "sandbox/destination.h"
+#include "sandbox/made_files.h"
 
 namespace brood {
 namespace {
@@ -44,7 +45,7 @@ bool AllDigits(std::string_view text) {
 void LayFiles(std::vector<FileRule> nearer, std::vector<FileRule>& files) {
   const auto replaces = [](const FileRule& rule, const FileRule& base) {
     if (rule.destination == base.destination) return true;
-    if (rule.kind == FileRule::Kind::kTmpfs || rule.optional) return false;
+    if (!ShowsHost(rule) || rule.optional) return false;
     if (!base.optional || base.access != FileRule::Access::kReadOnly) return false;
     const std::string_view directory = absl::StripSuffix(rule.destination, "/");
     return base.destination.size() > directory.size() + 1 && absl::StartsWith(base.destination, directory) &&

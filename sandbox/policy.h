@@ -10,6 +10,7 @@
 #define BROOD_SANDBOX_POLICY_H_
 
 #include <bitset>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -32,11 +33,19 @@ struct FileRule {
     kBind,
     kTmpfs,
     kOverlay,  // What is at the source, to be changed at will: changes are kept in memory, and gone with the child.
+    kMerged,   // What is at the source and in `layers` as one directory, to be read.
+    kSymlink,  // Made in the child's own root, as are the others: a link to `text`.
+    kDirectory,
+    kFile,     // With the content `text`.
   };
-  enum class Access { kReadOnly, kReadWrite };
+  enum class Access {
+    kReadOnly,
+    kReadWrite,
+    kDevice,  // kBind only: a device, or a directory with nothing but devices, to be used as such.
+  };
 
   Kind kind = Kind::kBind;
-  std::string source;       // Absolute path of this machine; empty for kTmpfs.
+  std::string source;       // Absolute path of this machine; empty for kTmpfs and what is made.
   std::string destination;  // Absolute path inside.
   Access access = Access::kReadOnly;
   uint64_t size_bytes = 0;  // kTmpfs and kOverlay only; 0 stands for 64 MiB.
@@ -44,7 +53,14 @@ struct FileRule {
   // it. Absolute; empty: they are kept in memory.
   std::string changes;
   bool optional = false;    // kBind only: left out where this machine has no such source. Else that is an error.
+  std::vector<std::string> layers;  // kOverlay and kMerged: further directories, below the source, from top to bottom.
+  std::string text;                 // kSymlink and kFile only; no zero byte in it.
+  // kTmpfs (without it 01777), kDirectory (0755) and kFile (0444) only: permissions, without set-id bits.
+  std::optional<uint32_t> mode;
 };
+
+// How many `layers` an overlay can have: an option of a mount has at most 255 bytes. fsconfig(2)
+inline constexpr size_t kMaxLayers = 11;
 
 enum class NetworkMode {
   kNone,      // A network namespace without any interface up.

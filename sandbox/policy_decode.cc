@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "sandbox/destination.h"
 #include "sandbox/ids.h"
+#include "sandbox/made_files.h"
 #include "sandbox/policy_flatbuffer.h"
 #include "sandbox/policy_words.h"
 
@@ -99,48 +100,99 @@ absl::Status ReadLayers(const Strings* names, std::string_view field, Layer last
   return absl::OkStatus();
 }
 
-absl::Status ReadFileRule(const fbs::FileRule& from, std::vector<FileRule>& to) {
-  const bool has_at = from.at() != nullptr;
-  const bool overlay = from.overlay() != nullptr;
-  const int kinds = (from.path() != nullptr) + (from.paths() != nullptr) + (from.tmpfs() != nullptr) + overlay;
-  if (kinds != 1) return Invalid("files", "each entry has exactly one of path, paths, tmpfs, overlay");
-  if (has_at && from.path() == nullptr && !overlay) return Invalid("files", "\"at\" goes with \"path\" and \"overlay\" only");
-  if (from.size() != nullptr && from.tmpfs() == nullptr && !overlay) return Invalid("files", "\"size\" goes with \"tmpfs\" and \"overlay\" only");
-  if (from.changes() != nullptr && !overlay) return Invalid("files", "\"changes\" goes with \"overlay\" only");
-  if (from.changes() != nullptr && from.size() != nullptr) {
-    return Invalid("files", "\"size\" is that of changes in memory, and \"changes\" keeps them in a directory of the host: give one of both");
-  }
-  FileRule rule;
+// What the fields of a rule say besides its kind.
+absl::Status ReadFileFields(const fbs::FileRule& from, FileRule& rule) {
   rule.optional = from.optional();
   if (from.access() != nullptr) {
     BROOD_ASSIGN_OR_RETURN(rule.access, ReadWord(kAccessWords, View(from.access()), "files: access"));
   }
-  if (from.tmpfs() != nullptr || overlay) {
-    if (from.optional() || from.access() != nullptr) {
-      return Invalid("files", "\"optional\" and \"access\" do not go with \"tmpfs\" and \"overlay\"");
-    }
-    rule.kind = overlay ? FileRule::Kind::kOverlay : FileRule::Kind::kTmpfs;
-    rule.access = FileRule::Access::kReadWrite;
-    if (overlay) rule.source = View(from.overlay());
-    if (from.changes() != nullptr) {
-      rule.changes = View(from.changes());
-      if (rule.changes.empty() || rule.changes[0] != '/') return Invalid("files: changes", "expected the absolute path of a directory");
-    }
-    rule.destination = overlay ? View(has_at ? from.at() : from.overlay()) : View(from.tmpfs());
-    if (from.size() != nullptr) {
-      BROOD_ASSIGN_OR_RETURN(rule.size_bytes, ParseSize(View(from.size())));
-    }
-    to.push_back(std::move(rule));
-    return absl::OkStatus();
+  if (from.size() != nullptr) {
+    BROOD_ASSIGN_OR_RETURN(rule.size_bytes, ParseSize(View(from.size())));
   }
+  if (from.mode() != nullptr) {
+    const absl::StatusOr<uint32_t> mode = ParseMode(View(from.mode()));
+    if (!mode.ok()) return Invalid("files", mode.status().message());
+    rule.mode = *mode;
+  }
+  if (from.changes() != nullptr) {
+    rule.changes = View(from.changes());
+    if (rule.changes.empty() || rule.changes[0] != '/') return Invalid("files: changes", "expected the absolute path of a directory");
+  }
+  BROOD_ASSIGN_OR_RETURN(rule.layers, ReadStrings(from.below(), "files: below"));
+  for (const std::string& layer : rule.layers) {
+    if (layer[0] != '/') return Invalid("files: below", absl::StrCat("\"", layer, "\" is not an absolute path"));
+  }
+  return absl::OkStatus();
+}
+
+// Which fields go with which kind of rule.
+absl::Status CheckFileFields(const fbs::FileRule& from) {
+  const bool overlay = from.overlay() != nullptr;
+  const bool made = from.symlink() != nullptr || from.directory() != nullptr || from.content() != nullptr;
+  const int kinds = (from.path() != nullptr) + (from.paths() != nullptr) + (from.tmpfs() != nullptr) + overlay + (from.symlink() != nullptr) +
+                    (from.directory() != nullptr) + (from.content() != nullptr);
+  if (kinds != 1) return Invalid("files", "each entry has exactly one of path, paths, tmpfs, overlay, symlink, directory, content");
+  const bool needs_at = from.symlink() != nullptr || from.content() != nullptr;
+  if (needs_at && from.at() == nullptr) return Invalid("files", "\"symlink\" and \"content\" need \"at\", the place inside");
+  if (from.at() != nullptr && from.path() == nullptr && !overlay && !needs_at) {
+    return Invalid("files", "\"at\" goes with \"path\", \"overlay\", \"symlink\" and \"content\" only");
+  }
+  if (from.size() != nullptr && from.tmpfs() == nullptr && !overlay) return Invalid("files", "\"size\" goes with \"tmpfs\" and \"overlay\" only");
+  if (from.changes() != nullptr && !overlay) return Invalid("files", "\"changes\" goes with \"overlay\" only");
+  if (from.below() != nullptr && !overlay) return Invalid("files", "\"below\" goes with \"overlay\" only");
+  if (from.changes() != nullptr && from.size() != nullptr) {
+    return Invalid("files", "\"size\" is that of changes in memory, and \"changes\" keeps them in a directory of the host: give one of both");
+  }
+  if ((from.tmpfs() != nullptr || made) && (from.optional() || from.access() != nullptr)) {
+    return Invalid("files", "\"optional\" and \"access\" do not go with \"tmpfs\", \"symlink\", \"directory\" and \"content\"");
+  }
+  if (!overlay) return absl::OkStatus();
+  if (from.optional()) return Invalid("files", "\"optional\" does not go with \"overlay\"");
+  const std::string_view access = View(from.access());
+  if (access == "device") return Invalid("files", "\"access\" of an overlay is \"ro\" or \"rw\"");
+  if (access == "ro" && (from.size() != nullptr || from.changes() != nullptr)) {
+    return Invalid("files", "a read-only overlay has no changes, and neither \"size\" nor \"changes\"");
+  }
+  if (access == "ro" && from.below() == nullptr) {
+    return Invalid("files", "a read-only overlay of one directory is what \"path\" shows; \"below\" lists what is to lie below it");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadFileRule(const fbs::FileRule& from, std::vector<FileRule>& to) {
+  BROOD_RETURN_IF_ERROR(CheckFileFields(from));
+  FileRule rule;
+  BROOD_RETURN_IF_ERROR(ReadFileFields(from, rule));
+  rule.destination = View(from.at());
   std::vector<std::string> paths;
-  if (from.paths() != nullptr) {
+  if (from.tmpfs() != nullptr) {
+    rule.kind = FileRule::Kind::kTmpfs;
+    rule.access = FileRule::Access::kReadWrite;
+    rule.destination = View(from.tmpfs());
+  } else if (from.overlay() != nullptr) {
+    const bool merged = View(from.access()) == "ro";
+    rule.kind = merged ? FileRule::Kind::kMerged : FileRule::Kind::kOverlay;
+    rule.access = merged ? FileRule::Access::kReadOnly : FileRule::Access::kReadWrite;
+    rule.source = View(from.overlay());
+    if (from.at() == nullptr) rule.destination = rule.source;
+  } else if (from.symlink() != nullptr) {
+    rule.kind = FileRule::Kind::kSymlink;
+    rule.text = View(from.symlink());
+  } else if (from.directory() != nullptr) {
+    rule.kind = FileRule::Kind::kDirectory;
+    rule.destination = View(from.directory());
+  } else if (from.content() != nullptr) {
+    rule.kind = FileRule::Kind::kFile;
+    rule.text = View(from.content());
+  } else if (from.paths() != nullptr) {
     BROOD_ASSIGN_OR_RETURN(paths, ReadStrings(from.paths(), "files: paths"));
   } else {
     paths.emplace_back(View(from.path()));
   }
+  if (const absl::Status checked = CheckMade(rule); !checked.ok()) return Invalid("files", checked.message());
+  if (rule.kind != FileRule::Kind::kBind) to.push_back(rule);
   for (std::string& path : paths) {
-    rule.destination = has_at ? std::string(View(from.at())) : path;
+    if (from.at() == nullptr) rule.destination = path;
     rule.source = std::move(path);
     to.push_back(rule);
   }
@@ -154,7 +206,7 @@ absl::Status ReadFiles(const fbs::Policy& from, std::vector<FileRule>& files) {
   std::set<std::string_view> seen;
   for (const FileRule& rule : nearer) {
     for (const std::string* path : {&rule.source, &rule.destination}) {
-      const bool none = path == &rule.source && rule.kind == FileRule::Kind::kTmpfs;
+      const bool none = path == &rule.source && !ShowsHost(rule);
       if (none) continue;
       if (path->empty() || path->front() != '/' || path->find('\0') != std::string::npos) {
         return Invalid("files", absl::StrCat("\"", *path, "\" is not an absolute path"));

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status.h"
+#include "sandbox/made_files.h"
 #include "sandbox/policy_flatbuffer.h"
 #include "sandbox/policy_words.h"
 
@@ -39,23 +40,36 @@ Offset<Strings> WriteLayers(Builder& builder, const LayerSet& layers) {
   return WriteStrings(builder, names);
 }
 
+// Only the fields that go with its kind are there, as in what people write.
 Offset<fbs::FileRule> WriteFileRule(Builder& builder, const FileRule& rule) {
-  if (rule.kind == FileRule::Kind::kTmpfs) {
-    const auto place = Text(builder, rule.destination);
-    const auto size = Text(builder, absl::StrCat(rule.size_bytes));
-    return fbs::CreateFileRule(builder, 0, 0, 0, place, size);
-  }
-  if (rule.kind == FileRule::Kind::kOverlay) {
-    const auto place = Text(builder, rule.destination);
-    const auto source = Text(builder, rule.source);
-    if (!rule.changes.empty()) return fbs::CreateFileRule(builder, 0, 0, place, 0, 0, 0, false, source, Text(builder, rule.changes));
-    const auto size = Text(builder, absl::StrCat(rule.size_bytes));
-    return fbs::CreateFileRule(builder, 0, 0, place, 0, size, 0, false, source);
-  }
-  const auto source = Text(builder, rule.source);
+  const bool tmpfs = rule.kind == FileRule::Kind::kTmpfs;
+  const bool overlay = rule.kind == FileRule::Kind::kOverlay;
+  const bool merged = rule.kind == FileRule::Kind::kMerged;
+  const bool bind = rule.kind == FileRule::Kind::kBind;
+  const bool directory = rule.kind == FileRule::Kind::kDirectory;
   const auto place = Text(builder, rule.destination);
-  const auto access = Text(builder, WriteWord(kAccessWords, rule.access));
-  return fbs::CreateFileRule(builder, source, 0, place, 0, 0, access, rule.optional);
+  const auto source = ShowsHost(rule) ? Text(builder, rule.source) : 0;
+  const auto text = !ShowsHost(rule) && !tmpfs && !directory ? Text(builder, rule.text) : 0;
+  const auto size = tmpfs || (overlay && rule.changes.empty()) ? Text(builder, absl::StrCat(rule.size_bytes)) : 0;
+  const auto access = bind ? Text(builder, WriteWord(kAccessWords, rule.access)) : merged ? Text(builder, "ro") : 0;
+  const auto changes = overlay && !rule.changes.empty() ? Text(builder, rule.changes) : 0;
+  const auto below = rule.layers.empty() ? 0 : WriteStrings(builder, rule.layers);
+  const auto mode = rule.mode.has_value() ? Text(builder, ModeText(*rule.mode)) : 0;
+  fbs::FileRuleBuilder table(builder);
+  if (bind) table.add_path(source);
+  if (overlay || merged) table.add_overlay(source);
+  if (tmpfs) table.add_tmpfs(place);
+  if (directory) table.add_directory(place);
+  if (!tmpfs && !directory) table.add_at(place);
+  if (rule.kind == FileRule::Kind::kSymlink) table.add_symlink(text);
+  if (rule.kind == FileRule::Kind::kFile) table.add_content(text);
+  table.add_size(size);
+  table.add_access(access);
+  table.add_optional(bind && rule.optional);
+  table.add_changes(changes);
+  table.add_below(below);
+  table.add_mode(mode);
+  return table.Finish();
 }
 
 Offset<fbs::SyscallRule> WriteSyscallRule(Builder& builder, const SyscallRule& rule) {

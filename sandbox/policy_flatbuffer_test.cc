@@ -13,6 +13,18 @@
 namespace brood {
 namespace {
 
+// What is made, and what is neither a directory to be read nor one to be written.
+std::vector<FileRule> Made() {
+  return {{.kind = FileRule::Kind::kSymlink, .destination = "/link", .text = "../to: it"},
+          {.kind = FileRule::Kind::kDirectory, .destination = "/made", .mode = 0},
+          {.kind = FileRule::Kind::kDirectory, .destination = "/usual"},
+          {.kind = FileRule::Kind::kFile, .destination = "/etc/given", .text = "a\nb", .mode = 0640},
+          {.kind = FileRule::Kind::kFile, .destination = "/etc/empty"},
+          {.kind = FileRule::Kind::kTmpfs, .destination = "/closed", .access = FileRule::Access::kReadWrite, .size_bytes = 5, .mode = 0700},
+          {.kind = FileRule::Kind::kMerged, .source = "/top", .destination = "/both", .layers = {"/low"}},
+          {.source = "/dev/fuse", .destination = "/dev/fuse", .access = FileRule::Access::kDevice}};
+}
+
 Policy Everything() {
   Policy policy = BuiltinPolicy("strict").value();
   policy.name = "everything";
@@ -26,12 +38,15 @@ Policy Everything() {
                                                .source = "/data/lower",
                                                .destination = "/data/view",
                                                .access = FileRule::Access::kReadWrite,
-                                               .size_bytes = 77});
+                                               .size_bytes = 77,
+                                               .layers = {"/data/middle", "/data/low"}});
   policy.files.insert(policy.files.end() - 2, {.kind = FileRule::Kind::kOverlay,
                                                .source = "/data/lower",
                                                .destination = "/data/kept",
                                                .access = FileRule::Access::kReadWrite,
                                                .changes = "/data/changes"});
+  const std::vector<FileRule> made = Made();
+  policy.files.insert(policy.files.begin(), made.begin(), made.end());
   policy.network = {.mode = NetworkMode::kAllow, .to = {"10.0.0.5:443"}};
   policy.syscalls.push_back(
       {.names = {"ioctl", "@timers"},
@@ -112,6 +127,21 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(kept.kind, FileRule::Kind::kOverlay);
   EXPECT_EQ(kept.destination, "/data/kept");
   EXPECT_EQ(kept.changes, "/data/changes");
+  EXPECT_EQ(overlay.layers, (std::vector<std::string>{"/data/middle", "/data/low"}));
+  const std::vector<FileRule> made = Made();
+  for (size_t i = 0; i < made.size(); ++i) {
+    const auto& [kind, source, destination, access, size, changes, optional, layers, text, mode] = read->files[i];
+    EXPECT_EQ(kind, made[i].kind) << i;
+    EXPECT_EQ(source, made[i].source) << i;
+    EXPECT_EQ(destination, made[i].destination) << i;
+    EXPECT_EQ(access, made[i].access) << i;
+    EXPECT_EQ(size, made[i].size_bytes) << i;
+    EXPECT_EQ(changes, made[i].changes) << i;
+    EXPECT_EQ(optional, made[i].optional) << i;
+    EXPECT_EQ(layers, made[i].layers) << i;
+    EXPECT_EQ(text, made[i].text) << i;
+    EXPECT_EQ(mode, made[i].mode) << i;
+  }
   const SyscallRule& rule = read->syscalls.back();
   EXPECT_EQ(rule.names, (std::vector<std::string>{"ioctl", "@timers"}));
   EXPECT_EQ(rule.errno_value, EACCES);

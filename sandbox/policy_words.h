@@ -23,7 +23,8 @@ struct Word {
 };
 
 inline constexpr Word<FileRule::Access> kAccessWords[] = {{"ro", FileRule::Access::kReadOnly},
-                                                          {"rw", FileRule::Access::kReadWrite}};
+                                                          {"rw", FileRule::Access::kReadWrite},
+                                                          {"device", FileRule::Access::kDevice}};
 
 inline constexpr Word<NetworkMode> kNetworkWords[] = {{"none", NetworkMode::kNone},
                                                       {"loopback", NetworkMode::kLoopback},

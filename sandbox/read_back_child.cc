@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "base/child_safe.h"
+#include "sandbox/made_files_child.h"
 #include "sandbox/mounts_child.h"
 
 namespace brood::child {
@@ -248,7 +249,7 @@ NamespaceNumbers OwnNamespaces(const ChildPlan& plan) {
 
 bool ReadBackSetUp(const ChildPlan& plan, const NamespaceNumbers& outside, const ExpectedIds& ids, const int* sources,
                    SetupMessage* failure) {
-  return ReadBackNamespaces(plan, outside, failure) && ReadBackMounts(plan, sources, failure) && ReadBackStatus(plan, ids, failure);
+  return ReadBackNamespaces(plan, outside, failure) && ReadBackMounts(plan, sources, failure) && ReadBackMade(plan, failure) && ReadBackStatus(plan, ids, failure);
 }
 
 bool ReadBackSpeculation(uint32_t off, SetupMessage* failure) {

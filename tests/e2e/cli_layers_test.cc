@@ -263,7 +263,7 @@ TEST_P(OverlayTest, WhatThereCannotBeIsRefused) {
   EXPECT_TRUE(absl::StrContains(Script(lower_ + ":/", "echo ran").err, "an overlay at / is not possible"));
   EXPECT_TRUE(absl::StrContains(Script(lower_ + "/missing", "echo ran").err, "missing"));
   const PlainRun both = Run(absl::StrCat("\"files\": [{\"overlay\": \"", lower_, "\", \"access\": \"ro\"}]"), {"does_nothing"});
-  EXPECT_TRUE(absl::StrContains(both.err, "do not go with \"tmpfs\" and \"overlay\"")) << both.err;
+  EXPECT_TRUE(absl::StrContains(both.err, "a read-only overlay of one directory is what \"path\" shows")) << both.err;
 }
 
 TEST_P(OverlayTest, IsExplained) {
