@@ -10,13 +10,16 @@
 #include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstring>
 #include <iterator>
+#include <set>
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
@@ -67,6 +70,47 @@ constexpr Call kLeaving[] = {
 
 absl::Status Unfit(std::string_view why) {
   return absl::FailedPreconditionError(absl::StrCat("a sandbox that is kept for the next child: ", why));
+}
+
+bool IsBelow(std::string_view path, std::string_view folder) {
+  return path.size() > folder.size() && path.substr(0, folder.size()) == folder && (folder.empty() || path[folder.size()] == '/');
+}
+
+// The directory in memory in which the place of `step` is; null: none.
+const MountStep* MemoryAbove(const ChildPlan& plan, const MountStep& step) {
+  const MountStep* nearest = nullptr;
+  for (size_t i = 0; i < plan.mount_count; ++i) {
+    const MountStep& above = plan.mounts[i];
+    if (!IsMount(above) || !IsBelow(step.target, above.target)) continue;
+    if (nearest == nullptr || strlen(above.target) > strlen(nearest->target)) nearest = &above;
+  }
+  return nearest != nullptr && nearest->kind == MountStep::Kind::kTmpfs && nearest->target[0] != '\0' ? nearest : nullptr;
+}
+
+// Whose times and modes are looked at after each child: those in memory, and what was made in them (slot_init_child.h). Of a
+// place that is mounted upon nobody can change anything.
+absl::Status FoldersFit(const ChildPlan& plan) {
+  std::set<std::string_view> folders;
+  for (size_t i = 0; i < plan.mount_count; ++i) {
+    const MountStep& step = plan.mounts[i];
+    const std::string_view target = step.target;
+    if (step.kind == MountStep::Kind::kTmpfs && !target.empty()) folders.insert(target);
+    const MountStep* const memory = MemoryAbove(plan, step);
+    if (memory == nullptr || (!IsMount(step) && !Makes(step))) continue;
+    if (step.kind == MountStep::Kind::kSymlink || step.kind == MountStep::Kind::kFile) {
+      return Unfit(absl::StrCat("/", target, " is made in memory, where a child can change it"));
+    }
+    if (step.kind == MountStep::Kind::kDirectory && (step.mode & S_IRUSR) == 0) {
+      return Unfit(absl::StrCat("/", target, " is made in memory, with a mode by which it cannot be looked at"));
+    }
+    for (size_t end = strlen(memory->target) + 1; (end = target.find('/', end)) != std::string_view::npos; ++end) {
+      folders.insert(target.substr(0, end));
+    }
+    if (step.kind == MountStep::Kind::kDirectory) folders.insert(target);
+  }
+  const size_t count = folders.size() + (AllowsIpc(plan) ? 1 : 0);
+  if (count <= child::SlotEntry::kMaxFolders) return absl::OkStatus();
+  return Unfit(absl::StrCat("more than ", child::SlotEntry::kMaxFolders, " tmpfs, and directories in them"));
 }
 
 absl::Status FilterFits(const ChildPlan& plan) {
@@ -177,12 +221,7 @@ absl::Status FitsSlot(const CompiledPolicy& policy) {
     const MountStep& step = plan.mounts[i];
     if (step.kind == MountStep::Kind::kOverlay && (step.attributes & MOUNT_ATTR_RDONLY) == 0) return Unfit("the policy has an overlay, in which a child can leave anything");
   }
-  size_t folders = 0;
-  for (size_t i = 0; i < plan.mount_count; ++i) {
-    folders += plan.mounts[i].kind == MountStep::Kind::kTmpfs && plan.mounts[i].target[0] != '\0' ? 1 : 0;
-  }
-  folders += AllowsIpc(plan) ? 1 : 0;
-  if (folders > child::SlotEntry::kMaxFolders) return Unfit(absl::StrCat("more than ", child::SlotEntry::kMaxFolders, " tmpfs"));
+  BROOD_RETURN_IF_ERROR(FoldersFit(plan));
   if (policy.limits().grace.has_value()) return Unfit("a program has time to end in, which only a guardian gives");
   if (plan.further_filter_count > 0) return Unfit("the policy has filters of BPF bytes, which need not allow what a keeper does");
   if (policy.policy().process != ProcessAttributes()) return Unfit("the policy has attributes of processes, which a keeper could not take back");

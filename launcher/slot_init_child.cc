@@ -14,6 +14,7 @@
 
 #include "launcher/descriptors_child.h"
 #include "launcher/messages_child.h"
+#include "launcher/slot_folders_child.h"
 #include "sandbox/landlock_child.h"
 #include "sandbox/mount_api_child.h"
 #include "sandbox/mounts_child.h"
@@ -47,10 +48,15 @@ bool OpenAll(const LaunchRecord& record, int queues, int* fds, int* count, Setup
     if ((plan.namespaces & kind.flag) != 0 && !Open(kind.path, O_RDONLY, fds, count, failure)) return false;
   }
   if (chdir("/") != 0) return Fail(failure, "slot", errno, "chdir /");
+  FoldersInMemory memory;
   for (size_t i = 0; i < plan.mount_count; ++i) {
     const MountStep& step = plan.mounts[i];
     if (step.kind != MountStep::Kind::kTmpfs || step.target[0] == '\0') continue;
     if (!Open(step.target, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, fds, count, failure)) return false;
+    if (!memory.Add(fds[*count - 1])) return Fail(failure, "slot", errno, "stat ", step.target);
+  }
+  for (size_t i = 0; i < plan.mount_count; ++i) {
+    if ((IsMount(plan.mounts[i]) || Makes(plan.mounts[i])) && !OpenMade(plan.mounts[i], &memory, fds, count, failure)) return false;
   }
   if (queues >= 0) fds[(*count)++] = queues;
   if (record.slot_watches_net && !Open("/proc/self/net/dev", O_RDONLY, fds, count, failure)) return false;

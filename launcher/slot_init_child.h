@@ -10,7 +10,7 @@
 namespace brood::child {
 
 // The descriptors of its kStarted message: its children's list, its namespaces (user first, mount last), and of each tmpfs of
-// the plan but the root its folder; then the folder of POSIX message queues, and the counters of network interfaces, where the
+// the plan but the root its folder, and those folders that were made in it for what is mounted there; then the folder of POSIX message queues, and the counters of network interfaces, where the
 // record asks for them.
 inline constexpr int kSlotListPlace = 0;
 inline constexpr int kSlotNamespacesPlace = 1;

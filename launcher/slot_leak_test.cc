@@ -107,6 +107,25 @@ BROOD_TARGET(WriteShm);
 ExitCode ShmIsEmpty() { return {access("/dev/shm/left", F_OK) == 0 ? 1 : 0}; }
 BROOD_TARGET(ShmIsEmpty);
 
+// Of a directory that was made in memory for what is mounted, or asked for, in it.
+ExitCode Mark(const char* folder) { return {chmod(folder, 0700) == 0 ? 0 : 1}; }
+ExitCode IsUnmarked(const char* folder) {
+  struct stat about = {};
+  return {stat(folder, &about) == 0 && (about.st_mode & 07777) == 0755 ? 0 : 1};
+}
+ExitCode MarkAbove() { return Mark("/room/above"); }
+BROOD_TARGET(MarkAbove);
+ExitCode AboveIsUnmarked() { return IsUnmarked("/room/above"); }
+BROOD_TARGET(AboveIsUnmarked);
+ExitCode MarkBehind() { return Mark("/room/behind"); }
+BROOD_TARGET(MarkBehind);
+ExitCode BehindIsUnmarked() { return IsUnmarked("/room/behind"); }
+BROOD_TARGET(BehindIsUnmarked);
+ExitCode MarkAsked() { return Mark("/room/asked"); }
+BROOD_TARGET(MarkAsked);
+ExitCode AskedIsUnmarked() { return IsUnmarked("/room/asked"); }
+BROOD_TARGET(AskedIsUnmarked);
+
 // What one child leaves and the next one looks for, by the policy that allows it.
 struct Leak {
   const char* name;
@@ -139,6 +158,45 @@ INSTANTIATE_TEST_SUITE_P(
                     Leak{"PosixQueue", "MakePosixQueue", "FindsNoIpc"}, Leak{"Connection", "Connect", "FindsNoTraffic"},
                     Leak{"Process", "LeaveDaemons", "OthersAreThere"}, Leak{"SharedFile", "WriteShm", "ShmIsEmpty"}),
     [](const testing::TestParamInfo<Leak>& info) { return info.param.name; });
+
+class MadeInMemoryTest : public SlotTest, public testing::WithParamInterface<Leak> {};
+
+TEST_P(MadeInMemoryTest, IsForTheNextChildAsItWasMade) {
+  Policy policy = BuiltinPolicy("default").value();
+  policy.files.push_back({.kind = FileRule::Kind::kTmpfs, .destination = "/room", .access = FileRule::Access::kReadWrite});
+  policy.files.push_back({.source = "/usr/share", .destination = "/room/above/shown"});
+  policy.files.push_back({.kind = FileRule::Kind::kSymlink, .destination = "/door", .text = "/room"});
+  policy.files.push_back({.source = "/usr/share", .destination = "/door/behind/shown"});
+  policy.files.push_back({.kind = FileRule::Kind::kDirectory, .destination = "/room/asked"});
+  Start(policy);
+  for (int i = 0; i < 3; ++i) {
+    const Outcome left = Call(GetParam().leaves);
+    ASSERT_EQ(left.exit_code(), 0) << left.ToString();
+    const Outcome found = Call(GetParam().finds);
+    EXPECT_EQ(found.exit_code(), 0) << found.ToString();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MadeInMemoryTest,
+                         testing::Values(Leak{"AboveAMount", "MarkAbove", "AboveIsUnmarked"}, Leak{"BehindALink", "MarkBehind", "BehindIsUnmarked"},
+                                         Leak{"AskedFor", "MarkAsked", "AskedIsUnmarked"}),
+                         [](const testing::TestParamInfo<Leak>& info) { return info.param.name; });
+
+// Files and links there are looked at by nobody, /etc/passwd among them where /etc is in memory.
+TEST_F(SlotTest, AFileOrALinkInMemoryIsInNoSandboxThatIsKept) {
+  const auto error = [](FileRule rule) {
+    Policy policy = BuiltinPolicy("default").value();
+    policy.files.push_back(std::move(rule));
+    const auto plan = CompilePolicy(policy);
+    EXPECT_TRUE(plan.ok()) << plan.status();
+    return std::string(Server::Start({}, *plan).status().message());
+  };
+  EXPECT_TRUE(absl::StrContains(error({.kind = FileRule::Kind::kTmpfs, .destination = "/etc"}), " is made in memory, where a child can change it"));
+  EXPECT_TRUE(absl::StrContains(error({.kind = FileRule::Kind::kFile, .destination = "/tmp/file", .text = "x"}), "/tmp/file is made in memory"));
+  EXPECT_TRUE(absl::StrContains(error({.kind = FileRule::Kind::kSymlink, .destination = "/tmp/link", .text = "x"}), "/tmp/link is made in memory"));
+  EXPECT_TRUE(absl::StrContains(error({.kind = FileRule::Kind::kDirectory, .destination = "/tmp/closed", .mode = 0300}), "with a mode by which it cannot be looked at"));
+  EXPECT_EQ(error({.kind = FileRule::Kind::kSymlink, .destination = "/link", .text = "x"}), "");
+}
 
 }  // namespace
 }  // namespace brood
