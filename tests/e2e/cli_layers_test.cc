@@ -326,6 +326,30 @@ TEST_P(SharesTest, RatesOfVersion1AreWeakerByName) {
   EXPECT_TRUE(absl::StrContains(FileContent(Result()), "\"io\":\"weaker: ")) << FileContent(Result());
 }
 
+// Which file the weight is in depends on what schedules the disks, and most kernels have none.
+TEST_P(SharesTest, AWeightOfDisksIsTheGroupsOrItsAbsenceIsNamed) {
+  const std::string show = "for c in blkio io; do d=/sys/fs/cgroup/$c$(grep \":$c:\" /proc/self/cgroup | cut -d: -f3); cat $d/$c.weight $d/$c.bfq.weight 2>/dev/null; done; "
+                           "d=/sys/fs/cgroup$(grep ^0:: /proc/self/cgroup | cut -d: -f3); cat $d/io.weight $d/io.bfq.weight 2>/dev/null; true";
+  const std::vector<std::string> args = {"run", "--policy", "none", "--io-weight", "200", "--result", Result()};
+  const auto run = [&](std::vector<std::string> options) {
+    options.insert(options.begin(), args.begin(), args.end());
+    options.insert(options.end(), {"--", "sh", "-c", show});
+    return Brood(options);
+  };
+  const PlainRun kept = run({});
+  if (kept.code == 0) {
+    EXPECT_TRUE(absl::StrContains(kept.out, "200\n")) << kept.out;
+    EXPECT_TRUE(absl::StrContains(FileContent(Result()), "weight 200\"")) << FileContent(Result());
+    return;
+  }
+  EXPECT_EQ(kept.code, 125);
+  EXPECT_EQ(kept.out, "");
+  EXPECT_TRUE(absl::StrContains(kept.err, "limit io cannot be enforced here")) << kept.err;
+  EXPECT_TRUE(absl::StrContains(kept.err, "--allow-weaker io")) << kept.err;
+  EXPECT_EQ(run({"--allow-weaker", "io"}).code, 0);
+  EXPECT_TRUE(absl::StrContains(FileContent(Result()), "\"io\":\"weaker: absent, ")) << FileContent(Result());
+}
+
 TEST_P(SharesTest, DirectReadsAreHeldBack) {
   const std::string file = directory_.path() + "/file";
   Write(file, std::string(4 << 20, 'x'));

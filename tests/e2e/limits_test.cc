@@ -88,6 +88,38 @@ TEST_P(LimitsTest, ASpinnerHitsTheCpuLimit) {
   EXPECT_EQ(run.outcome.StatusWord(), "cpu") << run.Text();
 }
 
+// None of its processes uses as much as the limit, so that no limit of each process is it.
+TEST_P(LimitsTest, CpuTimeIsThatOfTheWholeTree) {
+  const Ended run = RunLimited({"spins_in_children", "40", "400"}, [](Limits& limits) { limits.cpu_time = absl::Seconds(1); });
+  EXPECT_EQ(run.outcome.StatusWord(), "cpu") << run.Text();
+  EXPECT_FALSE(absl::StrContains(run.out, "all done"));
+}
+
+TEST_P(LimitsTest, WhatIsToldOfATreeIsTheSumOfItsProcesses) {
+  const Ended cpu = RunLimited({"spins_in_children", "4", "250"}, [](Limits&) {});
+  EXPECT_EQ(cpu.out, "all done\n") << cpu.Text();
+  EXPECT_GE(cpu.outcome.usage.cpu_time, absl::Milliseconds(950)) << cpu.outcome.usage.cpu_time;
+  if (!IsRoot()) return;  // Memory is counted by a cgroup, or sampled.
+  const Ended memory = RunLimited({"memory_bomb_spread", "4", "24"}, [](Limits& limits) { limits.memory_bytes = 400 << 20; });
+  EXPECT_TRUE(SaysItWorked(memory)) << memory.Text();
+  EXPECT_GE(memory.outcome.usage.memory_peak_bytes, uint64_t{90} << 20) << memory.Text();
+  EXPECT_LT(memory.outcome.usage.max_rss_bytes, uint64_t{48} << 20) << memory.Text();
+}
+
+TEST_P(LimitsTest, NoMoreDescriptorsAreOpenThanTheLimitSays) {
+  const auto script = [](LaunchOptions& options) {
+    options.argv = {"/bin/sh", "-c", "i=3; while [ $i -lt 10 ]; do eval \"exec $i</dev/null\" || exit 9; i=$((i+1)); done"};
+  };
+  const auto with = [&](uint64_t limit) {
+    return RunProgram(GetParam(), {"does_nothing"}, {.policy = [=](Policy& policy) { policy.limits.open_files = limit; }, .options = script});
+  };
+  EXPECT_TRUE(with(20).outcome.ok()) << with(20).Text();
+  const Ended few = with(7);
+  EXPECT_FALSE(few.outcome.ok()) << few.Text();
+  EXPECT_EQ(few.outcome.StatusWord(), "failed") << few.Text();
+  EXPECT_EQ(few.outcome.enforced.at(Layer::kOpenFiles), "RLIMIT_NOFILE");
+}
+
 TEST_P(LimitsTest, WhatATreeUsedIsToldThoughItWasKilled) {
   const Ended cpu = RunLimited({"spins_forever"}, [](Limits& limits) { limits.cpu_time = absl::Seconds(1); });
   EXPECT_GE(cpu.outcome.usage.cpu_time, absl::Milliseconds(900)) << cpu.outcome.usage.cpu_time;
