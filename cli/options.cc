@@ -24,6 +24,7 @@ const std::vector<Option>& AllOptions() {
       {"--result", "", "FILE", "write the outcome as JSON; - is stdout, at the end", "", "run call"},
       {"--copy-in", "", "SRC:DEST", "copy file SRC to DEST inside, before it starts", "", "run call", Topic::kFiles, true},
       {"--copy-out", "", "SRC:DEST[:SIZE]", "copy SRC inside to DEST at the end", "SIZE: 64M", "run call", Topic::kFiles, true},
+      {"--tty", "", "", "give it a terminal of its own", "", "run"},
       {"--violation-stack", "", "", "report violations with the functions they came from", "", "run call batch", Topic::kLimits},
       {"--start-method", "", "HOW", "spawn, fork or forkserver", "spawn", "call"},
       {"--preload", "", "LIB", "forkserver: first load LIB, or run LIB:NAME", "", "call", Topic::kEveryday, true},

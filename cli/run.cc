@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/copy_problems.h"
 #include "cli/options.h"
+#include "cli/own_terminal.h"
 #include "cli/run_remedy.h"
 #include "cli/shared_options.h"
 #include "cli/signals.h"
@@ -22,10 +23,17 @@
 namespace brood {
 namespace {
 
+// Which of the options that bring the child about in another way go without a terminal.
+absl::Status CheckOwnTerminal(const ParsedOptions& options) {
+  if (!options.Has("--tty") || !options.Has("--server")) return absl::OkStatus();
+  return absl::InvalidArgumentError("--tty: the child of a server has the streams that it is given; leave out --server");
+}
+
 absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& defaults) {
+  const bool tty = options.Has("--tty");
   // It may be a FIFO that nobody reads yet: who waits for that is ended by a signal.
   BROOD_ASSIGN_OR_RETURN(const ResultFile result, ResultFile::Open(options));
-  BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create(SignalSource::Which::kEndsAndStops));
+  BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create(tty ? SignalSource::Which::kOwnTerminal : SignalSource::Which::kEndsAndStops));
   BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessRunner> policies, ProcessRunner::Create(defaults));
   LaunchOptions launch;
   launch.argv = options.operands();
@@ -39,10 +47,14 @@ absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& default
   BROOD_RETURN_IF_ERROR(policies->SetPolicyOf(Job{}, launch));
   std::optional<Process> process;
   JobEnd end;
-  BROOD_ASSIGN_OR_RETURN(end.outcome, StartAndSupervise([&launch] { return Process::Launch(launch); },
-                                                        {[](const std::string& text) { PrintError("run", text); },
-                                                         {.server = defaults.server, .server_uid = defaults.server_uid, .retry_lost = defaults.retry_lost}},
-                                                        signals, process));
+  if (tty) {
+    BROOD_ASSIGN_OR_RETURN(end.outcome, RunOnOwnTerminal(launch, signals, process));
+  } else {
+    BROOD_ASSIGN_OR_RETURN(end.outcome, StartAndSupervise([&launch] { return Process::Launch(launch); },
+                                                          {[](const std::string& text) { PrintError("run", text); },
+                                                           {.server = defaults.server, .server_uid = defaults.server_uid, .retry_lost = defaults.retry_lost}},
+                                                          signals, process));
+  }
   if (IsWorthALine(end.outcome)) {
     const std::string& program = launch.argv[0];
     PrintError("run", absl::StrCat(program, ": ", end.outcome.ToString(), RunRemedy(end.outcome, program, defaults.policy)));
@@ -61,6 +73,7 @@ int RunMain(const std::vector<std::string>& args) {
   if (options->operands().empty() || options->operands()[0].empty()) {
     return ReportUsage("run", absl::InvalidArgumentError("PROGRAM is missing"), kExitBroodFailed);
   }
+  if (const absl::Status tty = CheckOwnTerminal(*options); !tty.ok()) return ReportUsage("run", tty, kExitBroodFailed);
   const absl::StatusOr<JobDefaults> defaults = ReadSharedOptions(*options);
   if (!defaults.ok()) return ReportUsage("run", defaults.status(), kExitBroodFailed);
   const absl::StatusOr<int> exit_code = Run(*options, *defaults);

@@ -21,6 +21,7 @@ class SignalSource {
   enum class Which {
     kEnds,          // TERM, INT and HUP.
     kEndsAndStops,  // Also what a terminal sends to programs that go on: TSTP and WINCH. None on Windows.
+    kOwnTerminal,   // Also CONT, since others may have changed the terminal during a stop.
   };
 
   // A signal that the caller ignores (HUP under nohup) stays ignored.

@@ -14,7 +14,8 @@ absl::StatusOr<SignalSource> SignalSource::Create(Which which) {
   sigset_t wanted;
   sigemptyset(&wanted);
   std::vector<int> numbers = {SIGTERM, SIGINT, SIGHUP};
-  if (which == Which::kEndsAndStops) numbers.insert(numbers.end(), {SIGTSTP, SIGWINCH});
+  if (which != Which::kEnds) numbers.insert(numbers.end(), {SIGTSTP, SIGWINCH});
+  if (which == Which::kOwnTerminal) numbers.push_back(SIGCONT);
   for (const int number : numbers) {
     struct sigaction action = {};
     if (sigaction(number, nullptr, &action) != 0) return ErrnoStatus(errno, "sigaction");
@@ -31,7 +32,7 @@ absl::StatusOr<SignalSource> SignalSource::Create(Which which) {
 std::optional<CaughtSignal> SignalSource::Next() {
   signalfd_siginfo info = {};
   if (read(fd_.get(), &info, sizeof(info)) != static_cast<ssize_t>(sizeof(info))) return std::nullopt;
-  if (info.ssi_signo != SIGTSTP && info.ssi_signo != SIGWINCH) told_to_end_ = true;
+  if (info.ssi_signo != SIGTSTP && info.ssi_signo != SIGWINCH && info.ssi_signo != SIGCONT) told_to_end_ = true;
   return CaughtSignal{.number = static_cast<int>(info.ssi_signo), .from_terminal = info.ssi_code == SI_KERNEL};
 }
 

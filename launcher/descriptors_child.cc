@@ -34,7 +34,11 @@ void ForEach(LaunchRecord* record, Visit visit) {
   for (StreamRecord& stream : record->streams) {
     visit(&stream.pipe);
     visit(&stream.sink);
+    visit(&stream.copy);
   }
+  visit(&record->input.source);
+  visit(&record->input.sink);
+  visit(&record->input.terminal);
   for (size_t i = 0; i < record->cgroup.count; ++i) {
     visit(&record->cgroup.directories[i].fd);
     visit(&record->cgroup.directories[i].tasks_fd);

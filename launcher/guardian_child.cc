@@ -20,6 +20,7 @@
 #include "launcher/descriptors_child.h"
 #include "launcher/guardian_birth_child.h"
 #include "launcher/guardian_end_child.h"
+#include "launcher/input_pump_child.h"
 #include "launcher/limit_watch_child.h"
 #include "launcher/messages_child.h"
 #include "launcher/pump_child.h"
@@ -46,6 +47,7 @@ class Guardian {
   Guardian(LaunchRecord* record, const LightBirth* light)
       : record_(*record),
         light_(light),
+        input_(&record->input),
         pump_(record->streams, record->output_limited, record->output_bytes),
         limits_(*record),
         violations_(record->plan),
@@ -81,7 +83,7 @@ class Guardian {
   bool started() const { return report_.started != 0; }
 
   void Step() {
-    enum { kControl, kOwner, kInit, kInitPid, kSignals, kListener, kConnects, kSetup, kStreams, kCount = kStreams + 2 };
+    enum { kControl, kOwner, kInit, kInitPid, kSignals, kListener, kConnects, kSetup, kInput, kStreams, kCount = kStreams + 2 };
     pollfd polls[kCount];
     polls[kControl] = {record_.control, POLLIN, 0};
     polls[kOwner] = {record_.owner, POLLIN, 0};
@@ -91,6 +93,7 @@ class Guardian {
     polls[kListener] = {violations_.listener(), POLLIN, 0};
     polls[kConnects] = {violations_.pending(), POLLIN, 0};
     polls[kSetup] = {setup_heard_ ? -1 : record_.setup_socket, POLLIN, 0};
+    polls[kInput] = input_.Poll();
     pump_.AddPolls(polls + kStreams);
 
     timespec left;
@@ -104,7 +107,10 @@ class Guardian {
     // Owner first: if it is gone nobody is left to tell anything else.
     if (polls[kOwner].revents != 0) return End(EndCause::kOwnerGone);
     if (polls[kControl].revents != 0) OnCommand();
+    input_.Move(polls[kInput], MonotonicNanoseconds());
     pump_.Move(polls + kStreams, 2);
+    // Nobody looks at the terminal any more.
+    if (record_.input.terminal >= 0 && pump_.ended(0)) input_.Close();
     if (pump_.over_limit()) End(EndCause::kOutput);
     if (polls[kListener].revents != 0 && violations_.Receive(polls[kListener].revents, &report_)) {
       if (record_.stack_sink >= 0 && report_.violation_arch != 0) {
@@ -123,6 +129,7 @@ class Guardian {
 
   void OnTime() {
     const uint64_t now = MonotonicNanoseconds();
+    input_.OnTime(now);
     const EndCause reached = limits_.Check(now, init_.pid);
     // To its group, as a terminal would: a shell runs its trap only when the program that it waits for has ended, too.
     if (reached == EndCause::kWallTime && !ended_ && limits_.BeginGrace(now)) return signals_.Send(SIGTERM, true);
@@ -135,7 +142,7 @@ class Guardian {
   // When to look next, whatever is heard until then: also if the target has stopped us, but then somewhat later, so that no
   // stop comes after the time and before the next is set.
   uint64_t Schedule(uint64_t now) {
-    uint64_t next = limits_.next();
+    uint64_t next = std::min(limits_.next(), input_.next());
     if (!started()) {
       // A target that stopped us as its first act keeps the caller waiting in Start.
       if (now >= start_look_) start_look_ = now + kStartLookNs;
@@ -442,6 +449,7 @@ class Guardian {
 
   LaunchRecord& record_;
   const LightBirth* const light_;
+  InputPump input_;
   Pump pump_;
   LimitWatch limits_;
   StayAwake awake_;

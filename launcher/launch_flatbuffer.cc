@@ -25,14 +25,14 @@ class Encoder {
   // Every record is taken apart by a structured binding, so that a new field does not compile until it travels, or says
   // here why it does not.
   EncodedLaunch Encode(const LaunchRecord& record, const Birth& birth, absl::Duration patience) {
-    // Not sent: copies, which LaunchInternal refuses for functions on a server, and does itself for programs; what only a slot has, and its plan, which
+    // Not sent: copies, terminals and relayed streams, which LaunchInternal refuses for functions on a server, and does itself for programs; what only a slot has, and its plan, which
     // is sent before;
     // `served` and `stays`, which are the receiver's to say; what lies in the caller's memory, and the wiping of the caller's
     // arguments, which the server has not got.
     const auto& [plan, target, candidates, argv, envp, cwd_text, cwd_required, wait_for_tree, served, slot_number, slot_watches_ipc,
                  slot_watches_net, slot, slot_size, stays, let_go,
                  wipe_begin, wipe_end, child_fds, child_fd_count, lowest_free, control, report_pipe, owner,
-                 guardian_socket, init_socket, setup_socket, stream_records, stack_sink, wall_ns, grace_ns, cpu_ns, output_bytes,
+                 guardian_socket, init_socket, setup_socket, stream_records, input, own_terminal, stack_sink, wall_ns, grace_ns, cpu_ns, output_bytes,
                  output_limited, sampled_memory_bytes, sample_usage, counted_processes, cgroup, copies] = record;
     const int report = Place(report_pipe);  // First, so that the server finds it in whatever it cannot read.
     const auto written_birth = WriteBirth(birth);
@@ -52,7 +52,7 @@ class Encoder {
     }
     const auto written_moves = builder_.CreateVector(moves);
     std::vector<Offset<fbs::Stream>> streams;
-    for (const auto& [pipe, sink, keep_bytes] : stream_records) {
+    for (const auto& [pipe, sink, keep_bytes, copy, copy_bytes, ends_sink] : stream_records) {
       streams.push_back(fbs::CreateStream(builder_, Place(pipe), Place(sink), keep_bytes));
     }
     const auto written_streams = builder_.CreateVector(streams);

@@ -33,6 +33,7 @@
 #include "launcher/slot_request.h"
 #include "launcher/stack/stack_support.h"
 #include "launcher/stdio_linux.h"
+#include "launcher/terminal_linux.h"
 #include "launcher/tree_child.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/linux_plan.h"
@@ -56,6 +57,11 @@ uint64_t Nanoseconds(const std::optional<absl::Duration>& duration) {
   return duration.has_value() ? static_cast<uint64_t>(std::max<int64_t>(absl::ToInt64Nanoseconds(*duration), 1)) : 0;
 }
 
+// Only a guardian does this, and the supervisor of a forkserver is none.
+bool NeedsOwnGuardian(const LaunchRecord& record) {
+  return record.input.sink >= 0 || record.streams[0].ends_sink || record.streams[1].ends_sink;
+}
+
 constexpr size_t kMostInSlot = 200;  // Of the 253 descriptors of a message; the launch has some of its own.
 
 // One launch being prepared. Lives until the guardian has its copy of everything.
@@ -75,9 +81,8 @@ class Preparation {
     BROOD_RETURN_IF_ERROR(PrepareTexts());
     BROOD_RETURN_IF_ERROR(PrepareLimits());
     BROOD_RETURN_IF_ERROR(PrepareStdio(options_, record_.output_limited, &stdio_));
+    BROOD_RETURN_IF_ERROR(PrepareTerminal());
     BROOD_RETURN_IF_ERROR(PrepareCopies());
-    record_.streams[0] = stdio_.streams[0];
-    record_.streams[1] = stdio_.streams[1];
     if (!ChooseSlot()) {
       // Only a slot is worth the way.
       if (target_.kind == LaunchTarget::Kind::kProgram) elsewhere_ = record_.target.awaits_word = target_.awaits_word = false;
@@ -204,6 +209,21 @@ class Preparation {
     record_.plan.rlimits = rlimits_.data();
   }
 
+  absl::Status PrepareTerminal() {
+    record_.input = stdio_.input;
+    record_.streams[0] = stdio_.streams[0];
+    record_.streams[1] = stdio_.streams[1];
+    const bool relays = NeedsOwnGuardian(record_);
+    if (relays && elsewhere_ && target_.kind != LaunchTarget::Kind::kProgram) {
+      return absl::UnimplementedError("a terminal, relayed streams: not with the start method forkserver; use spawn or fork");
+    }
+    if (!options_.terminal.has_value()) return absl::OkStatus();
+    record_.own_terminal = true;
+    state_->has_terminal = true;
+    terminal_view_.Add(stdio_.terminal.get(), &record_.plan);
+    return absl::OkStatus();
+  }
+
   absl::Status PrepareCopies() {
     if (options_.copy_in.empty() && options_.copy_out.empty()) return absl::OkStatus();
     if (options_.policy == nullptr || options_.policy->platform().child.mount_count == 0) {
@@ -225,6 +245,7 @@ class Preparation {
   // A sandbox that is ready does the same for less, where this one asks for nothing that must be done while a sandbox is made.
   bool ChooseSlot() {
     if (!elsewhere_ || options_.policy == nullptr || record_.wait_for_tree) return false;
+    if (NeedsOwnGuardian(record_)) return false;
     if (options_.violation_stack) return false;  // Only a guardian takes a snapshot.
     if (birth_ != nullptr && (birth_->has_nice || !rlimits_.empty())) return false;  // Its filter may forbid that; it has the policy's limits.
     if (record_.copies.in_count + record_.copies.out_count > 0) return false;
@@ -353,6 +374,7 @@ class Preparation {
     state_->guardian = guardian;
     state_->guardian_fd.reset(pidfd);
     state_->light_memory = std::move(light_memory_);
+    state_->terminal = std::move(stdio_.terminal);
     state_->captured[0] = std::move(stdio_.captured[0]);
     state_->captured[1] = std::move(stdio_.captured[1]);
     return std::move(state_);
@@ -378,6 +400,7 @@ class Preparation {
   std::vector<const char*> argv_pointers_, envp_pointers_, candidate_pointers_;
   std::string cwd_;
   PreparedStdio stdio_;
+  TerminalView terminal_view_;
   Cgroups cgroups_;
   std::vector<FdMove> moves_;
   std::deque<std::string> read_only_paths_;  // Stable addresses for what moves_ points to.

@@ -22,11 +22,15 @@ struct Stdio {
     kPath,     // `path`: opened for reading (stdin), or created and truncated (stdout, stderr), by the caller. No FIFO.
     kCapture,  // stdout and stderr only: kept in memory, see Process::TakeStdout; or in `fd`, if that is given.
     kMerge,    // stderr only: the same place as stdout.
+    kRelay,    // As kFd, but the child gets a pipe of its own and its guardian passes on what goes through, whatever `fd` is. What is
+               // seen at one end is told at the other: an end of file, or that nobody reads. Linux; no forkserver, no server.
   };
   Kind kind = Kind::kInherit;
   int fd = -1;
   std::string path;
-  uint64_t capture_bytes = 0;  // kCapture: keep the first so many bytes, the rest is counted and dropped. 0: 16 MiB.
+  // kCapture: keep the first so many bytes, the rest is counted and dropped. 0: 16 MiB. kRelay of stdout and stderr: keep so many of
+  // what is passed on, for TakeStdout and TakeStderr. 0: none.
+  uint64_t capture_bytes = 0;
 
   static Stdio Inherit() { return {}; }
   static Stdio Null() { return {.kind = Kind::kNull}; }
@@ -34,6 +38,19 @@ struct Stdio {
   static Stdio Path(std::string path) { return {.kind = Kind::kPath, .path = std::move(path)}; }
   static Stdio Capture(uint64_t keep_bytes = 0) { return {.kind = Kind::kCapture, .capture_bytes = keep_bytes}; }
   static Stdio Merge() { return {.kind = Kind::kMerge}; }
+  static Stdio Relay(int fd, uint64_t keep_bytes = 0) { return {.kind = Kind::kRelay, .fd = fd, .capture_bytes = keep_bytes}; }
+};
+
+// A pseudo-terminal of the child's own: its three standard streams, and the controlling terminal of its own session. The
+// guardian holds the other side. What LaunchOptions::stdin_spec leads to is typed (a terminal is refused: relay it by a
+// pipe, as `brood run` does), and where stdout_spec leads goes what is shown, counted as output; stderr_spec must be the
+// default, or Merge. At the end of what is typed each read of the child's gets an end of file, as Ctrl-D gives it. When
+// nobody takes what is shown any more, the terminal hangs up (SIGHUP). Linux; no forkserver for functions, no server.
+struct Terminal {
+  uint16_t rows = 24;
+  uint16_t columns = 80;
+  int like = -1;      // A terminal whose settings it begins with, and whose size; borrowed until Start returns.
+  bool echo = false;  // Shows what is typed, at first. With `like`, as that does.
 };
 
 // A descriptor that the child gets besides its standard streams.
@@ -91,6 +108,7 @@ struct LaunchOptions {
   Stdio stdout_spec;
   Stdio stderr_spec;
   std::vector<InheritedFd> inherited;
+  std::optional<Terminal> terminal;
 
   std::shared_ptr<const CompiledPolicy> policy;  // Null: the built-in `none`.
   TreeEnd tree_end = TreeEnd::kKill;

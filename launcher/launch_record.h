@@ -27,6 +27,16 @@ struct StreamRecord {
   int pipe = -1;                     // Read end, non-blocking; -1: the stream goes directly where it should.
   int sink = -1;                     // Where it goes on to.
   uint64_t keep_bytes = UINT64_MAX;  // More than so many are counted and dropped.
+  int copy = -1;                     // A memory file that gets the first `copy_bytes` too.
+  uint64_t copy_bytes = 0;
+  bool ends_sink = false;            // The sink is closed at the end of the stream: whoever reads it is to see that end.
+};
+
+// What the guardian reads for the child.
+struct InputRecord {
+  int source = -1;    // -1: nothing comes, or no more.
+  int sink = -1;      // Write end of the pipe that is the child's stdin, or the master of its terminal; non-blocking.
+  int terminal = -1;  // The child's end of that, which we hold so that the master never sees it closed. -1: it is a pipe.
 };
 
 struct LaunchRecord {
@@ -63,6 +73,8 @@ struct LaunchRecord {
   int init_socket = -1;      // init's end of the socket between them.
   int setup_socket = -1;     // Functions only; the child's end is one of `child_fds`, and sees ours close when we end.
   StreamRecord streams[2];
+  InputRecord input;
+  bool own_terminal = false;  // Its stdin becomes the controlling terminal of a session of its own.
 
   int stack_sink = -1;        // A file for the snapshot of a thread that breaks its policy, see stack/snapshot.h. -1: none is taken.
 
@@ -87,7 +99,7 @@ inline bool NeedsNoInit(const LaunchRecord& record) {
          plan.filter_length == 0 && !plan.switch_ids && !plan.drop_privileges && !plan.new_session &&
          plan.hostname == nullptr && !plan.loopback && !plan.attributes.deny_write_execute && record.cgroup.count == 0 && record.cpu_ns == 0 &&
          record.sampled_memory_bytes == 0 && record.counted_processes == 0 && !record.wait_for_tree &&
-         record.streams[0].pipe < 0 && record.streams[1].pipe < 0;
+         record.streams[0].pipe < 0 && record.streams[1].pipe < 0 && record.input.sink < 0;
 }
 
 enum class EndCause : uint32_t {

@@ -124,6 +124,11 @@ absl::Status Process::SignalGroup(int signal) {
   return internal::SignalGroup(*state_, signal);
 }
 
+absl::Status Process::ResizeTerminal(uint16_t rows, uint16_t columns) {
+  BROOD_RETURN_IF_ERROR(Check("resize"));
+  return internal::ResizeTerminal(*state_, rows, columns);
+}
+
 absl::Status Process::Terminate() { return Signal(kSignalTerminate); }
 
 absl::Status Process::Kill() {

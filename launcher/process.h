@@ -92,6 +92,10 @@ class Process {  // Move-only. Destroying a running one kills its tree and reaps
   // policy does not drop privileges) is sent it alone.
   absl::Status SignalGroup(int signal);
 
+  // Gives the child's terminal (LaunchOptions::terminal) another size; the group in its foreground gets SIGWINCH if that is a change.
+  // Not an error once the child has ended. Errors: FailedPrecondition (it has none, or as Join).
+  absl::Status ResizeTerminal(uint16_t rows, uint16_t columns);
+
   // Frees what the object holds; afterwards only the name and `daemon` can be asked for. FailedPrecondition if the child
   // is still running. Closing twice, or before the start, is no error.
   absl::Status Close();

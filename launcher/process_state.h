@@ -36,6 +36,8 @@ struct ProcessState {
   std::mutex mutex;
   int waiting = 0;          // Threads that wait for the sentinel now, so that its number must not pass to another file.
   UniqueFd sentinel;        // Ready when the child has ended.
+  UniqueFd terminal;        // The child's end of its own, if it has one.
+  bool has_terminal = false;
   UniqueFd captured[2];     // What captured streams are kept in.
   UniqueFd result_memory;   // Where a function leaves its result; gone once it is read.
   uint64_t max_result_bytes = 0;
@@ -77,6 +79,9 @@ bool HasEnded(ProcessState& state, absl::Duration timeout);
 absl::Status SignalTarget(ProcessState& state, int signal);
 absl::Status SignalGroup(ProcessState& state, int signal);
 absl::Status KillTree(ProcessState& state);
+
+// As Process::ResizeTerminal.
+absl::Status ResizeTerminal(ProcessState& state, uint16_t rows, uint16_t columns);
 
 int PidOf(ProcessState& state);
 

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -256,6 +257,16 @@ absl::Status SignalGroup(ProcessState& state, int signal) {
 
 absl::Status KillTree(ProcessState& state) { return Command(Guarded(state), GuardianCommand::Kind::kKill, 0); }
 
+absl::Status ResizeTerminal(ProcessState& state, uint16_t rows, uint16_t columns) {
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  if (!state.has_terminal) return absl::FailedPreconditionError("resize: the child has no terminal of its own");
+  if (!state.terminal.valid()) return absl::OkStatus();
+  const winsize size = {.ws_row = rows, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
+  // EIO: it has hung up.
+  if (ioctl(state.terminal.get(), TIOCSWINSZ, &size) != 0 && errno != EIO) return ErrnoStatus(errno, "resize", "the child's terminal");
+  return absl::OkStatus();
+}
+
 int PidOf(ProcessState& base) {
   GuardedState& state = Guarded(base);
   const std::lock_guard<std::mutex> lock(state.mutex);
@@ -304,6 +315,7 @@ absl::Status AwaitStarted(ProcessState& base) {
 
 void ReleaseSentinel(ProcessState& state) {
   const std::lock_guard<std::mutex> lock(state.mutex);
+  if (state.outcome.has_value()) state.terminal.reset();
   if (state.outcome.has_value() && state.waiting == 0) state.sentinel.reset();
 }
 

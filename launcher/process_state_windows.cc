@@ -235,6 +235,10 @@ absl::Status SignalTarget(ProcessState& base, int signal) {
 
 absl::Status SignalGroup(ProcessState& state, int signal) { return SignalTarget(state, signal); }
 
+absl::Status ResizeTerminal(ProcessState&, uint16_t, uint16_t) {
+  return absl::FailedPreconditionError("resize: the child has no terminal of its own");
+}
+
 absl::Status KillTree(ProcessState& base) {
   WindowsState& state = OnWindows(base);
   const std::lock_guard<std::mutex> lock(state.mutex);

@@ -1,5 +1,6 @@
 #include "launcher/pump_child.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,20 @@ namespace brood::child {
 namespace {
 
 char g_buffers[2 * Pump::kBufferSize];  // A guardian has one child; untouched pages cost nothing.
+
+// What it has no room for it drops, and says so. A memory file takes what there is memory for.
+void Copy(StreamRecord* record, const char* data, size_t size, uint64_t* copied, bool* truncated) {
+  const uint64_t room = record->copy_bytes - *copied;
+  const size_t part = size < room ? size : static_cast<size_t>(room);
+  const ssize_t n = part > 0 ? write(record->copy, data, part) : 0;
+  *copied += n > 0 ? static_cast<uint64_t>(n) : 0;
+  if (n < 0 || static_cast<size_t>(n) < size) *truncated = true;
+}
+
+bool SameFile(int one, int other) {
+  struct stat first, second;
+  return fstat(one, &first) == 0 && fstat(other, &second) == 0 && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
 
 }  // namespace
 
@@ -69,6 +84,7 @@ bool Pump::Read(State* state) {
     close(state->record->pipe);
     state->record->pipe = -1;
     state->open = false;
+    MaybeEnd(state);
     return false;
   }
   size_t got = static_cast<size_t>(n);
@@ -86,6 +102,7 @@ bool Pump::Read(State* state) {
     state->truncated = true;
   }
   state->kept += got;
+  if (state->record->copy >= 0) Copy(state->record, state->buffer, got, &state->copied, &state->truncated);
   state->begin = 0;
   state->end = got;
   return true;
@@ -102,6 +119,7 @@ void Pump::Write(State* state) {
     return;
   }
   state->begin += static_cast<size_t>(n);
+  MaybeEnd(state);
 }
 
 void Pump::GiveUp() {
@@ -118,6 +136,19 @@ void Pump::Drop(State* state) {
   state->open = false;
   if (state->record->pipe >= 0) close(state->record->pipe);
   state->record->pipe = -1;
+  MaybeEnd(state);
+}
+
+// All of it is passed on: who reads the sink is to see that now, and not when the child ends.
+void Pump::MaybeEnd(State* state) {
+  StreamRecord& record = *state->record;
+  if (!record.ends_sink || state->open || state->begin < state->end || record.sink < 0) return;
+  // Of a socket others have descriptors, so that closing ours tells nobody. If both streams go there, the last one does.
+  const State& other = state_[state == &state_[0] ? 1 : 0];
+  const bool last = !other.open && other.begin == other.end;
+  if (last || !SameFile(record.sink, other.record->sink)) shutdown(record.sink, SHUT_WR);
+  close(record.sink);
+  record.sink = -1;
 }
 
 }  // namespace brood::child

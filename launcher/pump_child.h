@@ -37,6 +37,8 @@ class Pump {
 
   uint64_t bytes(int stream) const { return state_[stream].bytes; }
   bool truncated(int stream) const { return state_[stream].truncated; }
+  // Nothing more is read of it: it has ended, or its sink takes no more.
+  bool ended(int stream) const { return !state_[stream].open; }
   // Why its sink took no more, such as ENOSPC. 0: it took all, or its reader had gone.
   int error(int stream) const { return state_[stream].error; }
 
@@ -45,6 +47,7 @@ class Pump {
     StreamRecord* record = nullptr;
     uint64_t bytes = 0;
     uint64_t kept = 0;
+    uint64_t copied = 0;
     size_t begin = 0;  // Of what is in the buffer and not yet passed on.
     size_t end = 0;
     bool open = false;
@@ -56,6 +59,7 @@ class Pump {
   bool Read(State* state);  // False if there was nothing to read.
   void Write(State* state);
   void Drop(State* state);
+  void MaybeEnd(State* state);
 
   State state_[2];
   bool limited_;

@@ -214,6 +214,10 @@ absl::StatusOr<std::shared_ptr<GuardedState>> LaunchRemote(const LaunchOptions& 
     launch.message = function->message;
     launch.result = function->result;
   }
+  if (options.terminal.has_value()) return absl::UnimplementedError("terminal: not of a child that a server starts; start it here");
+  for (const Stdio* const spec : {&options.stdin_spec, &options.stdout_spec, &options.stderr_spec}) {
+    if (spec->kind == Stdio::Kind::kRelay) return absl::UnimplementedError("relayed streams: not of a child that a server starts");
+  }
   LaunchOptions streams = options;
   streams.policy = nullptr;  // What it asks of streams is the server's to see to.
   PreparedStdio stdio;

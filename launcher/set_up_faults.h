@@ -143,6 +143,11 @@ inline constexpr Fault kFaults[] = {
     {.name = "FurtherFilter", .number = SYS_seccomp, .error = ENOMEM, .step = "seccomp", .argument = 0, .mask = ~0u, .value = SECCOMP_SET_MODE_FILTER, .wants = WantFurtherFilter},
     {"Filter", SYS_seccomp, EINVAL, "seccomp", 0, ~0u, SECCOMP_SET_MODE_FILTER},
     {"Exec", SYS_execve, ENOMEM, "exec"},
+    {.name = "Terminal", .number = SYS_ioctl, .error = EPERM, .step = "terminal", .argument = 1, .mask = ~0u, .value = TIOCSCTTY,
+     .asks = [](LaunchOptions& options, const std::string&) {
+       options.terminal.emplace();
+       options.stderr_spec = Stdio::Merge();
+     }},
 };
 
 // What a fault needs of the machine and has not; empty: nothing.

@@ -9,10 +9,12 @@
 
 #include <cerrno>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/slow_file.h"
 #include "base/status.h"
+#include "launcher/terminal_linux.h"
 #include "sandbox/linux_plan.h"
 
 namespace brood {
@@ -54,6 +56,12 @@ absl::StatusOr<int> OpenPath(PreparedStdio* out, const std::string& path, int nu
   return fd;
 }
 
+absl::StatusOr<int> Memory(UniqueFd* memory) {
+  memory->reset(memfd_create("brood-capture", MFD_CLOEXEC));
+  if (!memory->valid()) return ErrnoStatus(errno, "memfd_create");
+  return memory->get();
+}
+
 // Where a stream finally leads.
 absl::StatusOr<int> Sink(const Stdio& spec, int number, PreparedStdio* out) {
   switch (spec.kind) {
@@ -64,6 +72,7 @@ absl::StatusOr<int> Sink(const Stdio& spec, int number, PreparedStdio* out) {
     case Stdio::Kind::kNull:
       return Open(out, "/dev/null", number == 0 ? O_RDONLY : O_WRONLY);
     case Stdio::Kind::kFd:
+    case Stdio::Kind::kRelay:
       if (fcntl(spec.fd, F_GETFD) < 0) return ErrnoStatus(errno, absl::StrCat(kNames[number], ": descriptor"), absl::StrCat(spec.fd));
       return spec.fd;
     case Stdio::Kind::kPath:
@@ -71,15 +80,63 @@ absl::StatusOr<int> Sink(const Stdio& spec, int number, PreparedStdio* out) {
     case Stdio::Kind::kCapture: {
       if (number == 0) return absl::InvalidArgumentError("stdin: cannot be captured");
       if (spec.fd >= 0) return spec.fd;
-      UniqueFd& memory = out->captured[number - 1];
-      memory.reset(memfd_create("brood-capture", MFD_CLOEXEC));
-      if (!memory.valid()) return ErrnoStatus(errno, "memfd_create");
-      return memory.get();
+      return Memory(&out->captured[number - 1]);
     }
     case Stdio::Kind::kMerge:
       return absl::InvalidArgumentError(absl::StrCat(kNames[number], ": only stderr can be merged, with stdout"));
   }
   return absl::InvalidArgumentError("unknown kind of stream");
+}
+
+// What the guardian is to read, which must never wait in read(2): others may have read what poll(2) saw.
+absl::StatusOr<int> Source(int fd, PreparedStdio* out) {
+  struct stat status;
+  if (fstat(fd, &status) != 0) return ErrnoStatus(errno, "stdin: stat");
+  if (S_ISDIR(status.st_mode)) return absl::InvalidArgumentError("stdin: is a directory");
+  // A guardian has a session of its own, so that no job control keeps it from the keys that are typed for others. termios(3)
+  if (isatty(fd) == 1) return absl::InvalidArgumentError("stdin: a terminal cannot be passed on by the guardian; read it yourself, and give a pipe");
+  if (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode)) return fd;  // Sockets are asked not to wait.
+  const int own = open(absl::StrCat("/proc/self/fd/", fd).c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  // Another user's pipe. One that nobody else reads does not wait after poll(2).
+  return own >= 0 ? Own(out, own) : fd;
+}
+
+absl::Status OpenPipe(PreparedStdio* out, int ends[2]) {
+  if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoStatus(errno, "pipe");
+  Own(out, ends[0]);
+  Own(out, ends[1]);
+  return absl::OkStatus();
+}
+
+absl::Status RelayInput(int fd, PreparedStdio* out) {
+  BROOD_ASSIGN_OR_RETURN(out->input.source, Source(fd, out));
+  int ends[2];
+  BROOD_RETURN_IF_ERROR(OpenPipe(out, ends));
+  fcntl(ends[1], F_SETFL, O_NONBLOCK);
+  out->child[0] = ends[0];
+  out->input.sink = ends[1];
+  return absl::OkStatus();
+}
+
+// The pair's one side becomes all streams; guardian and caller get what they need of the other.
+absl::Status PrepareTerminal(const LaunchOptions& options, PreparedStdio* out) {
+  if (options.stderr_spec.kind != Stdio::Kind::kInherit && options.stderr_spec.kind != Stdio::Kind::kMerge) {
+    return absl::InvalidArgumentError("stderr: the child's terminal shows all that it writes, so that it cannot go elsewhere; leave it out");
+  }
+  BROOD_ASSIGN_OR_RETURN(const int typed, Sink(options.stdin_spec, 0, out));
+  BROOD_ASSIGN_OR_RETURN(out->input.source, Source(typed, out));
+  BROOD_ASSIGN_OR_RETURN(const int sink, Sink(options.stdout_spec, 1, out));
+  BROOD_ASSIGN_OR_RETURN(TerminalPair pair, OpenTerminal(*options.terminal));
+  for (int& child : out->child) child = pair.slave.get();
+  out->input.sink = out->streams[0].pipe = pair.master.get();
+  out->input.terminal = pair.slave.get();
+  out->streams[0].sink = sink;
+  const Stdio& spec = options.stdout_spec;
+  out->streams[0].ends_sink = spec.kind == Stdio::Kind::kRelay;
+  if (spec.kind == Stdio::Kind::kCapture) out->streams[0].keep_bytes = spec.capture_bytes > 0 ? spec.capture_bytes : kDefaultCapture;
+  out->owned.push_back(std::move(pair.master));
+  out->terminal = std::move(pair.slave);
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -95,7 +152,9 @@ absl::Status CheckStream(int fd, int number) {
 
 absl::Status PrepareStdio(const LaunchOptions& options, bool counted, PreparedStdio* out) {
   const bool own_root = options.policy != nullptr && options.policy->platform().child.mount_count > 0;
+  if (options.terminal.has_value()) return PrepareTerminal(options, out);
   BROOD_ASSIGN_OR_RETURN(out->child[0], Sink(options.stdin_spec, 0, out));
+  if (options.stdin_spec.kind == Stdio::Kind::kRelay) BROOD_RETURN_IF_ERROR(RelayInput(out->child[0], out));
   if (own_root) BROOD_RETURN_IF_ERROR(CheckStream(out->child[0], 0));
   for (int number = 1; number <= 2; ++number) {
     const Stdio& spec = number == 1 ? options.stdout_spec : options.stderr_spec;
@@ -105,19 +164,23 @@ absl::Status PrepareStdio(const LaunchOptions& options, bool counted, PreparedSt
     }
     BROOD_ASSIGN_OR_RETURN(const int sink, Sink(spec, number, out));
     if (own_root) BROOD_RETURN_IF_ERROR(CheckStream(sink, number));
-    if (!counted && spec.kind != Stdio::Kind::kCapture) {
+    const bool relays = spec.kind == Stdio::Kind::kRelay;
+    if (!counted && !relays && spec.kind != Stdio::Kind::kCapture) {
       out->child[number] = sink;
       continue;
     }
     int pipe[2];
-    if (pipe2(pipe, O_CLOEXEC) != 0) return ErrnoStatus(errno, "pipe");
-    Own(out, pipe[0]);
-    Own(out, pipe[1]);
+    BROOD_RETURN_IF_ERROR(OpenPipe(out, pipe));
     fcntl(pipe[0], F_SETFL, O_NONBLOCK);
     out->child[number] = pipe[1];
     StreamRecord& stream = out->streams[number - 1];
     stream.pipe = pipe[0];
     stream.sink = sink;
+    stream.ends_sink = relays;
+    if (relays && spec.capture_bytes > 0) {
+      BROOD_ASSIGN_OR_RETURN(stream.copy, Memory(&out->captured[number - 1]));
+      stream.copy_bytes = spec.capture_bytes;
+    }
     if (spec.kind == Stdio::Kind::kCapture) stream.keep_bytes = spec.capture_bytes > 0 ? spec.capture_bytes : kDefaultCapture;
   }
   return absl::OkStatus();

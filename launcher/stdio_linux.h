@@ -16,6 +16,8 @@ struct PreparedStdio {
   int child[3] = {-1, -1, -1};   // The child's ends.
   StreamRecord streams[2];
   UniqueFd captured[2];
+  InputRecord input;
+  UniqueFd terminal;             // The child's end of its own.
 };
 
 // With `counted`, output goes through the guardian wherever it leads.

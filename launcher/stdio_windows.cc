@@ -50,6 +50,8 @@ absl::StatusOr<UniqueFd> Stream(const Stdio& spec, int number, PreparedStdio* ou
     case Stdio::Kind::kMerge:
       if (number != 2) break;
       return Inheritable(out->child[1].get());
+    case Stdio::Kind::kRelay:
+      return absl::UnimplementedError(absl::StrCat(kNames[number], ": relayed streams are not for Windows; give the handle itself"));
   }
   return absl::InvalidArgumentError(absl::StrCat(kNames[number], ": cannot be captured or merged"));
 }
@@ -57,6 +59,9 @@ absl::StatusOr<UniqueFd> Stream(const Stdio& spec, int number, PreparedStdio* ou
 }  // namespace
 
 absl::Status PrepareStdio(const LaunchOptions& options, PreparedStdio* out) {
+  if (options.terminal.has_value()) {
+    return absl::UnimplementedError("terminal: a pseudo-terminal of the child's own is not for Windows; leave it out");
+  }
   const Stdio* const specs[] = {&options.stdin_spec, &options.stdout_spec, &options.stderr_spec};
   for (int number = 0; number < 3; ++number) {
     BROOD_ASSIGN_OR_RETURN(out->child[number], Stream(*specs[number], number, out));

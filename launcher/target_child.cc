@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -64,12 +65,21 @@ bool EnterLandlock(const LaunchRecord& record, SetupMessage* failure) {
   return entered;
 }
 
+// In a session of its own, because init's is not the target's to lead: the shell that it may be makes groups in it, and the
+// terminal's keys reach the one in the foreground. tty_ioctl(4), TIOCSCTTY
+bool TakeTerminal(const LaunchRecord& record, SetupMessage* failure) {
+  if (!record.own_terminal) return true;
+  if (setsid() < 0) return Fail(failure, "terminal", errno, "setsid");
+  return ioctl(STDIN_FILENO, TIOCSCTTY, 0) == 0 || Fail(failure, "terminal", errno, "make it the controlling one");
+}
+
 // All that a target gets before its filter.
 bool Prepare(const LaunchRecord& record, SetupMessage* failure) {
   // Besides the guardian, not instead of it: if init is killed the target goes too. prctl(2), PR_SET_PDEATHSIG; init
   // has one thread, so its end is that of the process.
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  // First: of descriptors there may be few.
+  if (!TakeTerminal(record, failure)) return false;
+  // Early: of descriptors there may be few.
   if (!EnterLandlock(record, failure)) return false;
   if (!ApplyRlimits(record.plan, failure) || !ApplyCpus(record.plan, failure) || !LimitSpeculation(record.plan, failure)) return false;
   if (!ApplyAttributes(record.plan.attributes, failure)) return false;

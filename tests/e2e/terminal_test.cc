@@ -1,94 +1,21 @@
 // `brood run` on a terminal: what is typed reaches the program as it would without brood.
-#include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <fstream>
 #include <iterator>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "base/unique_fd.h"
 #include "gtest/gtest.h"
-#include "tests/e2e/brood_cli.h"
 #include "tests/e2e/harness.h"
+#include "tests/e2e/on_terminal.h"
 
 namespace brood {
 namespace {
 
 constexpr char kInterrupt = '\x03';
 constexpr char kSuspend = '\x1a';
-
-// Brood in the foreground of a terminal of its own. Killed when the object goes.
-class OnTerminal {
- public:
-  explicit OnTerminal(std::vector<std::string> args) {
-    args.insert(args.begin(), BroodPath());
-    std::vector<char*> argv;
-    for (std::string& arg : args) argv.push_back(arg.data());
-    argv.push_back(nullptr);
-    keys_ = UniqueFd(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
-    if (!keys_.valid() || grantpt(keys_.get()) != 0 || unlockpt(keys_.get()) != 0) return;
-    const std::string name = ptsname(keys_.get());
-    pid_ = fork();
-    if (pid_ != 0) return;
-    setsid();
-    const int terminal = open(name.c_str(), O_RDWR);  // Becomes the controlling one. tty_ioctl(4), TIOCSCTTY.
-    for (int number = 0; number <= 2; ++number) dup2(terminal, number);
-    execv(argv[0], argv.data());
-    _exit(125);
-  }
-  ~OnTerminal() {
-    if (pid_ <= 0) return;
-    kill(pid_, SIGKILL);
-    waitpid(pid_, nullptr, 0);
-  }
-  OnTerminal(const OnTerminal&) = delete;
-  OnTerminal& operator=(const OnTerminal&) = delete;
-
-  bool started() const { return pid_ > 0; }
-  pid_t pid() const { return pid_; }
-  void Type(char key) { EXPECT_EQ(write(keys_.get(), &key, 1), 1); }
-  void Resize(unsigned short columns) {
-    const winsize size = {.ws_row = 24, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
-    EXPECT_EQ(ioctl(keys_.get(), TIOCSWINSZ, &size), 0);
-  }
-
-  // True once `text` is on the screen.
-  bool Shows(std::string_view text) {
-    const absl::Time end = absl::Now() + absl::Seconds(10);
-    while (!absl::StrContains(screen_, text)) {
-      pollfd entry = {.fd = keys_.get(), .events = POLLIN, .revents = 0};
-      if (absl::Now() > end || poll(&entry, 1, 100) < 0) return false;
-      char buffer[4096];
-      if ((entry.revents & POLLIN) == 0) continue;
-      const ssize_t count = read(keys_.get(), buffer, sizeof(buffer));
-      if (count <= 0) return false;
-      screen_.append(buffer, static_cast<size_t>(count));
-    }
-    return true;
-  }
-  const std::string& screen() const { return screen_; }
-
-  // The wait status of brood's next change, its end or its stop; -1 if none comes.
-  int NextChange() {
-    int status = -1;
-    const bool changed = WaitFor([&] { return waitpid(pid_, &status, WNOHANG | WUNTRACED) == pid_; });
-    if (changed && !WIFSTOPPED(status)) pid_ = -1;
-    return changed ? status : -1;
-  }
-
- private:
-  UniqueFd keys_;
-  pid_t pid_ = -1;
-  std::string screen_;
-};
 
 // The states of the processes with `token` among their arguments, but for brood's own: "S" of one that sleeps, "T"
 // stopped. proc(5), /proc/PID/stat.
