@@ -20,6 +20,7 @@ int RunMain(const std::vector<std::string>& args);
 int CallMain(const std::vector<std::string>& args);
 int BatchMain(const std::vector<std::string>& args);
 int ServeMain(const std::vector<std::string>& args);
+int ListenMain(const std::vector<std::string>& args);
 int StatusMain(const std::vector<std::string>& args);
 int PolicyMain(const std::vector<std::string>& args);
 int DoctorMain(const std::vector<std::string>& args);

@@ -20,6 +20,7 @@ Starts sandboxed processes and tells the truth about how they ended.
   call    one function of this program or of a plugin
   batch   many programs, from a file of job lines; results as JSON Lines
   serve   a server that does this for many clients: run, call, batch --server
+  listen  a program for each connection to a port or a UNIX socket
   status  a running or finished batch, read from its journal
   policy  check a policy file, or print a built-in policy
   doctor  what this machine can enforce, and what to change
@@ -96,6 +97,19 @@ Prints a line when it listens. TERM ends it, and all its children. The file has
 mode 0600 and is removed at the end.
 see also: brood help server | quotas
 exit status: 0 ended by a signal, 1 no status, 2 usage, 125 it could not serve
+)"},
+    {"listen", R"(usage: brood listen [options] --port N -- PROGRAM [ARG...]
+       brood listen [options] --socket PATH -- PROGRAM [ARG...]
+
+Starts PROGRAM for each connection, which is its stdin, stdout and stderr, in a
+sandbox of its own. As run: --policy, --ro, --net, limits, --env and the like.
+--wall-time is 60s where neither the policy nor the command line says one.
+
+)",
+     "listen", Topic::kListen, R"(
+One line a connection on stderr, or --results. TERM ends all. Who can reach the
+address can have the program run: there is no other question asked.
+exit status: 0 ended by a signal, 2 usage, 125 it could not listen
 )"},
     {"server", R"(Children of a server that runs: brood serve --socket PATH. They have its limits,
 umask and priority, its preloaded functions, and this caller's streams,
@@ -315,7 +329,7 @@ std::vector<std::string> HelpTopics() {
 }
 
 std::vector<std::string> CommandNames() {
-  return {"run", "call", "batch", "serve", "status", "policy", "doctor", "probe", "demo", "help"};
+  return {"run", "call", "batch", "serve", "listen", "status", "policy", "doctor", "probe", "demo", "help"};
 }
 
 }  // namespace brood

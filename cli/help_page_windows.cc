@@ -20,7 +20,7 @@ Starts processes and tells the truth about how they ended.
   doctor  what this machine can enforce, and what to change
   help    help on a command or topic
 
-serve, probe and demo are for Linux; brood help windows tells what else is.
+serve, listen, probe and demo are for Linux; brood help windows tells what else is.
 brood COMMAND --help tells more.
 brood help TOPIC: files, limits, environment, jobs, results, exit, batch-more,
 call-more, windows.
@@ -46,9 +46,9 @@ Always refused: --copy-in, --copy-out (a child has the caller's files);
 forkserver, with their --preload; --bpf (there are no such filters); --grace
 (there is no signal that asks a program to end); --nice, --umask,
 --oom-score-adj, --personality, --deny-write-execute, --disable-tsc (attributes
-of Linux).
+of Linux); --tty.
 Without effect: --isolation, --violation-stack, --server-uid, --retry-lost.
-For Linux only: brood serve, probe, demo, policy learn.
+For Linux only: brood serve, listen, probe, demo, policy learn.
 
 brood doctor tells what this machine enforces, brood policy check FILE whether
 it can enforce all of FILE.

@@ -98,6 +98,14 @@ const std::vector<Option>& AllOptions() {
       {"--status", "", "PATH", "print what the server at PATH does, and end", "", "serve", Topic::kServe},
       {"--json", "", "", "--status as JSON", "", "serve", Topic::kServe},
       {"--prometheus", "", "", "--status for Prometheus to read", "", "serve", Topic::kServe},
+      {"--port", "", "N", "where to listen; 0: one that is free", "", "listen", Topic::kListen},
+      {"--bind", "", "ADDR", "of this IP address of the machine", "127.0.0.1", "listen", Topic::kListen},
+      {"--socket", "-s", "PATH", "a UNIX socket instead", "", "listen", Topic::kListen},
+      {"--max-connections", "", "N", "refuse one more while N are open", "100", "listen", Topic::kListen},
+      {"--max-per-address", "", "N", "likewise, from one address, or one user", "10", "listen", Topic::kListen},
+      {"--after-end", "", "TIME", "end PROGRAM so long after its client's last word", "10s", "listen", Topic::kListen},
+      {"--stderr", "", "WHERE", "client, here or null", "client", "listen", Topic::kListen},
+      {"--results", "-o", "FILE", "a JSON line for each connection; - is stdout", "", "listen", Topic::kListen},
       {"--json", "", "", "as JSON", "", "doctor probe"},
       {"--only", "", "FAMILY|NAME", "try these attacks only; repeatable", "", "probe", Topic::kEveryday, true},
       {"--list", "-l", "", "print the attacks, and try none", "", "probe"},
@@ -114,6 +122,8 @@ const std::vector<Option>& AllOptions() {
 }
 
 bool HasOption(std::string_view command, const Option& option) {
+  // It starts programs as they do, each of its own making.
+  if (command == "listen" && option.commands.starts_with("run call batch") && option.topic != Topic::kServer) return true;
   const std::vector<std::string_view> commands = absl::StrSplit(option.commands, ' ');
   return std::find(commands.begin(), commands.end(), command) != commands.end();
 }

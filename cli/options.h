@@ -12,7 +12,7 @@
 namespace brood {
 
 // Where the help shows an option: with its command, or under `brood help TOPIC`.
-enum class Topic { kEveryday, kFiles, kLimits, kProcesses, kEnvironment, kBatch, kServe, kQuotas, kServer };
+enum class Topic { kEveryday, kFiles, kLimits, kProcesses, kEnvironment, kBatch, kServe, kQuotas, kServer, kListen };
 
 struct Option {
   std::string_view name;           // "--wall-time".

@@ -36,6 +36,7 @@ Command FindCommand(std::string_view name) {
   if (name == "call") return Launching<CallMain>;
   if (name == "batch") return Launching<BatchMain>;
   if (name == "serve") return Launching<ServeMain>;
+  if (name == "listen") return Launching<ListenMain>;
   if (name == "status") return StatusMain;
   if (name == "policy") return PolicyMain;
   if (name == "doctor") return Launching<DoctorMain>;  // It tells what the others would find.

@@ -21,9 +21,11 @@ int Missing(const std::vector<std::string>& /*args*/) {
 }
 
 constexpr char kServe[] = "serve";
+constexpr char kListen[] = "listen";
 constexpr char kProbe[] = "probe";
 constexpr char kDemo[] = "demo";
 constexpr char kNoFork[] = "a server forks, and there is no fork";
+constexpr char kNoRelay[] = "a connection is relayed by a guardian of Linux";
 constexpr char kNoSystemCalls[] = "its attacks are system calls of Linux";
 constexpr char kLinuxDemo[] = "it shows sandboxes of Linux; brood doctor tells what there is here";
 
@@ -37,6 +39,7 @@ Command FindCommand(std::string_view name) {
   if (name == "policy") return PolicyMain;
   if (name == "doctor") return DoctorMain;
   if (name == kServe) return Missing<kServe, kNoFork>;
+  if (name == kListen) return Missing<kListen, kNoRelay>;
   if (name == kProbe) return Missing<kProbe, kNoSystemCalls>;
   if (name == kDemo) return Missing<kDemo, kLinuxDemo>;
   return nullptr;
