@@ -7,8 +7,8 @@
 
 namespace brood::internal {
 
-// While it is started, a process of its own kills this one when `owner` (a pidfd) ends: a preload that never returns would
-// not see that.
+// While it is started, a process of its own kills this one, and before that all that it has below it if it is a subreaper, when
+// `owner` (a pidfd) ends: a preload that never returns would not see that.
 class OwnerWatch {
  public:
   OwnerWatch() = default;

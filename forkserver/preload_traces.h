@@ -20,6 +20,9 @@ class PreloadTraces {
   // After it. Processes that it left running are killed, but for `watch`. Errors: FailedPrecondition, with the phase.
   absl::Status Remove(int watch) const;
 
+  // Kills all below this process, which is a subreaper, but `watch`. Errors: FailedPrecondition, which names what was running.
+  static absl::Status EndProcesses(int watch);
+
  private:
   std::array<rlimit, RLIM_NLIMITS> limits_ = {};
   std::string fingerprint_;

@@ -29,29 +29,6 @@ std::string NameOfRunning(pid_t pid) {
   return std::string(begin + 1, end);
 }
 
-absl::Status EndProcesses(int watch) {
-  char text[65536];
-  const std::string path = absl::StrCat("/proc/self/task/", getpid(), "/children");
-  if (child::ReadFile(AT_FDCWD, path.c_str(), text, sizeof(text)) <= 0) return absl::OkStatus();
-  std::vector<std::string> left;
-  for (const char* at = text; *at != '\0';) {
-    const auto pid = static_cast<pid_t>(child::ParseNumber(at));
-    const char* const next = strchr(at, ' ');
-    if (pid > 0 && pid != watch) {
-      const std::string name = NameOfRunning(pid);
-      if (!name.empty()) left.push_back(absl::StrCat(name, " (process ", pid, ")"));
-      kill(pid, SIGKILL);
-      while (waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
-      }
-    }
-    if (next == nullptr) break;
-    at = next + 1;
-  }
-  if (left.empty()) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("processes: it left ", left.size(), " process(es) running, which were killed: ", absl::StrJoin(left, ", "),
-                                                    "; nobody would end them with the server; start them in the children, or wait for their end"));
-}
-
 }  // namespace
 
 absl::StatusOr<PreloadTraces> PreloadTraces::Take() {
@@ -81,6 +58,34 @@ absl::Status PreloadTraces::Remove(int watch) const {
         "the server, which no child could have as its caller has them; do that in the children");
   }
   return EndProcesses(watch);
+}
+
+absl::Status PreloadTraces::EndProcesses(int watch) {
+  char text[65536];
+  const std::string path = absl::StrCat("/proc/self/task/", getpid(), "/children");
+  std::vector<std::string> left;
+  // Once more after each: what a process leaves is ours when it has ended. prctl(2), PR_SET_CHILD_SUBREAPER
+  for (bool found = true; found;) {
+    found = false;
+    if (child::ReadFile(AT_FDCWD, path.c_str(), text, sizeof(text)) <= 0) break;
+    for (const char* at = text; *at != '\0';) {
+      const auto pid = static_cast<pid_t>(child::ParseNumber(at));
+      const char* const next = strchr(at, ' ');
+      if (pid > 0 && pid != watch) {
+        const std::string name = NameOfRunning(pid);
+        if (!name.empty()) left.push_back(absl::StrCat(name, " (process ", pid, ")"));
+        kill(pid, SIGKILL);
+        while (waitpid(pid, nullptr, __WALL) < 0 && errno == EINTR) {
+        }
+        found = true;
+      }
+      if (next == nullptr) break;
+      at = next + 1;
+    }
+  }
+  if (left.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("processes: it left ", left.size(), " process(es) running, which were killed: ", absl::StrJoin(left, ", "),
+                                                    "; nobody would end them with the server; start them in the children, or wait for their end"));
 }
 
 }  // namespace brood::internal

@@ -120,7 +120,15 @@ class Server {
       OwnerWatch watch;
       BROOD_RETURN_IF_ERROR(watch.Start(supervisor.get()));
       LetSignalsIn();
-      for (const std::string& name : preparation.preload) BROOD_RETURN_IF_ERROR(PreloadOne(name, watch.pid()));
+      // What a process of a preload's leaves is seen, too.
+      if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return ErrnoStatus(errno, "PR_SET_CHILD_SUBREAPER");
+      for (const std::string& name : preparation.preload) {
+        const absl::Status preloaded = PreloadOne(name, watch.pid());
+        if (preloaded.ok()) continue;
+        (void)PreloadTraces::EndProcesses(watch.pid());  // The first error is the one to tell.
+        return preloaded;
+      }
+      prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
     }
     BROOD_RETURN_IF_ERROR(CheckThreads());
     FindGenerators();

@@ -191,6 +191,8 @@ class Supervisor {
   void ContinueKeepers() const;
   void Retire(uint32_t number);
   void EndStrays();
+  bool KillStrays();  // Whether there were any.
+  void EndPreload();
   void GiveUpIdleSlots();
   void GiveUpIdle();
 

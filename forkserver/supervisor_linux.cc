@@ -253,10 +253,17 @@ void Supervisor::OnServerEnd() {
     const std::string end = forker_.Reap();
     if (!ready_ && failure_.empty()) {
       failure_ = absl::StrCat(doing_, doing_.empty() ? "" : ": ", "the server ", end, doing_.empty() ? "" : " while it did that");
-      if (!was_ready_) TellFailure();
+      if (!was_ready_) {
+        EndPreload();  // Who is told ends us.
+        TellFailure();
+      }
     }
   }
-  if (!was_ready_) _exit(1);
+  if (!was_ready_) {
+    EndPreload();
+    _exit(1);
+  }
+  if (!ready_) EndStrays();
   const bool failed = !ready_;  // It was to take the place of another one.
   ready_ = false;
   // What they have is as good as the next server's, but somebody may have wanted another one.
@@ -326,6 +333,7 @@ void Supervisor::MaybeLeave() {
   const bool leaves = (ending_ && live_ == live_guardians_) || (!open_ && live_ == 0);
   if (!leaves) return;
   EndSlots();
+  if (!ready_) EndPreload();
   _exit(0);
 }
 

@@ -1,5 +1,6 @@
 // Preloads that do to their process what none should: an error that names them, or children as any.
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -13,6 +14,7 @@
 #include <atomic>
 #include <climits>
 #include <cstdlib>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -115,6 +117,58 @@ void LoadLeavesProcesses() {
 }
 BROOD_TARGET(LoadLeavesProcesses);
 
+// A process, and one whose parent has ended: both have the streams of this one.
+void StartProcesses() {
+  if (fork() == 0) {
+    while (true) pause();
+  }
+  const pid_t between = fork();
+  if (between == 0) {
+    const pid_t below = fork();
+    while (below == 0) pause();
+    _exit(0);
+  }
+  waitpid(between, nullptr, 0);
+}
+
+void LoadLeavesAnOrphan() {
+  const pid_t between = fork();
+  if (between == 0) {
+    const pid_t below = fork();
+    while (below == 0) pause();
+    _exit(0);
+  }
+  waitpid(between, nullptr, 0);
+}
+BROOD_TARGET(LoadLeavesAnOrphan);
+
+void LoadThrowsBesideProcesses() {
+  StartProcesses();
+  throw std::runtime_error("no");
+}
+BROOD_TARGET(LoadThrowsBesideProcesses);
+
+void LoadExitsBesideProcesses() {
+  StartProcesses();
+  _exit(3);
+}
+BROOD_TARGET(LoadExitsBesideProcesses);
+
+void LoadHangsBesideProcesses() {
+  StartProcesses();
+  (void)!write(1, "x", 1);
+  while (true) pause();
+}
+BROOD_TARGET(LoadHangsBesideProcesses);
+
+void LoadLeavesAThreadBesideProcesses() {
+  std::thread([] { StartProcesses(); }).join();
+  std::thread([] {
+    while (true) pause();
+  }).detach();
+}
+BROOD_TARGET(LoadLeavesAThreadBesideProcesses);
+
 void LoadGivesUpPrivileges() { prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
 BROOD_TARGET(LoadGivesUpPrivileges);
 
@@ -162,7 +216,8 @@ TEST(HostilePreloadTest, WhatCannotBePutBackIsAnErrorThatNamesItAndSaysWhat) {
                           Case{"LoadLowersHardLimit", ": limits: it has lowered a hard limit of resources", true},
                           Case{"LoadGivesUpPrivileges", ": rights: it has changed the ids, capabilities, no_new_privs"},
                           Case{"LoadWantsAnotherPidNamespace", ": rights: it has changed", true},
-                          Case{"LoadLeavesProcesses", ": processes: it left 2 process(es) running, which were killed: "}}) {
+                          Case{"LoadLeavesProcesses", ": processes: it left 2 process(es) running, which were killed: "},
+                          Case{"LoadLeavesAnOrphan", ": processes: it left 1 process(es) running, which were killed: "}}) {
     if (one.needs_root && geteuid() != 0) continue;
     const Context context(StartMethod::kForkServer, {.preload = {one.preload}, .preload_timeout = absl::Minutes(1)});
     const absl::Status status = context.StartServer();
@@ -170,6 +225,66 @@ TEST(HostilePreloadTest, WhatCannotBePutBackIsAnErrorThatNamesItAndSaysWhat) {
     EXPECT_TRUE(absl::StrContains(status.message(), absl::StrCat("preload ", one.preload, one.says))) << status;
   }
 }
+
+// Whether nobody has the other end any more, soon.
+bool EndsSoon(int reader) {
+  char bytes[64];
+  for (;;) {
+    pollfd polled = {reader, POLLIN, 0};
+    if (poll(&polled, 1, 20'000) != 1) return false;
+    if (read(reader, bytes, sizeof(bytes)) <= 0) return true;
+  }
+}
+
+class PreloadProcessesTest : public testing::TestWithParam<bool> {
+ protected:
+  static ContextOptions Options(const char* preload) {
+    ContextOptions options = {.preload_timeout = absl::Seconds(2)};
+    if (GetParam()) {
+      options.templates = {{.name = "template", .preload = {preload}}};
+    } else {
+      options.preload = {preload};
+    }
+    return options;
+  }
+};
+
+TEST_P(PreloadProcessesTest, HoweverAPreloadFailsNothingThatItHasStartedGoesOn) {
+  for (const char* name : {"LoadThrowsBesideProcesses", "LoadExitsBesideProcesses", "LoadHangsBesideProcesses", "LoadLeavesAThreadBesideProcesses"}) {
+    Ends pipe = MakePipe();
+    const pid_t owner = fork();
+    if (owner == 0) {
+      dup2(pipe.writer.get(), 1);
+      pipe.writer.reset();
+      if (Context(StartMethod::kForkServer, Options(name)).StartServer().ok()) _exit(1);
+      close(1);
+      _exit(EndsSoon(pipe.reader.get()) ? 0 : 2);
+    }
+    pipe.writer.reset();
+    int status = -1;
+    ASSERT_EQ(waitpid(owner, &status, 0), owner);
+    EXPECT_EQ(status, 0) << name;
+  }
+}
+
+TEST_P(PreloadProcessesTest, AKilledOwnerLeavesNothingThatAPreloadHasStarted) {
+  Ends pipe = MakePipe();
+  const pid_t owner = fork();
+  if (owner == 0) {
+    dup2(pipe.writer.get(), 1);
+    (void)Context(StartMethod::kForkServer, Options("LoadHangsBesideProcesses")).StartServer();
+    _exit(0);
+  }
+  pipe.writer.reset();
+  char byte;
+  ASSERT_EQ(read(pipe.reader.get(), &byte, 1), 1);
+  ASSERT_EQ(kill(owner, SIGKILL), 0);
+  ASSERT_EQ(waitpid(owner, nullptr, 0), owner);
+  EXPECT_TRUE(EndsSoon(pipe.reader.get()));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PreloadProcessesTest, testing::Bool(),
+                         [](const testing::TestParamInfo<bool>& info) { return info.param ? "InATemplate" : "InTheServer"; });
 
 // The supervisor of both tells the end of the one and waits for the other: where it did so first, the other could not end before it
 // was killed. A machine that is slow may be too slow for that once.
