@@ -1,4 +1,5 @@
-// What a preload must not leave behind in its process, since each child would have it. Limits are put back; what cannot be is an error.
+// What a preload must not leave behind in its process, since each child would have it. What can be is put back: limits, umask,
+// scheduling and the like; what cannot is an error.
 #ifndef BROOD_FORKSERVER_PRELOAD_TRACES_H_
 #define BROOD_FORKSERVER_PRELOAD_TRACES_H_
 
@@ -9,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "forkserver/birth.h"
 
 namespace brood::internal {
 
@@ -24,7 +26,14 @@ class PreloadTraces {
   static absl::Status EndProcesses(int watch);
 
  private:
-  std::array<rlimit, RLIM_NLIMITS> limits_ = {};
+  // What a process gives its children besides a Birth, as a number each. prctl(2)
+  static constexpr size_t kSettings = 3;
+
+  absl::Status PutBack() const;
+
+  Birth birth_;
+  std::array<int, kSettings> settings_ = {};
+  std::string core_filter_;  // core(5), "Controlling which mappings are written to the core dump".
   std::string fingerprint_;
 };
 

@@ -155,6 +155,10 @@ class Server {
     BROOD_RETURN_IF_ERROR(Preload(name, [&](const char* phase) {
       Note(ServerNote::Kind::kPreloading, absl::StrCat(what, ": ", phase));
     }));
+    if (access("/proc/self/task", X_OK) != 0) {
+      return ErrnoStatus(errno, absl::StrCat(what, ": rights: find"), "/proc/self",
+                         "it has changed the root, or what is mounted, so that nothing can be told of the server; do that in the children");
+    }
     BROOD_RETURN_IF_ERROR(Annotate(CheckThreads(), absl::StrCat(what, ": threads")));
     BROOD_RETURN_IF_ERROR(Annotate(traces.Remove(watch), what));
     BROOD_RETURN_IF_ERROR(Annotate(FlushStreams(), absl::StrCat(what, ": flush")));

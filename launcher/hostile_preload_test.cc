@@ -14,6 +14,7 @@
 #include <atomic>
 #include <climits>
 #include <cstdlib>
+#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -27,6 +28,8 @@
 #include "gtest/gtest.h"
 #include "launcher/context.h"
 #include "launcher/forkserver_testing.h"
+#include "sandbox/plan.h"
+#include "sandbox/policy.h"
 
 namespace brood {
 namespace {
@@ -88,6 +91,32 @@ void LoadChangesSurroundings() {
   setsid();
 }
 BROOD_TARGET(LoadChangesSurroundings);
+
+// What a child that was born in a sandbox could not put back by itself, or does not know.
+void LoadChangesPriorities() {
+  umask(0777);
+  setpriority(PRIO_PROCESS, 0, 12);
+  prctl(PR_SET_TIMERSLACK, 1'000'000, 0, 0, 0);
+  prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+  prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0);
+  std::ofstream("/proc/self/oom_score_adj") << "400";
+  std::ofstream("/proc/self/coredump_filter") << "0x7f";
+  sched_param none = {};
+  sched_setscheduler(0, SCHED_BATCH, &none);
+}
+BROOD_TARGET(LoadChangesPriorities);
+
+std::string Priorities() {
+  return absl::StrCat("nice ", getpriority(PRIO_PROCESS, 0), " policy ", sched_getscheduler(0), " slack ", prctl(PR_GET_TIMERSLACK), " huge ",
+                      prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), " memory error ", prctl(PR_MCE_KILL_GET, 0, 0, 0, 0), " oom ",
+                      Read("/proc/self/oom_score_adj"), " core ", Read("/proc/self/coredump_filter"));
+}
+BROOD_TARGET(Priorities);
+
+void LoadChangesRoot() {
+  if (chroot("/usr") != 0) abort();
+}
+BROOD_TARGET(LoadChangesRoot);
 
 void LoadLowersLimits() {
   for (const auto& [resource, soft] : {std::pair{RLIMIT_NOFILE, 100}, {RLIMIT_FSIZE, 0}, {RLIMIT_CORE, 0}, {RLIMIT_STACK, 1 << 20}}) {
@@ -204,6 +233,33 @@ TEST(HostilePreloadTest, WhatItDoesToTheServersStreamsSignalsAndLimitsNoChildSee
   }
 }
 
+TEST(HostilePreloadTest, WhatItDoesToPrioritiesNoChildSeesWhateverItsSandbox) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root may raise a priority again";
+  const auto compiled = CompilePolicy(BuiltinPolicy("default").value());
+  ASSERT_TRUE(compiled.ok()) << compiled.status();
+  for (const LaunchOptions& options : {LaunchOptions(), LaunchOptions{.policy = *compiled}}) {
+    const std::string before = Context(StartMethod::kForkServer).Call(options, Priorities).value();
+    const absl::StatusOr<std::string> server = Context(StartMethod::kForkServer, {.preload = {"LoadChangesPriorities"}}).Call(options, Priorities);
+    EXPECT_EQ(server, absl::StatusOr<std::string>(before));
+    const ContextOptions with_template = {.preload = {"LoadChangesPriorities"}, .templates = {{.name = "more", .preload = {"LoadsNothing"}}}};
+    EXPECT_EQ(Context(StartMethod::kForkServer, with_template).Call(options, Priorities), absl::StatusOr<std::string>(before));
+  }
+}
+
+TEST(HostilePreloadTest, APriorityThatItMayNotRaiseAgainIsAnError) {
+  EXPECT_EQ(InFork([]() -> std::string {
+              const rlimit none = {};
+              if (setrlimit(RLIMIT_NICE, &none) != 0 || (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0)) return "not another user";
+              prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+              const absl::Status status = Context(StartMethod::kForkServer, {.preload = {"LoadChangesPriorities"}}).StartServer();
+              return absl::StrContains(status.message(), "preload LoadChangesPriorities: surroundings: put back what it has changed: have the caller's "
+                                                         "scheduling and nice value: EPERM")
+                         ? ""
+                         : status.ToString();
+            }),
+            "");
+}
+
 TEST(HostilePreloadTest, WhatCannotBePutBackIsAnErrorThatNamesItAndSaysWhat) {
   struct Case {
     const char* preload;
@@ -216,6 +272,7 @@ TEST(HostilePreloadTest, WhatCannotBePutBackIsAnErrorThatNamesItAndSaysWhat) {
                           Case{"LoadLowersHardLimit", ": limits: it has lowered a hard limit of resources", true},
                           Case{"LoadGivesUpPrivileges", ": rights: it has changed the ids, capabilities, no_new_privs"},
                           Case{"LoadWantsAnotherPidNamespace", ": rights: it has changed", true},
+                          Case{"LoadChangesRoot", ": rights: find /proc/self: ENOENT (No such file or directory); it has changed the root", true},
                           Case{"LoadLeavesProcesses", ": processes: it left 2 process(es) running, which were killed: "},
                           Case{"LoadLeavesAnOrphan", ": processes: it left 1 process(es) running, which were killed: "}}) {
     if (one.needs_root && geteuid() != 0) continue;
