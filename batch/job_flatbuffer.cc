@@ -209,8 +209,8 @@ struct OptionTexts {
 
 absl::StatusOr<OptionTexts> TextsOf(const PolicyOptions& options) {
   if (options.hostname.has_value() || options.environment.has_value() || !options.allow_weaker.empty() || !options.bpf_files.empty() ||
-      options.process != ProcessAttributes()) {
-    return Invalid("options", "a job cannot say a host name, an environment, weaker layers, filters or attributes; use a policy file");
+      options.process != ProcessAttributes() || options.groups.has_value()) {
+    return Invalid("options", "a job cannot say a host name, an environment, weaker layers, filters, groups or attributes; use a policy file");
   }
   OptionTexts texts;
   for (const FileRule& rule : options.files) {

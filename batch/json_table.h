@@ -7,6 +7,7 @@
 #ifndef BROOD_BATCH_JSON_TABLE_H_
 #define BROOD_BATCH_JSON_TABLE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "batch/json.h"
 #include "flatbuffers/flatbuffers.h"
@@ -64,6 +66,22 @@ class TableReader {
   flatbuffers::Optional<uint64_t> Count(std::string_view name) {
     const auto count = Keep(object_.Unsigned(name));
     return count.has_value() ? flatbuffers::Optional<uint64_t>(*count) : flatbuffers::nullopt;
+  }
+
+  // A list of numbers of 32 bits. What does not fit is the largest, which the decoder refuses.
+  flatbuffers::Offset<flatbuffers::Vector<uint32_t>> Numbers(std::string_view name) {
+    const JsonValue* value = status_.ok() ? object_.Find(name) : nullptr;
+    if (value == nullptr) return 0;
+    std::vector<uint32_t> numbers;
+    bool good = value->kind == JsonValue::Kind::kArray;
+    for (const JsonValue& item : value->items) {
+      uint64_t number = 0;
+      good = good && item.kind == JsonValue::Kind::kNumber && absl::SimpleAtoi(item.text, &number);
+      numbers.push_back(static_cast<uint32_t>(std::min<uint64_t>(number, ~uint32_t{0})));
+    }
+    if (good) return builder_.CreateVector(numbers);
+    status_ = object_.Error(name, absl::StrCat("expected a list of numbers, got ", JsonTextOf(*value)));
+    return 0;
   }
 
   // The table of a field that is an object, written by `write(TableReader&)`.

@@ -133,9 +133,10 @@ flatbuffers::Offset<fbs::Policy> WritePolicy(TableReader& in) {
   const auto speculation = in.Text("speculation");
   const auto process = in.Table<fbs::Process>("process", WriteProcess);
   const auto bpf_files = in.TextTables<fbs::BpfFile>("bpf_files", WriteBpfFile);
+  const auto groups = in.Numbers("groups");
   return fbs::CreatePolicy(in.builder(), extends, name, namespaces, drop_privileges, minimal_system, files, network,
                            filter_syscalls, syscalls, unlisted, unlisted_errno, environment, hostname, limits,
-                           default_limits, allow_weaker, landlock, read_back, clocks, ids, capabilities, speculation, process, bpf_files);
+                           default_limits, allow_weaker, landlock, read_back, clocks, ids, capabilities, speculation, process, bpf_files, groups);
 }
 
 absl::StatusOr<Policy> Decode(const JsonValue& value, const std::string& file) {

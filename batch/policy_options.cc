@@ -173,6 +173,7 @@ absl::Status ApplyPolicyOptions(const PolicyOptions& options, Policy& policy) {
   if (options.environment.has_value()) policy.environment = *options.environment;
   ApplyLimits(options.limits, policy.limits);
   policy.allow_weaker.insert(options.allow_weaker.begin(), options.allow_weaker.end());
+  if (options.groups.has_value()) policy.groups = *options.groups;
   ApplyAttributes(options.process, policy.process);
   policy.bpf_files.insert(policy.bpf_files.end(), options.bpf_files.begin(), options.bpf_files.end());
   return absl::OkStatus();

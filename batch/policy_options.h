@@ -5,6 +5,7 @@
 #ifndef BROOD_BATCH_POLICY_OPTIONS_H_
 #define BROOD_BATCH_POLICY_OPTIONS_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,6 +25,7 @@ struct PolicyOptions {
   LayerSet allow_weaker;
   ProcessAttributes process;  // Those that are set.
   std::vector<BpfFile> bpf_files;
+  std::optional<std::vector<uint32_t>> groups;
 };
 
 // Lays `options` over `policy`: a nearer rule replaces the one for the same place, a limit the same limit, and limits

@@ -62,6 +62,7 @@ const std::vector<Option>& AllOptions() {
       {"--open-files", "", "N", "limit descriptors of each process", "the policy's", "run call batch serve", Topic::kLimits},
       {"--rlimit", "", "NAME=VALUE", "of each process: stack, as, memlock", "the policy's", "run call batch serve", Topic::kLimits, true},
       {"--nice", "", "N", "nice value of each process: 0 to 19", "the caller's", "run call batch serve", Topic::kProcesses},
+      {"--groups", "", "GID[,GID]", "supplementary groups of this machine", "", "run call batch serve", Topic::kProcesses},
       {"--umask", "", "MODE", "modes that new files do not get: 027", "the caller's", "run call batch serve", Topic::kProcesses},
       {"--oom-score-adj", "", "N", "ended first if memory is short: to 1000", "the caller's", "run call batch serve", Topic::kProcesses},
       {"--personality", "", "FLAG[,FLAG]", "addr_no_randomize and others", "", "run call batch serve", Topic::kProcesses},

@@ -16,6 +16,8 @@ namespace brood::child {
 namespace {
 
 constexpr const char* kStep = "user namespace";
+constexpr size_t kIdParts = 3;
+constexpr size_t kMaxGroups = 32;  // Of a policy: sandbox/policy.h.
 
 bool WriteProc(pid_t pid, const char* file, const char* text, size_t length, SetupMessage* failure) {
   Text<64> path;
@@ -27,7 +29,7 @@ bool WriteProc(pid_t pid, const char* file, const char* text, size_t length, Set
 
 // The ids from 0 to `count`: `own` is `outside`, the others are those from `sub` on, in order.
 struct IdMap {
-  static constexpr size_t kMaxParts = 3;
+  static constexpr size_t kMaxParts = kIdParts + kMaxGroups;
   struct Part {
     uint32_t inside, outside, count;
   };
@@ -45,7 +47,7 @@ struct IdMap {
 };
 
 bool WriteMap(pid_t pid, const char* file, const IdMap& map, SetupMessage* failure) {
-  Text<128> text;
+  Text<1536> text;
   for (size_t i = 0; i < map.count; ++i) {
     text.AddNumber(map.parts[i].inside).Add(" ").AddNumber(map.parts[i].outside).Add(" ").AddNumber(map.parts[i].count).Add("\n");
   }
@@ -70,12 +72,12 @@ int RunMapper(void* arg) {
 
 // newuidmap PID INSIDE OUTSIDE COUNT ...: it has the right to map what /etc/subuid gives to its caller. newuidmap(1)
 bool CallMapper(pid_t pid, const char* program, const IdMap& map, SetupMessage* failure) {
-  constexpr size_t kNumbers = 1 + 3 * IdMap::kMaxParts;
+  constexpr size_t kNumbers = 1 + 3 * kIdParts;  // No groups: those who need a mapper cannot choose any.
   Text<24> numbers[kNumbers];
   char* argv[kNumbers + 2];
   size_t count = 0;
   numbers[count++].AddNumber(static_cast<uint64_t>(pid));
-  for (size_t i = 0; i < map.count; ++i) {
+  for (size_t i = 0; i < map.count && i < kIdParts; ++i) {
     const uint32_t part[] = {map.parts[i].inside, map.parts[i].outside, map.parts[i].count};
     for (const uint32_t number : part) numbers[count++].AddNumber(number);
   }
@@ -109,8 +111,9 @@ bool MapChildIds(const ChildPlan& plan, pid_t pid, uint32_t outside_id, uint32_t
   const uint32_t outside_gid = ownerless ? outside_id : plan.caller_gid;
   // Another range for each launch, as far as they go round.
   const uint32_t offset = plan.sub_ranges > 1 ? number % plan.sub_ranges * plan.id_count : 0;
-  const IdMap gids(plan.inside_gid, outside_gid, plan.id_count, plan.sub_gid + offset);
+  IdMap gids(plan.inside_gid, outside_gid, plan.id_count, plan.sub_gid + offset);
   const IdMap uids(plan.inside_uid, outside_uid, plan.id_count, plan.sub_uid + offset);
+  for (size_t i = 0; i < plan.group_count && gids.count < IdMap::kMaxParts; ++i) gids.Add(plan.groups[i], plan.groups[i], 1);
   if (plan.uid_mapper != nullptr) return CallMapper(pid, plan.gid_mapper, gids, failure) && CallMapper(pid, plan.uid_mapper, uids, failure);
   if (!ownerless && !plan.drop_groups && !WriteProc(pid, "setgroups", "deny", 4, failure)) return false;
   return WriteMap(pid, "gid_map", gids, failure) && WriteMap(pid, "uid_map", uids, failure);

@@ -119,16 +119,17 @@ bool SetUp(const LaunchRecord& record, const NamespaceNumbers& outside, int* sou
   // Sources are opened with the caller's id; what the tree is made of must belong to the child's id, because a file
   // system refuses to create for an id that its user namespace does not know (EOVERFLOW). user_namespaces(7).
   if (own_mounts && !(OpenMountSources(plan, sources, failure) && OpenFilesReadOnly(record, failure))) return false;
-  if (mapped && !SwitchIds(plan.inside_uid, plan.inside_gid, plan.drop_groups, failure)) return false;
-  if (mapped) ids = {.uid = plan.inside_uid, .gid = plan.inside_gid, .no_groups = plan.drop_groups};
+  const bool no_groups = plan.drop_groups && plan.group_count == 0;
+  if (mapped && !(ChooseGroups(plan, failure) && SwitchIds(plan.inside_uid, plan.inside_gid, no_groups, failure))) return false;
+  if (mapped) ids = {.uid = plan.inside_uid, .gid = plan.inside_gid, .no_groups = no_groups};
   if (own_mounts && !BuildRoot(plan, sources, failure)) return false;
   if (own_mounts && !CopyFiles(record, failure)) return false;
   if (record.slot_watches_ipc && (*queues = OpenQueues(failure)) < 0) return false;
   if (plan.drop_privileges && !LockPrivileges(plan.kept_capabilities, failure)) return false;
   if (!mapped && plan.switch_ids) {
     const uint32_t id = plan.ownerless_base + static_cast<uint32_t>(getppid()) % plan.ownerless_count;
-    if (!SwitchIds(id, id, plan.drop_groups, failure)) return false;
-    ids = {.uid = id, .gid = id, .no_groups = plan.drop_groups};
+    if (!ChooseGroups(plan, failure) || !SwitchIds(id, id, no_groups, failure)) return false;
+    ids = {.uid = id, .gid = id, .no_groups = no_groups};
   }
   if (plan.new_session && setsid() < 0) return Fail(failure, "session", errno, "setsid");
   if (plan.drop_privileges && !DropPrivileges(plan.kept_capabilities, failure)) return false;

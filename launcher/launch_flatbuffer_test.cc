@@ -33,6 +33,8 @@ struct Sample {
                    .kept_capabilities = 116,
                    .switch_ids = true,
                    .drop_groups = true,
+                   .groups = groups,
+                   .group_count = std::size(groups),
                    .drop_privileges = true,
                    .hostname = "host",
                    .loopback = true,
@@ -132,6 +134,7 @@ struct Sample {
                                 .device = true},
                                {.kind = MountStep::Kind::kTmpfs, .target = "tmp"}};
   const sock_filter filter[2] = {{1, 2, 3, 4}, {5, 6, 7, 8}};
+  const uint32_t groups[2] = {117, 118};
   const FurtherFilter further_filters[1] = {{.path = "/a.bpf", .program = filter, .length = 2}};
   const DestinationRecord destinations[2] = {
       {.kind = DestinationRecord::Kind::kInet6, .prefix_bits = 8, .port = 9, .address = {10, 11, 12, 13}},

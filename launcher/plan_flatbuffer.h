@@ -2,6 +2,7 @@
 #ifndef BROOD_LAUNCHER_PLAN_FLATBUFFER_H_
 #define BROOD_LAUNCHER_PLAN_FLATBUFFER_H_
 
+#include <cstdint>
 #include <deque>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct ReceivedPlan {
   std::deque<std::vector<sock_filter>> further_programs;
   std::vector<FurtherFilter> further_filters;
   std::vector<RlimitStep> rlimits;
+  std::vector<uint32_t> groups;
   std::vector<DestinationRecord> destinations;
   std::vector<LandlockRule> landlock_rules;
 };

@@ -19,7 +19,7 @@ namespace {
 bool ChildMayWrite(int fd, const struct stat& status, const ChildPlan& plan) {
   if (plan.ids == IdMapping::kOwnerless || plan.switch_ids) {
     // No owner, and no named entry of an access control list, is this id. acl(5): others have what the mode says.
-    const mode_t bits = plan.drop_groups ? S_IWOTH : S_IWOTH | S_IWGRP;
+    const mode_t bits = plan.drop_groups && plan.group_count == 0 ? S_IWOTH : S_IWOTH | S_IWGRP;
     return (status.st_mode & bits) != 0;
   }
   if (status.st_uid == plan.caller_uid) return true;

@@ -85,6 +85,7 @@ constexpr Fault kLies[] = {
     {"LandlockDomain", SYS_landlock_restrict_self, 0, "landlock: expected"},
     {"Filter", SYS_seccomp, 0, "seccomp: expected", 0, ~0u, SECCOMP_SET_MODE_FILTER},
     {.name = "FurtherFilter", .number = SYS_seccomp, .step = "seccomp: expected ", .argument = 0, .value = SECCOMP_SET_MODE_FILTER, .wants = WantFurtherFilter},
+    {.name = "ChosenGroups", .number = SYS_setgroups, .step = "Groups: expected 1 from 4242 on, seen ", .wants = WantGroups},
     {.name = "Nice", .number = SYS_setpriority, .step = "nice: expected 19, seen ", .wants = WantNice},
     {.name = "Umask", .number = SYS_umask, .step = "umask: expected 63, seen 0", .wants = WantUmask},
     {.name = "Personality", .number = SYS_personality, .step = "personality: expected ", .argument = 0, .value = ~0u, .differs = true, .wants = WantPersonality},
@@ -100,6 +101,7 @@ TEST_P(SetUpLieTest, ThatNothingWasDoneIsReadBack) {
   const Fault& fault = GetParam();
   if (absl::StartsWith(fault.step, "landlock") && ThisMachine().landlock_abi < 6) GTEST_SKIP() << "needs Landlock ABI 6";
   policy_.files.push_back({.source = directory_, .destination = directory_, .access = FileRule::Access::kReadWrite});
+  if (const std::string lacks = LacksFor(fault); !lacks.empty()) GTEST_SKIP() << lacks;
   if (fault.wants != nullptr) fault.wants(policy_, directory_);
 #if !defined(__x86_64__)
   if (policy_.process.disable_tsc) GTEST_SKIP() << "needs a time stamp counter that can be disabled";

@@ -98,6 +98,7 @@ std::string LacksFor(const Fault& fault) {
   const Machine& machine = ThisMachine();
   if (step == "landlock" && machine.landlock_abi <= 1) return "needs Landlock";
   if (name == "IdMaps" && !machine.can_map_any_id) return "needs an ownerless id, by whose length the call is told";
+  if (name == "ChosenGroups" && !(machine.can_drop_groups && machine.can_map_any_id)) return "needs the right to choose groups";
   if (name == "Groups" && !machine.can_drop_groups) return "needs the right to drop groups";
   if (step == "cgroup" && machine.cgroups.pids.empty()) return "needs cgroups of version 1";
   if (step == "attributes" && prctl(kSetMdwe + 1, 0, 0, 0, 0) < 0) return "needs PR_SET_MDWE, Linux 6.3";

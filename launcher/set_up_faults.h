@@ -58,6 +58,7 @@ inline constexpr uint32_t kSetMdwe = 65;  // PR_SET_MDWE, which older headers la
 inline void WantAttributes(Policy& policy, const std::string&) {
   policy.process = {.nice = 19, .oom_score_adj = 1000, .umask = 077, .personality = {"uname26"}, .deny_write_execute = true};
 }
+inline void WantGroups(Policy& policy, const std::string&) { policy.groups = {4242}; }
 void WantFurtherFilter(Policy& policy, const std::string& directory);
 inline void CopyIn(LaunchOptions& options, const std::string& file) { options.copy_in = {{.source = file, .destination = "/tmp/below/in"}}; }
 
@@ -98,6 +99,7 @@ inline constexpr Fault kFaults[] = {
        policy.files.push_back({.source = "/dev/full", .destination = "/dev/given", .access = FileRule::Access::kDevice});
      }},
     {"Groups", SYS_setgroups, ENOMEM, "ids"},
+    {.name = "ChosenGroups", .number = SYS_setgroups, .error = ENOMEM, .step = "ids", .wants = WantGroups},
     {"Gid", SYS_setresgid, EINVAL, "ids"},
     {"Uid", SYS_setresuid, EAGAIN, "ids"},
     {"Private", SYS_mount, EPERM, "mount"},

@@ -154,6 +154,7 @@ TEST_F(SlotTest, WhatAKeeperCannotTakeBackIsRefused) {
   for (const auto& [change, word] : std::vector<std::pair<std::function<void(Policy&)>, std::string>>{
            {[](Policy& p) { p.bpf_files = {{.path = "/some.bpf", .program = std::string("\x06\0\0\0\0\0\xff\x7f", 8)}}; }, "filters of BPF bytes"},
            {[](Policy& p) { p.process.nice = 19; }, "attributes of processes"},
+           {[](Policy& p) { p.groups = {getegid() != 0 ? getegid() : 4242}; }, "groups"},
            {[](Policy& p) { p.process.deny_write_execute = true; }, "attributes of processes"}}) {
     Policy policy = BuiltinPolicy("default").value();
     change(policy);

@@ -34,6 +34,9 @@ absl::Status CheckIdsOf(const Policy& ceiling, const Policy& asked) {
   const bool keeps = !asked.drop_privileges || !asked.capabilities.empty();
   if (keeps && asked.ids.uid != ceiling.ids.uid) return More("ids.uid", absl::StrCat(asked.ids.uid));
   if (keeps && asked.ids.gid != ceiling.ids.gid) return More("ids.gid", absl::StrCat(asked.ids.gid));
+  for (const uint32_t group : asked.groups) {
+    if (std::find(ceiling.groups.begin(), ceiling.groups.end(), group) == ceiling.groups.end()) return More("groups", absl::StrCat(group));
+  }
   for (const std::string& name : asked.capabilities) {
     const bool has = std::find(ceiling.capabilities.begin(), ceiling.capabilities.end(), name) != ceiling.capabilities.end();
     if (!has) return More("capabilities", name);
@@ -291,9 +294,9 @@ absl::StatusOr<Policy> Tighten(const Policy& ceiling, const Policy& asked) {
   Policy policy = asked;
   // Taken apart, so that a new field does not compile until it is compared. The name is for people; the environment, the
   // host name and where clocks begin give no right to anything.
-  const auto& [name, namespaces, ids, capabilities, drop_privileges, landlock, speculation, read_back, files, minimal_system, network, clocks, filter_syscalls, syscalls, unlisted,
+  const auto& [name, namespaces, ids, capabilities, groups, drop_privileges, landlock, speculation, read_back, files, minimal_system, network, clocks, filter_syscalls, syscalls, unlisted,
                unlisted_errno, bpf_files, process, environment, hostname, limits, default_limits, allow_weaker] = policy;
-  (void)std::tie(name, namespaces, ids, capabilities, drop_privileges, landlock, speculation, read_back, files, minimal_system, clocks, filter_syscalls, syscalls, unlisted,
+  (void)std::tie(name, namespaces, ids, capabilities, groups, drop_privileges, landlock, speculation, read_back, files, minimal_system, clocks, filter_syscalls, syscalls, unlisted,
                  unlisted_errno, bpf_files, process, environment, hostname, limits, default_limits, allow_weaker);
   BROOD_RETURN_IF_ERROR(CheckLayers(ceiling, policy));
   BROOD_RETURN_IF_ERROR(CheckFiles(ceiling, policy));

@@ -58,6 +58,7 @@ Policy Ceiling() {
   policy.capabilities = {"chown"};
   policy.read_back = true;
   policy.process = {.nice = 5, .oom_score_adj = 100, .umask = 022, .personality = {"uname26"}};
+  policy.groups = {4, 44};
   policy.bpf_files = {{.path = "/ceiling.bpf", .program = "ABCDEFGH"}};
   return policy;
 }
@@ -113,6 +114,7 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
       {"process.personality", {{"another flag", [](Policy& p) { p.process.personality = {"addr_no_randomize"}; }, "process.personality: addr_no_randomize"}}},
       {"process.disable_tsc", {}},  // The ceiling's holds; see AttributesAndFiltersOfTheCeilingHoldForAll.
       {"process.deny_write_execute", {}},
+      {"groups", {{"another", [](Policy& p) { p.groups = {44, 45}; }, "groups: 45"}}},
       {"bpf_files.path", {}},  // For people.
       {"bpf_files.program", {{"another", [](Policy& p) { p.bpf_files.push_back({.path = "/a.bpf", .program = "ABCDEFGX"}); }, "bpf_files: /a.bpf beside the server's filter"}}},
       {"read_back", {}},  // The ceiling's holds; see WhatIsReadBackStaysSo.

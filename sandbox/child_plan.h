@@ -123,7 +123,9 @@ struct ChildPlan {
   const char* gid_mapper = nullptr;
   uint64_t kept_capabilities = 0;
   bool switch_ids = false;         // Without a user namespace: become the ownerless id. Needs root.
-  bool drop_groups = false;        // setgroups(0) is possible and wanted.
+  bool drop_groups = false;        // setgroups(2) is possible and wanted: to none,
+  const uint32_t* groups = nullptr;  // or to these, in order, which have the same numbers inside.
+  size_t group_count = 0;
   bool drop_privileges = false;    // Capabilities, no_new_privs.
   const char* hostname = nullptr;  // Null: unchanged.
   bool loopback = false;           // Bring `lo` up.

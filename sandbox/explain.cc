@@ -126,6 +126,7 @@ void ExplainIsolation(const Policy& policy, std::string& text) {
   if (policy.landlock == LandlockUse::kRequired) absl::StrAppend(&text, "  Landlock besides, all that the policy makes use of\n");
   if (policy.speculation == SpeculationControl::kAllow) absl::StrAppend(&text, "  the CPU may guess, where the kernel would stop that under a filter, too\n");
   if (policy.speculation == SpeculationControl::kMitigate) absl::StrAppend(&text, "  the CPU guesses neither past stores nor indirect branches that others have trained\n");
+  if (!policy.groups.empty()) absl::StrAppend(&text, "  in the groups ", absl::StrJoin(policy.groups, ", "), " of this machine besides\n");
   if (const std::string attributes = AttributesText(policy.process); !attributes.empty()) absl::StrAppend(&text, "  each process: ", attributes, "\n");
   if (policy.namespaces.count(Layer::kUser) != 0) {
     absl::StrAppend(&text, "  as user ", policy.ids.uid, ", group ", policy.ids.gid,

@@ -28,6 +28,7 @@ struct PlatformPlan {
   bool further_decide_clone3 = false;  // One of them, before `filter` is asked.
   std::string functions_need;          // Empty, or why no function can be born under them.
   std::vector<RlimitStep> rlimits;
+  std::vector<uint32_t> groups;
   std::vector<DestinationRecord> destinations;
   std::vector<LandlockRule> landlock_rules;
 };

@@ -249,6 +249,9 @@ class PlanBuilder {
     child().ownerless_base = machine_.ownerless_base;
     child().ownerless_count = machine_.ownerless_count;
     BROOD_RETURN_IF_ERROR(PlanIds(policy(), machine_, &platform_->texts, &child()));
+    // Of another caller they are kept as they are, since none can be dropped.
+    if (child().drop_groups) platform_->groups = policy().groups;
+    std::sort(platform_->groups.begin(), platform_->groups.end());
     if (Has(Layer::kUser)) {
       child().ids = machine_.can_map_any_id ? IdMapping::kOwnerless : IdMapping::kCaller;
       std::string by = machine_.can_map_any_id ? "user namespace, an id that owns nothing outside" : "user namespace, the caller's own id";
@@ -552,6 +555,8 @@ class PlanBuilder {
     child().limit_watches = policy().drop_privileges && Has(Layer::kUser) &&
                             (child().filter_length == 0 ||
                              AnswersOf(child().filter, child().filter_length, SYS_inotify_init1).may_allow);
+    child().groups = platform_->groups.data();
+    child().group_count = platform_->groups.size();
     child().rlimits = platform_->rlimits.data();
     child().rlimit_count = platform_->rlimits.size();
     child().destinations = platform_->destinations.data();

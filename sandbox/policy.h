@@ -169,6 +169,7 @@ struct Ids {
 inline constexpr uint64_t kMaxWeight = 10000;
 inline constexpr uint64_t kMaxCpusMilli = 1'000'000'000;
 inline constexpr uint32_t kMaxIds = 65536;
+inline constexpr size_t kMaxGroups = 32;
 inline constexpr uint32_t kMaxId = 0x7fffffff;  // Some programs take higher ones for negative numbers.
 
 enum class EnvironmentBase {
@@ -185,6 +186,9 @@ struct Policy {
   Ids ids;  // Others than these need the user namespace.
   // Capabilities over the own ids that the program keeps, by sandbox/capabilities.h: "chown", "setuid". Need the user namespace.
   std::vector<std::string> capabilities;
+  // Supplementary groups of this machine that the program has, by number. Need drop_privileges. Of a caller that is not root, those
+  // that it has itself: the kernel takes none of them away.
+  std::vector<uint32_t> groups;
   // Drop all other capabilities and set no_new_privs. On in every built-in but `none`.
   bool drop_privileges = false;
   LandlockUse landlock = LandlockUse::kNone;  // Needs drop_privileges.

@@ -374,6 +374,7 @@ absl::Status ReadPolicy(const fbs::Policy& from, unsigned first_layer, Policy& t
   if (from.capabilities() != nullptr) {
     BROOD_ASSIGN_OR_RETURN(to.capabilities, ReadStrings(from.capabilities(), "capabilities"));
   }
+  if (from.groups() != nullptr) to.groups.assign(from.groups()->begin(), from.groups()->end());
   BROOD_RETURN_IF_ERROR(Annotate(CheckIds(to), "policy"));
   if (from.clocks() != nullptr) {
     BROOD_RETURN_IF_ERROR(ReadClock(from.clocks()->monotonic(), "clocks: monotonic", to.clocks.monotonic));

@@ -65,6 +65,7 @@ Policy Everything() {
   policy.speculation = SpeculationControl::kMitigate;
   policy.process = {.nice = -3, .oom_score_adj = 1000, .umask = 027, .personality = {"addr_no_randomize", "uname26"}, .disable_tsc = true, .deny_write_execute = true};
   policy.bpf_files = {{.path = "/a.bpf", .program = std::string("\x06\0\0\0\0\0\xff\x7f", 8)}, {.path = "/b.bpf", .program = "other"}};
+  policy.groups = {4, 44};
   policy.environment = EnvironmentBase::kEmpty;
   policy.limits = {.memory_bytes = 1,
                    .processes = 7,
@@ -103,6 +104,7 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(read->clocks.boottime, kMaxClock);
   EXPECT_EQ(read->landlock, LandlockUse::kRequired);
   EXPECT_EQ(read->speculation, SpeculationControl::kMitigate);
+  EXPECT_EQ(read->groups, policy.groups);
   EXPECT_EQ(read->process, policy.process);
   ASSERT_EQ(read->bpf_files.size(), 2u);
   EXPECT_EQ(read->bpf_files[0].path, "/a.bpf");

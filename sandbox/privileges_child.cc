@@ -18,6 +18,10 @@
 
 namespace brood::child {
 
+bool ChooseGroups(const ChildPlan& plan, SetupMessage* failure) {
+  return plan.group_count == 0 || syscall(SYS_setgroups, plan.group_count, plan.groups) == 0 || Fail(failure, "ids", errno, "setgroups to those of the policy");
+}
+
 bool SwitchIds(uint32_t uid, uint32_t gid, bool drop_groups, SetupMessage* failure) {
   // Raw calls: glibc's wrappers make every thread of the process switch, by signals, and a copy of a process has no
   // such threads any more. nptl(7).

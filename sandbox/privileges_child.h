@@ -13,6 +13,7 @@ namespace brood::child {
 
 // Becomes uid and gid `id` (real, effective, saved, file system), with no supplementary groups if `drop_groups`.
 // In a new user namespace the capabilities stay until DropPrivileges.
+bool ChooseGroups(const ChildPlan& plan, SetupMessage* failure);  // Before it: those of the plan, if it has some.
 bool SwitchIds(uint32_t uid, uint32_t gid, bool drop_groups, SetupMessage* failure);
 
 // Empties the bounding set but for `kept`, and locks the secure bits where that is nothing, as far as the caller may:

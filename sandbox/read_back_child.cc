@@ -211,6 +211,18 @@ bool LineIs(const char* status, const char* key, const char* word, SetupMessage*
   return Differs(failure, detail.Add(key).Add(": expected ").Add(word[0] != '\0' ? word : "none").Add(", seen ").Add(seen.c_str()));
 }
 
+// The kernel has them in order, by what they are outside, which is the same number.
+bool ReadBackGroups(const ChildPlan& plan, SetupMessage* failure) {
+  uint32_t seen[64] = {};
+  const long count = syscall(SYS_getgroups, 64, seen);
+  bool same = count == static_cast<long>(plan.group_count);
+  for (size_t i = 0; same && i < plan.group_count; ++i) same = seen[i] == plan.groups[i];
+  if (same) return true;
+  Detail detail;
+  detail.Add("Groups: expected ").AddNumber(plan.group_count).Add(" from ").AddNumber(plan.groups[0]).Add(" on, seen ");
+  return Differs(failure, detail.AddNumber(static_cast<uint64_t>(count > 0 ? count : 0)));
+}
+
 bool ReadBackStatus(const ChildPlan& plan, const ExpectedIds& ids, SetupMessage* failure) {
   char status[16 * 1024];
   if (ReadFile(AT_FDCWD, "/proc/self/status", status, sizeof(status)) <= 0) {
@@ -221,6 +233,7 @@ bool ReadBackStatus(const ChildPlan& plan, const ExpectedIds& ids, SetupMessage*
   gid.AddNumber(ids.gid);
   if (!LineIs(status, "Uid", uid.c_str(), failure) || !LineIs(status, "Gid", gid.c_str(), failure)) return false;
   if (ids.no_groups && !LineIs(status, "Groups", "", failure)) return false;
+  if (plan.group_count > 0 && !ReadBackGroups(plan, failure)) return false;
   if (!plan.drop_privileges) return true;
   char kept[17] = "0000000000000000";
   for (int digit = 0; digit < 16; ++digit) kept[15 - digit] = "0123456789abcdef"[plan.kept_capabilities >> (4 * digit) & 15];
