@@ -1,10 +1,14 @@
 // `brood run --net`: what each mode reaches, of what is there to be reached.
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -88,6 +92,55 @@ TEST_P(NetworkModesTest, HostIsThisMachines) {
 TEST_P(NetworkModesTest, NoneReachesNotEvenItself) {
   const Listener listener;
   EXPECT_EQ(Reached("none", listener), std::string(GetParam()) == "strict" ? "" : "\n");
+  EXPECT_FALSE(listener.WasReached());
+}
+
+// A network namespace of somebody else's, with a listener in it: as pasta or slirp4netns prepare them, without a way out.
+class Prepared {
+ public:
+  Prepared() {
+    constexpr char kScript[] =
+        "import socket, fcntl, struct\n"
+        "fcntl.ioctl(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0x8914, struct.pack('16sh14x', b'lo', 0x41))\n"  // SIOCSIFFLAGS
+        "l = socket.socket(); l.bind(('127.0.0.1', 0)); l.listen(); print(l.getsockname()[1], flush=True)\n"
+        "while True:\n"
+        "  c = l.accept()[0]; c.sendall(b'prepared'); c.close()\n";
+    int ends[2];
+    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    const UniqueFd out(ends[0]);
+    UniqueFd in(ends[1]);
+    pid_ = fork();
+    if (pid_ == 0) {
+      dup2(in.get(), STDOUT_FILENO);
+      execlp("unshare", "unshare", "--user", "--map-root-user", "--net", "python3", "-c", kScript, nullptr);
+      _exit(127);
+    }
+    in.reset();
+    char text[16] = {};
+    if (read(out.get(), text, sizeof(text) - 1) > 0) port_ = atoi(text);
+  }
+  ~Prepared() {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  pid_t pid() const { return pid_; }
+  int port() const { return port_; }  // 0: there can be none here.
+
+ private:
+  pid_t pid_ = -1;
+  int port_ = 0;
+};
+
+// What setns(2) wants of who joins one, nsenter has: to be in its owner's user namespace first.
+TEST_P(NetworkModesTest, HostIsAlsoOneThatSomebodyHasPrepared) {
+  const Prepared prepared;
+  if (prepared.port() == 0) GTEST_SKIP() << "no user namespace can be made here";
+  const Listener listener;
+  const std::string script = absl::StrCat("import socket\nprint(socket.create_connection(('127.0.0.1', ", prepared.port(), "), 20).recv(99).decode())\n",
+                                          "try: socket.create_connection(('127.0.0.1', ", listener.port(), "), 20)\nexcept ConnectionRefusedError: print('refused')\n");
+  const PlainRun run = RunPlain({"nsenter", "--target", absl::StrCat(prepared.pid()), "--user", "--net", "--preserve-credentials", BroodPath(), "run", "--policy", GetParam(),
+                                 "--net", "host", "--", "python3", "-c", script});
+  EXPECT_EQ(run.out, "prepared\nrefused\n") << run.err;
   EXPECT_FALSE(listener.WasReached());
 }
 
