@@ -86,6 +86,18 @@ TEST(FurtherFiltersTest, WithoutTheCallsThatAFunctionNeedsItIsNotBorn) {
   }
 }
 
+// The same of the policy's own filter: the launch would wait for a word that cannot be written.
+TEST(FunctionsNeedTest, APolicyThatForbidsToWriteIsAnErrorThatNamesIt) {
+  for (const SyscallAction action : {SyscallAction::kKill, SyscallAction::kErrno}) {
+    Policy policy = BuiltinPolicy("default").value();
+    policy.syscalls.push_back({.names = {"write"}, .action = action, .errno_value = EPERM, .layer = 9});
+    for (const StartMethod method : kMethods) {
+      const std::string told = Call(method, policy, "Answers");
+      EXPECT_TRUE(absl::StrContains(told, "syscalls: a function cannot be born without write")) << StartMethodName(method) << ": " << told;
+    }
+  }
+}
+
 TEST(ProcessAttributesTest, AreThoseOfFunctionsOfEveryStartMethod) {
   for (const char* name : {"strict", "default"}) {
     Policy policy = BuiltinPolicy(name).value();

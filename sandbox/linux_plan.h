@@ -26,7 +26,7 @@ struct PlatformPlan {
   std::deque<std::vector<sock_filter>> further_programs;
   std::vector<FurtherFilter> further_filters;
   bool further_decide_clone3 = false;  // One of them, before `filter` is asked.
-  std::string functions_need;          // Empty, or why no function can be born under them.
+  std::string functions_need;          // Empty, or why no function can be born under them, or under `filter`.
   std::vector<RlimitStep> rlimits;
   std::vector<uint32_t> groups;
   std::vector<DestinationRecord> destinations;

@@ -45,6 +45,9 @@ class PlanBuilder {
     if (!platform_->filter.instructions.empty()) {
       Enforce(Layer::kSeccomp, absl::StrCat("seccomp filter, ", platform_->filter.instructions.size(), " instructions"));
     }
+    if (const std::vector<sock_filter>& own = platform_->filter.instructions; !own.empty() && !AnswersOf(own.data(), own.size(), SYS_write).always_allows()) {
+      platform_->functions_need = "syscalls: a function cannot be born without write, by which it says that it is ready, and which the policy does not always allow";
+    }
     BROOD_RETURN_IF_ERROR(FurtherFilters());
     BROOD_RETURN_IF_ERROR(PlanAttributes(policy(), &child().attributes));
     BROOD_RETURN_IF_ERROR(LeaveOutMissing());
