@@ -1,10 +1,13 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <seccomp.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -113,6 +116,31 @@ TEST(ReadBpfTest, TakesWhatTheKernelTakesAndNothingElse) {
   }
   EXPECT_GT(taken, 200);
   EXPECT_GT(refused, 200);
+}
+
+// As a list by seccomp_rule_add(3), laid out in both of its ways.
+TEST(ReadBpfTest, TakesWhatLibseccompWrites) {
+  for (const uint32_t layout : {1u, 2u}) {
+    const scmp_filter_ctx context = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    ASSERT_EQ(seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, layout), 0);
+    for (const int number : {SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(close), SCMP_SYS(exit_group), SCMP_SYS(execve)}) {
+      ASSERT_EQ(seccomp_rule_add(context, SCMP_ACT_ALLOW, number, 0), 0);
+    }
+    ASSERT_EQ(seccomp_rule_add(context, SCMP_ACT_ERRNO(EXDEV), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, 2)), 0);
+    const int file = memfd_create("filter", MFD_CLOEXEC);
+    ASSERT_EQ(seccomp_export_bpf(context, file), 0);
+    seccomp_release(context);
+    BpfFile bpf = {.path = "/list.bpf", .program = std::string(65536, '\0')};
+    bpf.program.resize(static_cast<size_t>(pread(file, bpf.program.data(), bpf.program.size(), 0)));
+    close(file);
+    const auto program = ReadBpf(bpf);
+    ASSERT_TRUE(program.ok()) << program.status();
+    for (const long number : {SYS_read, SYS_write, SYS_exit_group, SYS_execve}) EXPECT_TRUE(PossibleAnswers(*program, static_cast<uint32_t>(number)).always_allows()) << number;
+    EXPECT_EQ(PossibleAnswers(*program, SYS_seccomp).strictest(), uint32_t{SECCOMP_RET_KILL_PROCESS});
+    const std::vector<uint32_t> answers = PossibleAnswers(*program, SYS_socket).values;
+    EXPECT_NE(std::find(answers.begin(), answers.end(), SECCOMP_RET_ERRNO | EXDEV), answers.end());
+    EXPECT_TRUE(absl::StrContains(DisassembleFilter(*program), "return errno EXDEV")) << DisassembleFilter(*program);
+  }
 }
 
 #if defined(__x86_64__)
