@@ -82,6 +82,14 @@ TEST_F(SyscallRulesTest, ErrnoAnswersInsteadOfTheCall) {
   EXPECT_TRUE(outcome_.ok()) << outcome_.ToString();
 }
 
+TEST_F(SyscallRulesTest, AGroupStandsForEachOfItsCalls) {
+  Rule("@identity-read", {}, SyscallAction::kErrno, EDOM);
+  for (const char* name : {"uname", "sysinfo"}) {
+    EXPECT_EQ(Call(name, {kAddress}), absl::StrCat(-EDOM, "\n")) << name;
+    EXPECT_TRUE(outcome_.ok()) << outcome_.ToString();
+  }
+}
+
 TEST_F(SyscallRulesTest, KillIsAViolationWithItsArguments) {
   Rule("uname", {}, SyscallAction::kKill);
   EXPECT_EQ(Call("uname", {"7", "8", "9", "10", "11", "12"}), "");

@@ -160,10 +160,16 @@ TEST_F(FilterTest, NewNamespacesAreNoWayRoundForClone) {
 }
 
 TEST_F(FilterTest, TerminalInjectionIsComparedIn32Bits) {
-  Compile("default");
-  EXPECT_EQ(Call("ioctl", 0, 0x5401), kAllow);
-  EXPECT_EQ(Call("ioctl", 0, 0x5412), kViolation);
-  EXPECT_EQ(Call("ioctl", 0, 0x100005412), kViolation);  // CVE-2019-10063: the kernel ignores the high half.
+  constexpr uint64_t kHigh = uint64_t{1} << 32;  // CVE-2019-10063: the kernel ignores the high half.
+  for (const char* name : {"strict", "default", "networked"}) {
+    Compile(name);
+    EXPECT_EQ(Call("ioctl", 0, 0x5401), kAllow) << name;
+    // TIOCSTI, TIOCLINUX, TIOCSETD.
+    for (const uint64_t request : {0x5412u, 0x541cu, 0x5423u}) {
+      EXPECT_EQ(Call("ioctl", 0, request), kViolation) << name << std::hex << request;
+      EXPECT_EQ(Call("ioctl", 0, request | kHigh), kViolation) << name << std::hex << request;
+    }
+  }
 }
 
 TEST_F(FilterTest, NoCallGivesAFileASetIdBit) {

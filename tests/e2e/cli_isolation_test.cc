@@ -1,0 +1,108 @@
+// What `brood run` isolates with nothing asked for, as the table of docs/sandbox.md says it: seen from inside.
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gtest/gtest.h"
+#include "tests/e2e/brood_cli.h"
+#include "tests/e2e/harness.h"
+#include "tests/e2e/layers.h"
+
+namespace brood {
+namespace {
+
+class IsolationTest : public LayersTest {
+ protected:
+  PlainRun Script(const std::string& script, std::vector<std::string> options = {}) {
+    options.insert(options.begin(), {"run", "--policy", GetParam()});
+    options.insert(options.end(), {"--", "sh", "-c", script});
+    return Brood(options);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Policies, IsolationTest, testing::Values("strict", "default"), [](const auto& param) { return param.param; });
+
+TEST_P(IsolationTest, EachNamespaceButTheClocksIsItsOwn) {
+  const std::string script = "for n in user pid mnt net ipc uts cgroup; do readlink /proc/self/ns/$n; done";
+  const std::vector<std::string> outside = absl::StrSplit(RunPlain({"sh", "-c", script}).out, '\n', absl::SkipEmpty());
+  const PlainRun run = Script(script);
+  const std::vector<std::string> inside = absl::StrSplit(run.out, '\n', absl::SkipEmpty());
+  ASSERT_EQ(outside.size(), 7u);
+  ASSERT_EQ(inside.size(), 7u) << run.err;
+  for (size_t i = 0; i < inside.size(); ++i) EXPECT_NE(inside[i], outside[i]);
+  EXPECT_EQ(Script("readlink /proc/self/ns/time").out, RunPlain({"readlink", "/proc/self/ns/time"}).out);
+}
+
+TEST_P(IsolationTest, TheOnlyInterfaceIsItsOwnLoopback) {
+  EXPECT_EQ(Script("tail -n +3 /proc/self/net/dev | cut -d: -f1 | tr -d ' '").out, "lo\n");
+}
+
+TEST_P(IsolationTest, TheRootHasWhatThePolicyListsAndNothingElse) {
+  const std::set<std::string> listed = {"bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "tmp", "usr"};
+  const PlainRun run = Script("ls -A /; ls -A /tmp");
+  const std::vector<std::string> names = absl::StrSplit(run.out, '\n', absl::SkipEmpty());
+  EXPECT_FALSE(names.empty()) << run.err;
+  for (const std::string& name : names) EXPECT_EQ(listed.count(name), 1u) << name;
+}
+
+// All of the machine, so that there are submounts.
+TEST_P(IsolationTest, WhatIsMountedInWhatIsShownIsReadOnlyToo) {
+  const PlainRun run = Script("grep ' /host' /proc/self/mountinfo | cut -d' ' -f6", {"--ro", "/:/host"});
+  const std::vector<std::string> mounts = absl::StrSplit(run.out, '\n', absl::SkipEmpty());
+  EXPECT_GT(mounts.size(), 1u) << "without a submount the test proves nothing" << run.err;
+  for (const std::string& flags : mounts) {
+    const std::vector<std::string_view> words = absl::StrSplit(flags, ',');
+    for (const std::string_view word : {"ro", "nosuid", "nodev"}) EXPECT_NE(std::find(words.begin(), words.end(), word), words.end()) << flags;
+  }
+}
+
+TEST_P(IsolationTest, AFileInASubmountIsNotWritten) {
+  if (!IsRoot()) GTEST_SKIP() << "takes root to mount; the flags are seen by WhatIsMountedInWhatIsShownIsReadOnlyToo";
+  const std::string script = absl::StrCat("cd $0 && mkdir mem && mount -t tmpfs mem mem && echo kept >mem/file && chmod 666 mem/file && '", BroodPath(), "' run --policy ",
+                                          GetParam(), " --ro .:/shown -- sh -c 'cat /shown/mem/file; echo x >/shown/mem/file; echo x >/shown/mem/new'; cat mem/*");
+  const PlainRun run = RunPlain({"unshare", "-m", "sh", "-c", script, directory_.path()});
+  EXPECT_EQ(run.out, "kept\nkept\n") << run.err;
+  EXPECT_TRUE(absl::StrContains(run.err, "/shown/mem/new: Read-only file system")) << run.err;
+}
+
+TEST_P(IsolationTest, ATmpfsHasTheSizeAskedForAndIsEmptyForTheNext) {
+  for (int i = 0; i < 2; ++i) {
+    const PlainRun run = Script("ls -A /room; head -c 900000 /dev/zero >/room/fits && echo fits; head -c 200000 /dev/zero >/room/more", {"--tmpfs", "/room:1M"});
+    EXPECT_EQ(run.out, "fits\n") << run.err;
+    EXPECT_TRUE(absl::StrContains(run.err, "No space left on device")) << run.err;
+  }
+}
+
+TEST_P(IsolationTest, DevHasWhatProgramsNeedAndNothingElse) {
+  const std::string own = std::string_view(GetParam()) == "default" ? "mqueue\n" : "";
+  const PlainRun run = Script("ls -A /dev; head -c 2 /dev/zero | od -An -tu1; cat /dev/null; head -c 3 /dev/urandom | wc -c; head -c 3 /dev/random | wc -c; "
+                              "echo x 2>/dev/null >/dev/full || echo full; readlink /dev/stdout; echo x | cat /dev/stdin; ls -A /dev/shm");
+  EXPECT_EQ(run.out, absl::StrCat("fd\nfull\n", own, "null\nrandom\nshm\nstderr\nstdin\nstdout\nurandom\nzero\n   0   0\n3\n3\nfull\n/proc/self/fd/1\nx\n")) << run.err;
+}
+
+// Fields 6 and 7: 0 stands for a session outside of the pid namespace, and for no terminal. proc(5), /proc/pid/stat
+TEST_P(IsolationTest, TheSessionIsItsOwnAndHasNoTerminal) {
+  const PlainRun run = Script("cut -d' ' -f6 /proc/self/stat; cut -d' ' -f7 /proc/self/stat");
+  EXPECT_TRUE(absl::EndsWith(run.out, "\n0\n")) << run.out << run.err;
+  EXPECT_FALSE(absl::StartsWith(run.out, "0\n")) << run.out;
+}
+
+TEST_P(IsolationTest, AnOrphanThatEndsIsReaped) {
+  const PlainRun run = Script("p=$( (sh -c 'echo $$' & ) ); test -n \"$p\" || exit 3; i=0; while test -d /proc/$p && test $i -lt 1000; do i=$((i+1)); sleep 0.01; done; "
+                              "test -d /proc/$p && cat /proc/$p/stat || echo reaped");
+  EXPECT_EQ(run.out, "reaped\n") << run.err;
+}
+
+TEST_P(IsolationTest, HostNameVariablesAndDirectoryAreThoseAskedFor) {
+  EXPECT_EQ(Script("uname -n; pwd").out, "brood\n/\n");
+  EXPECT_EQ(Script("uname -n; pwd; echo $A", {"--hostname", "inside", "--cwd", "/usr/share", "--env", "A=b c"}).out, "inside\n/usr/share\nb c\n");
+}
+
+}  // namespace
+}  // namespace brood
