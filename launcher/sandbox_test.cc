@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -102,6 +103,46 @@ TEST(CompilePolicyTest, AHostnameNeedsItsNamespace) {
   policy.namespaces = {Layer::kUts};
   policy.hostname = std::string(65, 'h');
   EXPECT_EQ(CompilePolicy(policy).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(CompilePolicyTest, AFileRuleHasNothingThatDoesNotGoWithItsKind) {
+  const std::vector<FileRule> rules = {
+      {.source = "/usr", .destination = "/a", .layers = {"/bin"}},
+      {.source = "/usr", .destination = "/a", .changes = "/tmp"},
+      {.source = "/usr", .destination = "/a", .text = "x"},
+      {.kind = FileRule::Kind::kTmpfs, .destination = "/a", .access = FileRule::Access::kDevice},
+      {.source = "/usr", .destination = "/a", .mode = 0755},
+      {.kind = FileRule::Kind::kDirectory, .destination = "/a", .mode = 04755},
+      {.kind = FileRule::Kind::kSymlink, .destination = "/a", .text = std::string("a\0b", 3)},
+      {.kind = FileRule::Kind::kMerged, .source = "/usr", .destination = "/a"},
+  };
+  for (const FileRule& rule : rules) {
+    Policy policy = BuiltinPolicy("default").value();
+    policy.files.push_back(rule);
+    EXPECT_EQ(CompilePolicy(policy).status().code(), absl::StatusCode::kInvalidArgument) << static_cast<int>(rule.kind);
+  }
+}
+
+// A policy is compiled once, and its device may be another file by the time of a launch.
+TEST_P(SandboxTest, WhatIsNoDeviceAnyMoreIsNotShownAsOne) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root makes devices";
+  const std::string device = directory_ + "/device";
+  if (mknod(device.c_str(), S_IFCHR | 0666, makedev(1, 5)) != 0) GTEST_SKIP() << "no device can be made here";
+  policy_.files.push_back({.source = device, .destination = "/given", .access = FileRule::Access::kDevice});
+  const auto compiled = CompilePolicy(policy_);
+  ASSERT_TRUE(compiled.ok()) << compiled.status();
+  ASSERT_EQ(unlink(device.c_str()), 0);
+  std::ofstream(device) << "a file";
+  LaunchOptions options;
+  options.argv = {"cat", "/given"};
+  options.policy = *compiled;
+  options.stdout_spec = options.stderr_spec = Stdio::Null();
+  absl::StatusOr<Process> process = Process::Launch(options);
+  ASSERT_TRUE(process.ok()) << process.status();
+  const Outcome outcome = process->Join(absl::Seconds(60)).value();
+  const auto* failed = std::get_if<SetupFailed>(&outcome.ending);
+  ASSERT_NE(failed, nullptr) << outcome.ToString();
+  EXPECT_NE(failed->detail.find("no device any more"), std::string::npos) << failed->detail;
 }
 
 TEST_P(SandboxTest, NothingOfTheHostIsVisibleThatWasNotListed) {

@@ -34,6 +34,13 @@ absl::StatusOr<uint32_t> ParseMode(std::string_view text) {
 std::string ModeText(uint32_t mode) { return absl::StrFormat("%04o", mode); }
 
 absl::Status CheckMade(const FileRule& rule) {
+  const bool overlay = rule.kind == FileRule::Kind::kOverlay;
+  const bool goes_wrong = (!rule.layers.empty() && !overlay && rule.kind != FileRule::Kind::kMerged) || (!rule.changes.empty() && !overlay) ||
+                          (!rule.text.empty() && rule.kind != FileRule::Kind::kSymlink && rule.kind != FileRule::Kind::kFile) ||
+                          (rule.access == FileRule::Access::kDevice && rule.kind != FileRule::Kind::kBind);
+  if (goes_wrong) {
+    return absl::InvalidArgumentError(absl::StrCat("\"", rule.destination, "\": layers and changes are of overlays, a text of links and files, and a device is shown as it is"));
+  }
   const bool has_mode = rule.kind == FileRule::Kind::kTmpfs || rule.kind == FileRule::Kind::kDirectory || rule.kind == FileRule::Kind::kFile;
   if (rule.mode.has_value() && !has_mode) return absl::InvalidArgumentError("mode: goes with \"tmpfs\", \"directory\" and \"content\" only");
   if (rule.mode.value_or(0) > kModes) return absl::InvalidArgumentError(absl::StrCat("mode ", ModeText(*rule.mode), ": ", kExpected));

@@ -360,6 +360,12 @@ int OpenMountSource(const MountStep& step, SetupMessage* failure) {
     Fail(failure, "mount", errno, "open source ", step.source);
     return -1;
   }
+  struct stat about = {};
+  if (step.device && (fstat(place, &about) != 0 || !(S_ISCHR(about.st_mode) || S_ISBLK(about.st_mode) || S_ISDIR(about.st_mode)))) {
+    close(place);
+    Fail(failure, "mount", ENODEV, "what is no device any more would be shown as one: ", step.source);
+    return -1;
+  }
   const int tree = OpenTree(place, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
   const int error = errno;
   close(place);

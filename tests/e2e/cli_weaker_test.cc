@@ -105,6 +105,25 @@ TEST(CliWeakerTest, WithoutNamespacesTheFilesOfThePolicyAreThoseOfLandlock) {
   EXPECT_TRUE(absl::StrContains(elsewhere.err, "without a mount namespace a file is at its own path only")) << elsewhere.err;
 }
 
+TEST(CliWeakerTest, WithoutAMountNamespaceADeviceIsAtItsPlaceAndNothingIsMade) {
+  if (!HasLandlock()) GTEST_SKIP() << "by Landlock alone";
+  const std::string script = "echo x 2>/dev/null >/dev/full || echo used; echo x 2>/dev/null >/dev/tty0 || echo not";
+  const PlainRun run = BroodWithoutNamespaces({"run", "--allow-weaker", kAllNamespaces, "--device", "/dev/full", "--", "sh", "-c", script});
+  EXPECT_EQ(run.out, "used\nnot\n") << run.err;
+  const std::vector<std::vector<std::string>> made = {
+      {"--symlink", "/usr:/link"}, {"--dir", "/made"}, {"--overlay-ro", "/usr:/both", "--overlay-below", "/bin:/both"}};
+  for (const std::vector<std::string>& options : made) {
+    std::vector<std::string> args = {"run", "--allow-weaker", kAllNamespaces};
+    args.insert(args.end(), options.begin(), options.end());
+    args.insert(args.end(), {"--", "true"});
+    const PlainRun refused = BroodWithoutNamespaces(args);
+    EXPECT_EQ(refused.code, 125) << options[0];
+    EXPECT_TRUE(absl::StrContains(refused.err, "without a mount namespace there is none")) << refused.err;
+  }
+  const PlainRun elsewhere = BroodWithoutNamespaces({"run", "--allow-weaker", kAllNamespaces, "--device", "/dev/full:/given", "--", "true"});
+  EXPECT_TRUE(absl::StrContains(elsewhere.err, "without a mount namespace a file is at its own path only")) << elsewhere.err;
+}
+
 TEST(CliWeakerTest, MissingNamespacesFailTheLaunchUnlessTheirAbsenceIsAccepted) {
   const std::string ids = ProgramPath("prints_ids");
   for (const char* some : {"memory", "user", "user,pid,net,ipc,uts,cgroup"}) {
