@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "batch/files.h"
 #include "batch/job_flatbuffer.h"
+#include "batch/joined_programs.h"
 #include "batch/json.h"
 #include "batch/json_table.h"
 #include "batch/stable_hash.h"
@@ -30,12 +31,16 @@ namespace {
 
 constexpr size_t kMaxShownErrors = 20;
 
-flatbuffers::Offset<fbs::Job> WriteJob(TableReader& in, int line) {
-  auto id = in.TextOrNumber("id");
-  if (id.IsNull()) id = in.builder().CreateString(absl::StrCat(line));
+// A program of a job: what is the job's to say is unknown there.
+enum class What { kJob, kProgram };
+
+flatbuffers::Offset<fbs::Job> WriteJob(TableReader& in, What what, size_t number) {
+  const bool whole = what == What::kJob;
+  auto id = whole ? in.TextOrNumber("id") : 0;
+  if (id.IsNull()) id = in.builder().CreateString(absl::StrCat(number));
   const auto argv = in.Texts("argv");
-  const auto target = in.Text("target");
-  const auto args = in.JsonTexts("args");
+  const auto target = whole ? in.Text("target") : 0;
+  const auto args = whole ? in.JsonTexts("args") : 0;
   const auto env = in.Texts("env");
   const auto cwd = in.Text("cwd");
   const auto stdin_path = in.Text("stdin");
@@ -48,7 +53,7 @@ flatbuffers::Offset<fbs::Job> WriteJob(TableReader& in, int line) {
   const auto overlay = in.Texts("overlay");
   const auto net = in.TextOrNumber("net");
   const auto limits = in.Table<fbs::Limits>("limits", WriteJsonLimits);
-  const auto retries = in.Count("retries");
+  const auto retries = whole ? in.Count("retries") : flatbuffers::Optional<uint64_t>(flatbuffers::nullopt);
   const auto copy_in = in.Texts("copy_in");
   const auto copy_out = in.Texts("copy_out");
   const auto overlay_kept = in.Texts("overlay_kept");
@@ -57,11 +62,50 @@ flatbuffers::Offset<fbs::Job> WriteJob(TableReader& in, int line) {
   const auto symlink = in.Texts("symlink");
   const auto dir = in.Texts("dir");
   const auto device = in.Texts("device");
+  const auto tty = in.Text("tty");
+  const auto programs = whole ? in.JsonTexts("programs") : 0;
+  const auto pipes = whole ? in.JsonTexts("pipes") : 0;
+  const auto stop = whole ? in.Text("stop") : 0;
   const uint64_t kMax = std::numeric_limits<uint32_t>::max();  // Refused by the decoder, like others above its bound.
   return fbs::CreateJob(
       in.builder(), id, argv, target, args, env, cwd, stdin_path, stdout_path, stderr_path, policy, ro, rw, tmpfs, overlay, net,
       limits, retries.has_value() ? flatbuffers::Optional<uint32_t>(std::min(*retries, kMax)) : flatbuffers::nullopt,
-      copy_in, copy_out, overlay_kept, overlay_ro, overlay_below, symlink, dir, device);
+      copy_in, copy_out, overlay_kept, overlay_ro, overlay_below, symlink, dir, device, tty, programs, pipes, stop);
+}
+
+std::string BytesOf(flatbuffers::FlatBufferBuilder& builder, flatbuffers::Offset<fbs::Job> table) {
+  fbs::FinishJobBuffer(builder, table);
+  return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
+}
+
+absl::StatusOr<Job> ParseProgram(const std::string& text, const std::string& file, int line, size_t number) {
+  const std::string path = absl::StrCat("programs[", number, "]");
+  BROOD_ASSIGN_OR_RETURN(const JsonValue value, ParseJson(text, {.file = file, .first_line = line}));
+  BROOD_ASSIGN_OR_RETURN(JsonObject object, JsonObject::Of(value, file, path));
+  flatbuffers::FlatBufferBuilder builder;
+  TableReader reader(std::move(object), &builder);
+  const auto table = WriteJob(reader, What::kProgram, number);
+  BROOD_RETURN_IF_ERROR(reader.Finish());
+  absl::StatusOr<Job> program = DecodeJob(BytesOf(builder, table));
+  if (program.ok()) return program;
+  // The decoder knows nothing of the list that it is in.
+  std::string_view message = program.status().message();
+  if (!absl::ConsumePrefix(&message, "field \"")) return absl::InvalidArgumentError(absl::StrCat(file, ":", line, ": field \"", path, "\": ", message));
+  return absl::InvalidArgumentError(absl::StrCat(file, ":", line, ": field \"", path, ".", message));
+}
+
+absl::Status ParsePrograms(const std::string& file, int line, Job& job) {
+  for (const std::string& text : job.program_texts) {
+    BROOD_ASSIGN_OR_RETURN(Job program, ParseProgram(text, file, line, job.programs.size()));
+    job.programs.push_back(std::move(program));
+  }
+  for (const std::string& text : job.pipe_texts) {
+    BROOD_ASSIGN_OR_RETURN(const JsonValue value, ParseJson(text, {.file = file, .first_line = line}));
+    BROOD_ASSIGN_OR_RETURN(JsonObject object, JsonObject::Of(value, file, absl::StrCat("pipes[", job.pipes.size(), "]")));
+    BROOD_ASSIGN_OR_RETURN(const ProgramPipe pipe, ReadPipe(std::move(object), job.programs, job.pipes));
+    job.pipes.push_back(pipe);
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Job> ParseJob(std::string_view text, const std::string& file, int line) {
@@ -73,12 +117,12 @@ absl::StatusOr<Job> ParseJob(std::string_view text, const std::string& file, int
   BROOD_ASSIGN_OR_RETURN(JsonObject object, JsonObject::Of(value, file, ""));
   flatbuffers::FlatBufferBuilder builder;
   TableReader reader(std::move(object), &builder);
-  const auto table = WriteJob(reader, line);
+  const auto table = WriteJob(reader, What::kJob, static_cast<size_t>(line));
   BROOD_RETURN_IF_ERROR(reader.Finish());
-  fbs::FinishJobBuffer(builder, table);
-  const std::string_view bytes(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
+  const std::string bytes = BytesOf(builder, table);
   absl::StatusOr<Job> job = DecodeJob(bytes);
   if (!job.ok()) return absl::InvalidArgumentError(absl::StrCat(file, ":", line, ": ", job.status().message()));
+  BROOD_RETURN_IF_ERROR(ParsePrograms(file, line, *job));
   job->line = line;
   job->definition = StableHash(bytes);
   return job;

@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "batch/policy_options.h"
 #include "launcher/launch_options.h"
+#include "launcher/programs.h"
 
 namespace brood {
 
@@ -43,6 +44,13 @@ struct Job {
   std::optional<int> retries;  // Unset: the batch's.
   std::vector<CopyIn> copy_in;
   std::vector<CopyOut> copy_out;
+  std::optional<Terminal> terminal;  // Of its own; stdin is typed, stdout has what is shown, and there is no stderr.
+  // Several programs instead, joined by pipes, each with the fields of one. As they were written, and as ParseJobs has read them.
+  std::vector<std::string> program_texts;
+  std::vector<std::string> pipe_texts;
+  std::vector<Job> programs;
+  std::vector<ProgramPipe> pipes;
+  StopAll stop = StopAll::kOnLimit;
 };
 
 // Reads the text of a job file; `file` is for messages.

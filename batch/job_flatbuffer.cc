@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "batch/copy_options.h"
 #include "batch/file_rules.h"
+#include "batch/joined_programs.h"
 #include "batch/policy_options.h"
 #include "sandbox/made_files.h"
 #include "sandbox/policy_flatbuffer.h"
@@ -65,7 +66,46 @@ absl::Status ReadTexts(const Texts* from, std::string_view field, std::vector<st
   return absl::OkStatus();
 }
 
+// Of a job of several programs, which say the rest.
+absl::Status ReadPrograms(const fbs::Job& from, Job& to) {
+  BROOD_RETURN_IF_ERROR(ReadTexts(from.programs(), "programs", to.program_texts));
+  BROOD_RETURN_IF_ERROR(ReadTexts(from.pipes(), "pipes", to.pipe_texts));
+  if (to.program_texts.empty() || to.program_texts.size() > kMaxPrograms) {
+    return Invalid("programs", absl::StrCat("expected 1 to ", kMaxPrograms, " programs, got ", to.program_texts.size()));
+  }
+  const std::pair<std::string_view, bool> others[] = {
+      {"argv", from.argv() != nullptr},         {"target", from.target() != nullptr},   {"args", from.args() != nullptr},
+      {"env", from.env() != nullptr},           {"cwd", from.cwd() != nullptr},         {"stdin", from.stdin() != nullptr},
+      {"stdout", from.stdout() != nullptr},     {"stderr", from.stderr() != nullptr},   {"policy", from.policy() != nullptr},
+      {"ro", from.ro() != nullptr},             {"rw", from.rw() != nullptr},           {"tmpfs", from.tmpfs() != nullptr},
+      {"overlay", from.overlay() != nullptr},   {"net", from.net() != nullptr},         {"limits", from.limits() != nullptr},
+      {"copy_in", from.copy_in() != nullptr},   {"copy_out", from.copy_out() != nullptr},
+      {"overlay_kept", from.overlay_kept() != nullptr}, {"tty", from.tty() != nullptr}};
+  for (const auto& [name, is_there] : others) {
+    if (is_there) return Invalid(name, "goes without \"programs\": each of those has its own");
+  }
+  if (from.stop() == nullptr) return absl::OkStatus();
+  const absl::StatusOr<StopAll> stop = ParseStop(View(from.stop()));
+  if (!stop.ok()) return Invalid("stop", stop.status().message());
+  to.stop = *stop;
+  return absl::OkStatus();
+}
+
+absl::Status ReadTerminal(const fbs::Job& from, Job& to) {
+  if (from.tty() == nullptr) return absl::OkStatus();
+  const absl::StatusOr<Terminal> terminal = ParseTerminalSize(View(from.tty()));
+  if (!terminal.ok()) return Invalid("tty", terminal.status().message());
+  if (from.target() != nullptr) return Invalid("tty", "of a program only");
+  if (from.stderr() != nullptr) return Invalid("stderr", "goes without \"tty\": a terminal shows both in stdout");
+  to.terminal = *terminal;
+  return absl::OkStatus();
+}
+
 absl::Status ReadWork(const fbs::Job& from, Job& to) {
+  if (from.programs() != nullptr) return ReadPrograms(from, to);
+  if (from.pipes() != nullptr) return Invalid("pipes", "goes with \"programs\" only");
+  if (from.stop() != nullptr) return Invalid("stop", "goes with \"programs\" only");
+  BROOD_RETURN_IF_ERROR(ReadTerminal(from, to));
   if (from.argv() != nullptr && from.target() != nullptr) {
     return Invalid("target", "goes without \"argv\": a job is a program or a function");
   }
@@ -273,6 +313,10 @@ absl::StatusOr<std::string> EncodeJob(const Job& job) {
   for (const CopyOut& copy : job.copy_out) copy_out_texts.push_back(CopyOutText(copy));
   const auto copy_in = WriteTexts(builder, copy_in_texts);
   const auto copy_out = WriteTexts(builder, copy_out_texts);
+  const auto tty = job.terminal.has_value() ? WriteText(builder, TerminalSizeText(*job.terminal)) : Offset<Text>();
+  const auto programs = WriteTexts(builder, job.program_texts);
+  const auto pipes = WriteTexts(builder, job.pipe_texts);
+  const auto stop = job.program_texts.empty() ? Offset<Text>() : WriteText(builder, std::string(StopWord(job.stop)));
   fbs::JobBuilder table(builder);
   table.add_id(id);
   table.add_argv(argv);
@@ -299,6 +343,10 @@ absl::StatusOr<std::string> EncodeJob(const Job& job) {
   if (job.retries.has_value()) table.add_retries(static_cast<uint32_t>(*job.retries));
   table.add_copy_in(copy_in);
   table.add_copy_out(copy_out);
+  table.add_tty(tty);
+  table.add_programs(programs);
+  table.add_pipes(pipes);
+  table.add_stop(stop);
   fbs::FinishJobBuffer(builder, table.Finish());
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }

@@ -32,10 +32,19 @@ Job Function() {
   return job;
 }
 
+constexpr std::string_view kPrograms =
+    R"({"id":"c","programs":[{"argv":["a"],"limits":{"memory":"1M"}},{"argv":["b","c"]}],"pipes":[{"from":"0.stdout","to":"1.stdin","keep":"1K"}],"stop":"end"})";
+constexpr std::string_view kTerminal = R"({"id":"d","argv":["a"],"tty":"24x80"})";
+
+Job Programs() { return ParseJobs(kPrograms, "jobs").value()[0]; }
+Job OnTerminal() { return ParseJobs(kTerminal, "jobs").value()[0]; }
+
 // Fails when a field is added to the schema and EncodeJob, the C++ type or these samples do not know of it.
 TEST(JobFlatbufferTest, EveryFieldOfTheSchemaIsWritten) {
   std::set<std::string> written = SetFields(EncodeJob(Program()).value(), fbs::JobTypeTable());
   written.merge(SetFields(EncodeJob(Function()).value(), fbs::JobTypeTable()));
+  written.merge(SetFields(EncodeJob(Programs()).value(), fbs::JobTypeTable()));
+  written.merge(SetFields(EncodeJob(OnTerminal()).value(), fbs::JobTypeTable()));
   EXPECT_EQ(written, FieldsOf(fbs::JobTypeTable()));
 }
 
@@ -64,6 +73,16 @@ TEST(JobFlatbufferTest, WhatIsWrittenIsReadBack) {
     EXPECT_EQ(read->options.network->to, job.options.network->to);
     EXPECT_EQ(read->options.limits.cpu_time, job.options.limits.cpu_time);
     EXPECT_EQ(read->options.limits.output_bytes, job.options.limits.output_bytes);
+  }
+  for (const Job& job : {Programs(), OnTerminal()}) {
+    const std::string bytes = EncodeJob(job).value();
+    const absl::StatusOr<Job> read = DecodeJob(bytes);
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(EncodeJob(*read).value(), bytes);
+    EXPECT_EQ(read->program_texts, job.program_texts);
+    EXPECT_EQ(read->pipe_texts, job.pipe_texts);
+    EXPECT_EQ(read->stop, job.stop);
+    EXPECT_EQ(read->terminal.has_value(), job.terminal.has_value());
   }
 }
 

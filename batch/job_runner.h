@@ -2,11 +2,13 @@
 #ifndef BROOD_BATCH_JOB_RUNNER_H_
 #define BROOD_BATCH_JOB_RUNNER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -31,6 +33,10 @@ struct JobEnd {
   JobStream stdout_stream;
   JobStream stderr_stream;
   std::optional<std::string> value;  // What a function returned: JSON.
+  // Of a job of several programs: how each ended, and by which that of the job was decided, whose outcome is repeated above.
+  std::vector<JobEnd> programs;
+  size_t decided_by = 0;
+  std::optional<size_t> ended_with;  // Of one of these: killed because that one had ended.
   bool lost_with_server = false;     // Its server was killed, or what had it: see SchedulerOptions::retry_lost.
 };
 
@@ -42,7 +48,10 @@ class RunningJob {
   // Readable when the job has ended. Borrowed.
   virtual int sentinel() const = 0;
 
-  // Called once, when the sentinel is readable.
+  // When the sentinel is readable: whether the job has ended. Does not wait.
+  virtual bool Advance() { return true; }
+
+  // Called once, when Advance has given true.
   virtual JobEnd Finish() = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "batch/process_runner.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +11,7 @@
 #include "batch/function_job.h"
 #include "batch/policy_json.h"
 #include "launcher/process.h"
+#include "launcher/programs.h"
 #include "launcher/retry_lost.h"
 #include "launcher/server_policy.h"
 #include "sandbox/policy_flatbuffer.h"
@@ -20,6 +22,25 @@ namespace {
 // As JSON it may be larger than what the child has left, whose bound is that of a captured stream. A journal's reader takes
 // no longer lines than 64 MiB.
 constexpr size_t kMaxValueBytes = size_t{16} << 20;
+
+JobStream StreamOf(const std::string& path, const StreamResult& result, const UniqueFd& captured, size_t capture_bytes) {
+  JobStream stream{.path = path, .content = {}, .bytes = result.bytes, .truncated = result.truncated, .error_number = result.error_number};
+  if (!path.empty()) {
+    const absl::StatusOr<FileFacts> facts = FactsAt(path);
+    if (facts.ok() && facts->regular) stream.bytes = std::max(stream.bytes, facts->bytes);
+    return stream;
+  }
+  if (!captured.valid()) return stream;
+  // The guardian wrote through the same file description, so that its offset is at the end.
+  if (!ToBeginning(captured.get(), "captured output").ok()) return stream;
+  absl::StatusOr<std::string> content = ReadAll(captured.get(), "captured output", capture_bytes);
+  if (content.ok()) {
+    stream.content = *std::move(content);
+  } else {
+    stream.truncated = true;
+  }
+  return stream;
+}
 
 class RunningProcess : public RunningJob {
  public:
@@ -41,8 +62,8 @@ class RunningProcess : public RunningJob {
       return end;
     }
     end.outcome = *std::move(outcome);
-    end.stdout_stream = Stream(stdout_path_, end.outcome.stdout_result, process_.TakeStdout());
-    end.stderr_stream = Stream(stderr_path_, end.outcome.stderr_result, process_.TakeStderr());
+    end.stdout_stream = StreamOf(stdout_path_, end.outcome.stdout_result, process_.TakeStdout(), capture_bytes_);
+    end.stderr_stream = StreamOf(stderr_path_, end.outcome.stderr_result, process_.TakeStderr(), capture_bytes_);
     if (!is_function_) return end;
     absl::StatusOr<std::optional<std::string>> value = ReturnedJson(process_);
     if (value.ok() && (!value->has_value() || (*value)->size() <= kMaxValueBytes)) {
@@ -57,30 +78,55 @@ class RunningProcess : public RunningJob {
   }
 
  private:
-  JobStream Stream(const std::string& path, const StreamResult& result, const UniqueFd& captured) const {
-    JobStream stream{.path = path, .content = {}, .bytes = result.bytes, .truncated = result.truncated, .error_number = result.error_number};
-    if (!path.empty()) {
-      const absl::StatusOr<FileFacts> facts = FactsAt(path);
-      if (facts.ok() && facts->regular) stream.bytes = std::max(stream.bytes, facts->bytes);
-      return stream;
-    }
-    if (!captured.valid()) return stream;
-    // The guardian wrote through the same file description, so that its offset is at the end.
-    if (!ToBeginning(captured.get(), "captured output").ok()) return stream;
-    absl::StatusOr<std::string> content = ReadAll(captured.get(), "captured output", capture_bytes_);
-    if (content.ok()) {
-      stream.content = *std::move(content);
-    } else {
-      stream.truncated = true;
-    }
-    return stream;
-  }
-
   Process process_;
   bool is_function_;
   std::string stdout_path_;
   std::string stderr_path_;
   size_t capture_bytes_;
+};
+
+// The programs of one job.
+class RunningPrograms : public RunningJob {
+ public:
+  struct Paths {
+    std::string out;
+    std::string err;
+  };
+
+  RunningPrograms(Programs programs, std::vector<Paths> paths) : programs_(std::move(programs)), paths_(std::move(paths)) {}
+
+  int sentinel() const override { return programs_.sentinel(); }
+  bool Advance() override { return programs_.Advance(); }
+
+  JobEnd Finish() override {
+    JobEnd end;
+    absl::StatusOr<std::vector<ProgramEnded>> all = programs_.Join();
+    if (!all.ok()) {
+      end.outcome.ending = Lost{.reason = std::string(all.status().message())};
+      return end;
+    }
+    std::optional<size_t> first_bad, stopped;
+    for (size_t i = 0; i < all->size(); ++i) {
+      ProgramEnded& ended = (*all)[i];
+      JobEnd program;
+      program.outcome = std::move(ended.outcome);
+      program.ended_with = ended.ended_with;
+      // What a pipe took was kept up to the bound that the job says.
+      program.stdout_stream = StreamOf(paths_[i].out, program.outcome.stdout_result, ended.stdout_file, SIZE_MAX);
+      program.stderr_stream = StreamOf(paths_[i].err, program.outcome.stderr_result, ended.stderr_file, SIZE_MAX);
+      if (!program.outcome.ok() && !first_bad.has_value()) first_bad = i;
+      if (ended.ended_with.has_value()) stopped = ended.ended_with;
+      end.programs.push_back(std::move(program));
+    }
+    // One that ended well may have ended the others all the same ("stop": "end"): then they are as was asked for.
+    end.decided_by = stopped.value_or(first_bad.value_or(0));
+    end.outcome = end.programs[end.decided_by].outcome;
+    return end;
+  }
+
+ private:
+  Programs programs_;
+  std::vector<Paths> paths_;
 };
 
 }  // namespace
@@ -126,7 +172,12 @@ absl::Status ProcessRunner::SetPolicyOf(const Job& job, LaunchOptions& options) 
   return absl::OkStatus();
 }
 
-absl::Status ProcessRunner::CheckPolicyOf(const Job& job) { return FindPolicy(job).status(); }
+absl::Status ProcessRunner::CheckPolicyOf(const Job& job) {
+  for (size_t i = 0; i < job.programs.size(); ++i) {
+    BROOD_RETURN_IF_ERROR(Annotate(FindPolicy(job.programs[i]).status(), absl::StrCat("program ", i)));
+  }
+  return FindPolicy(job).status();
+}
 
 absl::StatusOr<std::shared_ptr<const CompiledPolicy>> ProcessRunner::PolicyOf(const Job& job) {
   BROOD_ASSIGN_OR_RETURN(const Policy policy, FindPolicy(job));
@@ -153,7 +204,7 @@ absl::StatusOr<Stdio> ProcessRunner::OutputStream(const std::string& own_path, c
 
 absl::StatusOr<Process> ProcessRunner::Launch(const Job& job, LaunchOptions options) const {
   // One after the other without a pause, nothing can be made ahead: one that is made for the job by itself is a process less.
-  if (job.target.empty() && options.isolation == Isolation::kFresh) return Process::Launch(options);
+  if (job.target.empty() && (options.isolation == Isolation::kFresh || options.terminal.has_value())) return Process::Launch(options);
   if (job.target.empty()) return programs_.Launch(options);
   BROOD_ASSIGN_OR_RETURN(const std::string target, ResolveTarget(job.target));
   absl::StatusOr<Process> process = context_.LaunchByName(options, target, JsonArguments(job.args));
@@ -162,8 +213,8 @@ absl::StatusOr<Process> ProcessRunner::Launch(const Job& job, LaunchOptions opti
   return process;
 }
 
-absl::StatusOr<std::unique_ptr<RunningJob>> ProcessRunner::Start(const Job& job) {
-  LaunchOptions options;
+absl::Status ProcessRunner::Prepare(const Job& job, const std::string& name, const bool (&piped)[3], Prepared& to) {
+  LaunchOptions& options = to.options;
   // Whatever its code: the same job will have the same policy the next time.
   if (const absl::Status policy = SetPolicyOf(job, options); !policy.ok()) return absl::InvalidArgumentError(policy.message());
   options.argv = job.argv;
@@ -176,23 +227,51 @@ absl::StatusOr<std::unique_ptr<RunningJob>> ProcessRunner::Start(const Job& job)
   options.copy_in = job.copy_in;
   options.copy_out = job.copy_out;
   options.isolation = defaults_.isolation;
-  options.name = job.id;
+  options.terminal = job.terminal;
+  options.name = name;
 
-  UniqueFd directory;
-  UniqueFd stdout_fd;
-  UniqueFd stderr_fd;
-  std::string stdout_path;
-  std::string stderr_path;
-  const std::string directory_name = FileNameOf(job.id);
+  const std::string directory_name = FileNameOf(name);
   if (output_dir_.valid()) {
-    BROOD_ASSIGN_OR_RETURN(directory, OpenOrMakeSubdirectory(output_dir_.get(), directory_name));
+    BROOD_ASSIGN_OR_RETURN(to.directory, OpenOrMakeSubdirectory(output_dir_.get(), directory_name));
   }
-  BROOD_ASSIGN_OR_RETURN(options.stdout_spec, OutputStream(job.stdout_path, directory_name, directory.get(), "stdout",
-                                                           stdout_fd, stdout_path));
-  BROOD_ASSIGN_OR_RETURN(options.stderr_spec, OutputStream(job.stderr_path, directory_name, directory.get(), "stderr",
-                                                           stderr_fd, stderr_path));
-  BROOD_ASSIGN_OR_RETURN(Process process, Launch(job, std::move(options)));
-  return std::make_unique<RunningProcess>(std::move(process), job, std::move(stdout_path), std::move(stderr_path),
+  if (!piped[1]) {
+    BROOD_ASSIGN_OR_RETURN(options.stdout_spec, OutputStream(job.stdout_path, directory_name, to.directory.get(), "stdout",
+                                                             to.stdout_fd, to.stdout_path));
+  }
+  if (job.terminal.has_value()) {
+    options.stderr_spec = Stdio::Merge();
+  } else if (!piped[2]) {
+    BROOD_ASSIGN_OR_RETURN(options.stderr_spec, OutputStream(job.stderr_path, directory_name, to.directory.get(), "stderr",
+                                                             to.stderr_fd, to.stderr_path));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<RunningJob>> ProcessRunner::StartPrograms(const Job& job) {
+  std::vector<Prepared> prepared(job.programs.size());
+  std::vector<LaunchOptions> programs;
+  std::vector<RunningPrograms::Paths> paths;
+  for (size_t i = 0; i < job.programs.size(); ++i) {
+    bool piped[3] = {};
+    for (const ProgramPipe& pipe : job.pipes) {
+      for (const ProgramDescriptor& end : {pipe.from, pipe.to}) {
+        if (end.program == i && end.fd <= 2) piped[end.fd] = true;
+      }
+    }
+    BROOD_RETURN_IF_ERROR(Annotate(Prepare(job.programs[i], absl::StrCat(job.id, ".", i), piped, prepared[i]), absl::StrCat("program ", i)));
+    programs.push_back(prepared[i].options);
+    paths.push_back({prepared[i].stdout_path, prepared[i].stderr_path});
+  }
+  BROOD_ASSIGN_OR_RETURN(Programs running, Programs::Launch(std::move(programs), job.pipes, job.stop));
+  return std::make_unique<RunningPrograms>(std::move(running), std::move(paths));
+}
+
+absl::StatusOr<std::unique_ptr<RunningJob>> ProcessRunner::Start(const Job& job) {
+  if (!job.programs.empty()) return StartPrograms(job);
+  Prepared prepared;
+  BROOD_RETURN_IF_ERROR(Prepare(job, job.id, {}, prepared));
+  BROOD_ASSIGN_OR_RETURN(Process process, Launch(job, std::move(prepared.options)));
+  return std::make_unique<RunningProcess>(std::move(process), job, std::move(prepared.stdout_path), std::move(prepared.stderr_path),
                                           defaults_.capture_bytes);
 }
 

@@ -80,6 +80,15 @@ class ProcessRunner : public JobRunner {
   // The policy that the job runs with.
   absl::StatusOr<Policy> FindPolicy(const Job& job);
 
+  // What is started for a job, or for one of its programs, whose streams `piped` others take the place of.
+  struct Prepared {
+    LaunchOptions options;
+    UniqueFd directory, stdout_fd, stderr_fd;
+    std::string stdout_path, stderr_path;
+  };
+  absl::Status Prepare(const Job& job, const std::string& name, const bool (&piped)[3], Prepared& to);
+  absl::StatusOr<std::unique_ptr<RunningJob>> StartPrograms(const Job& job);
+
   absl::StatusOr<Stdio> OutputStream(const std::string& own_path, const std::string& directory, int directory_fd,
                                      const char* name, UniqueFd& opened, std::string& path) const;
 

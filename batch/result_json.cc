@@ -73,16 +73,10 @@ Json SetupJson(const Outcome& outcome) {
   return {{"step", setup->step}, {"errno", error}, {"detail", setup->detail}};
 }
 
-}  // namespace
-
-std::string ResultLine(std::string_view id, int attempt, const JobEnd& end, ResultStreams streams) {
+void AddEnd(const JobEnd& end, ResultStreams streams, Json& json) {
   const Outcome& outcome = end.outcome;
   const auto* exited = std::get_if<Exited>(&outcome.ending);
   const auto* signaled = std::get_if<Signaled>(&outcome.ending);
-  Json json;
-  json["v"] = kVersion;
-  json["id"] = id;
-  json["attempt"] = attempt;
   json["status"] = outcome.StatusWord();
   json["exit_code"] = exited != nullptr ? Json(exited->code) : Json(nullptr);
   json["signal"] = signaled != nullptr ? Json(signaled->signal) : Json(nullptr);
@@ -114,6 +108,26 @@ std::string ResultLine(std::string_view id, int attempt, const JobEnd& end, Resu
   }
   json["refused"] = Json::array();
   for (const RefusedConnection& entry : outcome.refused) json["refused"].push_back({{"to", entry.to}, {"count", entry.count}});
+}
+
+}  // namespace
+
+std::string ResultLine(std::string_view id, int attempt, const JobEnd& end, ResultStreams streams) {
+  Json json;
+  json["v"] = kVersion;
+  json["id"] = id;
+  json["attempt"] = attempt;
+  AddEnd(end, streams, json);
+  if (!end.programs.empty()) {
+    json["decided_by"] = end.decided_by;
+    json["programs"] = Json::array();
+    for (const JobEnd& program : end.programs) {
+      Json one;
+      AddEnd(program, streams, one);
+      one["ended_with"] = program.ended_with.has_value() ? Json(*program.ended_with) : Json(nullptr);
+      json["programs"].push_back(std::move(one));
+    }
+  }
   // Paths and details are the machine's, not UTF-8 by any promise; what is not becomes U+FFFD.
   std::string line = json.dump(-1, ' ', false, Json::error_handler_t::replace);
   if (end.value.has_value()) {

@@ -139,7 +139,7 @@ class Scheduler {
     std::vector<Attempt> still_running;
     std::vector<Attempt> ended;
     for (size_t i = 0; i < running_.size(); ++i) {
-      const bool has_ended = std::binary_search(ready.begin(), ready.end(), i);
+      const bool has_ended = std::binary_search(ready.begin(), ready.end(), i) && running_[i].running->Advance();
       (has_ended ? ended : still_running).push_back(std::move(running_[i]));
     }
     running_ = std::move(still_running);

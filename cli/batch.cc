@@ -35,6 +35,9 @@ namespace {
 
 // As on a command line of `brood run` or `brood call`.
 std::string CommandOf(const Job& job) {
+  std::string programs;
+  for (const Job& program : job.programs) absl::StrAppend(&programs, programs.empty() ? "" : " & ", ShellCommand(program.argv));
+  if (!programs.empty()) return programs;
   if (job.target.empty()) return ShellCommand(job.argv);
   std::vector<std::string> words = {job.target};
   words.insert(words.end(), job.args.begin(), job.args.end());
