@@ -51,7 +51,7 @@ class Guardian {
         pump_(record->streams, record->output_limited, record->output_bytes),
         limits_(*record),
         violations_(record->plan),
-        signals_(record->plan.new_session) {}
+        signals_(record->plan.new_session, record->own_terminal) {}
 
   [[noreturn]] void Run() {
     setup_deadline_ = MonotonicNanoseconds() + kSetupPatienceNs;

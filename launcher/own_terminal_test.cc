@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -60,6 +61,8 @@ bool Becomes(int fd, short events) {
 
 LaunchOptions Options(std::string_view policy_name, std::vector<std::string> argv, const Limits& limits = {}) {
   Policy policy = BuiltinPolicy(policy_name).value();
+  if (limits.wall_time.has_value()) policy.limits.wall_time = limits.wall_time;
+  policy.limits.grace = limits.grace;
   if (limits.output_bytes.has_value()) policy.limits.output_bytes = limits.output_bytes;
   if (policy_name != "none") policy.allow_weaker = {Layer::kMemory, Layer::kProcesses};
   return {.argv = std::move(argv), .policy = CompilePolicy(policy).value()};
@@ -133,6 +136,18 @@ TEST_P(OwnTerminalTest, WhatIsShownCountsAsOutput) {
   const Ended run = RunToEnd(OnTerminal("while :; do echo 123456789; done", typed, {.output_bytes = 4096}));
   EXPECT_EQ(run.outcome.StatusWord(), "output") << run.outcome.ToString();
   EXPECT_EQ(run.out.size(), 4096u);
+}
+
+// The shell takes it when the program that it waits for has ended, too.
+TEST_P(OwnTerminalTest, TheRequestToEndReachesItsGroup) {
+  const UniqueFd self(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  if (syscall(SYS_pidfd_send_signal, self.get(), 0, nullptr, 4) != 0) GTEST_SKIP() << "before Linux 6.9 no signal goes to a group by a pidfd";
+  Pipe keys;
+  const Ended run = RunToEnd(OnTerminal("trap 'echo asked; exit 0' TERM; echo ready; sleep 1000", keys.out,
+                                        {.wall_time = absl::Milliseconds(300), .grace = absl::Seconds(20)}));
+  EXPECT_EQ(run.outcome.StatusWord(), "timeout");
+  EXPECT_TRUE(absl::EndsWith(run.out, "asked\r\n")) << run.out;  // After what the shell says of the other.
+  EXPECT_LT(run.outcome.usage.wall_time, absl::Seconds(15));
 }
 
 TEST_P(OwnTerminalTest, HangsUpWhenNobodyTakesWhatItShows) {

@@ -5,6 +5,11 @@
 #include <unistd.h>
 
 namespace brood::child {
+namespace {
+
+constexpr unsigned kProcessGroup = 1u << 2;
+
+}  // namespace
 
 void TargetSignals::Born(pid_t init, pid_t pid, int pidfd) {
   init_ = init;
@@ -31,7 +36,10 @@ void TargetSignals::SendKept() {
 }
 
 void TargetSignals::SendNow(int signal, bool to_group) const {
-  if (to_group && with_session_) return SendToGroup(signal);
+  // Its group has its number, which may be another's once it is reaped, as only its pidfd knows. From Linux 6.9 on;
+  // before, it is alone. pidfd_send_signal(2), PIDFD_SIGNAL_PROCESS_GROUP
+  if (to_group && leads_ && syscall(SYS_pidfd_send_signal, pidfd_, signal, nullptr, kProcessGroup) == 0) return;
+  if (to_group && with_session_ && !leads_) return SendToGroup(signal);
   syscall(SYS_pidfd_send_signal, pidfd_, signal, nullptr, 0);
 }
 

@@ -12,8 +12,8 @@ namespace brood::child {
 
 class TargetSignals {
  public:
-  // `with_session`: the target has a session of its own, whose leader is its init.
-  explicit TargetSignals(bool with_session) : with_session_(with_session) {}
+  // `with_session`: the target has a session of its own, whose leader is its init; `leads`: or itself.
+  explicit TargetSignals(bool with_session, bool leads = false) : with_session_(with_session), leads_(leads) {}
 
   // The target is there. `init`: our child, the target itself where there is none between us. `pid`: the target's number
   // here, 0 if that is not known. `pidfd` is borrowed.
@@ -30,6 +30,7 @@ class TargetSignals {
   void SendToGroup(int signal) const;
 
   const bool with_session_;
+  const bool leads_;
   pid_t init_ = -1;
   pid_t pid_ = 0;
   int pidfd_ = -1;
