@@ -33,6 +33,9 @@ struct AdoptTag {
   static AdoptTag Decode(uint64_t tag) { return {.pid = static_cast<int>((tag & ~kBit) >> 1)}; }
 };
 
+// What a server exits with whose socket a preload has closed: it can tell nobody.
+constexpr int kSocketLost = 121;
+
 class Forker {
  public:
   // `open_files`: the soft limit that the supervisor was born with, and has raised for itself.

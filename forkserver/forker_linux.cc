@@ -102,6 +102,9 @@ std::string Forker::Reap() {
   pid_ = 0;
   pidfd_.reset();
   socket_.reset();
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kSocketLost) {
+    return absl::StrCat("exited with code ", kSocketLost, ", as it does where a preload has closed, or replaced, descriptors that it had not opened,");
+  }
   if (!WIFSIGNALED(status)) return absl::StrCat("exited with code ", WEXITSTATUS(status));
   const char* const name = sigabbrev_np(WTERMSIG(status));
   return name != nullptr ? absl::StrCat("was ended by SIG", name) : absl::StrCat("was ended by signal ", WTERMSIG(status));

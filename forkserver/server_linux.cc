@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -112,7 +113,15 @@ class Server {
     (void)send(socket_, &note, sizeof(note), MSG_NOSIGNAL);
   }
 
+  // Whether it is what it was when we were born.
+  bool HasSocket() const {
+    struct stat now = {};
+    return fstat(socket_, &now) == 0 && now.st_ino == socket_number_;
+  }
+
   absl::Status Start() {
+    struct stat socket = {};
+    if (fstat(socket_, &socket) == 0) socket_number_ = socket.st_ino;
     if (first_.fds.size() != 1) return absl::DataLossError("the server was not told who its supervisor is");
     const UniqueFd supervisor = std::move(first_.fds[0]);
     BROOD_ASSIGN_OR_RETURN(const PreparationData preparation, DecodePreparationData(first_.bytes));
@@ -155,6 +164,7 @@ class Server {
     BROOD_RETURN_IF_ERROR(Preload(name, [&](const char* phase) {
       Note(ServerNote::Kind::kPreloading, absl::StrCat(what, ": ", phase));
     }));
+    if (!HasSocket()) _exit(kSocketLost);  // Nobody would hear of it otherwise.
     if (access("/proc/self/task", X_OK) != 0) {
       return ErrnoStatus(errno, absl::StrCat(what, ": rights: find"), "/proc/self",
                          "it has changed the root, or what is mounted, so that nothing can be told of the server; do that in the children");
@@ -285,6 +295,7 @@ class Server {
   }
 
   const int socket_;
+  ino_t socket_number_ = 0;
   Request first_;
   const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::string settled_;

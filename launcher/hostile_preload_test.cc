@@ -266,8 +266,8 @@ TEST(HostilePreloadTest, WhatCannotBePutBackIsAnErrorThatNamesItAndSaysWhat) {
     const char* says;
     bool needs_root = false;
   };
-  for (const Case& one : {Case{"LoadClosesEverything", ": run: the server exited with code 0 while it did that"},
-                          Case{"LoadPutsAnotherSocketThere", ": run: the server has closed its socket, or a preload has put another file there"},
+  for (const Case& one : {Case{"LoadClosesEverything", ": run: the server exited with code 121, as it does where a preload has closed, or replaced, descriptors"},
+                          Case{"LoadPutsAnotherSocketThere", ": run: the server exited with code 121, as it does where a preload has closed, or replaced, descriptors"},
                           Case{"LoadExecutes", ": run: the server exited with code 0 while it did that"},
                           Case{"LoadLowersHardLimit", ": limits: it has lowered a hard limit of resources", true},
                           Case{"LoadGivesUpPrivileges", ": rights: it has changed the ids, capabilities, no_new_privs"},
