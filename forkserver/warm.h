@@ -19,7 +19,7 @@ namespace brood::internal {
 
 // In a fork, runs `rehearse`, and warms in this process what that has read between its calls of BeginRehearsing and, at its end,
 // DoneRehearsing. Where the
-// kernel does not help (before Linux 6.7, or it forbids userfaultfd(2) or writing to /proc/self/mem) nothing is lost but
+// kernel does not help (before Linux 6.7, or it forbids userfaultfd(2) or writing to /proc/self/mem, or there is a filter of system calls) nothing is lost but
 // speed. Of a process with one thread. Returns how many pages were warmed.
 //
 // `cold`, unless it is null, is filled with what else there is in the mappings that have such pages.

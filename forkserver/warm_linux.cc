@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,6 +37,9 @@ namespace {
 bool HasSanitizer() {
   return __asan_init != nullptr || __tsan_init != nullptr || __msan_init != nullptr || __hwasan_init != nullptr;
 }
+
+// One may take userfaultfd(2) for an attack, and kill: those of brood's own policies do. prctl(2), PR_GET_SECCOMP
+bool HasFilter() { return prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0; }
 
 constexpr size_t kPage = 4096;
 constexpr size_t kMaxPages = 1024;
@@ -172,7 +176,7 @@ size_t Warm(const Rehearsal& rehearsal, child::ColdMemory* cold) {
 }  // namespace
 
 size_t WarmPagesOf(void (*rehearse)(void* arg), void* arg, child::ColdMemory* cold) {
-  if (sysconf(_SC_PAGESIZE) != static_cast<long>(kPage) || HasSanitizer()) return 0;
+  if (sysconf(_SC_PAGESIZE) != static_cast<long>(kPage) || HasSanitizer() || HasFilter()) return 0;
   void* const shared = mmap(nullptr, sizeof(Rehearsal), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) return 0;
   auto* const rehearsal = new (shared) Rehearsal;

@@ -73,5 +73,17 @@ TEST_P(NestedServerTest, AKilledChildLeavesNoServer) {
   EXPECT_TRUE(IsReadable(server_.get(), kPatienceMs));
 }
 
+int32_t Square(int32_t x) { return x * x; }
+BROOD_TARGET(Square);
+
+int32_t SquareOfAServers(int32_t x) { return Context(StartMethod::kForkServer).Call(Square, x).value(); }
+BROOD_TARGET(SquareOfAServers);
+
+TEST_P(NestedServerTest, AChildInASandboxMayHaveAServer) {
+  LaunchOptions options;
+  options.policy = CompilePolicy(BuiltinPolicy("default").value()).value();
+  EXPECT_EQ(context_.Call(options, SquareOfAServers, 7), absl::StatusOr<int32_t>(49));
+}
+
 }  // namespace
 }  // namespace brood
