@@ -127,6 +127,10 @@ absl::Status ApplyNetwork(const Network& network, Policy& policy) {
   return absl::OkStatus();
 }
 
+absl::Status NothingFits(std::string_view text) {
+  return absl::InvalidArgumentError(absl::StrCat("a size of 0, in which nothing fits, in \"", text, "\"; without a size it is 64M"));
+}
+
 }  // namespace
 
 void ApplyAttributes(const ProcessAttributes& nearer, ProcessAttributes& process) {
@@ -197,6 +201,7 @@ absl::StatusOr<FileRule> ParseTmpfsRule(std::string_view text) {
   std::string_view destination = text;
   if (const size_t colon = text.rfind(':'); colon != std::string_view::npos) {
     BROOD_ASSIGN_OR_RETURN(rule.size_bytes, ParseSize(text.substr(colon + 1)));
+    if (rule.size_bytes == 0) return NothingFits(text);
     destination = text.substr(0, colon);
   }
   if (destination.empty() || destination[0] != '/') {
@@ -211,6 +216,7 @@ absl::StatusOr<FileRule> ParseOverlayRule(std::string_view text) {
   const size_t colon = text.rfind(':');
   if (colon != std::string_view::npos && text.substr(colon + 1, 1) != "/") {
     BROOD_ASSIGN_OR_RETURN(size, ParseSize(text.substr(colon + 1)));
+    if (size == 0) return NothingFits(text);
     text = text.substr(0, colon);
   }
   BROOD_ASSIGN_OR_RETURN(FileRule rule, ParseBindRule(text, FileRule::Access::kReadWrite));

@@ -91,6 +91,7 @@ TEST(BadJobsTest, EachWrongFieldIsNamed) {
       {With(R"("net":"moon")"), R"( field "net": network "moon")"},
       {With(R"("ro":["/a","/a"])"), R"( field "ro": two rules for /a)"},
       {With(R"("tmpfs":["a"])"), R"( field "tmpfs": expected DEST[:SIZE] with an absolute path, got "a")"},
+      {With(R"("tmpfs":["/a:0"])"), R"( field "tmpfs": a size of 0, in which nothing fits, in "/a:0"; without a size it is 64M)"},
       {With(R"("retries":-1)"), R"( field "retries": expected a whole number from 0, got -1)"},
       {With(R"("retries":1.5)"), R"( field "retries": expected a whole number from 0, got 1.5)"},
       {With(R"("retries":1001)"), R"( field "retries": expected 0 to 1000)"},

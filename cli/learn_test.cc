@@ -141,6 +141,12 @@ TEST_F(LearnTest, WhatALinkInADirectoryThatWasListedLeadsToIsThere) {
   EXPECT_TRUE(Contains(FileContent(policy_), "through " + directory_ + "/listed/link")) << FileContent(policy_);
 }
 
+TEST_F(LearnTest, ALinkThatWasReadIsALinkInside) {
+  TempFileAt(directory_ + "/zone", "content");
+  std::filesystem::create_symlink("zone", directory_ + "/local");
+  ExpectEnough({"sh", "-c", "readlink $0/local; cat $0/local", directory_});
+}
+
 // Inside is a list of users of its own, and a lookup that fails there goes on to whatever nsswitch.conf names.
 TEST_F(LearnTest, AUserWhoIsNotThereInsideIsLookedForNowhereElse) {
   ExpectEnough({"sh", "-c", "getent passwd daemon >/dev/null; echo done"});

@@ -108,6 +108,7 @@ absl::Status ReadFileFields(const fbs::FileRule& from, FileRule& rule) {
   }
   if (from.size() != nullptr) {
     BROOD_ASSIGN_OR_RETURN(rule.size_bytes, ParseSize(View(from.size())));
+    if (rule.size_bytes == 0) return Invalid("files", "\"size\" 0: nothing would fit; leave it out for 64M");
   }
   if (from.mode() != nullptr) {
     const absl::StatusOr<uint32_t> mode = ParseMode(View(from.mode()));

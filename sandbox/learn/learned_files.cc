@@ -110,6 +110,7 @@ void LearnedFiles::Use(const TracedCall& call, const std::string& given) {
   FileUse& use = files_[path];
   use.evidence.Saw(call.syscall, call.program);
   if (writes) use.write = true;
+  if (IsOneOf(call.syscall, {"readlink", "readlinkat"})) use.reads_link = true;
   if (opens && !writes && IsDirectory(path)) use.lists = true;
 }
 
@@ -122,6 +123,7 @@ void LearnedFiles::Make(const TracedCall& call, const std::string& path) {
 
 std::map<std::string, LearnedFiles::FileUse> LearnedFiles::Reached() const {
   const auto is_shown = [&](std::string_view path) {
+    if (const auto used = files_.find(std::string(path)); used != files_.end() && used->second.reads_link && !IsDirectory(used->first)) return true;
     if (const std::string place = SystemPlace(std::string(path)); !place.empty() && place != path) return true;
     return absl::c_any_of(files_, [&](const auto& file) {
       return (file.second.lists || file.second.makes_entries) && IsBelow(path, file.first);
@@ -174,6 +176,8 @@ std::vector<NeededFile> LearnedFiles::Needed() const {
     } else if (directory) {
       // What was only looked at is there if something in it is.
       if (use.lists) show(path, {.evidence = text(use)}, true);
+    } else if (use.reads_link && made_.count(path) == 0 && std::filesystem::is_symlink(path)) {
+      show(path, {.link = std::filesystem::read_symlink(path).native(), .evidence = text(use)}, false);
     } else if (Exists(path) && made_.count(path) == 0) {
       show(path, {.writable = use.write, .evidence = text(use)}, false);
     }

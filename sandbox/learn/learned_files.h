@@ -16,6 +16,7 @@ struct NeededFile {
   std::string path;
   bool writable = false;
   bool memory = false;  // A directory of the child's own: nothing was left in it.
+  std::string link;     // Where it leads, if it is one that was read as such.
   std::string evidence;
 };
 
@@ -39,6 +40,7 @@ class LearnedFiles {
     bool write = false;
     bool makes_entries = false;  // Names in it were made or removed.
     bool lists = false;
+    bool reads_link = false;  // By readlink(2): a file in its place would not do.
     Evidence evidence;
     std::string through;  // The path that was named, if a link led from there.
   };

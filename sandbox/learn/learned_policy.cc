@@ -54,12 +54,14 @@ bool IsShown(const NeededFile& file, const Policy& policy) {
     if (nearest == nullptr || rule.destination.size() >= nearest->destination.size()) nearest = &rule;
   }
   if (nearest == nullptr) return false;
+  if (nearest->kind == FileRule::Kind::kSymlink) return !file.link.empty();
   // An empty directory in memory shows nothing that was there before.
   if (nearest->kind == FileRule::Kind::kTmpfs) return file.memory;
   return !(file.writable || file.memory) || nearest->access == FileRule::Access::kReadWrite;
 }
 
 std::string FileRuleText(const NeededFile& file) {
+  if (!file.link.empty()) return absl::StrCat("{\"symlink\": ", QuotedJson(file.link), ", \"at\": ", QuotedJson(file.path), "}");
   if (file.memory) return absl::StrCat("{\"tmpfs\": ", QuotedJson(file.path), "}");
   return absl::StrCat("{\"path\": ", QuotedJson(file.path), file.writable ? ", \"access\": \"rw\"}" : "}");
 }
