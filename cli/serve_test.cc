@@ -2,8 +2,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdint>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -106,6 +109,32 @@ TEST_F(ServeTest, MoreThanThePolicyOfTheServerIsRefusedByName) {
     EXPECT_TRUE(absl::StrContains(run.err, absl::StrCat("brood run: server ", socket_, ": ", one.says))) << run.err;
   }
   EXPECT_EQ(Client("run", {"--memory", "127M", "--", "true"}).exit_code, 0);
+}
+
+TEST_F(ServeTest, AttributesAndFiltersOfTheServerHoldForClientsThatAskForNone) {
+  const std::string file = absl::StrCat(folder_, "/filter");
+  // ld nr; jeq getppid else allow; return errno ENOTTY; allow
+  const struct {
+    uint16_t code;
+    uint8_t jt, jf;
+    uint32_t k;
+  } filter[] = {{0x20, 0, 0, 0}, {0x15, 0, 1, SYS_getppid}, {0x06, 0, 0, 0x00050000 | ENOTTY}, {0x06, 0, 0, 0x7fff0000}};
+  std::ofstream(file, std::ios::binary).write(reinterpret_cast<const char*>(filter), sizeof(filter));
+  Serve({"--policy", "default", "--nice", "5", "--umask", "027", "--seccomp-bpf", file, "--preload", Plugin("values")});
+  unlink(file.c_str());  // It is the server's by now.
+  const std::vector<std::string> show = {"--", "sh", "-c", "nice; umask; python3 -c 'import os; print(os.getppid())'"};
+  EXPECT_EQ(Client("run", show).out, absl::StrCat("5\n0027\n", -ENOTTY, "\n")) << Client("run", show).err;
+  std::vector<std::string> nicer = show;
+  nicer.insert(nicer.begin(), {"--nice", "9", "--umask", "077"});
+  EXPECT_EQ(Client("run", nicer).out, absl::StrCat("9\n0077\n", -ENOTTY, "\n")) << Client("run", nicer).err;
+  const Finished call = Client("call", {"--nice", "9", absl::StrCat(Plugin("values"), ":both"), "true", R"({"b":2,"a":1})"});
+  EXPECT_EQ(call.out, "[true,{\"a\":1,\"b\":2}]\n") << call.err;
+  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{{"--nice", "4"}, {"--umask", "022"}, {"--groups", "4242"}}) {
+    const Finished run = Client("run", {more[0], more[1], "--", "echo", "ran"});
+    EXPECT_EQ(run.exit_code, 125);
+    EXPECT_EQ(run.out, "");
+    EXPECT_TRUE(absl::StrContains(run.err, "more than the server allows") || absl::StrContains(run.err, "groups: ")) << run.err;
+  }
 }
 
 TEST_F(ServeTest, NothingOfTheServersEnvironmentReachesAClient) {
