@@ -1,14 +1,17 @@
 #include "sandbox/ceiling.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <tuple>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "base/status.h"
 #include "sandbox/ceiling_syscalls.h"
@@ -140,6 +143,20 @@ bool GoesThroughLinks(const Places& places) {
   });
 }
 
+// Whether a link of this machine, in what `rule` shows, is on the way to `place`: what is mounted there is elsewhere, then, and may
+// hide something that another rule shows.
+bool GoesThroughHostLink(const FileRule& rule, std::string_view place) {
+  std::error_code error;
+  if (!ShowsHost(rule) || !IsBelow(place, rule.destination)) return false;
+  std::filesystem::path at = rule.source;
+  if (rule.optional && std::filesystem::is_symlink(at, error)) return true;  // It is a link inside, too.
+  for (const std::string_view part : absl::StrSplit(place.substr(rule.destination.size()), '/', absl::SkipEmpty())) {
+    at /= part;
+    if (std::filesystem::is_symlink(at, error)) return true;
+  }
+  return false;
+}
+
 // What is at the place of a rule that was left out: what the nearest one above it shows there, which must not be more.
 absl::Status CheckLeftOut(const FileRule& left_out, const Places& asked) {
   const FileRule* above = nullptr;
@@ -183,6 +200,9 @@ absl::Status CheckFiles(const Policy& ceiling, const Policy& asked) {
   for (const auto& [destination, rule] : allowed) {
     if (wanted.contains(destination)) continue;
     if (rule->kind == FileRule::Kind::kSymlink && GoesThroughLinks(allowed)) return More("files", absl::StrCat("without the link ", destination));
+    for (const auto& [place, hiding] : allowed) {
+      if (GoesThroughHostLink(*rule, place)) return More("files", absl::StrCat("without ", destination, ", in which a link leads to ", place));
+    }
     BROOD_RETURN_IF_ERROR(CheckLeftOut(*rule, wanted));
   }
   return absl::OkStatus();

@@ -1,10 +1,12 @@
 #include "sandbox/ceiling.h"
 
 #include <cerrno>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <set>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -340,6 +342,26 @@ TEST(CeilingTest, WhatIsTheSameOrLessIsGiven) {
     attempt.change(asked);
     EXPECT_TRUE(Tighten(Ceiling(), asked).ok()) << attempt.what << ": " << Tighten(Ceiling(), asked).status();
   }
+}
+
+// The place of a rule is behind a link of the host, so that what it hides is shown by another rule.
+TEST(CeilingTest, WhatALinkOfTheMachineLeadsToStaysHidden) {
+  const std::filesystem::path directory = std::filesystem::path(testing::TempDir()) / "ceiling_test_links";
+  std::filesystem::remove_all(directory);
+  std::filesystem::create_directories(directory / "shown");
+  std::error_code error;
+  std::filesystem::create_directory_symlink("/data", directory / "shown" / "link", error);
+  if (error) GTEST_SKIP() << "no link can be made: " << error.message();
+  Policy ceiling = Ceiling();
+  ceiling.files.push_back({.source = (directory / "shown").string(), .destination = "/shown"});
+  ceiling.files.push_back({.kind = FileRule::Kind::kTmpfs, .destination = "/shown/link/secret", .access = FileRule::Access::kReadWrite});
+  EXPECT_TRUE(Tighten(ceiling, ceiling).ok()) << Tighten(ceiling, ceiling).status();
+  Policy asked = ceiling;
+  Drop(asked, "/shown");
+  EXPECT_TRUE(absl::StrContains(Tighten(ceiling, asked).status().message(), "without /shown, in which a link leads to /shown/link/secret")) << Tighten(ceiling, asked).status();
+  Drop(asked, "/shown/link/secret");
+  EXPECT_FALSE(Tighten(ceiling, asked).ok());
+  std::filesystem::remove_all(directory);
 }
 
 TEST(CeilingTest, BuiltinPoliciesThatAreTighterAreGiven) {
