@@ -35,11 +35,11 @@ class OnTerminal {
     argv.push_back(nullptr);
     keys_ = UniqueFd(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
     if (!keys_.valid() || grantpt(keys_.get()) != 0 || unlockpt(keys_.get()) != 0) return;
-    const std::string name = ptsname(keys_.get());
+    name_ = ptsname(keys_.get());
     pid_ = fork();
     if (pid_ != 0) return;
     setsid();
-    const int terminal = open(name.c_str(), O_RDWR);  // Becomes the controlling one. tty_ioctl(4), TIOCSCTTY.
+    const int terminal = open(name_.c_str(), O_RDWR);  // Becomes the controlling one. tty_ioctl(4), TIOCSCTTY.
     for (int number = 0; number <= 2; ++number) dup2(terminal, number);
     execv(argv[0], argv.data());
     _exit(125);
@@ -52,6 +52,7 @@ class OnTerminal {
   OnTerminal(const OnTerminal&) = delete;
   OnTerminal& operator=(const OnTerminal&) = delete;
 
+  const std::string& name() const { return name_; }  // "/dev/pts/5".
   bool started() const { return pid_ > 0; }
   pid_t pid() const { return pid_; }
   void Type(char key) { EXPECT_EQ(write(keys_.get(), &key, 1), 1); }
@@ -97,6 +98,7 @@ class OnTerminal {
 
  private:
   UniqueFd keys_;
+  std::string name_;
   pid_t pid_ = -1;
   std::string screen_;
 };

@@ -61,6 +61,16 @@ TEST_P(ShellOnTerminalTest, AShellHasJobsThatTheKeysStopAndEnd) {
   EXPECT_EQ(WEXITSTATUS(status), 9);
 }
 
+TEST_P(ShellOnTerminalTest, TheCallersTerminalIsNoneOfItsDescriptors) {
+  OnTerminal brood(Shell());
+  ASSERT_TRUE(brood.started());
+  ASSERT_TRUE(brood.Shows("at>")) << brood.screen();
+  brood.Type("echo $(readlink /proc/$$/fd/*) e''nd\n");
+  ASSERT_TRUE(brood.Shows(" end")) << brood.screen();
+  EXPECT_TRUE(absl::StrContains(brood.screen(), "/dev/pts/")) << brood.screen();
+  EXPECT_FALSE(absl::StrContains(brood.screen(), absl::StrCat(brood.name(), " "))) << brood.name() << brood.screen();
+}
+
 TEST_P(ShellOnTerminalTest, TheEndKeyEndsTheShell) {
   OnTerminal brood(Shell());
   ASSERT_TRUE(brood.started());
