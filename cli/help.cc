@@ -111,10 +111,11 @@ One line a connection on stderr, or --results. TERM ends all. Who can reach the
 address can have the program run: there is no other question asked.
 exit status: 0 ended by a signal, 2 usage, 125 it could not listen
 )"},
-    {"server", R"(Children of a server that runs: brood serve --socket PATH. They have its limits,
-umask and priority, its preloaded functions, and this caller's streams,
-environment and directory. Without --policy they have the server's policy; what
-is asked for beyond that is refused. They end with the caller.
+    {"server", R"(Children of a server that runs: brood serve --socket PATH. They have its user,
+its preloaded functions, and this caller's streams, environment, directory and
+umask; also its nice value and resource limits, where the server's own allow it.
+Without --policy they have the server's policy; what is asked for beyond that is
+refused. They end with the caller.
 
 )",
      "run", Topic::kServer, R"(
