@@ -35,6 +35,7 @@ absl::StatusCode CodeOf(int error_number) {
 
 absl::Status ErrnoStatus(int error_number, std::string_view operation, std::string_view object,
                          std::string_view remedy) {
+  if (remedy.empty() && error_number == EMFILE) remedy = "raise the limit of open files (ulimit -n)";
   return absl::Status(CodeOf(error_number), FailureText(ErrnoText(error_number), operation, object, remedy));
 }
 

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
 namespace brood {
@@ -11,6 +12,11 @@ TEST(StatusTest, ErrnoStatusNamesOperationObjectReasonAndRemedy) {
   const absl::Status status = ErrnoStatus(ENOENT, "open", "/nowhere", "create it");
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(status.message(), "open /nowhere: ENOENT (No such file or directory); create it");
+}
+
+TEST(StatusTest, WhoHasTooManyDescriptorsIsToldWhichLimitUnlessTheRemedyIsKnown) {
+  EXPECT_EQ(ErrnoStatus(EMFILE, "pipe").message(), absl::StrCat("pipe: ", ErrnoText(EMFILE), "; raise the limit of open files (ulimit -n)"));
+  EXPECT_EQ(ErrnoStatus(EMFILE, "pipe", "", "close some").message(), absl::StrCat("pipe: ", ErrnoText(EMFILE), "; close some"));
 }
 
 TEST(StatusTest, ErrnoNamesFindTheirNumbersAgain) {

@@ -149,7 +149,9 @@ absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Bear() const {
   UniqueFd pidfd(birth.pidfd);
   if (pidfd.valid()) BROOD_RETURN_IF_ERROR(AboveStreams(pidfd));
   if (birth.step != nullptr) {
-    return ErrnoStatus(birth.error, absl::StrCat("start the forkserver: ", birth.step), name);
+    const bool no_room = birth.error == EAGAIN || birth.error == ENOMEM;
+    return ErrnoStatus(birth.error, absl::StrCat("start the forkserver: ", birth.step), name,
+                       no_room ? "see the limits of processes (ulimit -u) and memory (ulimit -v, -d)" : "");
   }
   instance->pidfd = std::make_shared<const UniqueFd>(std::move(pidfd));
   instance->pid = birth.pid;

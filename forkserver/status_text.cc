@@ -18,7 +18,7 @@ absl::StatusOr<std::string> ReadStatusText() {
   if (length >= 0 && length < static_cast<long>(sizeof(small)) - 1) return std::string(small, static_cast<size_t>(length));
   std::string text(size_t{1} << 20, '\0');  // 65,536 groups are the most that there can be: NGROUPS_MAX.
   if (length >= 0) length = child::ReadFile(AT_FDCWD, kPath, text.data(), text.size());
-  if (length < 0) return ErrnoStatus(errno, "read", kPath, "the forkserver needs a mounted /proc");
+  if (length < 0) return ErrnoStatus(errno, "read", kPath, errno == ENOENT ? "the forkserver needs a mounted /proc" : "");
   text.resize(static_cast<size_t>(length));
   return text;
 }

@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -359,6 +361,19 @@ TEST(ForkServerTest, MoreDescriptorsThanOneMessageCanCarryArrive) {
     numbers.push_back(number);
   }
   EXPECT_EQ(Context(StartMethod::kForkServer).Call(options, WhichAreOpen, numbers).value(), numbers);
+}
+
+TEST(ForkServerTest, WithoutRoomForAProcessItIsToldWhichLimits) {
+  EXPECT_EQ(InFork([]() -> std::string {
+              constexpr uid_t kNobodyElses = 64321;  // Of root no processes are counted. getrlimit(2), RLIMIT_NPROC
+              const rlimit one = {1, 1};
+              if (setrlimit(RLIMIT_NPROC, &one) != 0 || (geteuid() == 0 && setresuid(kNobodyElses, kNobodyElses, kNobodyElses) != 0)) return "no limit";
+              prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+              const absl::Status status = Context(StartMethod::kForkServer).StartServer();
+              if (!absl::IsResourceExhausted(status)) return status.ToString();
+              return absl::StrContains(status.message(), "; see the limits of processes (ulimit -u)") ? "" : status.ToString();
+            }),
+            "");
 }
 
 TEST(ForkServerTest, AnotherProgramThatIsNoServerIsAnError) {
