@@ -42,6 +42,9 @@ absl::StatusOr<int> Call(const ParsedOptions& options, const JobDefaults& defaul
   if (defaults.server.empty()) BROOD_RETURN_IF_ERROR(CheckTarget(job.target));
   // It may be a FIFO that nobody reads yet: who waits for that is ended by a signal.
   BROOD_ASSIGN_OR_RETURN(const ResultFile result, ResultFile::Open(options));
+  const Context context(defaults.start_method, {.preload = defaults.preload});
+  // A preload takes its time: until there is a child to pass a signal to, it ends us, and what preloads with us.
+  if (defaults.server.empty() && !defaults.preload.empty()) BROOD_RETURN_IF_ERROR(context.StartServer());
   BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create(SignalSource::Which::kEndsAndStops));
   BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessRunner> policies, ProcessRunner::Create(defaults));
   LaunchOptions launch;
@@ -54,7 +57,6 @@ absl::StatusOr<int> Call(const ParsedOptions& options, const JobDefaults& defaul
   BROOD_RETURN_IF_ERROR(policies->SetPolicyOf(job, launch));
   launch.isolation = defaults.isolation;
   BROOD_ASSIGN_OR_RETURN(const std::string target, ResolveTarget(job.target));
-  const Context context(defaults.start_method, {.preload = defaults.preload});
   ContextOptions lost_with = context.options();
   lost_with.server = defaults.server;
   lost_with.server_uid = defaults.server_uid;

@@ -288,6 +288,15 @@ TEST(CallTest, BadUsageIs125) {
   }
 }
 
+TEST(CallTest, ASignalEndsACallThatStillPreloadsAndThePreload) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    StartedBrood brood({"call", "--start-method", "forkserver", "--preload", Ends("PrintsAndHangs"), Ends("Returns")});
+    EXPECT_EQ(brood.ReadLine(), "hanging\n");
+    brood.Signal(signal);
+    EXPECT_EQ(brood.Wait().exit_code, -signal);  // At the end of the output, which the preload has, too.
+  }
+}
+
 TEST(CallTest, ASignalIsForwarded) {
   StartedBrood brood({"call", Ends("PrintsAndHangs")});
   ASSERT_EQ(brood.ReadLine(), "hanging\n");

@@ -128,11 +128,16 @@ absl::StatusOr<ServeOptions> ReadServeOptions(const ParsedOptions& options) {
 }
 
 absl::Status Serve(ServeOptions options) {
-  BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create());
   const std::string socket = options.socket;
+  // A preload takes its time: until there is something to end in order, a signal ends us as any program, and what preloads with us.
+  std::optional<SignalSource> signals;
+  options.before_listening = [&signals]() -> absl::Status {
+    BROOD_ASSIGN_OR_RETURN(signals, SignalSource::Create());
+    return absl::OkStatus();
+  };
   BROOD_ASSIGN_OR_RETURN(const std::unique_ptr<ServeServer> server, ServeServer::Create(std::move(options)));
   if (!PrintOut(absl::StrCat("listening on ", socket, "\n"))) return absl::UnavailableError("standard output is closed");
-  return server->Run(signals.fd());
+  return server->Run(signals->fd());
 }
 
 absl::StatusOr<ServeStatus> AskStatus(const ParsedOptions& options) {

@@ -184,6 +184,14 @@ TEST_F(ServeTest, TermEndsTheTreesOfAllChildrenAndTellsTheClients) {
   EXPECT_EQ(ended.exit_code, 128 + SIGKILL) << ended.err;
 }
 
+TEST_F(ServeTest, TermEndsAServerThatStillPreloadsAndThePreload) {
+  StartedBrood server({"serve", "--socket", socket_, "--preload", absl::StrCat(Plugin("ends"), ":PrintsAndHangs")});
+  EXPECT_EQ(server.ReadLine(), "hanging\n");
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.Wait().exit_code, -SIGTERM);
+  EXPECT_NE(access(socket_.c_str(), F_OK), 0);
+}
+
 TEST_F(ServeTest, AKilledClientTakesItsChildrensTreesWithIt) {
   Serve({});
   StartedBrood client({"run", "--server", socket_, "--", "sh", "-c", "sleep 1000 & echo ready; wait"});

@@ -60,6 +60,7 @@ struct ServeOptions {
   ServeQuota quota;
   std::string version;                // For the status.
   std::function<void(std::string_view)> warn;  // What goes wrong and no client is told, in Run's thread.
+  std::function<absl::Status()> before_listening;  // When all have preloaded. May be null; an error is one of Create's.
   size_t max_waiting = 4096;          // Connections that have asked for nothing yet. For another one, the oldest goes.
 };
 

@@ -59,6 +59,7 @@ absl::StatusOr<std::unique_ptr<ServeServer>> ServeServer::Create(ServeOptions op
   if (!server->joined_event_.valid()) return ErrnoStatus(errno, "eventfd");
   BROOD_ASSIGN_OR_RETURN(auto contexts, internal::ContextsOf(server->context_, server->options_.templates));
   BROOD_RETURN_IF_ERROR(server->forkservers_.Start(std::move(contexts)));
+  if (server->options_.before_listening) BROOD_RETURN_IF_ERROR(server->options_.before_listening());
   BROOD_RETURN_IF_ERROR(server->Listen());
   server->start_ns_ = Now();
   return server;
