@@ -275,6 +275,10 @@ absl::StatusOr<std::unique_ptr<RunningJob>> ProcessRunner::Start(const Job& job)
                                           defaults_.capture_bytes);
 }
 
+void ProcessRunner::Preload() const {
+  if (defaults_.server.empty() && !defaults_.preload.empty()) (void)context_.StartServer();
+}
+
 bool ProcessRunner::AwaitServer(const std::function<bool(absl::Duration)>& pause) {
   ContextOptions served = programs_.options();
   served.server = defaults_.server;

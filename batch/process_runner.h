@@ -60,6 +60,9 @@ class ProcessRunner : public JobRunner {
   absl::StatusOr<std::unique_ptr<RunningJob>> Start(const Job& job) override;
   bool AwaitServer(const std::function<bool(absl::Duration)>& pause) override;
 
+  // Starts the forkserver of functions now, if there is one that preloads, and waits for it. What goes wrong there each job tells.
+  void Preload() const;
+
   // Whether the job's policy can be read and takes the job's options, without making it ready for this machine: for
   // looking at all jobs before the first one runs. Errors: those of LoadPolicy and ApplyPolicyOptions.
   absl::Status CheckPolicyOf(const Job& job);

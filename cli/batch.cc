@@ -151,7 +151,6 @@ absl::StatusOr<ResumePlan> ReadPlan(const std::vector<Job>& jobs, const std::str
 
 // `jobs` are all jobs of the file.
 absl::StatusOr<int> RunBatch(std::vector<Job> jobs, const std::string& job_file, BatchSettings& settings) {
-  BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create());
   BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessRunner> runner, ProcessRunner::Create(settings.defaults));
   std::optional<Journal> journal;
   if (!settings.dry_run) {
@@ -178,6 +177,9 @@ absl::StatusOr<int> RunBatch(std::vector<Job> jobs, const std::string& job_file,
   }
   if (const absl::Status status = CheckPoliciesAndTargets(to_run, job_file, !settings.defaults.server.empty(), *runner); !status.ok()) return ReportBadJobs(status);
   if (settings.dry_run) return DryRun(to_run, settings, *runner);
+  // A preload takes its time: until there are jobs to end in order, a signal ends us, and what preloads with us.
+  if (std::any_of(to_run.begin(), to_run.end(), [](const Job& job) { return !job.target.empty(); })) runner->Preload();
+  BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create());
   BROOD_ASSIGN_OR_RETURN(Reports reports, Reports::Create(settings.reports, jobs, settings.results));
   if (settings.resume && settings.reports.any()) {
     BROOD_RETURN_IF_ERROR(ReportEarlierResults(settings.results, jobs, reports));

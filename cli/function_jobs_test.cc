@@ -1,4 +1,6 @@
 // Jobs of `brood batch` that are functions, end to end.
+#include <signal.h>
+
 #include <string>
 #include <vector>
 
@@ -10,6 +12,15 @@
 
 namespace brood {
 namespace {
+
+TEST(FunctionJobsTest, ASignalEndsABatchThatStillPreloadsAndThePreload) {
+  const std::string ends = Resolved("tests/plugins/libends.so");
+  StartedBrood brood({"batch", "--start-method", "forkserver", "--preload", absl::StrCat(ends, ":PrintsAndHangs"), "-"},
+                     absl::StrCat(R"({"id":"a","target":")", ends, R"(:GivesCode","args":[3]})", "\n"));
+  EXPECT_EQ(brood.ReadLine(), "hanging\n");
+  brood.Signal(SIGTERM);
+  EXPECT_EQ(brood.Wait().exit_code, -SIGTERM);  // At the end of the output, which the preload has, too.
+}
 
 TEST(FunctionJobsTest, AFunctionIsAJobAndItsValueIsInItsResult) {
   const std::string plugin = Resolved("tests/plugins/libvalues.so");
