@@ -121,8 +121,8 @@ struct LaunchOptions {
   std::vector<CopyIn> copy_in;
   std::vector<CopyOut> copy_out;
 
-  // The socket of a `brood serve` that starts the child in our place, with the limits, umask and priority of its own; empty:
-  // nobody does. `server_policy` is what it is asked for, and may only be tighter than the server's own, which is what the
+  // The socket of a `brood serve` that starts the child in our place, as its user, with our umask, and with our nice value and
+  // resource limits where its own allow it (docs/serve.md); empty: nobody does. `server_policy` is what it is asked for, and may only be tighter than the server's own, which is what the
   // child has if nothing is said here (then `policy` is, if that is set). The child ends with this process, and with the server.
   std::string server;
   std::optional<Policy> server_policy;
