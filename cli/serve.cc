@@ -91,6 +91,7 @@ absl::Status ReadQuota(const ParsedOptions& options, ServeQuota& quota) {
     if (field.bytes) {
       const absl::StatusOr<uint64_t> size = ParseSize(value);
       if (!size.ok()) return Annotate(size.status(), field.name);
+      if (*size == 0) return absl::InvalidArgumentError(absl::StrCat(field.name, ": must be more than zero: nobody could start anything"));
       *field.to = *size;
     } else if (uint64_t count = 0; absl::SimpleAtoi(value, &count) && count > 0) {
       *field.to = count;

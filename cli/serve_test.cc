@@ -354,6 +354,7 @@ TEST_F(ServeTest, WrongUsageIsSaidAtOnce) {
     EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "--max-children-per-client", bad}).exit_code, 2) << bad;
   }
   EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "--max-memory-per-client", "much"}).exit_code, 2);
+  EXPECT_EQ(RunBrood({"serve", "--socket", socket_, "--max-memory-per-client", "0"}).exit_code, 2);
   for (const std::string bad : {"0", "-1", "10s", "", "18446744073709551616"}) {
     const Finished serve = RunBrood({"serve", "--socket", socket_, "--rotate-children", bad});
     EXPECT_EQ(serve.exit_code, 2);

@@ -110,7 +110,7 @@ void Supervisor::OnKeeper(uint32_t number) {
   } else if (note.error == child::KeeperNote::kHasNoGroup) {
     Refuse(place, 0, "make a cgroup for the child, below that of its sandbox; see docs/cgroups.md");
   } else {
-    Refuse(place, note.error, "fork the child; see the limits of processes, memory and open files");
+    Refuse(place, note.error, "fork the child; see the limits of processes, memory, open files and the size of files");
   }
   if (note.retires == 0) Release(number);  // Else it ends now.
 }

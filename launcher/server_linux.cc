@@ -47,7 +47,7 @@ GuardianReport ReportOf(const KeeperNote& note) {
                                             threads ? "a preload has left threads running; see ContextOptions::preload"
                                             : note.error == KeeperNote::kHasNoGroup
                                                 ? "make a cgroup for the child, below that of its sandbox; see docs/cgroups.md"
-                                                : "fork the child; see the limits of processes, memory and open files");
+                                                : "fork the child; see the limits of processes, memory, open files and the size of files");
     return report;
   }
   report.started = 1;
