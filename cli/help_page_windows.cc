@@ -20,7 +20,7 @@ Starts processes and tells the truth about how they ended.
   doctor  what this machine can enforce, and what to change
   help    help on a command or topic
 
-serve, listen, probe and demo are for Linux; brood help windows tells what else is.
+serve, listen, probe, demo are for Linux; brood help windows tells what else is.
 brood COMMAND --help tells more.
 brood help TOPIC: files, limits, environment, jobs, results, exit, batch-more,
 call-more, windows.
@@ -33,11 +33,8 @@ and names it, unless --allow-weaker LAYER accepts to go without:
               --overlay-below, --symlink, --dir, --device
   net         --net loopback, --net allow:HOST:PORT
   uts         --hostname
-  cpu         --cpus, --cpu-set, --cpu-weight
-  io          --io-rate, --io-weight
-  disk        --disk
-  file_size   --file-size
-  open_files  --open-files
+  cpu, io     --cpus, --cpu-set, --cpu-weight; --io-rate, --io-weight
+  disk        --disk; file_size: --file-size; open_files: --open-files
   rlimits     --rlimit
   seccomp     --seccomp-bpf
 

@@ -191,7 +191,7 @@ TEST(ProgramTest, VersionAndHelpAndUnknownCommands) {
   EXPECT_TRUE(StrContains(RunBrood({"run", "--help"}).out, "none, or a file [none]"));
   const std::string call = RunBrood({"call", "--help"}).out;
   EXPECT_TRUE(StrContains(call, "PATH.dll:NAME") && !StrContains(call, ".so")) << call;
-  EXPECT_TRUE(StrContains(RunBrood({"help", "windows"}).out, "For Linux only: brood serve, probe, demo")) << call;
+  EXPECT_TRUE(StrContains(RunBrood({"help", "windows"}).out, "For Linux only: brood serve, listen, probe, demo")) << call;
   EXPECT_EQ(RunBrood({"rnu"}).exit_code, 2);
   const Finished serve = RunBrood({"serve", "--socket", "x"});
   EXPECT_EQ(serve.exit_code, 125);
