@@ -18,6 +18,10 @@ std::string ErrorOf(std::string_view text) { return std::string(ParsePolicy(text
 
 bool Contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
+TEST(PolicyJsonTest, AMemoryInWhichNothingFitsIsAnErrorAndNotTheUsualOne) {
+  EXPECT_TRUE(Contains(ErrorOf(R"({"extends":"strict","files":[{"tmpfs":"/x","size":"0"}]})"), "\"size\" 0: nothing would fit"));
+}
+
 TEST(PolicyJsonTest, ReadsTheShapeThatTheDesignShows) {
   const absl::StatusOr<Policy> policy = ParsePolicy(R"({ "extends": "strict",  // A comment.
     "files":    [{"path": "/data/in"}, {"path": "/data/out", "access": "rw"}, {"tmpfs": "/tmp", "size": "256M"}],
