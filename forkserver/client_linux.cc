@@ -256,6 +256,8 @@ bool ForkServer::MayBear(const std::shared_ptr<Instance>& instance, const ForkSe
 
 namespace {
 
+bool IsChild(uint64_t tag) { return (tag & ~kLeaseAfter) == 0; }
+
 // One whose number another takes is sent anew when it is asked for again. The lock is held until the request has followed.
 absl::Status SendInSlot(ForkServer::Instance& instance, std::string_view bytes, const std::vector<int>& fds,
                         const ForkServerPatience& patience, uint64_t tag, std::string_view plan) {
@@ -280,9 +282,9 @@ absl::StatusOr<std::shared_ptr<ForkServer::Instance>> ForkServer::Send(std::stri
   constexpr int kAttempts = 3;  // Somebody who kills each server at once does not keep us for ever.
   absl::Status sent;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    BROOD_ASSIGN_OR_RETURN(std::shared_ptr<Instance> instance, Get(patience, tag == 0 ? For::kChild : For::kNothing));
+    BROOD_ASSIGN_OR_RETURN(std::shared_ptr<Instance> instance, Get(patience, IsChild(tag) ? For::kChild : For::kNothing));
     sent = plan.empty() ? SendRequest(instance->socket.get(), bytes, fds, {.patience = patience.request, .tag = tag})
-                        : SendInSlot(*instance, bytes, fds, patience, tag != 0 ? tag : kInSlotTag, plan);
+                        : SendInSlot(*instance, bytes, fds, patience, IsChild(tag) ? kInSlotTag | tag : tag, plan);
     if (sent.ok()) return instance;
     if (absl::IsDeadlineExceeded(sent)) Kill(instance);
     if (!absl::IsUnavailable(sent)) return sent;

@@ -108,13 +108,13 @@ bool Bear(Keeper& keeper, bool lost, KeeperNote* note, bool* open) {
   const bool alone = keeper.reserve != 0 || HasOneThread(keeper.house->threads);
   if (alone) note->error = EMFILE;
   if (!alone || lost) {
-    CloseFds(order);
+    CloseFds(keeper);
     return false;
   }
   void* const written = WriteOrder(keeper.order_file, keeper.order);
   if (written == nullptr) {
     note->error = errno;
-    CloseFds(order);
+    CloseFds(keeper);
     return false;
   }
   const bool tells = (tag.flags & OrderTag::kTell) != 0;
@@ -124,7 +124,7 @@ bool Bear(Keeper& keeper, bool lost, KeeperNote* note, bool* open) {
   if (!reserved) {
     pid = Clone(keeper, tells ? CLONE_PIDFD : 0, written, &keeper.reserve_pidfd, &note->error);
     if (!tells || pid < 0) keeper.reserve_pidfd = -1;
-    CloseFds(order);  // The child has its own: whoever waits for their end waits for that only.
+    CloseFds(keeper);  // The child has its own: whoever waits for their end waits for that only.
     if (pid < 0) {
       note->retires = note->error == KeeperNote::kHasNoGroup ? 1 : 0;
       return false;
@@ -133,7 +133,7 @@ bool Bear(Keeper& keeper, bool lost, KeeperNote* note, bool* open) {
   note->pid = pid;
   if (tells) {
     note->kind = KeeperNote::Kind::kBorn;
-    Send(keeper, *note, keeper.reserve_pidfd);
+    Send(keeper, *note, keeper.report < 0 ? keeper.reserve_pidfd : -1);
   }
   ClosePidfd(keeper);
   *open = reserved && order.fd_count > 0;

@@ -70,6 +70,17 @@ KeeperNote Serve(Keeper& keeper, int signals, bool lost) {
   return note;
 }
 
+// All that the child has started has ended.
+void EndOutput(Keeper& keeper, KeeperNote* note) {
+  keeper.output.End();
+  if (keeper.output.over_limit() && note->cause == KeeperNote::Cause::kNone) note->cause = KeeperNote::Cause::kOutput;
+  for (int i = 0; i < 2; ++i) {
+    note->stream_bytes[i] = keeper.output.bytes(i);
+    note->stream_truncated[i] = keeper.output.truncated(i) ? 1 : 0;
+    note->stream_errors[i] = keeper.output.error(i);
+  }
+}
+
 bool EnterSlot(Keeper& keeper, bool lost) {
   KeeperNote note;
   note.kind = KeeperNote::Kind::kRefused;
@@ -114,20 +125,26 @@ void Keep(Keeper& keeper) {
   brood::internal::RawRequest& order = keeper.order.request;
   for (;;) {
     bool lost = false;
-    if (Receive(keeper.socket, keeper.slot.secret(), &order, &lost) <= 0) break;
+    if (!AwaitNext(keeper) || Receive(keeper.socket, keeper.slot.secret(), &order, &lost) <= 0) break;
     const OrderTag tag = OrderTag::Decode(brood::internal::TagOf(order));
     const OrderTag::Kind kind = tag.kind;
     if (kind == OrderTag::Kind::kEnter && !keeper.slot.entered()) {
       if (!EnterSlot(keeper, lost)) break;
       continue;
     }
+    if (kind == OrderTag::Kind::kLeased) keeper.is_leased = true;
     if (kind != OrderTag::Kind::kFork) {
-      CloseFds(order);  // It was to kill a child that has ended before.
+      CloseFds(keeper);  // It was for a child that has ended before.
       continue;
     }
-    const KeeperNote note = Serve(keeper, signals, lost);
+    if (const size_t first = brood::internal::CarriersOf(order); (tag.flags & OrderTag::kReport) != 0 && first < order.fd_count) {
+      keeper.report = order.fds[first];
+      keeper.output.Begin(order);
+    }
+    KeeperNote note = Serve(keeper, signals, lost);
+    if (keeper.report >= 0) EndOutput(keeper, &note);
     explicit_bzero(order.data, order.size);  // An environment, a key: of no use to anybody who comes to read this memory.
-    Send(keeper, note, -1);
+    Report(keeper, note);
     if (keeper.reserve == 0) keeper.slot.ReturnGroup();  // Else the order was refused, and the child in reserve is in it.
     if (note.retires != 0) {
       // Our end is work for the supervisor, and so is that of the slot, when who waited has only just heard of the child's. What
@@ -138,7 +155,7 @@ void Keep(Keeper& keeper) {
     }
     // Who launches one after the other does much between two of them, in which this is done. A call is sent at once when the last
     // has ended, and would wait for it; and a keeper that is used once needs none.
-    if (note.kind == KeeperNote::Kind::kEnded && tag.flags == OrderTag::kTell && keeper.has_borne) Reserve(keeper);
+    if (note.kind == KeeperNote::Kind::kEnded && (tag.flags & ~OrderTag::kReport) == OrderTag::kTell && keeper.has_borne) Reserve(keeper);
     keeper.has_borne = true;
   }
   EndReserve(keeper);

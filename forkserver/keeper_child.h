@@ -39,12 +39,18 @@ struct OrderTag {
     kKill = 2,
     kKeeper = 3,  // For the server.
     kEnter = 4,   // The slot that the bytes describe (slot_child.h). The first order of a keeper, or never.
+    kSignal = 5,  // To its child.
+    kLeased = 6,  // Its orders come from a client from now on, who may have no thread to think of it: it does not wait for ever.
   };
   Kind kind = Kind::kFork;
   uint32_t flags = 0;                    // kKeeper: its number, below kMaxKeepers, and perhaps kShield.
   static constexpr uint32_t kShield = uint32_t{1} << 31;  // It is to enter a slot.
   static constexpr uint32_t kTell = 1;   // The supervisor is to be told of the birth, and gets a pidfd.
   static constexpr uint32_t kGuard = 2;  // The child is to be a guardian.
+  // Of whoever has leased the keeper: the first descriptor is a pipe for the note of the end, instead of the socket, and there is no
+  // pidfd with that of the birth. The keeper may have the child's output to pass on: output_child.h.
+  static constexpr uint32_t kReport = 4;
+  static constexpr uint32_t kGroup = uint32_t{1} << 31;  // kSignal: besides the signal's number. To its process group.
 
   uint64_t Encode() const { return (uint64_t{static_cast<uint32_t>(kind)} << 32) | flags; }
   static OrderTag Decode(uint64_t tag) {
@@ -62,7 +68,7 @@ struct KeeperNote {
     kEntered = 5,  // Its slot; else kRefused, with `setup`.
   };
   // Why a keeper itself has ended the child; or kInitGone: the slot's init was killed, and the child with it.
-  enum class Cause : uint32_t { kNone, kWallTime, kViolation, kMemory, kCpuTime, kInitGone };
+  enum class Cause : uint32_t { kNone, kWallTime, kViolation, kMemory, kCpuTime, kInitGone, kOutput };
   static constexpr int32_t kHasThreads = -1;  // As an error: a preload has started threads since.
   static constexpr int32_t kHasNoGroup = -2;  // The supervisor could make no cgroup for it, and has said so by closing the socket.
   Kind kind = Kind::kHello;
@@ -79,6 +85,10 @@ struct KeeperNote {
   SlotViolation violation;
   SlotUsage slot_usage;
   SetupMessage setup;
+  // Of OrderTag::kReport, where the order names streams.
+  uint64_t stream_bytes[2] = {};
+  uint32_t stream_truncated[2] = {};
+  int32_t stream_errors[2] = {};
 };
 
 // What a child is to do. Borrowed from the frame of BeginChild, which is left by no child.

@@ -1,8 +1,11 @@
+#include <limits.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 
 #include "forkserver/keeper_state_child.h"
 #include "forkserver/raw_syscall_child.h"
@@ -10,7 +13,11 @@
 namespace brood::child {
 namespace {
 
+constexpr long kIdleSeconds = 10;  // As the supervisor has patience with idle slots.
+
 long Retry(long result) { return result == -EINTR ? 1 : 0; }
+
+bool IsKept(const Keeper& keeper, int fd) { return fd == keeper.report || keeper.output.Owns(fd); }
 
 }  // namespace
 
@@ -58,10 +65,32 @@ void Send(const Keeper& keeper, const KeeperNote& note, int fd) {
   }
 }
 
-void CloseFds(const brood::internal::RawRequest& order) {
+void Report(Keeper& keeper, const KeeperNote& note) {
+  if (keeper.report < 0) return Send(keeper, note, -1);
+  // One write below PIPE_BUF into an empty pipe. Who has closed the other end has no use for it; all signals are blocked.
+  static_assert(sizeof(note) < PIPE_BUF);
+  RawSyscall(SYS_write, keeper.report, &note, static_cast<long>(sizeof(note)));
+  RawSyscall(SYS_close, keeper.report);
+  keeper.report = -1;
+}
+
+bool AwaitNext(const Keeper& keeper) {
+  if (!keeper.is_leased) return true;
+  pollfd polled = {keeper.socket, POLLIN, 0};
+  timespec left = {.tv_sec = kIdleSeconds, .tv_nsec = 0};
+  long ready;
+  while ((ready = RawSyscall(SYS_ppoll, &polled, 1, &left, nullptr, 0)) == -EINTR) {
+  }
+  return ready != 0;
+}
+
+void CloseFds(const Keeper& keeper) {
+  const brood::internal::RawRequest& order = keeper.order.request;
   // Most have come one after the other.
   for (size_t i = 0, end; i < order.fd_count; i = end) {
-    for (end = i + 1; end < order.fd_count && order.fds[end] == order.fds[end - 1] + 1;) ++end;
+    end = i + 1;
+    if (IsKept(keeper, order.fds[i])) continue;
+    while (end < order.fd_count && order.fds[end] == order.fds[end - 1] + 1 && !IsKept(keeper, order.fds[end])) ++end;
     if (end - i > 1 && RawSyscall(SYS_close_range, order.fds[i], order.fds[end - 1], 0) == 0) continue;
     for (size_t one = i; one < end; ++one) RawSyscall(SYS_close, order.fds[one]);
   }

@@ -8,6 +8,7 @@
 
 #include "forkserver/keeper_child.h"
 #include "forkserver/order_file_child.h"
+#include "forkserver/output_child.h"
 #include "forkserver/request.h"
 #include "forkserver/reserve_child.h"
 #include "forkserver/slot_child.h"
@@ -27,6 +28,9 @@ struct Keeper {
   int reserve = 0;  // The child in reserve; 0: there is none.
   int reserve_pidfd = -1;
   bool has_borne = false;
+  bool is_leased = false;  // OrderTag::Kind::kLeased
+  int report = -1;         // Of the order at hand.
+  Output output;           // The same.
 };
 static_assert(sizeof(Keeper) < kKeeperStack / 2);
 
@@ -37,8 +41,14 @@ long Receive(int socket, uint64_t secret, brood::internal::RawRequest* order, bo
 
 void Send(const Keeper& keeper, const KeeperNote& note, int fd);
 
-// Changes nothing of the order, which the child reads while we go on.
-void CloseFds(const brood::internal::RawRequest& order);
+// The end of an order, to whom it is to be told.
+void Report(Keeper& keeper, const KeeperNote& note);
+
+// All but what is ours, of OrderTag::kReport. Changes nothing of the order, which the child reads while we go on.
+void CloseFds(const Keeper& keeper);
+
+// Waits for the next order, but not for ever if the keeper is leased. False: it takes none any more.
+bool AwaitNext(const Keeper& keeper);
 
 // --- keeper_birth_child.cc ---
 
@@ -55,7 +65,7 @@ void EndReserve(Keeper& keeper);
 // Waits until the child has ended. Without the supervisor nobody is left to want it; but a guardian sees its own owner's end.
 // `begin`: by the monotonic clock, before the child could run: once it can, it may have slept before we look.
 // `open`: as of Bear.
-void Await(const Keeper& keeper, int signals, long child, uint64_t begin, bool is_guardian, bool open, KeeperNote* note);
+void Await(Keeper& keeper, int signals, long child, uint64_t begin, bool is_guardian, bool open, KeeperNote* note);
 
 // Ends what the child has left. Nothing has become ours in nearly all cases. False: something is left.
 bool EndRest(const Keeper& keeper);

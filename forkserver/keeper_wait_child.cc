@@ -109,7 +109,7 @@ void Kill(const Keeper& keeper, long child) {
 
 }  // namespace
 
-void Await(const Keeper& keeper, int signals, long child, uint64_t begin, bool is_guardian, bool open, KeeperNote* note) {
+void Await(Keeper& keeper, int signals, long child, uint64_t begin, bool is_guardian, bool open, KeeperNote* note) {
   Limits limits(keeper.slot, begin);
   bool missed = false;
   const auto end = [&](KeeperNote::Cause cause) {
@@ -120,18 +120,23 @@ void Await(const Keeper& keeper, int signals, long child, uint64_t begin, bool i
     pollfd polls[] = {{signals, POLLIN, 0},
                       {keeper.socket, POLLIN, 0},
                       {keeper.slot.listener(), POLLIN, 0},
-                      {open ? keeper.reserve_fds.taken : -1, POLLIN, 0}};
+                      {open ? keeper.reserve_fds.taken : -1, POLLIN, 0},
+                      {-1, 0, 0},
+                      {-1, 0, 0}};
+    keeper.output.AddPolls(polls + 4);
     timespec left;
     const bool limited = keeper.slot.entered() && note->cause == KeeperNote::Cause::kNone;
     const uint64_t next = limited ? limits.next() : UINT64_MAX;
-    const long ready = RawSyscall(SYS_ppoll, polls, 4, Until(next, &left), nullptr, 0);
+    const long ready = RawSyscall(SYS_ppoll, polls, 6, Until(next, &left), nullptr, 0);
     if (ready < 0) continue;
     if (polls[3].revents != 0 && WasTaken(keeper.reserve_fds)) {
-      CloseFds(keeper.order.request);
+      CloseFds(keeper);
       open = false;
     }
     // First: it is told by nothing else, and its process is dead once this is over.
     if (polls[2].revents != 0 && keeper.slot.Receive(&note->violation, &missed)) end(KeeperNote::Cause::kViolation);
+    keeper.output.Move(polls + 4);
+    if (keeper.output.over_limit()) end(KeeperNote::Cause::kOutput);
     if (polls[0].revents != 0) {
       signalfd_siginfo ignored[2];
       RawSyscall(SYS_read, signals, ignored, sizeof(ignored));
@@ -148,7 +153,7 @@ void Await(const Keeper& keeper, int signals, long child, uint64_t begin, bool i
         // Nobody asked for this signal; and one that it has sent itself leaves the init as it is.
         if (note->cause == KeeperNote::Cause::kNone && IsKill(status) && keeper.slot.InitIsGone()) note->cause = KeeperNote::Cause::kInitGone;
         if (open) {
-          CloseFds(keeper.order.request);
+          CloseFds(keeper);
           WasTaken(keeper.reserve_fds);  // What it said last is not the next one's.
         }
         return;
@@ -158,10 +163,17 @@ void Await(const Keeper& keeper, int signals, long child, uint64_t begin, bool i
       if (const KeeperNote::Cause cause = limits.Check(now); cause != KeeperNote::Cause::kNone) end(cause);
     }
     if (polls[1].revents == 0) continue;
-    // An order would be an error of the supervisor's; whatever this is, it ends the child.
-    char command[256];
+    // Nobody has an order for us now; whatever else this is, it ends the child.
+    alignas(8) char command[256];
     const long n = RawSyscall(SYS_read, keeper.socket, command, sizeof(command));
     if (n == -EAGAIN || n == -EINTR) continue;
+    const OrderTag tag = n > 0 ? OrderTag::Decode(brood::internal::TagOf(command, static_cast<size_t>(n))) : OrderTag();
+    if (tag.kind == OrderTag::Kind::kSignal) {
+      // The number is the child's, and its group's, until we reap it. kill(2)
+      const long signal = tag.flags & ~OrderTag::kGroup;
+      RawSyscall(SYS_kill, (tag.flags & OrderTag::kGroup) != 0 ? -child : child, signal);
+      continue;
+    }
     if (is_guardian) RawSyscall(SYS_exit_group, 0);
     Kill(keeper, child);
     if (n > 0) continue;

@@ -7,6 +7,7 @@
 #ifndef BROOD_FORKSERVER_REQUEST_H_
 #define BROOD_FORKSERVER_REQUEST_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -41,6 +42,7 @@ struct SendOptions {
   absl::Duration patience = absl::InfiniteDuration();  // To wait for room in the socket.
   uint64_t tag = 0;                                    // Travels with it; the receiver knows what it means.
   size_t inline_bytes = size_t{64} << 10;              // More are put into a memfd. At most this default.
+  std::array<uint64_t, 4> words = {};                  // As the tag, of who can have no use for the bytes.
 };
 
 // Errors: Unavailable (nobody is at the other end), DeadlineExceeded, what ErrnoStatus says of the rest.
@@ -53,7 +55,7 @@ absl::Status ReceiveRequest(int socket, Request& request);
 
 // A record as it came, for a receiver that must not allocate: of at most kRecordInlineBytes, see SendOptions.
 inline constexpr size_t kRecordInlineBytes = 3072;
-inline constexpr size_t kRawHeaderBytes = 32;  // In front of the sender's bytes.
+inline constexpr size_t kRawHeaderBytes = 64;  // In front of the sender's bytes.
 struct RawRequest {
   size_t size = 0;
   size_t fd_count = 0;
@@ -63,6 +65,13 @@ struct RawRequest {
 
 // What the sender gave as SendOptions::tag; 0 if it is no request. Child-safe, see base/child_safe.h.
 uint64_t TagOf(const RawRequest& raw);
+uint64_t TagOf(const char* record, size_t size);
+
+// SendOptions::words, of what is a request. Child-safe.
+std::array<uint64_t, 4> WordsOf(const RawRequest& raw);
+
+// How many of its descriptors come before the sender's, because they carry what did not fit. Child-safe.
+size_t CarriersOf(const RawRequest& raw);
 
 // Owns the `fd_count` descriptors from then on. Errors: as ReceiveRequest, but not OutOfRange.
 absl::Status UnpackRequest(std::string_view record, const int* fds, size_t fd_count, Request& request);

@@ -20,7 +20,7 @@
 namespace brood::internal {
 namespace {
 
-constexpr uint64_t kMagic = 0x315253444f4f5242;  // "BROODSR1"
+constexpr uint64_t kMagic = 0x325253444f4f5242;  // "BROODSR2"
 constexpr size_t kInlineBytes = size_t{64} << 10;  // Well below the smallest default of a socket's buffer. socket(7)
 constexpr size_t kMaxSlowFiles = 200;  // Each takes a thread that closes it: base/closer.h.
 constexpr size_t kFdsOfRecord = child::kMaxFdsOfMessage;
@@ -34,6 +34,7 @@ struct Header {
   uint8_t in_memory = 0;  // The first descriptor holds the bytes.
   uint8_t has_more = 0;   // The next one is a socket with the descriptors that did not fit.
   uint8_t unused[2] = {};
+  std::array<uint64_t, 4> words = {};
 };
 static_assert(sizeof(Header) == kRawHeaderBytes);
 
@@ -150,6 +151,7 @@ absl::Status SendRequest(int socket, std::string_view bytes, const std::vector<i
   }
   Header header;
   header.tag = options.tag;
+  header.words = options.words;
   header.byte_count = bytes.size();
   header.fd_count = static_cast<uint32_t>(fds.size());
   std::vector<int> sent;
@@ -230,11 +232,26 @@ absl::Status ReceiveRequest(int socket, Request& request) {
   return unpacked;
 }
 
-uint64_t TagOf(const RawRequest& raw) {
+uint64_t TagOf(const RawRequest& raw) { return TagOf(raw.data, raw.size); }
+
+uint64_t TagOf(const char* record, size_t size) {
+  Header header;
+  if (size < sizeof(header)) return 0;
+  memcpy(&header, record, sizeof(header));
+  return header.magic == kMagic ? header.tag : 0;
+}
+
+std::array<uint64_t, 4> WordsOf(const RawRequest& raw) {
+  Header header;
+  if (raw.size >= sizeof(header)) memcpy(&header, raw.data, sizeof(header));
+  return header.words;
+}
+
+size_t CarriersOf(const RawRequest& raw) {
   Header header;
   if (raw.size < sizeof(header)) return 0;
   memcpy(&header, raw.data, sizeof(header));
-  return header.magic == kMagic ? header.tag : 0;
+  return (header.in_memory != 0 ? 1 : 0) + (header.has_more != 0 ? 1 : 0);
 }
 
 absl::Status UnpackRequest(std::string_view record, const int* fds, size_t fd_count, Request& request) {

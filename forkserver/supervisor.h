@@ -51,6 +51,13 @@ class Charge {
     (void)pidfd;
   }
 
+  // It has ended, which the next call tells, and its keeper has no order. True if the client has got its socket, and so the keeper: only
+  // where the request asks for it.
+  virtual bool PassOn(int keeper) {
+    (void)keeper;
+    return false;
+  }
+
   // The owner of the forkserver is gone: it has to be killed.
   virtual void OnOwnerGone() {}
 
@@ -67,6 +74,7 @@ struct Order {
   std::string bytes;
   std::vector<UniqueFd> fds;
   bool tell_birth = false;
+  bool lease_after = false;  // Its keeper is for the client, once it has ended.
   std::string_view slot;  // The plan of the sandbox that it is to be born in (slot.h); empty: of none. Read by Place only.
   absl::Duration patience = absl::InfiniteDuration();  // Until the birth. Needs tell_birth.
 };
@@ -97,6 +105,8 @@ inline constexpr uint64_t kPlanTag = uint64_t{5} << 32;
 // Of a request for a child in a slot of that plan. It follows on the same socket, so that the number means what it meant to
 // who sent it.
 inline constexpr uint64_t kInSlotTag = uint64_t{6} << 32;
+// Besides: once the child has ended, its keeper is to be the client's, who will have orders of his own for it.
+inline constexpr uint64_t kLeaseAfter = uint64_t{1} << 16;
 inline constexpr uint32_t kMaxPlans = 64;
 
 // Tells a client that it gets no keeper.
@@ -134,6 +144,7 @@ class Supervisor {
   struct Child {
     State state = State::kFree;
     bool is_guardian = false;
+    bool lease_after = false;
     uint32_t kind = 0;
     uint32_t keeper = 0;  // From kSent on.
     UniqueFd pidfd;
@@ -187,6 +198,7 @@ class Supervisor {
   void OnKeeperEnd(uint32_t number);
   void Release(uint32_t number);
   void Lease(uint32_t number);
+  bool PassOn(uint32_t number, Charge& charge);
   void RefuseLeases(uint32_t kind, std::string_view why);
   void ContinueKeepers() const;
   void Retire(uint32_t number);

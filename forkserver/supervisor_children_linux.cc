@@ -97,9 +97,12 @@ void Supervisor::OnKeeper(uint32_t number) {
   }
   keeper.place.reset();
   if (note.kind == child::KeeperNote::Kind::kEnded) {
+    const bool may_pass = child.lease_after && note.retires == 0;
     std::unique_ptr<Charge> charge = Free(place);
     Charge& ended = *charge;
+    const bool passed = may_pass && PassOn(number, ended);
     ended.OnEnded(std::move(charge), note);
+    if (passed) return;
   } else if (note.error == child::KeeperNote::kHasThreads) {
     Refuse(place, 0,
            "a preload has left threads running, and a lock that one of them holds at a fork would be held for ever in the "
@@ -173,6 +176,20 @@ void Supervisor::Lease(uint32_t number) {
   if (!sent) Retire(number);
 }
 
+// Before the client is told of the end, so that it has the keeper by then.
+bool Supervisor::PassOn(uint32_t number, Charge& charge) {
+  Keeper& keeper = keepers_[number];
+  const Kind& kind = kinds_[keeper.kind];
+  if (keeper.kind == 0 || keeper.old || !open_ || ending_ || !kind.queued.empty() || InitHasEnded(number)) return false;
+  const child::OrderTag tag = {.kind = child::OrderTag::Kind::kLeased};
+  const int fd = keeper.socket.get();
+  if (!SendRequest(fd, "", {}, {.patience = absl::ZeroDuration(), .tag = tag.Encode()}).ok() || !charge.PassOn(fd)) return false;
+  loop_.Forget(fd);
+  keeper.socket.reset();
+  keeper.leased = true;
+  return true;
+}
+
 void Supervisor::RefuseLeases(uint32_t kind, std::string_view why) {
   for (; kinds_[kind].leases_wanted > 0; --kinds_[kind].leases_wanted) NoteFailure(socket_, why);
 }
@@ -236,6 +253,7 @@ void Supervisor::Place(Order order) {
   Child& mine = children_[place];
   mine.state = State::kQueued;
   mine.is_guardian = order.is_guardian;
+  mine.lease_after = order.lease_after;
   mine.kind = *kind;
   mine.charge = std::move(order.charge);
   mine.charge->place = place;

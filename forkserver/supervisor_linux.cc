@@ -127,7 +127,7 @@ void Supervisor::KeepPlan(Request request) {
 }
 
 std::string_view Supervisor::PlanOf(uint64_t tag) const {
-  const auto number = static_cast<uint32_t>(tag);
+  const auto number = static_cast<uint32_t>(tag & ~kLeaseAfter);
   return IsOf(tag, kInSlotTag) && number < plans_.size() ? std::string_view(plans_[number]) : std::string_view();
 }
 

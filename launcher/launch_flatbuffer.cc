@@ -247,9 +247,7 @@ class Decoder {
     record_.guardian_socket = Fd(from.guardian_socket());
     record_.init_socket = Fd(from.init_socket());
     record_.setup_socket = Fd(from.setup_socket());
-    for (const int fd : {record_.control, record_.report, record_.owner, record_.setup_socket}) {
-      if (fd < 0) found_ = false;
-    }
+    if (from.in_slot() ? record_.report < 0 : !HasGuardianPart(record_)) found_ = false;
     record_.stack_sink = Fd(from.stack_sink());
     if (from.streams() == nullptr || from.streams()->size() != std::size(record_.streams)) return Damaged("streams");
     for (size_t i = 0; i < std::size(record_.streams); ++i) {
@@ -284,6 +282,10 @@ class Decoder {
 };
 
 }  // namespace
+
+bool HasGuardianPart(const LaunchRecord& record) {
+  return record.control >= 0 && record.report >= 0 && record.owner >= 0 && record.setup_socket >= 0;
+}
 
 EncodedLaunch EncodeLaunch(const LaunchRecord& record, const Birth& birth, absl::Duration patience) {
   return Encoder().Encode(record, birth, patience);

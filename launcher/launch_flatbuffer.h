@@ -37,8 +37,12 @@ struct ReceivedLaunch {
   ReceivedPlan plan;
 };
 
-// `fds` are the descriptors that came with the bytes. Errors: DataLoss (not well formed, or it names what did not come).
+// `fds` are the descriptors that came with the bytes. Errors: DataLoss (not well formed, or it names what did not come). One in a slot
+// may have nothing for a guardian but the report pipe: HasGuardianPart.
 absl::StatusOr<std::unique_ptr<ReceivedLaunch>> DecodeLaunch(std::string bytes, const std::vector<UniqueFd>& fds);
+
+// Whether all is there that a guardian, or the supervisor in its stead, speaks with its client by.
+bool HasGuardianPart(const LaunchRecord& record);
 
 }  // namespace brood::internal
 

@@ -4,6 +4,8 @@
 #define BROOD_LAUNCHER_LAUNCH_INTERNAL_H_
 
 #include <functional>
+#include <memory>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -15,8 +17,19 @@
 #include "launcher/process_state.h"
 
 namespace brood {
+
+namespace internal {
+
+class ChildLink;
+
+}  // namespace internal
+
 // Has somebody else fork the guardian, from a copy of the record. Its target is a function.
 using ForkElsewhere = std::function<absl::Status(const LaunchRecord& record)>;
+
+// For a program in a slot of that plan, whose streams need nobody to pass them on: a keeper of this process's own, which has its
+// order from what ForkElsewhere does next. Null: there is none.
+using LeaseKeeper = std::function<std::unique_ptr<internal::ChildLink>(std::string_view slot)>;
 
 namespace internal {
 
@@ -27,7 +40,8 @@ struct RemoteFunction;
 
 // As Process::Launch, for any target. Without `fork` the guardian is a fork of this process, which has `birth`, if that is given.
 absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const internal::LaunchTarget& target,
-                                       const ForkElsewhere& fork = nullptr, const internal::ClientBirth* birth = nullptr);
+                                       const ForkElsewhere& fork = nullptr, const internal::ClientBirth* birth = nullptr,
+                                       const LeaseKeeper& lease = nullptr);
 
 namespace internal {
 

@@ -7,7 +7,9 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,14 +64,22 @@ bool NeedsOwnGuardian(const LaunchRecord& record) {
   return record.input.sink >= 0 || record.streams[0].ends_sink || record.streams[1].ends_sink;
 }
 
+// A keeper has one child, but does not wait for who reads what that writes. The supervisor does.
+bool KeeperPassesOn(const StreamRecord& stream) {
+  struct stat about = {};
+  if (stream.pipe < 0) return true;
+  if (stream.ends_sink || stream.copy >= 0 || fstat(stream.sink, &about) != 0) return false;
+  return S_ISREG(about.st_mode) || (S_ISCHR(about.st_mode) && about.st_rdev == makedev(1, 3));  // /dev/null. null(4)
+}
+
 constexpr size_t kMostInSlot = 200;  // Of the 253 descriptors of a message; the launch has some of its own.
 
 // One launch being prepared. Lives until the guardian has its copy of everything.
 class Preparation {
  public:
   Preparation(const LaunchOptions& options, const LaunchTarget& target, const brood::ForkElsewhere& fork,
-              const internal::ClientBirth* birth = nullptr)
-      : options_(options), target_(target), fork_elsewhere_(fork), birth_(birth), elsewhere_(fork != nullptr) {}
+              const internal::ClientBirth* birth = nullptr, const brood::LeaseKeeper& lease = nullptr)
+      : options_(options), target_(target), fork_elsewhere_(fork), lease_keeper_(lease), birth_(birth), elsewhere_(fork != nullptr) {}
 
   absl::StatusOr<std::shared_ptr<GuardedState>> Launch() {
     BROOD_RETURN_IF_ERROR(Check());
@@ -278,7 +288,24 @@ class Preparation {
     return true;
   }
 
+  // Of a child with a keeper of our own. What else a child has is its supervisor's.
+  absl::Status PrepareLink() {
+    int pair[2];
+    if (pipe2(pair, O_CLOEXEC) != 0) return ErrnoStatus(errno, "pipe");
+    state_->sentinel.reset(pair[0]);
+    record_.report = Own(pair[1]);
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
+    state_->link->TakeSetup(UniqueFd(pair[0]));
+    moves_.push_back({Own(pair[1]), target_.setup_child_fd});
+    return absl::OkStatus();
+  }
+
   absl::Status PrepareChannels() {
+    if (slot_ != nullptr && target_.kind == LaunchTarget::Kind::kProgram && lease_keeper_ != nullptr &&
+        std::all_of(std::begin(stdio_.streams), std::end(stdio_.streams), KeeperPassesOn)) {
+      state_->link = lease_keeper_(*slot_);
+    }
+    if (state_->link != nullptr) return PrepareLink();
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
     state_->control.reset(pair[0]);
@@ -388,6 +415,7 @@ class Preparation {
   const LaunchOptions& options_;
   LaunchTarget target_;
   const brood::ForkElsewhere& fork_elsewhere_;
+  const brood::LeaseKeeper& lease_keeper_;
   const internal::ClientBirth* const birth_;
   std::vector<RlimitStep> rlimits_;  // Not empty: instead of the policy's.
   bool elsewhere_;
@@ -415,8 +443,8 @@ absl::StatusOr<Process> internal::LaunchFunctionOnServer(const LaunchOptions& op
 }
 
 absl::StatusOr<Process> LaunchInternal(const LaunchOptions& options, const internal::LaunchTarget& target,
-                                       const ForkElsewhere& fork, const internal::ClientBirth* birth) {
-  Preparation preparation(options, target, fork, birth);
+                                       const ForkElsewhere& fork, const internal::ClientBirth* birth, const LeaseKeeper& lease) {
+  Preparation preparation(options, target, fork, birth, lease);
   BROOD_ASSIGN_OR_RETURN(std::shared_ptr<GuardedState> state, preparation.Launch());
   return internal::ProcessOf(std::move(state));
 }

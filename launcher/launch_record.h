@@ -132,7 +132,7 @@ struct RefusedRecord {
 
 inline constexpr uint32_t kReportMagic = 0x42524432;  // "BRD2"
 
-enum class ReportKind : uint32_t { kStarted = 1, kEnded = 2, kInitBorn = 3 };
+enum class ReportKind : uint32_t { kStarted = 1, kEnded = 2, kInitBorn = 3, kKeeper = 4 };
 
 struct GuardianReport {
   uint32_t magic = kReportMagic;

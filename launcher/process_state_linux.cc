@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -53,6 +54,7 @@ void Note(GuardedState& state, const GuardianReport& report) {
 
 // Takes from the socket what the guardian has noted: that the init is born, that the child has started.
 void ReadNotes(GuardedState& state) {
+  if (state.link != nullptr) state.started = state.link->started();
   GuardianReport report;
   while (state.control.valid()) {
     int fds[2] = {-1, -1};
@@ -60,8 +62,13 @@ void ReadNotes(GuardedState& state) {
     const ssize_t n = child::ReceiveRecord(state.control.get(), &report, sizeof(report), fds, 2, &count, MSG_DONTWAIT);
     // That a dead guardian had not read all is told first, and once; what it has written follows.
     if (n < 0 && errno == ECONNRESET) continue;
-    if (count > 0) state.init_fd.reset(fds[0]);
+    UniqueFd first(count > 0 ? fds[0] : -1);
     if (count > 1) state.guardian_fd.reset(fds[1]);
+    if (n == static_cast<ssize_t>(sizeof(report)) && report.kind == ReportKind::kKeeper) {
+      if (first.valid() && state.take_keeper != nullptr) state.take_keeper(std::move(first));
+      continue;
+    }
+    if (first.valid()) state.init_fd = std::move(first);
     if (n != static_cast<ssize_t>(sizeof(report)) || report.magic != kReportMagic) return;
     Note(state, report);
   }
@@ -157,8 +164,22 @@ void TakeResult(GuardedState& state) {
   state.result_memory.reset();
 }
 
+// The keeper has told us all. Called with the lock.
+void ReadLinkedOutcome(GuardedState& state) {
+  GuardianReport report;
+  if (state.link->ReadEnd(state.sentinel.get(), &report)) {
+    Note(state, report);
+    state.outcome = OutcomeOf(report, state.policy.get());
+  } else {
+    state.outcome.emplace().ending = Lost{"its keeper was killed, and the child with it"};
+  }
+  state.outcome->start = state.start;
+  state.link.reset();
+}
+
 // Called with the lock, when the sentinel is readable.
 void ReadOutcome(GuardedState& state) {
+  if (state.link != nullptr) return ReadLinkedOutcome(state);
   ReadNotes(state);
   if (state.read_outcome != nullptr) {
     state.outcome = state.read_outcome(state.sentinel.get());
@@ -192,7 +213,8 @@ void ReadOutcome(GuardedState& state) {
   state.init_fd.reset();
 }
 
-// Of a child that was killed: until its guardian has done that the child may stop it, also after we have continued it.
+// Of a child that was killed: until its guardian has done that the child may stop it, also after we have continued it. Of a keeper
+// that nobody else watches: should somebody have stopped it.
 bool AwaitKilled(GuardedState& state, absl::Duration timeout) {
   const Deadline deadline(timeout);
   while (!WaitReadable(state.sentinel.get(), -1, std::min(kContinueAgain, deadline.Left()))) {
@@ -206,20 +228,21 @@ bool AwaitKilled(GuardedState& state, absl::Duration timeout) {
 }  // namespace
 
 void ContinueGuardian(const GuardedState& state) {
+  if (state.link != nullptr) return state.link->Continue();
   if (state.guardian_fd.valid()) syscall(SYS_pidfd_send_signal, state.guardian_fd.get(), SIGCONT, nullptr, 0);
 }
 
 bool HasEnded(ProcessState& base, absl::Duration timeout) {
   GuardedState& state = Guarded(base);
-  bool killed;
+  bool watches;
   {
     const std::lock_guard<std::mutex> lock(state.mutex);
     if (state.outcome.has_value()) return true;
     ++state.waiting;
     if (timeout == absl::InfiniteDuration()) LetGo(state);
-    killed = state.killed;
+    watches = state.killed || state.link != nullptr;
   }
-  const bool readable = killed ? AwaitKilled(state, timeout) : WaitReadable(state.sentinel.get(), -1, timeout);
+  const bool readable = watches ? AwaitKilled(state, timeout) : WaitReadable(state.sentinel.get(), -1, timeout);
   const std::lock_guard<std::mutex> lock(state.mutex);
   --state.waiting;
   if (readable && !state.outcome.has_value()) ReadOutcome(state);
@@ -234,6 +257,10 @@ absl::Status Command(GuardedState& state, GuardianCommand::Kind kind, int signal
   command.kind = kind;
   command.signal = signal;
   const std::lock_guard<std::mutex> lock(state.mutex);
+  if (state.link != nullptr) {
+    if (kind == GuardianCommand::Kind::kKill) return state.link->Kill();
+    return state.link->Signal(signal, kind == GuardianCommand::Kind::kSignalGroup);
+  }
   if (!state.control.valid()) return absl::OkStatus();
   if (send(state.control.get(), &command, sizeof(command), MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET) {
     return ErrnoStatus(errno, "send", "to the guardian");
@@ -271,11 +298,13 @@ int PidOf(ProcessState& base) {
   GuardedState& state = Guarded(base);
   const std::lock_guard<std::mutex> lock(state.mutex);
   ReadNotes(state);
+  if (state.link != nullptr) state.pid = state.link->pid();
   return state.pid;
 }
 
 bool AwaitGuardian(ProcessState& base, absl::Duration timeout) {
   GuardedState& state = Guarded(base);
+  if (state.link != nullptr) return true;  // AwaitStarted has patience of its own.
   const Deadline deadline(timeout);
   for (;;) {
     {
@@ -290,6 +319,10 @@ bool AwaitGuardian(ProcessState& base, absl::Duration timeout) {
 
 absl::Status AwaitStarted(ProcessState& base) {
   GuardedState& state = Guarded(base);
+  if (state.link != nullptr) {
+    state.link->AwaitStart(state.sentinel.get());
+    if (!state.link->started()) HasEnded(state, absl::InfiniteDuration());
+  }
   for (;;) {
     {
       const std::lock_guard<std::mutex> lock(state.mutex);
@@ -348,9 +381,11 @@ GuardedState::~GuardedState() {
       (void)fd->release();
     }
     copies.Abandon();
+    (void)link.release();
     return;
   }
   if (outcome.has_value() || guardian < 0) return;
+  if (link != nullptr) link->Kill().IgnoreError();
   // The end of the socket makes the guardian kill the tree; it may have been stopped by a hostile child. Not only closed,
   // see ReapGuardian.
   if (control.valid()) shutdown(control.get(), SHUT_RDWR);

@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "launcher/children.h"
 #include "launcher/function_start.h"
+#include "launcher/guarded_state.h"
 #include "launcher/launch_internal.h"
 #include "launcher/outcome.h"
 #include "launcher/process_state.h"
@@ -37,10 +38,11 @@ absl::StatusOr<Attempt> LaunchOnce(ServedStart& served, const LaunchOptions& opt
   absl::StatusOr<Process> process = LaunchInternal(options, target, [&](const LaunchRecord& record) {
     elsewhere = true;
     return sent = served.Launch(record);
-  });
+  }, nullptr, [&](std::string_view slot) { return served.Lease(slot); });
   if (!sent.ok()) return Attempt{.guessed_wrong = served.is_guess() && absl::IsUnavailable(sent)};
   if (!process.ok()) return process.status();
   if (elsewhere) {
+    served.LeaseAfter(*process);
     if (served.is_guess() && !served.Confirm(*process)) return Attempt{.guessed_wrong = true};
     if (!served.AwaitGuardian(*process).ok()) return Attempt();
     const absl::Status started = AwaitStarted(*StateOf(*process));

@@ -102,6 +102,12 @@ class TargetCharge : public Charge {
     });
   }
 
+  bool PassOn(int keeper) override {
+    GuardianReport note;
+    note.kind = ReportKind::kKeeper;
+    return child::SendRecord(control_.get(), &note, sizeof(note), &keeper, 1, MSG_DONTWAIT);
+  }
+
   void OnOwnerGone() override { End(EndCause::kOwnerGone); }
 
   void OnEnded(std::unique_ptr<Charge> self, const child::KeeperNote& note) override {
@@ -284,6 +290,7 @@ void AdmitLaunch(Supervisor& supervisor, int /*connection*/, Request request, co
   if (!received.ok()) return fail(received);
   const absl::StatusOr<std::unique_ptr<ReceivedLaunch>> launch = DecodeLaunch(request.bytes, request.fds);
   if (!launch.ok()) return fail(launch.status());
+  if (!HasGuardianPart((*launch)->record)) return fail(absl::DataLossError("launch: a descriptor that did not come"));
   const bool in_slot = (*launch)->record.slot != nullptr;
   const std::string_view plan = supervisor.PlanOf(request.tag);
   if (in_slot == plan.empty()) return fail(absl::DataLossError("launch: in a slot of no plan"));
@@ -293,6 +300,7 @@ void AdmitLaunch(Supervisor& supervisor, int /*connection*/, Request request, co
   order.fds = std::move(request.fds);
   order.tell_birth = true;
   order.slot = plan;
+  order.lease_after = (request.tag & kLeaseAfter) != 0;
   if (!in_slot && !NeedsNoInit((*launch)->record)) {
     order.is_guardian = true;
     order.charge = std::make_unique<GuardianCharge>();

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -19,6 +20,8 @@
 namespace brood::internal {
 
 struct ClientBirth;
+class ChildLink;
+class LeasedChild;
 
 // A server, and what a child is to have of the caller at this moment.
 class ServedStart {
@@ -72,6 +75,12 @@ class ServedStart {
   // Whether the server could not give a child what the caller has, so that only one that is started now can.
   static bool NeedsNewServer(const absl::Status& status);
 
+  // A keeper of a slot that this process has leased, to which Launch then sends what it is given. Null: there is none.
+  std::unique_ptr<ChildLink> Lease(std::string_view slot);
+
+  // Keeps that of `child`, once it has ended, for the next one. Before anything is read of it.
+  void LeaseAfter(Process& child) const;
+
   // Has the server fork a child for `record`, all of whose descriptors must stay open until this returns. Errors: those
   // of ForkServer::Send.
   absl::Status Launch(const LaunchRecord& record);
@@ -97,6 +106,8 @@ class ServedStart {
   Seen seen_;
   bool is_guess_ = false;
   const ClientBirth* birth_ = nullptr;
+  LeasedChild* leased_ = nullptr;  // Which is to have the order. Who has asked for it owns it.
+  std::string slot_; // Of what went to the server though it could have been a leased keeper's.
   absl::Duration birth_patience_;
 };
 

@@ -1,20 +1,25 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "forkserver/birth.h"
 #include "forkserver/fingerprint.h"
+#include "forkserver/output_child.h"
+#include "forkserver/supervisor.h"
 #include "forkserver/status_text.h"
 #include "launcher/client_birth_child.h"
 #include "launcher/guarded_state.h"
 #include "launcher/launch_flatbuffer.h"
 #include "launcher/launch_internal.h"
+#include "launcher/leased_child.h"
 #include "launcher/served_charge.h"
 #include "launcher/served_child.h"
 #include "launcher/served_start.h"
@@ -24,6 +29,18 @@ namespace {
 
 // The supervisor sees to it that the server takes a request in time. It is given so much more to say that it did not.
 constexpr absl::Duration kSupervisorsPatience = absl::Seconds(2);
+
+child::OutputOrder OutputOf(const LaunchRecord& record, const std::vector<int>& fds) {
+  // All are among the first: an order names few before what is inherited.
+  const auto place = [&fds](int fd) { return static_cast<uint8_t>(std::find(fds.begin(), fds.end(), fd) - fds.begin()); };
+  child::OutputOrder order;
+  if (record.output_limited) order.limit_bytes = record.output_bytes;
+  for (int i = 0; i < 2; ++i) {
+    const StreamRecord& stream = record.streams[i];
+    if (stream.pipe >= 0) order.streams[i] = {.pipe = place(stream.pipe), .sink = place(stream.sink), .keep_bytes = stream.keep_bytes};
+  }
+  return order;
+}
 
 [[maybe_unused]] const bool g_serves = ServeLaunches();
 
@@ -60,6 +77,10 @@ bool ServedStart::Confirm(Process& child) const {
   if (!now.ok() || *now != seen_) return false;
   auto& state = static_cast<GuardedState&>(*StateOf(child));
   const std::lock_guard<std::mutex> lock(state.mutex);
+  if (state.link != nullptr) {
+    state.link->SendWord();
+    return true;
+  }
   // If it has ended there is nobody to hear it.
   (void)!send(state.word.get(), "", 1, MSG_NOSIGNAL);
   state.word.reset();
@@ -84,6 +105,29 @@ bool ServedStart::NeedsNewServer(const absl::Status& status) {
   return absl::IsPermissionDenied(status) && absl::StartsWith(status.message(), absl::StrCat(kBirthStep, ": "));
 }
 
+std::unique_ptr<ChildLink> ServedStart::Lease(std::string_view slot) {
+  std::unique_ptr<ForkServer::Lease> lease = server_->TakeLease(patience_, slot);
+  if (lease == nullptr) {
+    slot_ = slot;
+    return nullptr;
+  }
+  instance_ = lease->instance;
+  auto child = std::make_unique<LeasedChild>(std::move(lease));
+  leased_ = child.get();
+  return child;
+}
+
+void ServedStart::LeaseAfter(Process& child) const {
+  if (slot_.empty() || instance_ == nullptr) return;
+  auto& state = static_cast<GuardedState&>(*StateOf(child));
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  // One that is not used any more is to end, whoever still holds this.
+  state.take_keeper = [weak = std::weak_ptr<ForkServer::Instance>(instance_), slot = slot_](UniqueFd keeper) {
+    std::shared_ptr<ForkServer::Instance> instance = weak.lock();
+    if (instance != nullptr) ForkServer::GiveBack({.instance = std::move(instance), .plan = slot, .socket = std::move(keeper)});
+  };
+}
+
 absl::Status ServedStart::Launch(const LaunchRecord& record) {
   BROOD_ASSIGN_OR_RETURN(Birth birth, CaptureBirth());
   birth.file_mask = seen_.file_mask;
@@ -101,7 +145,8 @@ absl::Status ServedStart::Launch(const LaunchRecord& record) {
     birth.cwd = cwd.get();
   }
   const EncodedLaunch encoded = EncodeLaunch(record, birth, birth_patience_);
-  BROOD_ASSIGN_OR_RETURN(instance_, server_->Send(encoded.bytes, encoded.fds, patience_, 0,
+  if (leased_ != nullptr) return leased_->Order(encoded.bytes, encoded.fds, OutputOf(record, encoded.fds));
+  BROOD_ASSIGN_OR_RETURN(instance_, server_->Send(encoded.bytes, encoded.fds, patience_, slot_.empty() ? 0 : kLeaseAfter,
                                                        record.slot != nullptr ? std::string_view(record.slot, record.slot_size) : std::string_view()));
   return absl::OkStatus();
 }

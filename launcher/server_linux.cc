@@ -18,13 +18,12 @@
 #include "forkserver/request.h"
 #include "forkserver/server.h"
 #include "ipc/deadline.h"
+#include "launcher/keeper_report.h"
 #include "launcher/report_outcome.h"
 #include "launcher/served_call.h"
 #include "launcher/served_charge.h"
-#include "launcher/served_child.h"
 #include "launcher/server.h"
 #include "launcher/slot_request.h"
-#include "launcher/usage.h"
 
 namespace brood {
 namespace {
@@ -36,28 +35,6 @@ constexpr int kContinueAfterMs = 100;
 constexpr uint32_t kAhead = 2;  // Keepers that are for one call each, so that not each call has to ask.
 
 [[maybe_unused]] const bool g_serves = internal::ServeLaunches();
-
-GuardianReport ReportOf(const KeeperNote& note) {
-  GuardianReport report;
-  report.pid = note.pid;
-  if (note.kind == KeeperNote::Kind::kRefused) {
-    report.setup_failed = 1;
-    const bool threads = note.error == KeeperNote::kHasThreads;
-    report.setup = internal::SetupFailureOf(internal::kServerStep, std::max(note.error, 0),
-                                            threads ? "a preload has left threads running; see ContextOptions::preload"
-                                            : note.error == KeeperNote::kHasNoGroup
-                                                ? "make a cgroup for the child, below that of its sandbox; see docs/cgroups.md"
-                                                : "fork the child; see the limits of processes, memory, open files and the size of files");
-    return report;
-  }
-  report.started = 1;
-  report.has_status = 1;
-  report.status = note.status;
-  report.tree_survived = note.tree_left;
-  internal::AddUsage(note, report);
-  internal::AddSlot(note, report);
-  return report;
-}
 
 }  // namespace
 
@@ -215,7 +192,7 @@ absl::StatusOr<std::pair<uint64_t, Outcome>> Server::Next() {
         patience.ended = internal::ForkServerPatience::Ended::kRefuse;
         AskForKeepers(kAhead, patience).IgnoreError();
       }
-      if (told) return std::make_pair(call, OutcomeOf(ReportOf(note), policy_.get()));
+      if (told) return std::make_pair(call, OutcomeOf(internal::ReportOf(note), policy_.get()));
       Outcome lost;
       lost.ending = Lost{"its keeper was killed, and the child with it"};
       return std::make_pair(call, std::move(lost));

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -28,30 +29,57 @@ std::string TextOf(const UniqueFd& fd) {
   std::string text;
   char buffer[4096];
   ssize_t n;
-  while ((n = pread(fd.get(), buffer, sizeof(buffer), static_cast<off_t>(text.size()))) > 0) {
-    text.append(buffer, static_cast<size_t>(n));
-  }
+  lseek(fd.get(), 0, SEEK_SET);  // If it is no pipe.
+  while ((n = read(fd.get(), buffer, sizeof(buffer))) > 0) text.append(buffer, static_cast<size_t>(n));
   return text;
 }
 
-class SlotProgramTest : public testing::Test {
+// By whom a child's end is told, and its output is passed on.
+enum class ToldBy {
+  kSupervisor,     // Which waits for who reads a pipe.
+  kKeeper,         // Which the caller has leased by then, and which has no output to pass on.
+  kKeeperCaptured,
+};
+
+class SlotProgramTest : public testing::TestWithParam<ToldBy> {
  protected:
   SlotProgramTest() {
+    if (GetParam() == ToldBy::kSupervisor) policy_.limits.output_bytes = 1 << 30;  // So that it is passed on.
     options_.policy = CompilePolicy(policy_).value();
     options_.stdin_spec = Stdio::Null();
     options_.stdout_spec = Stdio::Capture();
     options_.stderr_spec = Stdio::Capture();
   }
 
+  void SetUp() override { Lease(); }
+
+  // The first one makes the sandbox, and its end makes us lease it, if it is told by a keeper.
+  void Lease() { EXPECT_TRUE(Run({"true"}).ok()) << err_; }
+
   Outcome Run(std::vector<std::string> argv) {
-    options_.argv = std::move(argv);
-    absl::StatusOr<Process> process = context_.Launch(options_);
+    LaunchOptions options = options_;
+    options.argv = std::move(argv);
+    UniqueFd readers[2];
+    UniqueFd writers[2];
+    for (int i = 0; i < 2 && GetParam() != ToldBy::kKeeperCaptured; ++i) {
+      int ends[2] = {-1, -1};
+      if (GetParam() == ToldBy::kKeeper) {
+        ends[0] = memfd_create("output", MFD_CLOEXEC);
+      } else {
+        EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+      }
+      readers[i].reset(ends[0]);
+      writers[i].reset(ends[1]);
+      (i == 0 ? options.stdout_spec : options.stderr_spec) = Stdio::Fd(ends[1] >= 0 ? ends[1] : ends[0]);
+    }
+    absl::StatusOr<Process> process = context_.Launch(options);
     EXPECT_TRUE(process.ok()) << process.status();
     if (!process.ok()) return Outcome();
     const absl::StatusOr<Outcome> outcome = process->Join(absl::Seconds(60));
     EXPECT_TRUE(outcome.ok()) << outcome.status();
-    out_ = TextOf(process->TakeStdout());
-    err_ = TextOf(process->TakeStderr());
+    for (UniqueFd& writer : writers) writer.reset();
+    out_ = TextOf(readers[0].valid() ? std::move(readers[0]) : process->TakeStdout());
+    err_ = TextOf(readers[1].valid() ? std::move(readers[1]) : process->TakeStderr());
     return outcome.value_or(Outcome());
   }
   Outcome Script(const std::string& script) { return Run({"/bin/sh", "-c", script}); }
@@ -62,6 +90,13 @@ class SlotProgramTest : public testing::Test {
     return out_;
   }
 
+  LaunchOptions Quiet(std::vector<std::string> argv) const {
+    LaunchOptions options = options_;
+    options.argv = std::move(argv);
+    if (GetParam() == ToldBy::kKeeper) options.stdout_spec = options.stderr_spec = Stdio::Null();
+    return options;
+  }
+
   const Context context_{StartMethod::kForkServer};
   Policy policy_ = BuiltinPolicy("default").value();
   LaunchOptions options_;
@@ -69,14 +104,21 @@ class SlotProgramTest : public testing::Test {
   std::string err_;
 };
 
-TEST_F(SlotProgramTest, OneIsBornInTheSandboxOfTheOneBefore) {
+std::string NameOf(const testing::TestParamInfo<ToldBy>& tested) {
+  constexpr const char* kNames[] = {"ToldByTheSupervisor", "ToldByItsKeeper", "CapturedByItsKeeper"};
+  return kNames[static_cast<int>(tested.param)];
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SlotProgramTest, testing::Values(ToldBy::kSupervisor, ToldBy::kKeeper, ToldBy::kKeeperCaptured), NameOf);
+
+TEST_P(SlotProgramTest, OneIsBornInTheSandboxOfTheOneBefore) {
   const std::string first = Sandbox();
   EXPECT_EQ(Sandbox(), first);
   options_.isolation = Isolation::kFresh;
   EXPECT_NE(Sandbox(), first);
 }
 
-TEST_F(SlotProgramTest, TwoThatLiveAtOnceShareNone) {
+TEST_P(SlotProgramTest, TwoThatLiveAtOnceShareNone) {
   options_.argv = {"sh", "-c", "readlink /proc/self/ns/mnt; read line"};
   int pipe_fds[2];
   ASSERT_EQ(pipe2(pipe_fds, O_CLOEXEC), 0);
@@ -91,13 +133,13 @@ TEST_F(SlotProgramTest, TwoThatLiveAtOnceShareNone) {
   EXPECT_NE(TextOf(one.TakeStdout()), TextOf(other.TakeStdout()));
 }
 
-TEST_F(SlotProgramTest, ArgumentsStreamsAndExitCodeAreThoseThatWereAskedFor) {
+TEST_P(SlotProgramTest, ArgumentsStreamsAndExitCodeAreThoseThatWereAskedFor) {
   EXPECT_EQ(Run({"/bin/sh", "-c", "printf '%s|' \"$@\"; echo wrong >&2; exit 42", "sh", "a b", "", "c"}).exit_code(), 42);
   EXPECT_EQ(out_, "a b||c|");
   EXPECT_EQ(err_, "wrong\n");
 }
 
-TEST_F(SlotProgramTest, LongArgumentsArriveWhole) {
+TEST_P(SlotProgramTest, LongArgumentsArriveWhole) {
   const std::string word(100'000, 'x');
   std::vector<std::string> argv = {"/bin/sh", "-c", "echo $#; echo ${#1}", "sh"};
   for (int i = 0; i < 10; ++i) argv.push_back(word);
@@ -105,7 +147,7 @@ TEST_F(SlotProgramTest, LongArgumentsArriveWhole) {
   EXPECT_EQ(out_, "10\n100000\n");
 }
 
-TEST_F(SlotProgramTest, TheBirthIsThatOfProcessLaunch) {
+TEST_P(SlotProgramTest, TheBirthIsThatOfProcessLaunch) {
   // Everything that a child has from its caller and its policy.
   const std::vector<std::string> argv = {"/bin/bash", "-c",
                                          "env | grep -v ^_= | sort; pwd; umask; ulimit -a; nice; ls /proc/self/fd | wc -l;"
@@ -122,14 +164,14 @@ TEST_F(SlotProgramTest, TheBirthIsThatOfProcessLaunch) {
   umask(before);
 }
 
-TEST_F(SlotProgramTest, DescriptorsHaveTheNumbersThatWereAskedForAndNoOtherIsOpen) {
+TEST_P(SlotProgramTest, DescriptorsHaveTheNumbersThatWereAskedForAndNoOtherIsOpen) {
   const UniqueFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
   options_.inherited = {{.fd = null.get(), .child_fd = 3}, {.fd = null.get(), .child_fd = 4}, {.fd = null.get(), .child_fd = 9}};
   EXPECT_TRUE(Script("cd /proc/self/fd; echo *").ok()) << err_;
   EXPECT_EQ(out_, "0 1 2 3 4 5 9\n");  // 5 is how the shell looks.
 }
 
-TEST_F(SlotProgramTest, WhatCannotBeExecutedSaysWhyAsProcessLaunchDoes) {
+TEST_P(SlotProgramTest, WhatCannotBeExecutedSaysWhyAsProcessLaunchDoes) {
   const std::vector<std::vector<std::string>> all = {{"/nonexistent"}, {"no-such-program"}, {"/etc"}, {"/usr/share/dict/../../bin/true"},
                                                      {"/etc/ld.so.cache"}};
   for (const std::vector<std::string>& argv : all) {
@@ -141,28 +183,29 @@ TEST_F(SlotProgramTest, WhatCannotBeExecutedSaysWhyAsProcessLaunchDoes) {
   }
 }
 
-TEST_F(SlotProgramTest, AWorkingDirectoryThatIsMissingIsAnError) {
+TEST_P(SlotProgramTest, AWorkingDirectoryThatIsMissingIsAnError) {
   options_.cwd = "/nonexistent";
   const Outcome kept = Run({"true"});
   EXPECT_EQ(kept.StatusWord(), "setup_failed") << kept.ToString();
   EXPECT_TRUE(absl::StrContains(kept.ToString(), "/nonexistent")) << kept.ToString();
 }
 
-TEST_F(SlotProgramTest, TheNextFindsNothingOfWhatOneHasLeft) {
+TEST_P(SlotProgramTest, TheNextFindsNothingOfWhatOneHasLeft) {
   EXPECT_TRUE(Script("echo x > /tmp/left; (setsid sleep 1000 &) ; (sleep 1000 &); true").ok()) << err_;
   EXPECT_TRUE(Script("ls -A /tmp; cd /proc; for p in [0-9]*; do cat $p/comm; done").ok()) << err_;
   EXPECT_FALSE(absl::StrContains(out_, "left")) << out_;
   EXPECT_FALSE(absl::StrContains(out_, "sleep")) << out_;
 }
 
-TEST_F(SlotProgramTest, SignalsAndKillsAreTold) {
-  options_.argv = {"sleep", "1000"};
-  Process killed = context_.Launch(options_).value();
+TEST_P(SlotProgramTest, SignalsAndKillsAreTold) {
+  const LaunchOptions sleeps = Quiet({"sleep", "1000"});
+  Process killed = context_.Launch(sleeps).value();
+  EXPECT_GT(killed.pid(), 0);
   ASSERT_TRUE(killed.Kill().ok());
   const Outcome end = killed.Join().value();
   ASSERT_TRUE(std::holds_alternative<Signaled>(end.ending)) << end.ToString();
   EXPECT_EQ(std::get<Signaled>(end.ending).signal, SIGKILL);
-  Process terminated = context_.Launch(options_).value();
+  Process terminated = context_.Launch(sleeps).value();
   ASSERT_TRUE(terminated.Terminate().ok());
   const Outcome outcome = terminated.Join().value();
   const auto* const signaled = std::get_if<Signaled>(&outcome.ending);
@@ -170,20 +213,22 @@ TEST_F(SlotProgramTest, SignalsAndKillsAreTold) {
   EXPECT_EQ(signaled->signal, SIGTERM);
 }
 
-TEST_F(SlotProgramTest, AViolationIsToldAndTheNextProgramRuns) {
+TEST_P(SlotProgramTest, AViolationIsToldAndTheNextProgramRuns) {
   policy_ = BuiltinPolicy("strict").value();
   options_.policy = CompilePolicy(policy_).value();
+  Lease();
   const Outcome outcome = Run({"python3", "-c", "import socket; socket.socket()"});
   EXPECT_EQ(outcome.StatusWord(), "violation") << outcome.ToString() << err_;
   EXPECT_TRUE(Run({"true"}).ok());
 }
 
-TEST_F(SlotProgramTest, ItsPeakIsItsOwn) {
+TEST_P(SlotProgramTest, ItsPeakIsItsOwn) {
   if (ThisMachine().cgroups.memory.empty() && ThisMachine().cgroups.unified.empty()) {
     GTEST_SKIP() << "needs a cgroup for memory: " << ThisMachine().cgroups.why_not;
   }
   policy_.limits.memory_bytes = 1 << 30;
   options_.policy = CompilePolicy(policy_).value();
+  Lease();
   const Outcome large = Run({"python3", "-c", "x = b'x' * (100 << 20)"});
   const Outcome small = Run({"true"});
   EXPECT_GE(large.usage.memory_peak_bytes, 100u << 20) << large.ToString();
@@ -197,10 +242,13 @@ class SlotCpuTimeTest : public SlotProgramTest {
     absl::StatusOr<std::shared_ptr<const CompiledPolicy>> plan = CompilePolicy(policy_);
     if (!plan.ok()) GTEST_SKIP() << plan.status();
     options_.policy = *std::move(plan);
+    Lease();
   }
 };
 
-TEST_F(SlotCpuTimeTest, IsThatOfTheWholeTree) {
+INSTANTIATE_TEST_SUITE_P(All, SlotCpuTimeTest, testing::Values(ToldBy::kSupervisor, ToldBy::kKeeper, ToldBy::kKeeperCaptured), NameOf);
+
+TEST_P(SlotCpuTimeTest, IsThatOfTheWholeTree) {
   // Two thirds each: neither would reach it alone, nor RLIMIT_CPU.
   const std::string half = "(i=0; while [ $i -lt 100000000 ]; do i=$((i+1)); done) & ";
   const Outcome outcome = Script(half + half + "wait");
@@ -209,7 +257,7 @@ TEST_F(SlotCpuTimeTest, IsThatOfTheWholeTree) {
   EXPECT_LT(outcome.usage.cpu_time, absl::Milliseconds(900)) << outcome.ToString();
 }
 
-TEST_F(SlotCpuTimeTest, BeginsAnewForEachChild) {
+TEST_P(SlotCpuTimeTest, BeginsAnewForEachChild) {
   const std::string spin = "import time\nwhile time.process_time() < 0.35: pass";
   const std::string kept = Sandbox();
   for (int i = 0; i < 3; ++i) {
@@ -222,9 +270,10 @@ TEST_F(SlotCpuTimeTest, BeginsAnewForEachChild) {
 }
 
 // Each stop and each continuation is told to the keeper.
-TEST_F(SlotProgramTest, NoStormOfStopsPutsOffTheWallLimit) {
+TEST_P(SlotProgramTest, NoStormOfStopsPutsOffTheWallLimit) {
   policy_.limits.wall_time = absl::Milliseconds(500);
   options_.policy = CompilePolicy(policy_).value();
+  Lease();
   const Outcome outcome = Run({"python3", "-c", R"(
 import os, signal
 target = os.getpid()
@@ -238,7 +287,7 @@ while True:
   EXPECT_LT(outcome.usage.wall_time, absl::Seconds(10)) << outcome.ToString();
 }
 
-TEST_F(SlotProgramTest, WhatASlotCannotGiveIsGivenByASandboxOfItsOwn) {
+TEST_P(SlotProgramTest, WhatASlotCannotGiveIsGivenByASandboxOfItsOwn) {
   const std::string kept = Sandbox();
   options_.tree_end = TreeEnd::kWait;
   EXPECT_NE(Sandbox(), kept);
@@ -248,7 +297,7 @@ TEST_F(SlotProgramTest, WhatASlotCannotGiveIsGivenByASandboxOfItsOwn) {
   EXPECT_TRUE(Run({"true"}).ok());
 }
 
-TEST_F(SlotProgramTest, WhereThereIsNoServerItIsGivenOneOfItsOwn) {
+TEST_P(SlotProgramTest, WhereThereIsNoServerItIsGivenOneOfItsOwn) {
   const Context without(StartMethod::kForkServer, {.executable = "/nonexistent"});
   ASSERT_FALSE(without.StartServer().ok());
   options_.argv = {"sh", "-c", "exit 7"};
@@ -256,7 +305,7 @@ TEST_F(SlotProgramTest, WhereThereIsNoServerItIsGivenOneOfItsOwn) {
 }
 
 // The init of a slot is a child of the server's supervisor, and ends with its slot.
-TEST_F(SlotProgramTest, ASlotThatNobodyUsesIsGivenUp) {
+TEST_P(SlotProgramTest, ASlotThatNobodyUsesIsGivenUp) {
   ASSERT_TRUE(Run({"true"}).ok());
   std::vector<UniqueFd> inits;
   for (const ServerState& server : ListServers()) {
@@ -276,7 +325,7 @@ TEST_F(SlotProgramTest, ASlotThatNobodyUsesIsGivenUp) {
   EXPECT_TRUE(Run({"true"}).ok());
 }
 
-TEST_F(SlotProgramTest, AnyNumberOfPoliciesFollowOneAnother) {
+TEST_P(SlotProgramTest, AnyNumberOfPoliciesFollowOneAnother) {
   for (int i = 0; i < 80; ++i) {
     policy_.hostname = absl::StrCat("host-", i);
     options_.policy = CompilePolicy(policy_).value();
@@ -286,7 +335,7 @@ TEST_F(SlotProgramTest, AnyNumberOfPoliciesFollowOneAnother) {
   }
 }
 
-TEST_F(SlotProgramTest, ThreadsMayLaunchAtOnceUnderDifferentPolicies) {
+TEST_P(SlotProgramTest, ThreadsMayLaunchAtOnceUnderDifferentPolicies) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([this, t] {
@@ -306,7 +355,7 @@ TEST_F(SlotProgramTest, ThreadsMayLaunchAtOnceUnderDifferentPolicies) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST_F(SlotProgramTest, AnotherSupervisorTakesThePlaceOfAKilledOne) {
+TEST_P(SlotProgramTest, AnotherSupervisorTakesThePlaceOfAKilledOne) {
   ASSERT_TRUE(Run({"true"}).ok());
   for (const ServerState& server : ListServers()) {
     if (server.running) kill(server.supervisor, SIGKILL);

@@ -30,6 +30,7 @@ inline void AddSlot(const child::KeeperNote& note, GuardianReport& report) {
   if (note.cause == Cause::kWallTime && report.cause == EndCause::kNone) report.cause = EndCause::kWallTime;
   if (note.cause == Cause::kCpuTime && report.cause == EndCause::kNone) report.cause = EndCause::kCpuTime;
   if (note.cause == Cause::kMemory && report.cause == EndCause::kNone) report.cause = EndCause::kMemory;
+  if (note.cause == Cause::kOutput && report.cause == EndCause::kNone) report.cause = EndCause::kOutput;
   if (note.cause == Cause::kInitGone) report.has_status = 0;  // Its status is that of the init's end, and tells nothing of its own.
   if (note.cause == Cause::kViolation) {
     report.cause = EndCause::kViolation;

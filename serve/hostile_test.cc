@@ -32,13 +32,14 @@ ServeOptions Options() {
 
 // The head of a record, as forkserver/request_linux.cc writes it.
 struct Head {
-  uint64_t magic = 0x315253444f4f5242;
+  uint64_t magic = 0x325253444f4f5242;
   uint64_t tag = ServeTag{.kind = ServeTag::Kind::kLaunch}.Encode();
   uint64_t byte_count = 0;
   uint32_t fd_count = 0;
   uint8_t in_memory = 0;
   uint8_t has_more = 0;
   uint8_t unused[2] = {};
+  uint64_t words[4] = {};
 };
 
 void SendHead(const RawClient& client, const Head& head, std::string_view bytes, const std::vector<int>& fds = {}) {
