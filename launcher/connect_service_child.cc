@@ -16,6 +16,7 @@
 #include <cstring>
 
 #include "base/child_safe.h"
+#include "launcher/impatience_child.h"
 
 namespace brood::child {
 namespace {
@@ -239,7 +240,7 @@ ConnectService::Pending* ConnectService::Free(int listener) {
   if (place != end) return place;
   for (Pending& one : pending_) {
     if (IsValid(listener, one.id)) continue;
-    close(one.socket);
+    CloseShared(one.socket);
     one.socket = -1;
     place = &one;
   }
@@ -259,7 +260,7 @@ int ConnectService::Connect(int listener, int own, const Call& call) {
     event.events = EPOLLOUT;
     event.data.u32 = place != nullptr ? static_cast<uint32_t>(place - pending_) : 0;
     if (place == nullptr || epoll_ctl(epoll_, EPOLL_CTL_ADD, made, &event) != 0) {
-      close(made);
+      CloseShared(made);
       return EAGAIN;
     }
     *place = {.id = call.id, .socket = made, .fd = call.fd, .close_on_exec = call.close_on_exec};
@@ -269,7 +270,7 @@ int ConnectService::Connect(int listener, int own, const Call& call) {
     if (call.blocking) fcntl(made, F_SETFL, 0);
     if (!Install(listener, call.id, made, call.fd, call.close_on_exec)) error = EACCES;
   }
-  close(made);
+  CloseShared(made);
   return error;
 }
 
@@ -300,7 +301,7 @@ void ConnectService::Handle(int listener, const seccomp_notif& notification, Gua
       }
     }
   }
-  close(own);
+  CloseShared(own);
   if (!waits) Answer(listener, notification.id, error);
 }
 
@@ -319,7 +320,7 @@ void ConnectService::OnPending(int listener) {
     }
     // The child may have it now, so that our close alone would leave it there. epoll(7).
     epoll_ctl(epoll_, EPOLL_CTL_DEL, one.socket, nullptr);
-    close(one.socket);
+    CloseShared(one.socket);
     one.socket = -1;
     Answer(listener, one.id, error);
   }

@@ -20,6 +20,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "batch/policy_options.h"
 #include "gtest/gtest.h"
 #include "launcher/process.h"
@@ -122,6 +124,28 @@ class SilentHost {
   UniqueFd socket_;
   int port_ = 0;
   std::vector<UniqueFd> fillers_;
+};
+
+// Takes whoever connects, and reads nothing.
+class DeafHost {
+ public:
+  DeafHost() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    const int little = 4096;
+    setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &little, sizeof(little));
+    EXPECT_EQ(bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(listen(socket_.get(), 4096), 0);
+    getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+  }
+  std::string port() const { return absl::StrCat(port_); }
+
+ private:
+  UniqueFd socket_;  // Those who wait to be accepted are connected already.
+  int port_ = 0;
 };
 
 // A port that nobody listens on: bound, so that nobody else gets it.
@@ -269,6 +293,15 @@ TEST_P(NetworkAllowTest, TheWallTimeIsKeptWhileAHostIsSilent) {
                 absl::Milliseconds(300)),
             "");
   EXPECT_EQ(outcome_.StatusWord(), "timeout") << outcome_.ToString();
+}
+
+// Its guardian borrows a socket for each connect(2), and must not be the one who waits for what the kernel still has to send.
+TEST_P(NetworkAllowTest, TheWallTimeIsKeptThoughASocketLingers) {
+  const DeafHost deaf;
+  const absl::Time begin = absl::Now();
+  Run({"/programs/lingers", deaf.port(), "100000"}, absl::StrCat("127.0.0.1:", deaf.port()), absl::Seconds(4));
+  EXPECT_EQ(outcome_.StatusWord(), "timeout") << outcome_.ToString();
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(20));
 }
 
 TEST_P(NetworkAllowTest, ANonBlockingConnectStaysOneAndKeepsWhatWasSet) {
