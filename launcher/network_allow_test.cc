@@ -304,6 +304,13 @@ TEST_P(NetworkAllowTest, TheWallTimeIsKeptThoughASocketLingers) {
   EXPECT_LT(absl::Now() - begin, absl::Seconds(20));
 }
 
+TEST_P(NetworkAllowTest, AConnectThatASignalInterruptsIsNoViolation) {
+  const Server server(AF_INET);
+  const std::string interrupted = Run({"/programs/interrupts_connects", server.port(), "2000"}, absl::StrCat("127.0.0.1:", server.port()));
+  EXPECT_TRUE(outcome_.ok()) << outcome_.ToString();
+  EXPECT_GT(atoi(interrupted.c_str()), 0) << "nothing was tried";
+}
+
 TEST_P(NetworkAllowTest, ANonBlockingConnectStaysOneAndKeepsWhatWasSet) {
   const Server server(AF_INET);
   EXPECT_EQ(Run({"/programs/connects_nonblocking", server.port()}, absl::StrCat("127.0.0.1:", server.port())),

@@ -13,6 +13,14 @@
 
 namespace brood::child {
 
+void ViolationWatch::Begin(int listener) {
+  listener_ = listener;
+  // Whatever the filter has us told of beside violations.
+  only_violations_ = std::none_of(plan_.filter, plan_.filter + plan_.filter_length, [](const sock_filter& i) {
+    return i.code == (BPF_RET | BPF_K) && (i.k == NoticeAction(Notice::kReport) || i.k == NoticeAction(Notice::kConnect));
+  });
+}
+
 void ViolationWatch::End() {
   if (listener_ >= 0) close(listener_);
   listener_ = -1;
@@ -29,8 +37,8 @@ bool ViolationWatch::Receive(short events, GuardianReport* report) {
   auto* notification = reinterpret_cast<seccomp_notif*>(buffer);
   if (ioctl(listener_, SECCOMP_IOCTL_NOTIF_RECV, notification) != 0) {
     // ENOENT: the call was interrupted before we looked, by the end of its process, or by a signal whose handler it goes on
-    // after. Any other: no process uses the filter any more.
-    if (errno == ENOENT) seen_ = true;
+    // after. It may have been one that is allowed. Any other: no process uses the filter any more.
+    if (errno == ENOENT && only_violations_) seen_ = true;
     if (errno != ENOENT && errno != EINTR) End();
     return false;
   }

@@ -14,8 +14,8 @@ namespace brood::child {
 class ViolationWatch {
  public:
   explicit ViolationWatch(const ChildPlan& plan) : plan_(plan), connects_(plan) {}
-  void Begin(int listener) { listener_ = listener; }  // The filter's; ours from now on. -1: there is none.
-  int listener() const { return listener_; }          // To be polled for POLLIN; -1: for nothing.
+  void Begin(int listener);                   // The filter's; ours from now on. -1: there is none.
+  int listener() const { return listener_; }  // To be polled for POLLIN; -1: for nothing.
 
   // After poll(2) gave `events`. True if a call was forbidden, which `report` then tells. No answer is given: the call never
   // returns, because the tree is to be killed now. A call that was only to be told goes on.
@@ -25,7 +25,8 @@ class ViolationWatch {
   int pending() const { return connects_.pending(); }
   void OnPending() { connects_.OnPending(listener_); }
 
-  // A call was forbidden and did not take effect, but it was gone before it could be asked for.
+  // A call was forbidden and did not take effect, but it was gone before it could be asked for. Not where the filter tells of
+  // calls that are allowed too: which of them it was nobody knows.
   bool seen() const { return seen_; }
 
   void End();
@@ -37,6 +38,7 @@ class ViolationWatch {
   const ChildPlan& plan_;
   ConnectService connects_;
   int listener_ = -1;
+  bool only_violations_ = false;
   bool seen_ = false;
 };
 
