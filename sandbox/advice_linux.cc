@@ -1,5 +1,7 @@
+#include <linux/magic.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -7,6 +9,7 @@
 #include <fstream>
 #include <sstream>
 #include <string_view>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -61,11 +64,37 @@ uint64_t OuterUid(uint64_t uid) {
   return uid;
 }
 
+// A process whose ids have no number in its user namespace makes none below it. user_namespaces(7), "EPERM" of clone(2)
+bool HasUnmappedId() {
+  for (const auto& [path, own] : {std::pair("/proc/self/uid_map", uint64_t{geteuid()}), std::pair("/proc/self/gid_map", uint64_t{getegid()})}) {
+    std::ifstream map(path);
+    if (!map.is_open()) continue;  // Nobody knows.
+    bool mapped = false;
+    for (uint64_t inside = 0, outside = 0, count = 0; map >> inside >> outside >> count;) mapped = mapped || (own >= inside && own - inside < count);
+    if (!mapped) return true;
+  }
+  return false;
+}
+
+bool HasProc() {
+  struct statfs about = {};
+  return statfs("/proc", &about) == 0 && about.f_type == PROC_SUPER_MAGIC;
+}
+
+// A user namespace may mount a procfs only where it sees one already. fs/namespace.c, mount_too_revealing()
+Advice NoProcAdvice() {
+  return {"no procfs is mounted at /proc, without which no new one is to be had, and little is to be known", "as root: mount -t proc proc /proc"};
+}
+
 constexpr std::string_view kBazel = "tag the target \"no-sandbox\" or \"local\", or build with --strategy=TestRunner=local: what runs inside "
                                     "Bazel's own sandbox is in a namespace that it has made";
 
 Advice Surroundings(int error) {
   if (IsInBazelSandbox()) return {absl::StrCat("brood runs inside Bazel's sandbox (", ErrnoText(error), ")"), std::string(kBazel)};
+  if (error == EPERM && HasUnmappedId()) {
+    return {absl::StrCat("user or group id have no mapping in the user namespace around brood (", ErrnoText(error), ")"),
+            "make it by unshare --map-root-user or --map-current-user, or write its /proc/PID/uid_map and gid_map from outside. user_namespaces(7)"};
+  }
   if (IsFiltered()) {
     return {absl::StrCat("a seccomp filter around brood refuses it (", ErrnoText(error), "), as Docker's default profile does"),
             "docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined, or "
@@ -113,6 +142,7 @@ Advice NamespaceAdvice(Layer layer, int error) {
   const std::string name = layer == Layer::kMount ? "mnt" : std::string(LayerName(layer));
   if (error == ENOSPC) return Limit(absl::StrCat("max_", name, "_namespaces"), error);
   if (error == EINVAL && layer == Layer::kTime) return {"the kernel has no time namespaces", "Linux 5.6 or later with CONFIG_TIME_NS"};
+  if (error == ENOENT && !HasProc()) return NoProcAdvice();
   if (error == EINVAL) {
     return {absl::StrCat("the kernel has no ", LayerName(layer), " namespaces"), "a kernel with CONFIG_NAMESPACES and all kinds of them"};
   }
@@ -122,6 +152,7 @@ Advice NamespaceAdvice(Layer layer, int error) {
 Advice NewProcAdvice(int error) {
   if (IsInBazelSandbox()) return Surroundings(error);
   if (error != EPERM && error != EACCES) return NamespaceAdvice(Layer::kMount, error);
+  if (!HasProc()) return NoProcAdvice();
   return {absl::StrCat("a new procfs cannot be mounted (", ErrnoText(error), "): something is mounted over parts of /proc, as containers do it"),
           "docker run --security-opt systempaths=unconfined (podman: --security-opt unmask=ALL); or unmount what `grep ' /proc/' "
           "/proc/self/mountinfo` lists, or run brood outside"};
@@ -132,6 +163,7 @@ Advice CgroupAdvice(std::string_view controllers) {
   if (advice.why.empty()) advice.why = "this kernel's cgroups lack the controller";
   // It shows them all read-only, whoever the caller is.
   if (IsInBazelSandbox()) return {absl::StrCat("brood runs inside Bazel's sandbox: ", advice.why), std::string(kBazel)};
+  if (!HasProc()) return NoProcAdvice();
   const uint64_t owner = OuterUid(ThisMachine().uid);
   if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0) {
     advice.remedy = absl::StrCat("systemd-run --user --scope -p Delegate=yes brood ...; without systemd, as root: mkdir /sys/fs/cgroup/brood && chown -R ",

@@ -207,6 +207,17 @@ TEST(DoctorTest, AProcThatIsCoveredIsTheOptionThatUncoversIt) {
   ExpectNamed(table, "mount", {" no ", "/proc", "systempaths=unconfined"});
 }
 
+TEST(DoctorTest, AProcThatIsNotMountedIsToBeMounted) {
+  const std::string table = DoctorAfter("mount -t tmpfs none /proc");
+  for (const std::string_view layer : {"mount", "time", "memory"}) ExpectNamed(table, layer, {"no procfs is mounted at /proc", "mount -t proc proc /proc"});
+}
+
+// As after unshare(1) without --map-root-user.
+TEST(DoctorTest, IdsWithoutAMappingAreToldAsSuch) {
+  const std::string table = RunPlain({"unshare", "--user", BroodPath(), "doctor"}).out;
+  for (const std::string_view layer : {"user", "mount", "net"}) ExpectNamed(table, layer, {" no ", "no mapping in the user namespace", "--map-root-user"});
+}
+
 TEST(DoctorTest, NoCgroupToWriteToIsTheDelegationOfOne) {
   if (!IsRoot()) GTEST_SKIP() << "needs root, to be a user without cgroups";
   const std::string table = RunPlain({"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", BroodPath(), "doctor"}).out;
