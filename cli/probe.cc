@@ -21,6 +21,7 @@
 #include "cli/options.h"
 #include "cli/printable.h"
 #include "cli/probe/attack_table.h"
+#include "cli/probe/run_command.h"
 #include "cli/probe/try_attack.h"
 #include "cli/runfiles.h"
 #include "sandbox/policy.h"
@@ -146,7 +147,9 @@ absl::StatusOr<int> Run(const std::string& program, const Launcher& launcher, co
   // What attacks leave running becomes ours, so that it can be ended and reaped.
   if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) return ErrnoStatus(errno, "PR_SET_CHILD_SUBREAPER");
   HoldSignals();
-  BROOD_ASSIGN_OR_RETURN(const Verdict control, TryAttack(program, launcher, probe::Control()));
+  const absl::StatusOr<Verdict> tried_control = TryAttack(program, launcher, probe::Control());
+  probe::EndLeftovers();
+  BROOD_ASSIGN_OR_RETURN(const Verdict control, tried_control);
   if (control.kind != Verdict::Kind::kSucceeded) {
     return absl::FailedPreconditionError(
         absl::StrCat("the launcher does not run the attack program: ", Printable(control.why),
@@ -156,7 +159,9 @@ absl::StatusOr<int> Run(const std::string& program, const Launcher& launcher, co
   std::map<Verdict::Kind, size_t> counts;
   for (const Attack& attack : attacks) {
     if (Interrupted()) return kExitInterrupted;
-    BROOD_ASSIGN_OR_RETURN(Verdict verdict, TryBoth(program, launcher, attack));
+    absl::StatusOr<Verdict> tried = TryBoth(program, launcher, attack);
+    probe::EndLeftovers();
+    BROOD_ASSIGN_OR_RETURN(Verdict verdict, std::move(tried));
     ++counts[verdict.kind];
     all.push_back({attack, std::move(verdict)});
     if (!json && !PrintOut(Line(all.back()))) return kExitBroodFailed;

@@ -1,4 +1,8 @@
 // `brood probe`, end to end: it tells a launcher that stops an attack from one that does not.
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+#include "cli/probe/run_command.h"
 #include "cli/testdata/brood_under_test.h"
 #include "gtest/gtest.h"
 
@@ -85,6 +89,17 @@ TEST(ProbeTest, AnAttackOnItsParentDoesNotHitTheProbeThatAdoptedIt) {
         Probe({"--only", attack, "--patience", "1s", "--", "sh", "-c", "setsid --fork \"$@\" | cat", "sh"});
     EXPECT_GE(run.exit_code, 0) << attack << run.out << run.err;
   }
+}
+
+// One that forgets what it has started, and one that does not end: what both leave would run on.
+TEST(ProbeTest, NothingIsLeftOfALauncher) {
+  const std::string seconds = absl::StrCat("7", getpid());
+  const Finished forgets = Probe({"--only", "environment", "--", "sh", "-c", absl::StrCat("setsid sleep ", seconds, " & exec \"$@\""), "sh"});
+  EXPECT_EQ(forgets.exit_code, 1) << forgets.err;
+  EXPECT_FALSE(probe::AnyProcessWith(seconds));
+  const Finished hangs = Probe({"--only", "environment", "--patience", "300ms", "--", "sh", "-c", absl::StrCat("sleep ", seconds, "; true")});
+  EXPECT_EQ(hangs.exit_code, 125);
+  EXPECT_FALSE(probe::AnyProcessWith(seconds));
 }
 
 TEST(ProbeTest, TheListNamesEachAttackOnce) {

@@ -190,4 +190,17 @@ bool KillProcessesWith(const std::string& word) {
   }
 }
 
+void EndLeftovers() {
+  const absl::Time deadline = absl::Now() + absl::Seconds(2);
+  do {
+    pid_t ended;
+    while ((ended = waitpid(-1, nullptr, WNOHANG | __WALL)) > 0) {
+    }
+    if (ended < 0) return;  // ECHILD.
+    // Their own children come to us when they have ended.
+    if (!KillChildrenOf(getpid())) return;
+    absl::SleepFor(absl::Milliseconds(1));
+  } while (absl::Now() < deadline);
+}
+
 }  // namespace brood::probe

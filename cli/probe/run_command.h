@@ -49,6 +49,10 @@ bool AnyProcessWith(const std::string& word);
 // Kills those, by pidfd and only if they still have the word, until there are none; false if some do not go.
 bool KillProcessesWith(const std::string& word);
 
+// Kills and reaps all children of this process, for a subreaper: all that commands have left, whoever started it. Without what
+// it may not kill, and what does not go within two seconds.
+void EndLeftovers();
+
 }  // namespace brood::probe
 
 #endif  // BROOD_CLI_PROBE_RUN_COMMAND_H_
