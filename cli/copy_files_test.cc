@@ -49,6 +49,12 @@ TEST(CopyFilesTest, AJobHasItsOwn) {
   EXPECT_TRUE(Contains(batch.out, R"("bytes":3,"problem":null)")) << batch.out;
 }
 
+TEST(CopyFilesTest, TwoFilesDoNotBecomeOne) {
+  const Finished run = RunBrood({"run", "-p", "strict", "--copy-out", "/tmp/a:" + Place("one"), "--copy-out", "/tmp/b:" + Place(".") + "/one", "true"});
+  EXPECT_EQ(run.exit_code, 125);
+  EXPECT_EQ(run.err, "brood run: copy-out: /tmp/a and /tmp/b cannot both become " + Place(".") + "/one; give one of them another name\n");
+}
+
 TEST(CopyFilesTest, AJobWhoseFileIsMissingHasFailedAndIsTriedAgain) {
   const std::string jobs = TempFile("missing.jsonl", R"({"id":"m","argv":["true"],"policy":"strict","retries":1,"copy_out":["/tmp/out:)" + Place("m") + R"("]})" + "\n");
   const Finished batch = RunBrood({"batch", jobs});

@@ -44,6 +44,11 @@ const char* KindThatStays(int directory, const char* name) {
   return S_ISFIFO(status.st_mode) ? "a FIFO" : S_ISSOCK(status.st_mode) ? "a socket" : "a device";
 }
 
+bool IsSameDirectory(int one, int other) {
+  struct stat a, b;
+  return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 std::string BesideName() {
   static std::atomic<uint64_t> number{0};
   return absl::StrCat(".brood-", getpid(), "-", number++);
@@ -81,6 +86,11 @@ absl::StatusOr<Copies> Copies::Prepare(const std::vector<CopyIn>& in, const std:
     if (!prepared.directory.valid()) return ErrnoStatus(errno, "copy-out: open directory", directory);
     if (const char* const kind = KindThatStays(prepared.directory.get(), prepared.name.c_str()); kind != nullptr) {
       return absl::InvalidArgumentError(absl::StrCat("copy-out: ", asked.destination, ": is ", kind, ", in whose place no file is put"));
+    }
+    for (const Out& other : copies.outs_) {
+      if (other.name != prepared.name || !IsSameDirectory(other.directory.get(), prepared.directory.get())) continue;
+      return absl::InvalidArgumentError(absl::StrCat("copy-out: ", other.asked.source, " and ", asked.source, " cannot both become ",
+                                                     asked.destination, "; give one of them another name"));
     }
     // Without a name if the file system can: then nothing is left of it if we are killed. open(2), O_TMPFILE.
     prepared.sink.reset(openat(prepared.directory.get(), ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666));
