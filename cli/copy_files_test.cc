@@ -55,6 +55,18 @@ TEST(CopyFilesTest, TwoFilesDoNotBecomeOne) {
   EXPECT_EQ(run.err, "brood run: copy-out: /tmp/a and /tmp/b cannot both become " + Place(".") + "/one; give one of them another name\n");
 }
 
+// With an output limit and without.
+TEST(CopyFilesTest, StandardOutputAndErrorMayBeOneFile) {
+  for (const std::string policy : {"default", "strict"}) {
+    const std::string to = Place("both-" + policy);
+    const std::string jobs = TempFile("both.jsonl", R"({"argv":["sh","-c","echo out; echo err >&2; echo last"],"policy":")" + policy +
+                                                        R"(","stdout":")" + to + R"(","stderr":")" + Place(".") + "/both-" + policy + "\"}\n");
+    const Finished batch = RunBrood({"batch", jobs});
+    EXPECT_EQ(batch.exit_code, 0) << batch.err;
+    EXPECT_EQ(FileContent(to), "out\nerr\nlast\n") << policy;
+  }
+}
+
 TEST(CopyFilesTest, AJobWhoseFileIsMissingHasFailedAndIsTriedAgain) {
   const std::string jobs = TempFile("missing.jsonl", R"({"id":"m","argv":["true"],"policy":"strict","retries":1,"copy_out":["/tmp/out:)" + Place("m") + R"("]})" + "\n");
   const Finished batch = RunBrood({"batch", jobs});

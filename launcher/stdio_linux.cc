@@ -88,6 +88,13 @@ absl::StatusOr<int> Sink(const Stdio& spec, int number, PreparedStdio* out) {
   return absl::InvalidArgumentError("unknown kind of stream");
 }
 
+// Two descriptions of one file would write over each other, and what came first would be lost: one serves both, as for 2>&1.
+bool IsSameFile(int opened, const std::string& path) {
+  struct stat one, other;
+  return fstat(opened, &one) == 0 && stat(path.c_str(), &other) == 0 && S_ISREG(one.st_mode) && one.st_dev == other.st_dev &&
+         one.st_ino == other.st_ino;
+}
+
 // What the guardian is to read, which must never wait in read(2): others may have read what poll(2) saw.
 absl::StatusOr<int> Source(int fd, PreparedStdio* out) {
   struct stat status;
@@ -156,14 +163,17 @@ absl::Status PrepareStdio(const LaunchOptions& options, bool counted, PreparedSt
   BROOD_ASSIGN_OR_RETURN(out->child[0], Sink(options.stdin_spec, 0, out));
   if (options.stdin_spec.kind == Stdio::Kind::kRelay) BROOD_RETURN_IF_ERROR(RelayInput(out->child[0], out));
   if (own_root) BROOD_RETURN_IF_ERROR(CheckStream(out->child[0], 0));
+  int to_path = -1;  // Where stdout leads, if that was given by its path.
   for (int number = 1; number <= 2; ++number) {
     const Stdio& spec = number == 1 ? options.stdout_spec : options.stderr_spec;
-    if (number == 2 && spec.kind == Stdio::Kind::kMerge) {
+    const bool same = number == 2 && spec.kind == Stdio::Kind::kPath && to_path >= 0 && IsSameFile(to_path, spec.path);
+    if (number == 2 && (spec.kind == Stdio::Kind::kMerge || same)) {
       out->child[2] = out->child[1];
       continue;
     }
     BROOD_ASSIGN_OR_RETURN(const int sink, Sink(spec, number, out));
     if (own_root) BROOD_RETURN_IF_ERROR(CheckStream(sink, number));
+    if (spec.kind == Stdio::Kind::kPath) to_path = sink;
     const bool relays = spec.kind == Stdio::Kind::kRelay;
     if (!counted && !relays && spec.kind != Stdio::Kind::kCapture) {
       out->child[number] = sink;

@@ -62,7 +62,10 @@ absl::Status PrepareStdio(const LaunchOptions& options, PreparedStdio* out) {
   if (options.terminal.has_value()) {
     return absl::UnimplementedError("terminal: a pseudo-terminal of the child's own is not for Windows; leave it out");
   }
-  const Stdio* const specs[] = {&options.stdin_spec, &options.stdout_spec, &options.stderr_spec};
+  const Stdio* specs[] = {&options.stdin_spec, &options.stdout_spec, &options.stderr_spec};
+  const Stdio merged = Stdio::Merge();
+  // Two handles of one file would write over each other, as stdio_linux.cc says.
+  if (specs[1]->kind == Stdio::Kind::kPath && specs[2]->kind == Stdio::Kind::kPath && specs[1]->path == specs[2]->path) specs[2] = &merged;
   for (int number = 0; number < 3; ++number) {
     BROOD_ASSIGN_OR_RETURN(out->child[number], Stream(*specs[number], number, out));
   }
