@@ -215,6 +215,26 @@ TEST_F(FilterTest, LimitsAreSetOfTheOwnProcessOnly) {
   }
 }
 
+TEST_F(FilterTest, TheInitIsNotSlowedDown) {
+  for (const char* name : {"strict", "default", "networked"}) {
+    Compile(name);
+    EXPECT_EQ(CallWith("sched_setaffinity", {0, 8, 0x1000}), kAllow) << name;
+    EXPECT_EQ(CallWith("sched_setaffinity", {4242, 8, 0x1000}), kAllow) << name;
+    for (const char* call : {"sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr"}) {
+      EXPECT_EQ(CallWith(call, {1, 8, 0x1000}), Errno(EPERM)) << name << ", " << call;
+      EXPECT_EQ(CallWith(call, {1ull << 32 | 1, 8, 0x1000}), Errno(EPERM)) << name << ", " << call;
+    }
+    // By its number, and as one of the user's. setpriority(2), ioprio_set(2).
+    for (const auto& [call, user] : {std::pair<const char*, uint64_t>("setpriority", PRIO_USER), {"ioprio_set", 3}}) {
+      for (const uint64_t which : {0, 1, 2, 3}) EXPECT_EQ(CallWith(call, {which, 1, 19}), Errno(EPERM)) << name << ", " << call;
+      EXPECT_EQ(CallWith(call, {user, 0, 19}), Errno(EPERM)) << name << ", " << call;
+    }
+  }
+  Compile("default");
+  EXPECT_EQ(CallWith("setpriority", {PRIO_PROCESS, 0, 19}), kAllow);
+  EXPECT_EQ(CallWith("sched_setscheduler", {0, 3, 0x1000}), kAllow);
+}
+
 TEST_F(FilterTest, TheLimitOfCoreDumpsStaysUnlessSomeAreAskedFor) {
   for (const char* name : {"strict", "default", "networked"}) {
     Policy policy = BuiltinPolicy(name).value();
