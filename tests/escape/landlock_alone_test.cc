@@ -58,7 +58,7 @@ Verdict Try(const probe::Launcher& launcher, const Attack& attack) {
 // What docs/security.md says that Landlock does not keep: it knows no right for what an owner may do to a file besides its
 // content, nor for socket files.
 bool IsNotLandlocks(const Attack& attack, const std::string& policy) {
-  static const auto* const owners = new std::set<std::string>{"shown-chmod", "shown-chown", "shown-utimes", "shown-xattr", "self-exe"};
+  static const auto* const owners = new std::set<std::string>{"shown-chmod", "shown-chown", "shown-utimes", "shown-xattr", "shown-flags", "self-exe"};
   if (owners->count(attack.name) != 0) return true;
   return policy == "default" && (attack.name == "stream-socket-file" || attack.name == "datagram-socket-file");
 }

@@ -27,6 +27,9 @@ static void Console(void) { ReportOpen("/dev/console", O_RDWR); }
 static void Input(void) { ReportOpen("/dev/uinput", O_RDWR); }
 static void FaultDevice(void) { ReportOpen("/dev/userfaultfd", O_RDWR); }
 static void Vhost(void) { ReportOpen("/dev/vhost-vsock", O_RDWR); }
+static void Ports(void) { ReportOpen("/dev/port", O_RDONLY); }
+static void Autofs(void) { ReportOpen("/dev/autofs", O_RDONLY); }
+static void PinnedMemory(void) { ReportOpen("/dev/udmabuf", O_RDWR); }
 static void Clock(void) { ReportOpen("/dev/rtc0", O_RDONLY); }
 static void Terminals(void) { ReportOpen("/dev/ptmx", O_RDWR); }
 
@@ -78,6 +81,9 @@ const struct Attack kDevices[] = {
     {"dev-uinput", Input, kClaim, kMachine, "opens the maker of keyboards", "minimal /dev", NULL, NULL},
     {"dev-userfaultfd", FaultDevice, kClaim, kMachine, "opens userfaultfd as a device", "minimal /dev", NULL, NULL},
     {"dev-vhost-vsock", Vhost, kClaim, kMachine, "opens a device of virtual machines", "minimal /dev", NULL, NULL},
+    {"dev-port", Ports, kClaim, kMachine, "opens all I/O ports", "minimal /dev", NULL, NULL},
+    {"dev-autofs", Autofs, kClaim, kMachine, "opens the automounter", "minimal /dev", NULL, NULL},
+    {"dev-udmabuf", PinnedMemory, kClaim, kMachine, "opens the maker of pinned memory", "minimal /dev", NULL, NULL},
     {"dev-rtc", Clock, kClaim, kMachine, "opens the machine's clock", "minimal /dev", NULL, NULL},
     {"dev-ptmx", Terminals, kClaim, kMachine, "makes a terminal", "minimal /dev", NULL, NULL},
     {"makes-device", MakesDevice, kClaim, kRoot, "makes a device file and opens it", "no capabilities, nodev", NULL, NULL},

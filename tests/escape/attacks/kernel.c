@@ -140,6 +140,11 @@ static void WatchesFiles(void) { Report("fanotify_init", fanotify_init(FAN_CLASS
 static void WatchesFilesAsUser(void) { Report("fanotify_init", fanotify_init(FAN_CLASS_NOTIF | FAN_REPORT_FID, O_RDONLY)); }
 static void SecretMemory(void) { Report("memfd_secret", syscall(447, 0)); }
 static void Quota(void) { ReportReached("quotactl", syscall(SYS_quotactl, 0x80000700 | 0, "/no-such-device", 0, NULL)); }
+static void QuotaOfDescriptor(void) {
+  const int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (Step("open", root)) ReportReached("quotactl_fd", syscall(443, root, 0x80000700 | 0, 0, NULL));
+}
+static void RegistersWithoutRing(void) { ReportReached("io_uring_register", syscall(SYS_io_uring_register, -1, 31, NULL, 1)); }
 static void Cookies(void) { ReportReached("lookup_dcookie", syscall(SYS_lookup_dcookie, 0L, NULL, 0)); }
 static void MigratesPages(void) { ReportReached("migrate_pages", syscall(SYS_migrate_pages, 1, 0, NULL, NULL)); }
 
@@ -226,6 +231,8 @@ const struct Attack kKernel[] = {
     {"fanotify-user", WatchesFilesAsUser, kClaim, kMachine, "watches files by fanotify", "system call filter", NULL, NULL},
     {"memfd-secret", SecretMemory, kClaim, kMachine, "makes memory that the kernel does not map", "system call filter: ENOSYS", NULL, NULL},
     {"quotactl", Quota, kClaim, kMachine, "asks for disk quotas", "system call filter", NULL, NULL},
+    {"quotactl-fd", QuotaOfDescriptor, kClaim, kMachine, "asks for disk quotas by a descriptor", "system call filter", NULL, NULL},
+    {"io-uring-register", RegistersWithoutRing, kClaim, kMachine, "sends to an io_uring without having one", "system call filter", NULL, NULL},
     {"lookup-dcookie", Cookies, kClaim, kMachine, "asks for a profiler's cookie", "system call filter", NULL, NULL},
     {"migrate-pages", MigratesPages, kClaim, kMachine, "moves pages between nodes", "system call filter", NULL, NULL},
     {"mmap-zero", MapsZero, kClaim, kMachine, "maps address 0", "no capabilities", NULL, NULL},

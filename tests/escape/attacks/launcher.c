@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -108,6 +110,63 @@ static void LimitsLauncher(void) {
   Report("prlimit with a higher bit", syscall(SYS_prlimit64, (1L << 32) | above, RLIMIT_CPU, &time, NULL));
 }
 
+// What is above and not oneself; 0 if nothing is.
+static pid_t AboveMe(void) {
+  const pid_t above = Above(0) != 0 ? Above(0) : Above(1);
+  if (above != getpid()) return above;
+  Stopped("nothing is above", 0);
+  return 0;
+}
+
+// To what they are, all four: an idle init, beside processes that spin, tells nobody that the program has ended.
+static void SchedulesLauncher(void) {
+  const pid_t above = AboveMe();
+  if (above == 0) return;
+  struct sched_param parameters;
+  if (!Step("sched_getparam", sched_getparam(above, &parameters))) return;
+  Report("sched_setparam", sched_setparam(above, &parameters));
+  Report("sched_setscheduler", sched_setscheduler(above, sched_getscheduler(above), &parameters));
+  Report("with a higher bit", syscall(SYS_sched_setscheduler, (1L << 32) | above, sched_getscheduler(above), &parameters));
+}
+static void MakesLauncherNice(void) {
+  const pid_t above = AboveMe();
+  if (above != 0) Report("setpriority", setpriority(PRIO_PROCESS, (id_t)above, getpriority(PRIO_PROCESS, (id_t)above)));
+}
+static void BindsLauncher(void) {
+  cpu_set_t set;
+  const pid_t above = AboveMe();
+  if (above == 0 || !Step("sched_getaffinity", sched_getaffinity(above, sizeof set, &set))) return;
+  Report("sched_setaffinity", sched_setaffinity(above, sizeof set, &set));
+}
+static void LaunchersInputAndOutput(void) {
+  const pid_t above = AboveMe();
+  const long now = above != 0 ? syscall(SYS_ioprio_get, 1, above) : -1;
+  if (above != 0 && Step("ioprio_get", now)) Report("ioprio_set", syscall(SYS_ioprio_set, 1, above, now));
+}
+
+static void TakesLaunchersDescriptors(void) {
+  for (int i = 0; i < 2; ++i) {
+    const int pidfd = (int)syscall(SYS_pidfd_open, Above(i), 0);
+    if (Step("pidfd_open", pidfd)) LeakDescriptor("pidfd_getfd", (int)syscall(SYS_pidfd_getfd, pidfd, 10, 0));
+  }
+}
+
+static void AdvisesOnLaunchersMemory(void) {
+  const pid_t above = AboveMe();
+  if (above == 0) return;
+  const int pidfd = (int)syscall(SYS_pidfd_open, above, 0);
+  const struct iovec nothing = {(void*)0x1000, 0x1000};
+  if (Step("pidfd_open", pidfd)) ReportReached("process_madvise", syscall(SYS_process_madvise, pidfd, &nothing, 1, 20 /* MADV_COLD */, 0));
+}
+
+static void OpensLaunchersNamespaces(void) {
+  const pid_t above = AboveMe();
+  if (above == 0) return;
+  const int pidfd = (int)syscall(SYS_pidfd_open, above, 0);
+  // PIDFD_GET_MNT_NAMESPACE, Linux 6.11.
+  if (Step("pidfd_open", pidfd)) Report("namespace of a pidfd", ioctl(pidfd, _IO(0xff, 3), 0));
+}
+
 static void LaunchersDescriptors(void) {
   for (int i = 0; i < 2; ++i) {
     char path[64];
@@ -199,6 +258,13 @@ const struct Attack kLauncher[] = {
     {"init-vm-readv", ReadsLauncherByCall, kClaim, kAnywhere, "reads the memory of the process above by a system call", "system call filter, init that is not dumpable", NULL, NULL},
     {"init-ptrace", TracesLauncher, kClaim, kAnywhere, "traces the process above", "system call filter, init that is not dumpable", NULL, NULL},
     {"init-limits", LimitsLauncher, kClaim, kAnywhere, "limits the CPU time of the process above", "system call filter", NULL, NULL},
+    {"init-scheduling", SchedulesLauncher, kClaim, kAnywhere, "schedules the process above (as it is)", "system call filter", NULL, NULL},
+    {"init-nice", MakesLauncherNice, kClaim, kAnywhere, "sets the nice value of the process above (to what it is)", "system call filter", NULL, NULL},
+    {"init-affinity", BindsLauncher, kClaim, kAnywhere, "binds the process above to CPUs (that it has)", "system call filter", NULL, NULL},
+    {"init-io-priority", LaunchersInputAndOutput, kClaim, kMachine, "sets the I/O priority of the process above (to what it is)", "system call filter", NULL, NULL},
+    {"init-getfd", TakesLaunchersDescriptors, kSecret, kMachine, "takes descriptors of the process above by pidfd_getfd", "system call filter, init that is not dumpable", NULL, NULL},
+    {"init-madvise", AdvisesOnLaunchersMemory, kClaim, kMachine, "gives advice on memory of the process above", "system call filter, init that is not dumpable", NULL, NULL},
+    {"init-namespaces", OpensLaunchersNamespaces, kClaim, kMachine, "opens the namespaces of the process above by its pidfd", "init that is not dumpable", NULL, NULL},
     {"init-fd", LaunchersDescriptors, kSecret, kAnywhere, "opens descriptors of the process above", "init that is not dumpable", NULL, NULL},
     {"init-exe", LaunchersProgram, kClaim, kAnywhere, "opens the launcher's program by /proc/PID/exe", "init that is not dumpable", NULL, NULL},
     {"launcher-groups", KeepsGroups, kClaim, kRoot, "keeps a group of the launcher", "setgroups", NULL, NULL},

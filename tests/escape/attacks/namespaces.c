@@ -128,6 +128,12 @@ static void ListsMounts(void) {
   Report("listmount", syscall(458, &request, ids, 8, 0));
 }
 
+static void CopiesTreeWithAttributes(void) {
+  // Linux 6.15. OPEN_TREE_CLONE, and no attributes.
+  const uint64_t attributes[4] = {0};
+  Report("open_tree_attr", syscall(467, AT_FDCWD, "/", 1, attributes, sizeof attributes));
+}
+
 const struct Attack kNamespaces[] = {
     {"unshare-user", User, kClaim, kMachine, "makes a user namespace, and is root in it", "system call filter", NULL, NULL},
     {"unshare-all", Everything, kClaim, kMachine, "makes all namespaces at once", "system call filter", NULL, NULL},
@@ -156,6 +162,7 @@ const struct Attack kNamespaces[] = {
     {"fsopen", OpensFileSystem, kClaim, kRoot, "opens a new file system", "system call filter", NULL, NULL},
     {"fspick", PicksFileSystem, kClaim, kRoot, "changes a file system that is mounted", "system call filter", NULL, NULL},
     {"open-tree", ClonesTree, kClaim, kRoot, "copies the mount tree", "system call filter", NULL, NULL},
+    {"open-tree-attr", CopiesTreeWithAttributes, kClaim, kMachine, "the same by a newer call", "system call filter: ENOSYS", NULL, NULL},
     {"move-mount", MovesMount, kClaim, kRoot, "moves a mount", "system call filter", NULL, NULL},
     {"mount-setattr", SetsMountAttributes, kClaim, kRoot, "changes flags of a mount", "system call filter", NULL, NULL},
     {"listmount", ListsMounts, kClaim, kMachine, "lists mounts by the newest calls", "system call filter: ENOSYS", NULL, NULL},

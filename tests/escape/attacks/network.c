@@ -135,6 +135,15 @@ static void Bluetooth(void) { Family("AF_BLUETOOTH", AF_BLUETOOTH, SOCK_RAW, 1);
 static void Can(void) { Family("AF_CAN", AF_CAN, SOCK_RAW, 1); }
 static void Tipc(void) { Family("AF_TIPC", AF_TIPC, SOCK_RDM, 0); }
 
+static void OtherFamilies(void) {
+  // All that have no attack of their own. Most are a module that the kernel would load for whoever asks.
+  static const int kFamilies[] = {3, 4, 5, 6, 7, 8, 9, 11, 14, 19, 20, 21, 23, 24, 25, 26, 27, 28, 32, 33, 34, 35, 36, 37, 39, 41, 42, 43, 45};
+  static const int kTypes[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_RAW};
+  for (size_t i = 0; i < sizeof kFamilies / sizeof *kFamilies; ++i) {
+    for (size_t k = 0; k < sizeof kTypes / sizeof *kTypes; ++k) Family("an old family", kFamilies[i], kTypes[k], 0);
+  }
+}
+
 static void HighBitsOfFamily(void) {
   // The kernel takes 32 bits of the argument, a filter compares 64.
   const long fd = syscall(SYS_socket, (1L << 32) | AF_NETLINK, (long)(SOCK_RAW | SOCK_CLOEXEC), 0L);
@@ -180,5 +189,6 @@ const struct Attack kNetwork[] = {
     {"bluetooth-socket", Bluetooth, kClaim, kMachine, "opens a Bluetooth socket", "system call filter", NULL, NULL},
     {"can-socket", Can, kClaim, kMachine, "opens a CAN bus socket", "system call filter", NULL, NULL},
     {"tipc-socket", Tipc, kClaim, kMachine, "opens a TIPC socket", "system call filter", NULL, NULL},
+    {"other-families", OtherFamilies, kClaim, kMachine, "opens a socket of any other family", "system call filter", NULL, NULL},
     {"family-high-bits", HighBitsOfFamily, kClaim, kAnywhere, "hides a socket family in the upper half of an argument", "system call filter", NULL, NULL},
     {0}};

@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -140,6 +141,41 @@ static void SetIdByOpenat2(void) {
   unlink(path);
 }
 
+static void SetIdByMknod(void) {
+  char path[128];
+  snprintf(path, sizeof path, "/tmp/set-id-%s", Nonce());
+  if (!Report("mknod", mknod(path, S_IFREG | 06755, 0))) return;
+  unlink(path);
+}
+
+static void SetIdWithoutName(void) { Report("O_TMPFILE", open("/tmp", O_TMPFILE | O_WRONLY | O_CLOEXEC, 06755)); }
+
+static void SetIdByFchmodat2(void) {
+  char path[128];
+  snprintf(path, sizeof path, "/tmp/set-id-%s", Nonce());
+  if (!Step("open", open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755))) return;
+  Report("fchmodat2", syscall(452, AT_FDCWD, path, 04755, 0));
+  unlink(path);
+}
+
+static void SetGroupIdDirectory(void) {
+  char path[128];
+  snprintf(path, sizeof path, "/tmp/set-id-%s", Nonce());
+  if (!Step("mkdir", mkdir(path, 0755))) return;
+  Report("chmod", chmod(path, 02755));
+  rmdir(path);
+}
+
+static void FileCapability(void) {
+  char path[128];
+  snprintf(path, sizeof path, "/tmp/set-id-%s", Nonce());
+  if (!Step("open", open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755))) return;
+  // VFS_CAP_REVISION_2, effective: CAP_CHOWN. linux/capability.h
+  static const unsigned kCapability[5] = {0x02000001, 1, 0, 0, 0};
+  Report("setxattr", setxattr(path, "security.capability", kCapability, sizeof kCapability, 0));
+  unlink(path);
+}
+
 static void RaisesHardLimit(void) {
   struct rlimit limit;
   if (!Step("getrlimit", getrlimit(RLIMIT_NOFILE, &limit))) return;
@@ -220,6 +256,11 @@ const struct Attack kPrivileges[] = {
     {"set-id-file", SetIdFile, kClaim, kAnywhere, "gives a file the set-user-id bit", "system call filter", NULL, NULL},
     {"set-id-create", SetIdFileAtOnce, kClaim, kAnywhere, "creates a file with both set-id bits", "system call filter", NULL, NULL},
     {"set-id-openat2", SetIdByOpenat2, kClaim, kAnywhere, "the same by openat2, whose mode is in memory", "system call filter", NULL, NULL},
+    {"set-id-mknod", SetIdByMknod, kClaim, kAnywhere, "creates such a file by mknod", "system call filter", NULL, NULL},
+    {"set-id-tmpfile", SetIdWithoutName, kClaim, kMachine, "creates such a file that has no name yet", "system call filter", NULL, NULL},
+    {"set-id-fchmodat2", SetIdByFchmodat2, kClaim, kMachine, "gives a file the bit by fchmodat2", "system call filter", NULL, NULL},
+    {"set-id-directory", SetGroupIdDirectory, kClaim, kAnywhere, "gives a directory the set-group-id bit", "system call filter", NULL, NULL},
+    {"file-capability", FileCapability, kClaim, kRoot, "gives a file a capability", "no capabilities", NULL, NULL},
     {"hard-limit", RaisesHardLimit, kClaim, kMachine, "raises a hard limit", "no capabilities", NULL, NULL},
     {"nice", RaisesPriority, kClaim, kRoot, "raises its priority", "no capabilities", NULL, NULL},
     {"real-time", RealTime, kClaim, kRoot, "becomes a real-time process", "no capabilities", NULL, NULL},

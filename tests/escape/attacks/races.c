@@ -12,6 +12,7 @@
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -153,6 +154,23 @@ static void InSignalHandler(void) {
   raise(SIGUSR1);
 }
 
+static void Ignore(int number) { (void)number; }
+
+// What a supervisor is told of, and is gone before it looks.
+static void InterruptedCalls(void) {
+  const struct sigaction action = {.sa_handler = Ignore};  // No SA_RESTART.
+  sigaction(SIGALRM, &action, NULL);
+  const struct itimerval often = {{0, 50}, {0, 50}};
+  const struct itimerval never = {{0, 0}, {0, 0}};
+  if (!Step("setitimer", setitimer(ITIMER_REAL, &often, NULL))) return;
+  long id = -1;
+  for (int i = 0; i < 500 && id < 0; ++i) id = syscall(SYS_add_key, "user", Nonce(), "x", 1L, (long)KEY_SPEC_PROCESS_KEYRING);
+  const int error = errno;
+  setitimer(ITIMER_REAL, &never, NULL);
+  errno = error;
+  Report("add_key", id);
+}
+
 static void Comet(void) {
   // Whoever looks for it finds a process that has ended already. Bounded: three seconds.
   const double end = Now() + 3;
@@ -190,6 +208,7 @@ const struct Attack kRaces[] = {
     {"vfork-child", InVforkChild, kClaim, kMachine, "makes a forbidden call in a vfork child", "system call filter", NULL, NULL},
     {"grandchild", InGrandchild, kClaim, kMachine, "makes a forbidden call in an orphan", "system call filter", NULL, NULL},
     {"signal-handler", InSignalHandler, kClaim, kMachine, "makes a forbidden call in a signal handler", "system call filter", NULL, NULL},
+    {"interrupted-call", InterruptedCalls, kClaim, kMachine, "makes a forbidden call while signals interrupt it", "system call filter", NULL, NULL},
     {"fork-comet", Comet, kSurvivor, kAnywhere, "forks and ends faster than it can be killed", "pid namespace", NULL, NULL},
     {"exec-while-ending", ExecsWhileEnding, kSurvivor, kAnywhere, "is in the middle of an exec when its parent ends", "pid namespace", NULL, NULL},
     {0}};

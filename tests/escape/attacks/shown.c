@@ -2,8 +2,10 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -44,6 +46,18 @@ static void ChangeTimes(void) {
   Report("utimes", utimes(In("file"), times));
 }
 static void SetAttribute(void) { Report("setxattr", setxattr(In("file"), "user.brood", "x", 1, 0)); }
+static void SetFlags(void) {
+  const int fd = open(In("file"), O_RDONLY | O_CLOEXEC);
+  int flags = 0;
+  if (!Step("open", fd) || !Step("FS_IOC_GETFLAGS", ioctl(fd, FS_IOC_GETFLAGS, &flags))) return;
+  Report("FS_IOC_SETFLAGS", ioctl(fd, FS_IOC_SETFLAGS, &flags));
+}
+static void SetFlagsByPath(void) {
+  // Linux 6.17; numbers as of file_getattr and file_setattr.
+  unsigned char attributes[24] = {0};
+  if (!Step("file_getattr", syscall(468, AT_FDCWD, In("file"), attributes, sizeof attributes, 0))) return;
+  Report("file_setattr", syscall(469, AT_FDCWD, In("file"), attributes, sizeof attributes, 0));
+}
 static void HardLink(void) { Report("link", link(In("file"), In("linked"))); }
 static void SymbolicLink(void) { Report("symlink", symlink("/", In("symlink"))); }
 static void Fifo(void) { Report("mkfifo", mkfifo(In("fifo"), 0666)); }
@@ -110,6 +124,8 @@ const struct Attack kShown[] = {
     {"shown-chown", ChangeOwner, kOutside, kAnywhere, "changes the group of a shown file", "read-only mount", NULL, NULL},
     {"shown-utimes", ChangeTimes, kOutside, kAnywhere, "changes the times of a shown file", "read-only mount", NULL, NULL},
     {"shown-xattr", SetAttribute, kOutside, kMachine, "sets an attribute of a shown file", "read-only mount", NULL, NULL},
+    {"shown-flags", SetFlags, kClaim, kMachine, "sets the flags of a shown file (to what they are)", "read-only mount", NULL, NULL},
+    {"shown-file-setattr", SetFlagsByPath, kClaim, kMachine, "the same by a newer call", "system call filter: ENOSYS", NULL, NULL},
     {"shown-link", HardLink, kOutside, kAnywhere, "links a shown file", "read-only mount", NULL, NULL},
     {"shown-symlink", SymbolicLink, kOutside, kAnywhere, "plants a symbolic link", "read-only mount", NULL, NULL},
     {"shown-fifo", Fifo, kOutside, kAnywhere, "plants a FIFO", "read-only mount", NULL, NULL},
