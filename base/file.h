@@ -25,7 +25,8 @@ namespace brood {
 absl::StatusOr<UniqueFd> OpenToRead(const std::string& path);
 // Created or emptied.
 absl::StatusOr<UniqueFd> OpenToReplace(const std::string& path);
-// Created or kept; may be read as well. On Windows it writes at the end as long as nobody else does.
+// Created or kept; may be read as well, but for a FIFO. On Windows it writes at the end as long as nobody else does. Errors, besides:
+// FailedPrecondition (a FIFO that nobody reads).
 absl::StatusOr<UniqueFd> OpenToAppend(const std::string& path);
 
 // The standard streams; borrowed.

@@ -56,7 +56,21 @@ absl::StatusOr<UniqueFd> OpenToRead(const std::string& path) {
 }
 
 absl::StatusOr<UniqueFd> OpenToReplace(const std::string& path) { return Open(path, O_WRONLY | O_CREAT | O_TRUNC); }
-absl::StatusOr<UniqueFd> OpenToAppend(const std::string& path) { return Open(path, O_RDWR | O_APPEND | O_CREAT | O_NOCTTY); }
+
+// For both, a FIFO would keep what nobody reads until it is closed, and then lose it; and who writes more than it holds would wait
+// for ever. fifo(7)
+absl::StatusOr<UniqueFd> OpenToAppend(const std::string& path) {
+  struct stat about = {};
+  struct statfs system = {};
+  const bool is_fifo = stat(path.c_str(), &about) == 0 && S_ISFIFO(about.st_mode) && statfs(path.c_str(), &system) == 0 && system.f_type != PIPEFS_MAGIC;
+  if (!is_fifo) return Open(path, O_RDWR | O_APPEND | O_CREAT | O_NOCTTY);
+  UniqueFd fd(open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!fd.valid() && errno == ENXIO) {
+    return absl::FailedPreconditionError(absl::StrCat("open ", path, ": is a FIFO; expected a regular file, or one that somebody reads already"));
+  }
+  if (!fd.valid() || fcntl(fd.get(), F_SETFL, 0) != 0) return ErrnoStatus(errno, "open", path);
+  return fd;
+}
 
 int StandardInput() { return STDIN_FILENO; }
 int StandardOutput() { return STDOUT_FILENO; }

@@ -1,4 +1,5 @@
 // `brood batch` and the small commands, end to end.
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -49,6 +50,27 @@ TEST(BatchTest, JobsThatCannotRunTakeNoOtherWithThem) {
   EXPECT_TRUE(Contains(ResultOf(batch.out, "fifo"), "is a FIFO")) << ResultOf(batch.out, "fifo");
   EXPECT_TRUE(Contains(ResultOf(batch.out, "last"), R"("stdout":{"base64":"/w==","bytes":1,)"));
   EXPECT_TRUE(Contains(batch.err, "5 jobs in ")) << batch.err;
+}
+
+// Else what it holds is lost without a word, and what it does not hold is waited for, TERM or not.
+TEST(BatchTest, AFifoNeedsAReader) {
+  const std::string fifo = TempFile("unread", "");
+  ASSERT_EQ(unlink(fifo.c_str()), 0);
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  const std::string jobs = TempFile("fifo-jobs.jsonl", R"({"id":"a","argv":["true"]})" "\n");
+  for (const char* option : {"--results", "--joblog", "--trace", "--junit"}) {
+    const Finished unread = RunBrood({"batch", option, fifo, jobs});
+    EXPECT_EQ(unread.exit_code, 125) << option;
+    EXPECT_TRUE(Contains(unread.err, absl::StrCat("open ", fifo, ": is a FIFO; expected a regular file, or one that somebody reads already"))) << option << unread.err;
+    EXPECT_EQ(ResultOf(unread.out, "a"), "") << option;
+  }
+  const int reader = open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(reader, 0);
+  EXPECT_EQ(RunBrood({"batch", "--results", fifo, jobs}).exit_code, 0);
+  char text[8192] = {};
+  EXPECT_GT(read(reader, text, sizeof(text) - 1), 0);
+  close(reader);
+  EXPECT_TRUE(Contains(ResultOf(text, "a"), R"("status":"ok")")) << text;
 }
 
 TEST(BatchTest, BadJobLinesRunNothing) {
