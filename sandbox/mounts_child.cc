@@ -261,8 +261,11 @@ int OpenMountSource(const MountStep& step, SetupMessage* failure) {
   }
   mount_attr attributes = {};
   attributes.attr_set = step.attributes;
+  // A copy is of the same peer group as the original: what is mounted in it would be mounted on the machine too, and what is
+  // mounted there later would appear inside, writable. mount_namespaces(7), "Shared subtrees".
+  attributes.propagation = MS_PRIVATE;
   // On the whole tree: a submount that stayed writable is the classic hole (nsjail, /dev/shm). mount_setattr(2).
-  if (attributes.attr_set != 0 && MountSetattr(tree, AT_RECURSIVE, attributes) != 0) {
+  if (MountSetattr(tree, AT_RECURSIVE, attributes) != 0) {
     Fail(failure, "mount", errno, "mount_setattr (Linux 5.12 is needed) ", step.source);
     close(tree);
     return -1;

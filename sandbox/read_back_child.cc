@@ -110,7 +110,8 @@ bool AddPlanned(const char* target, uint64_t attributes, KnownMounts* known, Set
   return true;
 }
 
-// One line of mountinfo: number, parent's number, device, root, place, options. proc(5), /proc/pid/mountinfo
+// One line of mountinfo: number, parent's number, device, root, place, options, and "-" where it has no peers. proc(5),
+// /proc/pid/mountinfo
 bool ReadBackMount(const char* line, const char* end, KnownMounts* known, SetupMessage* failure) {
   const char* fields[7] = {line};
   for (int i = 1; i < 7; ++i) {
@@ -140,6 +141,7 @@ bool ReadBackMount(const char* line, const char* end, KnownMounts* known, SetupM
     if ((found->attributes & flag.attribute) == 0 || HasWord(fields[5], fields[6] - 1, flag.word)) continue;
     return Differs(failure, detail.Add("mount at ").Add(place.c_str()).Add(": expected ").Add(flag.word).Add(", and it is not"));
   }
+  if (*fields[6] != '-') return Differs(failure, detail.Add("mount at ").Add(place.c_str()).Add(": expected private, and it is not"));
   return true;
 }
 

@@ -71,6 +71,17 @@ TEST_P(IsolationTest, AFileInASubmountIsNotWritten) {
   EXPECT_TRUE(absl::StrContains(run.err, "/shown/mem/new: Read-only file system")) << run.err;
 }
 
+// As systemd has it, all mounts of a machine are shared.
+TEST_P(IsolationTest, NoMountTravelsOutOrIn) {
+  std::vector<std::string> command = {"unshare", "--mount", "--propagation", "private"};
+  if (!IsRoot()) command.insert(command.end(), {"--user", "--map-root-user"});
+  const std::string script = absl::StrCat("cd $0 && mkdir mem && mount -t tmpfs mem mem && mount --make-shared mem && mkdir -m 755 mem/sub && touch mem/sub/file && '", BroodPath(),
+                                          "' run --policy ", GetParam(), " --ro ./mem:/shown --tmpfs /shown/sub -- sh -c 'grep \" /shown \" /proc/self/mountinfo | cut -d\" \" -f7'; ls mem/sub");
+  command.insert(command.end(), {"sh", "-c", script, directory_.path()});
+  const PlainRun run = RunPlain(command);
+  EXPECT_EQ(run.out, "-\nfile\n") << run.err;
+}
+
 TEST_P(IsolationTest, ATmpfsHasTheSizeAskedForAndIsEmptyForTheNext) {
   for (int i = 0; i < 2; ++i) {
     const PlainRun run = Script("ls -A /room; head -c 900000 /dev/zero >/room/fits && echo fits; head -c 200000 /dev/zero >/room/more", {"--tmpfs", "/room:1M"});
