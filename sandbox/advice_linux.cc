@@ -86,6 +86,13 @@ Advice NoProcAdvice() {
   return {"no procfs is mounted at /proc, without which no new one is to be had, and little is to be known", "as root: mount -t proc proc /proc"};
 }
 
+bool IsProcReadOnly() { return access("/proc/self/uid_map", W_OK) != 0 && errno == EROFS; }
+
+// No ids are mapped by what cannot be written, and a procfs that shows more than those that are there is not to be had.
+Advice ReadOnlyProcAdvice() {
+  return {"/proc is mounted read-only", "mount it to be written: bwrap --proc /proc; as root: mount -o remount,rw /proc"};
+}
+
 constexpr std::string_view kBazel = "tag the target \"no-sandbox\" or \"local\", or build with --strategy=TestRunner=local: what runs inside "
                                     "Bazel's own sandbox is in a namespace that it has made";
 
@@ -123,6 +130,7 @@ Advice UserNamespaceAdvice(int error) {
     return {"root lacks CAP_SETFCAP, without which it may not map its own id. user_namespaces(7)",
             "give root CAP_SETFCAP (docker run --cap-add SETFCAP), or run as another user"};
   }
+  if (error == EROFS) return ReadOnlyProcAdvice();
   if (error == ENOSPC) return Limit("max_user_namespaces", error);
   if (error == EUSERS) return {"32 user namespaces are one in the other already", "run brood further outside. user_namespaces(7)"};
   if (error == EINVAL || error == ENOSYS) return {"the kernel has no user namespaces", "a kernel with CONFIG_USER_NS"};
@@ -153,6 +161,7 @@ Advice NewProcAdvice(int error) {
   if (IsInBazelSandbox()) return Surroundings(error);
   if (error != EPERM && error != EACCES) return NamespaceAdvice(Layer::kMount, error);
   if (!HasProc()) return NoProcAdvice();
+  if (IsProcReadOnly()) return ReadOnlyProcAdvice();
   return {absl::StrCat("a new procfs cannot be mounted (", ErrnoText(error), "): something is mounted over parts of /proc, as containers do it"),
           "docker run --security-opt systempaths=unconfined (podman: --security-opt unmask=ALL); or unmount what `grep ' /proc/' "
           "/proc/self/mountinfo` lists, or run brood outside"};

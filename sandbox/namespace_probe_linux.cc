@@ -37,7 +37,12 @@ int TryInNamespaces(uint64_t flags, int (*step)()) {
   return result;
 }
 
-int TryUserNamespace() { return ThisMachine().can_map_own_id ? TryInNamespaces(CLONE_NEWUSER, nullptr) : EPERM; }
+int TryUserNamespace() {
+  if (!ThisMachine().can_map_own_id) return EPERM;
+  // Its ids are mapped by a file there. user_namespaces(7)
+  if (access("/proc/self/uid_map", W_OK) != 0 && errno == EROFS) return EROFS;
+  return TryInNamespaces(CLONE_NEWUSER, nullptr);
+}
 
 int TryNewProc() {
   const int context = static_cast<int>(syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC));
@@ -67,7 +72,7 @@ namespace {
 
 // Whether it is the kernel's word on namespaces, and not that something has run out for now. clone(2), unshare(2), fsopen(2).
 bool IsRefusal(int error) {
-  for (const int refusal : {EPERM, EACCES, EINVAL, ENOSYS, ENOSPC, EUSERS, ENODEV}) {
+  for (const int refusal : {EPERM, EACCES, EINVAL, ENOSYS, ENOSPC, EUSERS, ENODEV, EROFS}) {
     if (error == refusal) return true;
   }
   return false;

@@ -212,6 +212,10 @@ TEST(DoctorTest, AProcThatIsNotMountedIsToBeMounted) {
   for (const std::string_view layer : {"mount", "time", "memory"}) ExpectNamed(table, layer, {"no procfs is mounted at /proc", "mount -t proc proc /proc"});
 }
 
+TEST(DoctorTest, AProcThatIsReadOnlyIsToBeWritable) {
+  ExpectNamed(DoctorAfter("mount -o remount,bind,ro /proc"), "user", {" no ", "/proc is mounted read-only", "bwrap --proc /proc"});
+}
+
 // As after unshare(1) without --map-root-user.
 TEST(DoctorTest, IdsWithoutAMappingAreToldAsSuch) {
   const std::string table = RunPlain({"unshare", "--user", BroodPath(), "doctor"}).out;
