@@ -177,6 +177,37 @@ TEST_F(CopyFilesTest, ADirectoryThatIsSwappedForALinkAllTheTimeLeadsNowhere) {
   }
 }
 
+// By an earlier child, in a directory of the host that both may write to.
+TEST_F(CopyFilesTest, ALinkThatWasPlantedBeforeLeadsNowhere) {
+  for (const char* name : {"/given", "/other", "/hidden"}) {
+    ASSERT_EQ(mkdir((directory_ + name).c_str(), 0755), 0);
+    ASSERT_EQ(chmod((directory_ + name).c_str(), 0777), 0);
+  }
+  WriteText(directory_ + "/hidden/secret", "secret");
+  ASSERT_EQ(chmod((directory_ + "/hidden/secret").c_str(), 0600), 0);
+  ASSERT_EQ(symlink("/hidden", (directory_ + "/given/out").c_str()), 0);
+  ASSERT_EQ(symlink("/other", (directory_ + "/given/in").c_str()), 0);
+  Policy policy = BuiltinPolicy("strict").value();
+  policy.files.push_back({.source = directory_ + "/given", .destination = "/given", .access = FileRule::Access::kReadWrite});
+  policy.files.push_back({.source = directory_ + "/other", .destination = "/other", .access = FileRule::Access::kReadWrite});
+  policy.files.push_back({.source = directory_ + "/hidden", .destination = "/hidden"});
+  LaunchOptions options = Options("true");
+  options.policy = CompilePolicy(policy).value();
+  options.copy_out = {{.source = "/given/out/secret", .destination = out_ + "/file"}};
+  const Outcome outcome = Process::Launch(options)->Join().value();
+  ASSERT_EQ(outcome.copied.size(), 1u) << outcome.ToString();
+  EXPECT_EQ(outcome.copied[0].problem, "a symbolic link, or behind one");
+  EXPECT_FALSE(fs::exists(out_ + "/file"));
+
+  WriteText(directory_ + "/file", "text");
+  options.copy_out.clear();
+  options.copy_in = {{directory_ + "/file", "/given/in/made/file"}};
+  const Outcome refused = Process::Launch(options)->Join().value();
+  const auto* setup = std::get_if<SetupFailed>(&refused.ending);
+  EXPECT_TRUE(setup != nullptr && setup->step == "copy-in" && setup->error_number == ELOOP) << refused.ToString();
+  EXPECT_EQ(CountOf(directory_ + "/other"), 0u);
+}
+
 TEST_F(CopyFilesTest, ADestinationIsReplacedAndNotWrittenThrough) {
   WriteText(directory_ + "/precious", "precious");
   ASSERT_EQ(symlink((directory_ + "/precious").c_str(), (out_ + "/link").c_str()), 0);

@@ -53,16 +53,31 @@ int Copy(int from, int to, uint64_t max_bytes, uint64_t* bytes, bool* to_failed)
   return 0;
 }
 
-bool MakeParents(const char* path, SetupMessage* failure) {
-  char parent[PATH_MAX];
-  for (size_t i = 0; path[i] != '\0' && i < sizeof(parent) - 1; ++i) {
-    if (path[i] == '/' && i > 0) {
-      parent[i] = '\0';
-      if (mkdir(parent, 0755) != 0 && errno != EEXIST && errno != EROFS) return Fail(failure, "copy-in", errno, "make directory ", parent);
+// Makes the directories above `path`, and gives the last of them; -1: `failure` is told. Each is entered before the next is made in it:
+// a link that an earlier child planted in a directory of the host leads to no other.
+int MakeParents(const char* path, const char** name, SetupMessage* failure) {
+  int directory = Open(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0);
+  *name = path + 1;
+  while (const char* const slash = directory >= 0 ? strchr(*name, '/') : nullptr) {
+    char part[NAME_MAX + 1];
+    const size_t length = static_cast<size_t>(slash - *name);
+    int next = -1;
+    errno = ENAMETOOLONG;
+    if (length < sizeof(part)) {
+      memcpy(part, *name, length);
+      part[length] = '\0';
+      if (mkdirat(directory, part, 0755) == 0 || errno == EEXIST || errno == EROFS) {
+        next = Open(directory, part, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+      }
     }
-    parent[i] = path[i];
+    const int error = errno;
+    close(directory);
+    errno = error;
+    directory = next;
+    *name = slash + 1;
   }
-  return true;
+  if (directory < 0) Fail(failure, "copy-in", errno, "make the directory of ", path);
+  return directory;
 }
 
 bool IsOfTheKernel(int fd) {
@@ -77,8 +92,13 @@ bool IsOfTheKernel(int fd) {
 bool CopyFilesIn(const CopyRecord& record, SetupMessage* failure) {
   for (size_t i = 0; i < record.in_count; ++i) {
     const auto& [source, destination, mode] = record.in[i];
-    if (!MakeParents(destination, failure)) return false;
-    const int to = Open(AT_FDCWD, destination, O_WRONLY | O_CREAT | O_EXCL | O_NOCTTY | O_CLOEXEC, mode, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+    const char* name = nullptr;
+    const int directory = MakeParents(destination, &name, failure);
+    if (directory < 0) return false;
+    const int to = Open(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOCTTY | O_CLOEXEC, mode, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+    const int open_error = errno;
+    close(directory);
+    errno = open_error;
     if (to < 0) return Fail(failure, "copy-in", errno, "make ", destination);
     uint64_t bytes = 0;
     bool to_failed = false;
@@ -99,7 +119,8 @@ bool OpenCopyPlaces(const CopyRecord& record, CopyPlace* places, SetupMessage* f
       // One component less; what is left of "/" is "/".
       while (length > 1 && path[length - 1] != '/') --length;
       path[length] = '\0';
-      const int directory = Open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_NO_MAGICLINKS);
+      // An earlier child may have planted a link in a directory of the host: it would name a file that no child can read.
+      const int directory = Open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
       if (directory < 0 && length <= 1) return Fail(failure, "copy-out", errno, "open the directory of ", source);
       places[i].directory = directory;
       places[i].rest = static_cast<uint16_t>(length);
@@ -107,7 +128,7 @@ bool OpenCopyPlaces(const CopyRecord& record, CopyPlace* places, SetupMessage* f
     }
     // A file that is mounted there, such as /dev/zero, is gone with the mounts, and what is below it is none of the child's.
     const int there = Open(places[i].directory, source + places[i].rest, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0,
-                           RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV);
+                           RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV);
     const int error = errno;
     if (there >= 0) close(there);
     if (there < 0 && error == EXDEV) return Fail(failure, "copy-out", error, "a mount of its own: ", source);
