@@ -82,6 +82,9 @@ int NewFileSystem(const char* type, const char* size, const char* mode, const ch
 }
 
 bool MakeFile(int root, const OwnFileSystems& own, const MountStep& step, SetupMessage* failure) {
+  if (IsBehindPlantedLink(root, own, step.target)) {
+    return step.optional || Fail(failure, "mount", ELOOP, "a link, in what may be written to, is on the way to /", step.target);
+  }
   const char* last = nullptr;
   const int parent = OpenParent(root, own, step.target, &last);
   if (parent < 0 && errno != EROFS) return Fail(failure, "mount", errno, "open parent of /", step.target);
@@ -105,6 +108,7 @@ bool CarryOut(const MountStep& step, const int* sources, const OverlayParts& par
     case MountStep::Kind::kBind: {
       if (source == kAbsentSource) return true;
       if (!Attach(source, root, *own, step.target, failure)) return false;
+      own->Show(source, step.attributes);
       close(source);
       return true;
     }
@@ -132,6 +136,7 @@ bool CarryOut(const MountStep& step, const int* sources, const OverlayParts& par
       // What is made for other mounts would stay among the changes that are kept.
       const bool in_memory = step.text != nullptr;
       if (attached && in_memory && !own->Add(overlay)) attached = Fail(failure, "mount", E2BIG, "more than 63 file systems in memory: /", step.target);
+      if (!in_memory) own->Show(overlay, step.attributes);
       close(overlay);
       return attached;
     }
@@ -299,6 +304,7 @@ bool BuildRootUnmasked(const ChildPlan& plan, int* sources, SetupMessage* failur
     own_root = false;
     first = 1;
     if (root < 0) return Fail(failure, "mount", ENOENT, "the source of / does not exist");
+    own.Show(root, plan.mounts[0].attributes);
   } else {
     root = NewFileSystem("tmpfs", "4M", "0755", nullptr, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, "", failure);
     if (root < 0) return false;

@@ -1,9 +1,11 @@
 #include "sandbox/own_file_systems_child.h"
 
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstring>
 
 #include "sandbox/mount_api_child.h"
@@ -14,6 +16,87 @@ namespace brood::child {
 int OpenInRoot(int root, const char* path, uint64_t flags) {
   // RESOLVE_IN_ROOT: no symlink, absolute or with "..", leads out of the tree that is being built. openat2(2).
   return OpenAt2(root, path, flags | O_CLOEXEC, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+}
+
+namespace {
+
+// Nobody before us had what is made here, and what is read-only here is the caller's to say.
+bool IsTrusted(int directory, const OwnFileSystems& own) {
+  struct stat status;
+  struct statvfs system;
+  return fstat(directory, &status) == 0 && (own.Has(status.st_dev) || (fstatvfs(directory, &system) == 0 && (system.f_flag & ST_RDONLY) != 0));
+}
+
+// `path` with "." and ".." taken out, in place: of a path without links that is what they mean.
+void Normalize(char* path) {
+  char* end = path;
+  for (const char* at = path; *at != '\0';) {
+    while (*at == '/') ++at;
+    const size_t length = strcspn(at, "/");
+    if (length == 0) break;
+    if (length == 2 && at[0] == '.' && at[1] == '.') {
+      while (end > path && *--end != '/') {
+      }
+    } else if (length != 1 || at[0] != '.') {
+      if (end > path) *end++ = '/';
+      memmove(end, at, length);
+      end += length;
+    }
+    at += length;
+  }
+  *end = '\0';
+}
+
+// The link that is the first part of `path` to be one, from `*begin` to `*end`: an O_PATH descriptor, and that of its directory. -1: none.
+int FindLink(int root, const char* path, size_t* begin, size_t* end, int* directory) {
+  *directory = OpenInRoot(root, ".", O_PATH | O_DIRECTORY);
+  for (*begin = 0; *directory >= 0 && path[*begin] != '\0'; *begin = *end + (path[*end] == '/' ? 1 : 0)) {
+    char part[NAME_MAX + 1];
+    const size_t length = strcspn(path + *begin, "/");
+    *end = *begin + length;
+    if (length >= sizeof(part)) break;
+    memcpy(part, path + *begin, length);
+    part[length] = '\0';
+    const int child = openat(*directory, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat status;
+    if (child >= 0 && fstat(child, &status) == 0 && S_ISLNK(status.st_mode)) return child;
+    close(*directory);
+    *directory = child;
+  }
+  if (*directory >= 0) close(*directory);
+  return -1;
+}
+
+}  // namespace
+
+bool IsBehindPlantedLink(int root, const OwnFileSystems& own, const char* target) {
+  if (!own.shows_writable) return false;
+  char path[kMaxPath];
+  char longer[2 * kMaxPath];
+  if (strlen(target) >= sizeof(path)) return false;  // Which will be told.
+  memcpy(path, target, strlen(target) + 1);
+  for (int links = 0; links < 40; ++links) {  // As many as the kernel follows. path_resolution(7)
+    Normalize(path);
+    size_t begin = 0;
+    size_t end = 0;
+    int directory = -1;
+    const int link = FindLink(root, path, &begin, &end, &directory);
+    if (link < 0) return false;
+    const bool trusted = IsTrusted(directory, own);
+    const ssize_t length = readlinkat(link, "", longer + begin, kMaxPath);
+    close(link);
+    close(directory);
+    if (!trusted || length < 0) return true;
+    const bool absolute = length > 0 && longer[begin] == '/';
+    if (!absolute) memcpy(longer, path, begin);
+    const char* const from = absolute ? longer + begin : longer;
+    const size_t size = static_cast<size_t>(length) + (absolute ? 0 : begin);
+    const size_t rest = strlen(path + end);
+    if (size + rest >= sizeof(path)) return true;
+    memmove(path + size, path + end, rest + 1);
+    memcpy(path, from, size);
+  }
+  return true;
 }
 
 int OpenParent(int root, const OwnFileSystems& own, const char* target, const char** last) {
@@ -60,6 +143,10 @@ int OpenParent(int root, const OwnFileSystems& own, const char* target, const ch
 }
 
 int OpenMountPoint(int root, const OwnFileSystems& own, const char* target, bool directory, SetupMessage* failure) {
+  if (IsBehindPlantedLink(root, own, target)) {
+    Fail(failure, "mount", ELOOP, "a link, in what may be written to, is on the way to the mount point /", target);
+    return -1;
+  }
   int fd = OpenInRoot(root, target, O_PATH);
   if (fd < 0 && errno == ENOENT) {
     const char* last = nullptr;

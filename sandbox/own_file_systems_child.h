@@ -4,6 +4,7 @@
 #ifndef BROOD_SANDBOX_OWN_FILE_SYSTEMS_CHILD_H_
 #define BROOD_SANDBOX_OWN_FILE_SYSTEMS_CHILD_H_
 
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -22,6 +23,7 @@ inline constexpr size_t kMaxOwnFileSystems = 64;
 struct OwnFileSystems {
   dev_t devices[kMaxOwnFileSystems];
   size_t count = 0;
+  bool shows_writable = false;  // A directory of the host that others may have written to.
 
   bool Has(dev_t device) const {
     for (size_t i = 0; i < count; ++i) {
@@ -35,10 +37,19 @@ struct OwnFileSystems {
     devices[count++] = status.st_dev;
     return true;
   }
+  // Of what is shown of the host, or has changes that are kept there.
+  void Show(int mount, uint64_t attributes) {
+    struct stat status;
+    if ((attributes & MOUNT_ATTR_RDONLY) == 0 && (fstat(mount, &status) != 0 || S_ISDIR(status.st_mode))) shows_writable = true;
+  }
 };
 
 // -1 with errno.
 int OpenInRoot(int root, const char* path, uint64_t flags);
+
+// Whether a link is on the way to `target` that an earlier child may have put there: in a directory of the host that may be written to.
+// It would choose what of this child's root is covered.
+bool IsBehindPlantedLink(int root, const OwnFileSystems& own, const char* target);
 
 // Opens the parent directory of `target`, making what is missing, and leaves the last component in `last`. -1 with errno.
 int OpenParent(int root, const OwnFileSystems& own, const char* target, const char** last);

@@ -82,6 +82,27 @@ TEST_P(IsolationTest, NoMountTravelsOutOrIn) {
   EXPECT_EQ(run.out, "-\nfile\n") << run.err;
 }
 
+// By an earlier child: it would cover what it likes of the next one's root.
+TEST_P(IsolationTest, NothingIsMountedOrMadeBehindAPlantedLink) {
+  const std::string script = absl::StrCat("cd $0 && mkdir work given && chmod 777 work && ln -s /etc work/link && ln -s ../etc/../usr work/far && ln -s link work/twice && touch given/file && for o in "
+                                          "'--tmpfs /work/link' '--tmpfs /work/link/new' '--ro ./given:/work/far' '--ro ./given:/work/twice/x/y' '--ro ./given/file:/work/link/passwd' "
+                                          "'--rw ./given:/work/link' '--symlink a:/work/link/new' '--dir /work/twice/new' '--overlay /usr/share:/work/far'; do '", BroodPath(), "' run --policy ",
+                                          GetParam(), " --rw ./work:/work $o -- true; echo $?; done");
+  const PlainRun run = RunPlain({"sh", "-c", script, directory_.path()});
+  EXPECT_EQ(run.out, "125\n125\n125\n125\n125\n125\n125\n125\n125\n") << run.err;
+  std::vector<std::string> told = absl::StrSplit(run.err, '\n', absl::SkipEmpty());
+  EXPECT_EQ(told.size(), 9u) << run.err;
+  for (const std::string& line : told) EXPECT_TRUE(absl::StrContains(line, "a link, in what may be written to, is on the way to")) << line;
+}
+
+// Of the caller's: in what is read-only, and one that it asked for.
+TEST_P(IsolationTest, OtherLinksLeadToThePlaceOfAMount) {
+  const std::string script = absl::StrCat("cd $0 && mkdir shown && ln -s ../room/./inner shown/link && '", BroodPath(), "' run --policy ", GetParam(),
+                                          " --ro ./shown:/shown --tmpfs /room --dir /room/inner --symlink /shown/link:/first --tmpfs /first/deep -- sh -c 'grep -c \" /room/inner/deep \" /proc/self/mountinfo'");
+  const PlainRun run = RunPlain({"sh", "-c", script, directory_.path()});
+  EXPECT_EQ(run.out, "1\n") << run.err;
+}
+
 TEST_P(IsolationTest, ATmpfsHasTheSizeAskedForAndIsEmptyForTheNext) {
   for (int i = 0; i < 2; ++i) {
     const PlainRun run = Script("ls -A /room; head -c 900000 /dev/zero >/room/fits && echo fits; head -c 200000 /dev/zero >/room/more", {"--tmpfs", "/room:1M"});
