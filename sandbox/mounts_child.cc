@@ -82,11 +82,12 @@ int NewFileSystem(const char* type, const char* size, const char* mode, const ch
 }
 
 bool MakeFile(int root, const OwnFileSystems& own, const MountStep& step, SetupMessage* failure) {
-  if (IsBehindPlantedLink(root, own, step.target)) {
-    return step.optional || Fail(failure, "mount", ELOOP, "a link, in what may be written to, is on the way to /", step.target);
+  char place[kMaxPath];
+  if (!ResolveParent(root, own, step.target, place)) {
+    return (step.optional && errno == ELOOP) || Fail(failure, "mount", errno, errno == ELOOP ? "a link, in what may be written to, is on the way to /" : "open parent of /", step.target);
   }
   const char* last = nullptr;
-  const int parent = OpenParent(root, own, step.target, &last);
+  const int parent = OpenParent(root, own, place, &last);
   if (parent < 0 && errno != EROFS) return Fail(failure, "mount", errno, "open parent of /", step.target);
   struct stat status;
   if (parent < 0 || fstat(parent, &status) != 0 || !own.Has(status.st_dev)) {

@@ -20,6 +20,11 @@ int OpenInRoot(int root, const char* path, uint64_t flags) {
 
 namespace {
 
+// Of what ResolvePlace has given: a link that is there by now was put there meanwhile.
+int OpenPlace(int root, const OwnFileSystems& own, const char* place, uint64_t flags) {
+  return own.shows_writable ? OpenAt2(root, place, flags | O_CLOEXEC, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS) : OpenInRoot(root, place, flags);
+}
+
 // Nobody before us had what is made here, and what is read-only here is the caller's to say.
 bool IsTrusted(int directory, const OwnFileSystems& own) {
   struct stat status;
@@ -69,55 +74,82 @@ int FindLink(int root, const char* path, size_t* begin, size_t* end, int* direct
 
 }  // namespace
 
-bool IsBehindPlantedLink(int root, const OwnFileSystems& own, const char* target) {
-  if (!own.shows_writable) return false;
-  char path[kMaxPath];
+bool ResolvePlace(int root, const OwnFileSystems& own, const char* target, char (&place)[kMaxPath]) {
+  if (strlen(target) >= sizeof(place)) {
+    errno = ENAMETOOLONG;
+    return false;
+  }
+  memcpy(place, target, strlen(target) + 1);
+  if (!own.shows_writable) return true;
   char longer[2 * kMaxPath];
-  if (strlen(target) >= sizeof(path)) return false;  // Which will be told.
-  memcpy(path, target, strlen(target) + 1);
   for (int links = 0; links < 40; ++links) {  // As many as the kernel follows. path_resolution(7)
-    Normalize(path);
+    Normalize(place);
     size_t begin = 0;
     size_t end = 0;
     int directory = -1;
-    const int link = FindLink(root, path, &begin, &end, &directory);
-    if (link < 0) return false;
+    const int link = FindLink(root, place, &begin, &end, &directory);
+    if (link < 0) return true;
     const bool trusted = IsTrusted(directory, own);
     const ssize_t length = readlinkat(link, "", longer + begin, kMaxPath);
     close(link);
     close(directory);
-    if (!trusted || length < 0) return true;
+    if (!trusted || length < 0) break;
+    const char behind = place[end];
+    place[end] = '\0';
+    const int there = OpenInRoot(root, place, O_PATH);
+    if (there < 0) return false;
+    close(there);
+    place[end] = behind;
     const bool absolute = length > 0 && longer[begin] == '/';
-    if (!absolute) memcpy(longer, path, begin);
+    if (!absolute) memcpy(longer, place, begin);
     const char* const from = absolute ? longer + begin : longer;
     const size_t size = static_cast<size_t>(length) + (absolute ? 0 : begin);
-    const size_t rest = strlen(path + end);
-    if (size + rest >= sizeof(path)) return true;
-    memmove(path + size, path + end, rest + 1);
-    memcpy(path, from, size);
+    const size_t rest = strlen(place + end);
+    if (size + rest >= sizeof(place)) break;
+    memmove(place + size, place + end, rest + 1);
+    memcpy(place, from, size);
   }
+  errno = ELOOP;
+  return false;
+}
+
+bool ResolveParent(int root, const OwnFileSystems& own, const char* target, char (&place)[kMaxPath]) {
+  const char* const slash = strrchr(target, '/');
+  if (slash == nullptr || !own.shows_writable || strlen(target) >= sizeof(place)) return ResolvePlace(root, own, target, place);
+  char parent[kMaxPath];
+  const size_t length = static_cast<size_t>(slash - target);
+  memcpy(parent, target, length);
+  parent[length] = '\0';
+  if (!ResolvePlace(root, own, parent, place)) return false;
+  const size_t size = strlen(place);
+  const char* const last = size == 0 ? slash + 1 : slash;
+  if (size + strlen(last) >= sizeof(place)) {
+    errno = ENAMETOOLONG;
+    return false;
+  }
+  memcpy(place + size, last, strlen(last) + 1);
   return true;
 }
 
-int OpenParent(int root, const OwnFileSystems& own, const char* target, const char** last) {
+int OpenParent(int root, const OwnFileSystems& own, const char* place, const char** last) {
   char path[kMaxPath];
-  const size_t length = strlen(target);
+  const size_t length = strlen(place);
   if (length >= sizeof(path)) {
     errno = ENAMETOOLONG;
     return -1;
   }
-  const char* slash = strrchr(target, '/');
-  *last = slash != nullptr ? slash + 1 : target;
+  const char* slash = strrchr(place, '/');
+  *last = slash != nullptr ? slash + 1 : place;
   if (slash == nullptr) return OpenInRoot(root, ".", O_PATH | O_DIRECTORY);
 
   int directory = OpenInRoot(root, ".", O_PATH | O_DIRECTORY);
-  for (size_t end = 0; directory >= 0 && target + end < slash;) {
-    const char* next = strchr(target + end, '/');
+  for (size_t end = 0; directory >= 0 && place + end < slash;) {
+    const char* next = strchr(place + end, '/');
     const size_t begin = end;
-    end = static_cast<size_t>(next - target);
-    memcpy(path, target, end);
+    end = static_cast<size_t>(next - place);
+    memcpy(path, place, end);
     path[end] = '\0';
-    int child = OpenInRoot(root, path, O_PATH | O_DIRECTORY);
+    int child = OpenPlace(root, own, path, O_PATH | O_DIRECTORY);
     if (child < 0 && errno == ENOENT) {
       struct stat status;
       if (fstat(directory, &status) != 0 || !own.Has(status.st_dev)) {
@@ -131,7 +163,7 @@ int OpenParent(int root, const OwnFileSystems& own, const char* target, const ch
         errno = saved;
         return -1;
       }
-      child = OpenInRoot(root, path, O_PATH | O_DIRECTORY);
+      child = OpenPlace(root, own, path, O_PATH | O_DIRECTORY);
     }
     const int saved = errno;
     close(directory);
@@ -143,14 +175,16 @@ int OpenParent(int root, const OwnFileSystems& own, const char* target, const ch
 }
 
 int OpenMountPoint(int root, const OwnFileSystems& own, const char* target, bool directory, SetupMessage* failure) {
-  if (IsBehindPlantedLink(root, own, target)) {
-    Fail(failure, "mount", ELOOP, "a link, in what may be written to, is on the way to the mount point /", target);
+  char resolved[kMaxPath];
+  if (!ResolvePlace(root, own, target, resolved)) {
+    Fail(failure, "mount", errno, errno == ELOOP ? "a link, in what may be written to, is on the way to the mount point /" : "find the mount point /", target);
     return -1;
   }
-  int fd = OpenInRoot(root, target, O_PATH);
+  const char* const place = resolved[0] != '\0' ? resolved : ".";
+  int fd = OpenPlace(root, own, place, O_PATH);
   if (fd < 0 && errno == ENOENT) {
     const char* last = nullptr;
-    const int parent = OpenParent(root, own, target, &last);
+    const int parent = OpenParent(root, own, place, &last);
     struct stat status;
     if (parent < 0 || fstat(parent, &status) != 0 || !own.Has(status.st_dev)) {
       const int saved = parent < 0 ? errno : EROFS;
@@ -172,7 +206,7 @@ int OpenMountPoint(int root, const OwnFileSystems& own, const char* target, bool
       Fail(failure, "mount", error, "create mount point /", target);
       return -1;
     }
-    fd = OpenInRoot(root, target, O_PATH);
+    fd = OpenPlace(root, own, place, O_PATH);
   }
   if (fd < 0) {
     Fail(failure, "mount", errno, "open mount point /", target);

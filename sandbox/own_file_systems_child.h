@@ -47,12 +47,16 @@ struct OwnFileSystems {
 // -1 with errno.
 int OpenInRoot(int root, const char* path, uint64_t flags);
 
-// Whether a link is on the way to `target` that an earlier child may have put there: in a directory of the host that may be written to.
-// It would choose what of this child's root is covered.
-bool IsBehindPlantedLink(int root, const OwnFileSystems& own, const char* target);
+// `target` without the links on its way, as it is to be looked up below. False with errno: ELOOP for one that an earlier child may have
+// put there, in a directory of the host that may be written to, since it would choose what of this child's root is covered;
+// ENOENT for one that leads to what is not there yet. Where no such directory is shown links stay in it.
+bool ResolvePlace(int root, const OwnFileSystems& own, const char* target, char (&place)[kMaxPath]);
 
-// Opens the parent directory of `target`, making what is missing, and leaves the last component in `last`. -1 with errno.
-int OpenParent(int root, const OwnFileSystems& own, const char* target, const char** last);
+// The same of the directory that `target` is to be made in.
+bool ResolveParent(int root, const OwnFileSystems& own, const char* target, char (&place)[kMaxPath]);
+
+// Opens the parent directory of a place, making what is missing, and leaves the last component in `last`. -1 with errno.
+int OpenParent(int root, const OwnFileSystems& own, const char* place, const char** last);
 
 // Opens the place where something is to be mounted, making an empty directory or file if it is missing. -1 with `failure`.
 int OpenMountPoint(int root, const OwnFileSystems& own, const char* target, bool directory, SetupMessage* failure);

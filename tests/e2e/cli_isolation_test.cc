@@ -95,6 +95,18 @@ TEST_P(IsolationTest, NothingIsMountedOrMadeBehindAPlantedLink) {
   for (const std::string& line : told) EXPECT_TRUE(absl::StrContains(line, "a link, in what may be written to, is on the way to")) << line;
 }
 
+TEST_P(IsolationTest, ASwapAtThePlaceOfAMountLeadsToNoOther) {
+  const std::string script = absl::StrCat("cd $0 && mkdir -p work/d given && chmod 777 work && "
+                                          "{ while test ! -e stop; do mv work/d work/e; ln -s /usr/share work/d; rm work/d; mv work/e work/d; done & } && for i in $(seq 40); do '", BroodPath(),
+                                          "' run --policy ", GetParam(), " --rw ./work:/work --rw ./given:/work/d -- sed -n 's|.*/given \\([^ ]*\\) .*|\\1|p' /proc/self/mountinfo; done; touch stop; wait");
+  const PlainRun run = RunPlain({"sh", "-c", script, directory_.path()});
+  for (const std::string_view place : absl::StrSplit(run.out, '\n', absl::SkipEmpty())) {
+    // Once mounted it goes where its directory goes.
+    EXPECT_TRUE(place == "/work/d" || place == "/work/e") << place;
+  }
+  EXPECT_NE(run.out, "") << "nothing was tried" << run.err;
+}
+
 // Of the caller's: in what is read-only, and one that it asked for.
 TEST_P(IsolationTest, OtherLinksLeadToThePlaceOfAMount) {
   const std::string script = absl::StrCat("cd $0 && mkdir shown && ln -s ../room/./inner shown/link && '", BroodPath(), "' run --policy ", GetParam(),
