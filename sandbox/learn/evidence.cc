@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "sandbox/learn/json_text.h"
 
 namespace brood {
 namespace {
@@ -36,7 +37,9 @@ uint64_t Evidence::count() const {
 
 std::string OneLine(std::string_view text) {
   std::string line(text);
-  std::replace_if(line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; }, '?');
+  const bool is_text = IsJsonText(text);
+  const auto is_odd = [&](char c) { return static_cast<unsigned char>(c) < ' ' || (!is_text && static_cast<unsigned char>(c) > '~'); };
+  std::replace_if(line.begin(), line.end(), is_odd, '?');
   return line;
 }
 

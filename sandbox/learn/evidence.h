@@ -26,7 +26,7 @@ class Evidence {
   std::vector<std::pair<std::string, uint64_t>> programs_;  // In the order of their first times.
 };
 
-// Evidence may hold names that a program chose; a line feed would end its comment.
+// Evidence may hold names that a program chose; a line feed would end its comment, and a file that is not UTF-8 is none that editors take.
 std::string OneLine(std::string_view text);
 
 }  // namespace brood

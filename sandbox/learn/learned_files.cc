@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <filesystem>
 #include <string_view>
+#include <system_error>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "sandbox/learn/json_text.h"
 #include "sandbox/learn/links.h"
 #include "sandbox/learn/paths.h"
 #include "sandbox/policy.h"
@@ -44,6 +46,13 @@ bool IsDirectory(const std::string& path) {
 bool Exists(const std::string& path) {
   struct stat status;
   return lstat(path.c_str(), &status) == 0;
+}
+
+// Where a symbolic link leads; "" if it is none.
+std::string LinkText(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path target = std::filesystem::read_symlink(path, error);
+  return error ? "" : target.native();
 }
 
 // The place of the system's below which `path` is, as strict shows it; "" if none.
@@ -101,16 +110,20 @@ void LearnedFiles::Use(const TracedCall& call, const std::string& given) {
                                             "link", "linkat", "symlink", "symlinkat", "mknod", "mknodat"});
   const bool writes = (opens && (flags & O_ACCMODE) != O_RDONLY) ||
                       IsOneOf(call.syscall, {"truncate", "chmod", "fchmodat", "chown", "lchown", "fchownat", "utime", "utimes",
-                                             "utimensat"});
+                                             "utimensat", "futimesat", "setxattr", "lsetxattr", "removexattr", "lremovexattr"});
   if ((makes || writes) && (!SystemPlace(path).empty() || ParentOf(path) == "/")) {
     left_out_[absl::StrCat("writing ", path)].Saw(call.syscall, call.program);
     return;
+  }
+  const bool reads_link = IsOneOf(call.syscall, {"readlink", "readlinkat"});
+  if (!IsJsonText(makes ? ParentOf(path) : path) || (reads_link && !IsJsonText(LinkText(path)))) {
+    return UseDirectoryOf(call, path, makes || writes);
   }
   if (makes) return Make(call, path);
   FileUse& use = files_[path];
   use.evidence.Saw(call.syscall, call.program);
   if (writes) use.write = true;
-  if (IsOneOf(call.syscall, {"readlink", "readlinkat"})) use.reads_link = true;
+  if (reads_link) use.reads_link = true;
   if (opens && !writes && IsDirectory(path)) use.lists = true;
 }
 
@@ -119,6 +132,20 @@ void LearnedFiles::Make(const TracedCall& call, const std::string& path) {
   FileUse& parent = files_[ParentOf(path)];
   parent.makes_entries = true;
   parent.evidence.Saw(absl::StrCat(call.syscall, " of ", NameOf(path)), call.program);
+}
+
+void LearnedFiles::UseDirectoryOf(const TracedCall& call, const std::string& path, bool writes) {
+  std::string name = path;
+  std::string directory = ParentOf(path);
+  for (; !IsJsonText(directory); directory = ParentOf(directory)) name = directory;
+  if (directory == "/") {
+    left_out_[absl::StrCat("file ", path, ", a name that is not UTF-8")].Saw(call.syscall, call.program);
+    return;
+  }
+  FileUse& use = files_[directory];
+  use.evidence.Saw(absl::StrCat(call.syscall, " of ", NameOf(name)), call.program);
+  (writes ? use.makes_entries : use.lists) = true;
+  if (writes) made_.insert(name);
 }
 
 std::map<std::string, LearnedFiles::FileUse> LearnedFiles::Reached() const {
@@ -133,7 +160,12 @@ std::map<std::string, LearnedFiles::FileUse> LearnedFiles::Reached() const {
   for (const auto& [path, use] : files_) {
     for (const std::string& target : LinkTargets(path, is_shown)) {
       if (IsOwnInside(target) || IsBelow(target, "/dev")) continue;
-      const auto [place, is_new] = reached.insert({target, use});
+      // What a policy cannot name is in a directory that it can.
+      std::string shown = target;
+      while (!IsJsonText(shown)) shown = ParentOf(shown);
+      if (shown == "/") continue;
+      const auto [place, is_new] = reached.insert({shown, use});
+      if (shown != target) place->second.lists = true;
       if (is_new) {
         place->second.through = path;
       } else {
@@ -176,8 +208,8 @@ std::vector<NeededFile> LearnedFiles::Needed() const {
     } else if (directory) {
       // What was only looked at is there if something in it is.
       if (use.lists) show(path, {.evidence = text(use)}, true);
-    } else if (use.reads_link && made_.count(path) == 0 && std::filesystem::is_symlink(path)) {
-      show(path, {.link = std::filesystem::read_symlink(path).native(), .evidence = text(use)}, false);
+    } else if (use.reads_link && made_.count(path) == 0 && !LinkText(path).empty()) {
+      show(path, {.link = LinkText(path), .evidence = text(use)}, false);
     } else if (Exists(path) && made_.count(path) == 0) {
       show(path, {.writable = use.write, .evidence = text(use)}, false);
     }

@@ -47,6 +47,8 @@ class LearnedFiles {
   // With what links lead to.
   std::map<std::string, FileUse> Reached() const;
   void Make(const TracedCall& call, const std::string& path);
+  // A file whose name, or a link whose target, no policy can have: the nearest directory above it whose name one can is shown as a whole.
+  void UseDirectoryOf(const TracedCall& call, const std::string& path, bool writes);
 
   std::map<std::string, FileUse> files_;
   std::set<std::string> made_;

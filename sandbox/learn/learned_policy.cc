@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -17,6 +18,7 @@
 #include "absl/strings/strip.h"
 #include "base/status.h"
 #include "sandbox/filter_answers.h"
+#include "sandbox/learn/json_text.h"
 #include "sandbox/learn/paths.h"
 #include "sandbox/learn/policy_text.h"
 #include "sandbox/learn/rule_text.h"
@@ -71,10 +73,15 @@ std::optional<TextRange> OwnRule(const std::string& text, const std::string& pat
   for (const TextRange& range : ListElements(text, {"files"})) {
     const auto rule = nlohmann::json::parse(text.substr(range.begin, range.end - range.begin), nullptr, false, true);
     if (!rule.is_object()) continue;
-    *is_simple = rule.value("path", "") == path && !rule.contains("at") && !rule.contains("paths");
-    const auto paths = rule.find("paths");
-    const bool among = paths != rule.end() && absl::c_linear_search(*paths, nlohmann::json(path));
-    if (*is_simple || among || rule.value("at", "") == path || rule.value("tmpfs", "") == path) return range;
+    // A field that is null is one that is not there.
+    const auto says = [&rule = rule, &path = path](const char* field) {
+      const auto found = rule.find(field);
+      return found != rule.end() && *found == path;
+    };
+    const auto has = [&rule = rule](const char* field) { return rule.contains(field) && !rule[field].is_null(); };
+    *is_simple = says("path") && !has("at") && !has("paths");
+    const bool among = has("paths") && absl::c_linear_search(rule["paths"], nlohmann::json(path));
+    if (*is_simple || among || says("at") || says("tmpfs")) return range;
   }
   return std::nullopt;
 }
@@ -84,7 +91,7 @@ bool IsLoopback(std::string_view to) { return absl::StartsWith(to, "127.") || ab
 }  // namespace
 
 std::string LearnedPolicy::NewFile() {
-  return R"({
+  std::string text = R"({
   "extends": null,
   "namespaces": ["user", "pid", "mount", "net", "ipc", "uts", "cgroup"],
   "drop_privileges": true,
@@ -103,6 +110,11 @@ std::string LearnedPolicy::NewFile() {
   "environment": "minimal"
 }
 )";
+  // Who is not root may give up what root keeps, and inside nobody is root. Without capabilities nothing is gained by it.
+  if (geteuid() != 0) return text;
+  return AddToList(std::move(text), {"syscalls"},
+                   {{R"({"names": ["setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid"], "action": "allow"})",
+                     "always, as root has learnt it: who is not root may give up what root keeps"}});
 }
 
 void LearnedPolicy::Add(const TracedCall& call) {
@@ -118,7 +130,7 @@ void LearnedPolicy::Add(const TracedCall& call) {
   UsedCall& used = syscalls_[AllowRuleText(call.syscall, call.args)];
   if (used.evidence.count() == 0) used = {.name = call.syscall, .number = call.number, .args = call.args};
   used.evidence.Saw("", call.program);
-  if (call.syscall == "listen" || !call.address.empty()) UseNetwork(call);
+  if (call.syscall == "listen" || !call.addresses.empty()) UseNetwork(call);
   if (call.result < 0) return;
   if (!call.path.empty()) files_.Use(call, call.path);
   if (!call.other_path.empty()) files_.Use(call, call.other_path);
@@ -126,25 +138,45 @@ void LearnedPolicy::Add(const TracedCall& call) {
 
 void LearnedPolicy::UseNetwork(const TracedCall& call) {
   if (call.result < 0 && call.result != -EINPROGRESS) return;
+  if (const std::string own = SocketAddressText(call.own_address); !own.empty()) own_addresses_.insert(own);
   if (call.syscall == "listen") {
     listens_ = true;
     listening_.Saw("listen", call.program);
-    return;
   }
-  const std::string text = SocketAddressText(call.address);
+  for (const std::string& address : call.addresses) UseAddress(call, address);
+}
+
+void LearnedPolicy::UseAddress(const TracedCall& call, const std::string& address) {
+  const std::string text = SocketAddressText(address);
   if (text.empty()) return;
-  const bool stream = call.socket_type == SOCK_STREAM;
+  const bool local = absl::StartsWith(text, "unix:");
+  const bool stream = call.socket_type == SOCK_STREAM || (local && call.socket_type == SOCK_SEQPACKET);
   if (call.syscall == "bind") {
     own_addresses_.insert(text);
     if (absl::StartsWith(text, "unix:/")) files_.Use(call, text.substr(sizeof("unix:") - 1));
-  } else if (call.syscall == "connect" && stream) {
+  } else if (stream && call.syscall != "connect") {
+    // Otherwise it has no meaning. tcp(7).
+    const uint64_t flags = call.args[call.syscall == "sendmsg" ? 2 : 3];
+    if ((flags & MSG_FASTOPEN) != 0) left_out_[absl::StrCat("TCP Fast Open to ", text)].Saw(call.syscall, call.program);
+  } else if (stream && !IsOwn(text) && (call.relative_address || !IsJsonText(text))) {
+    left_out_[absl::StrCat("a connection to ", text, call.relative_address ? ", by a relative path" : ", a name that is no text of JSON")].Saw(
+        "connect", call.program);
+  } else if (stream) {
     destinations_[text].Saw("connect", call.program);
-  } else if (!IsLoopback(text)) {
+  } else if (!IsOwn(text)) {
     left_out_[absl::StrCat("datagrams to ", text)].Saw(call.syscall, call.program);
-  } else {
+  } else if (!local) {
     listens_ = true;
     listening_.Saw(absl::StrCat(call.syscall, " of datagrams to ", text), call.program);
   }
+}
+
+// Inside, the program's own loopback alone is there, and with it only what it listens on itself.
+bool LearnedPolicy::IsOwn(const std::string& address) const {
+  if (own_addresses_.count(address) != 0) return true;
+  if (!IsLoopback(address)) return false;
+  const std::string port = address.substr(address.rfind(':'));
+  return own_addresses_.count("0.0.0.0" + port) != 0 || own_addresses_.count("[::]" + port) != 0;
 }
 
 absl::StatusOr<std::string> LearnedPolicy::Extend(std::string text, const Policy& policy) {
@@ -196,10 +228,9 @@ absl::StatusOr<std::string> LearnedPolicy::AddSyscalls(std::string text, const P
 }
 
 std::string LearnedPolicy::AddNetwork(std::string text, const Policy& policy) {
-  const auto is_own = [&](const std::string& to) { return own_addresses_.count(to) != 0 || (listens_ && IsLoopback(to)); };
   std::vector<PolicyLine> others;
   for (const auto& [to, evidence] : destinations_) {
-    if (!is_own(to)) others.push_back({QuotedJson(to), evidence.Text()});
+    if (!IsOwn(to)) others.push_back({QuotedJson(to), evidence.Text()});
   }
   const auto refuse_others = [&](std::string_view why) {
     for (const PolicyLine& line : others) refused_.insert(absl::StrCat("a connection to ", line.value, ": ", why));

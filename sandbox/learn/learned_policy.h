@@ -48,6 +48,8 @@ class LearnedPolicy {
   };
 
   void UseNetwork(const TracedCall& call);
+  void UseAddress(const TracedCall& call, const std::string& address);
+  bool IsOwn(const std::string& address) const;
   std::string AddFiles(std::string text, const Policy& policy);
   std::string AddHostname(std::string text, const Policy& policy);
   absl::StatusOr<std::string> AddSyscalls(std::string text, const Policy& policy);
@@ -56,7 +58,7 @@ class LearnedPolicy {
   LearnedFiles files_;
   std::map<std::string, UsedCall> syscalls_;  // By rule.
   std::map<std::string, Evidence> destinations_;
-  std::set<std::string> own_addresses_;  // That the program itself bound.
+  std::set<std::string> own_addresses_;  // Of sockets of the program's own.
   std::map<std::string, Evidence> left_out_;
   std::set<std::string> refused_;  // By the file that was extended.
   Evidence listening_;

@@ -2,12 +2,12 @@
 
 #include <fcntl.h>
 
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "sandbox/learn/json_text.h"
 
 namespace brood {
 namespace {
@@ -40,10 +40,6 @@ std::string BitsText(unsigned index, uint64_t value, uint64_t mask) {
 }
 
 }  // namespace
-
-std::string QuotedJson(std::string_view text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
 
 std::string AllowRuleText(std::string_view syscall, const std::array<uint64_t, 6>& args) {
   std::vector<std::string> comparisons;

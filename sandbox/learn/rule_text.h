@@ -13,9 +13,6 @@ namespace brood {
 // for those that can set a set-user-id bit, make namespaces or make files, only what the call with these arguments did of that.
 std::string AllowRuleText(std::string_view syscall, const std::array<uint64_t, 6>& args);
 
-// With quotes. What is not UTF-8 cannot be in a policy file, and becomes U+FFFD.
-std::string QuotedJson(std::string_view text);
-
 }  // namespace brood
 
 #endif  // BROOD_SANDBOX_LEARN_RULE_TEXT_H_

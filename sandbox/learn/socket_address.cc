@@ -26,6 +26,11 @@ std::string SocketAddressText(std::string_view bytes) {
   }
   if (address.ss_family == AF_INET6) {
     const auto& six = reinterpret_cast<const sockaddr_in6&>(address);
+    // ::ffff:10.0.0.5 is 10.0.0.5 of a socket for both. ipv6(7).
+    if (IN6_IS_ADDR_V4MAPPED(&six.sin6_addr)) {
+      inet_ntop(AF_INET, six.sin6_addr.s6_addr + 12, text, sizeof(text));
+      return absl::StrCat(text, ":", ntohs(six.sin6_port));
+    }
     inet_ntop(AF_INET6, &six.sin6_addr, text, sizeof(text));
     return absl::StrCat("[", text, "]:", ntohs(six.sin6_port));
   }

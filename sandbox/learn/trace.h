@@ -28,8 +28,11 @@ struct TracedCall {
   std::string path;
   std::string other_path;       // The second, of rename and link.
   bool path_was_there = false;  // Before the call.
-  std::string address;          // A sockaddr, for connect, bind and sendto.
-  int socket_type = -1;         // SOCK_*, for connect.
+  // A sockaddr each, for connect, bind, sendto, sendmsg and sendmmsg. The path of a UNIX socket is absolute here.
+  std::vector<std::string> addresses;
+  bool relative_address = false;  // The program gave a relative one.
+  int socket_type = -1;           // SOCK_*, for those.
+  std::string own_address;        // Of the socket, once one of those or listen has given it one.
 };
 
 struct TraceOptions {

@@ -13,6 +13,9 @@ namespace brood {
 // Fills in what `call` names, a path or an address, from the memory of `pid`, which is about to make it.
 void ReadArguments(pid_t pid, TracedCall& call);
 
+// Fills in what there is once `pid` has made it.
+void ReadResult(pid_t pid, TracedCall& call);
+
 // As ps(1) shows it; "" if it is gone.
 std::string ProgramName(pid_t pid);
 

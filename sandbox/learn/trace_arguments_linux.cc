@@ -6,16 +6,19 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <climits>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -36,7 +39,9 @@ constexpr PathArguments kPaths[] = {
     {"lstat", -1, 0, -1, -1},       {"newfstatat", 0, 1, -1, -1},  {"statx", 0, 1, -1, -1},      {"statfs", -1, 0, -1, -1},
     {"access", -1, 0, -1, -1},      {"faccessat", 0, 1, -1, -1},   {"faccessat2", 0, 1, -1, -1}, {"readlink", -1, 0, -1, -1},
     {"readlinkat", 0, 1, -1, -1},   {"chdir", -1, 0, -1, -1},      {"getxattr", -1, 0, -1, -1},  {"lgetxattr", -1, 0, -1, -1},
-    {"listxattr", -1, 0, -1, -1},   {"mkdir", -1, 0, -1, -1},      {"mkdirat", 0, 1, -1, -1},    {"rmdir", -1, 0, -1, -1},
+    {"listxattr", -1, 0, -1, -1},
+    {"llistxattr", -1, 0, -1, -1},  {"setxattr", -1, 0, -1, -1},   {"lsetxattr", -1, 0, -1, -1}, {"removexattr", -1, 0, -1, -1},
+    {"lremovexattr", -1, 0, -1, -1}, {"futimesat", 0, 1, -1, -1},  {"mkdir", -1, 0, -1, -1},      {"mkdirat", 0, 1, -1, -1},    {"rmdir", -1, 0, -1, -1},
     {"unlink", -1, 0, -1, -1},      {"unlinkat", 0, 1, -1, -1},    {"truncate", -1, 0, -1, -1},  {"chmod", -1, 0, -1, -1},
     {"fchmodat", 0, 1, -1, -1},     {"chown", -1, 0, -1, -1},      {"lchown", -1, 0, -1, -1},    {"fchownat", 0, 1, -1, -1},
     {"utime", -1, 0, -1, -1},       {"utimes", -1, 0, -1, -1},     {"utimensat", 0, 1, -1, -1},  {"mknod", -1, 0, -1, -1},
@@ -69,6 +74,15 @@ std::string ReadBytes(pid_t pid, uint64_t address, uint64_t length) {
   return bytes;
 }
 
+template <typename T>
+T ReadAs(pid_t pid, uint64_t address) {
+  T value = {};
+  iovec ours = {&value, sizeof(value)};
+  iovec theirs = {reinterpret_cast<void*>(address), sizeof(value)};
+  if (process_vm_readv(pid, &ours, 1, &theirs, 1, 0) != static_cast<ssize_t>(sizeof(value))) return {};
+  return value;
+}
+
 std::string Absolute(pid_t pid, std::optional<int> directory, const std::string& path) {
   if (path.empty()) return "";
   if (path[0] == '/') return std::filesystem::path(path).lexically_normal().string();
@@ -78,8 +92,8 @@ std::string Absolute(pid_t pid, std::optional<int> directory, const std::string&
   return (std::filesystem::path(base) / path).lexically_normal().string();
 }
 
-// SOCK_STREAM and the like; -1 if it is no socket. pidfd_getfd(2).
-int SocketType(pid_t tid, int descriptor) {
+// Another descriptor for that of a thread. pidfd_getfd(2).
+UniqueFd Borrow(pid_t tid, int descriptor) {
   std::ifstream status(absl::StrCat("/proc/", tid, "/status"));
   std::string word;
   pid_t pid = tid;
@@ -87,12 +101,48 @@ int SocketType(pid_t tid, int descriptor) {
   }
   status >> pid;  // Of the process: before Linux 6.9 there are no descriptors of threads.
   const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  if (!process.valid()) return -1;
-  const UniqueFd socket(static_cast<int>(syscall(SYS_pidfd_getfd, process.get(), descriptor, 0)));
+  return UniqueFd(process.valid() ? static_cast<int>(syscall(SYS_pidfd_getfd, process.get(), descriptor, 0)) : -1);
+}
+
+// SOCK_STREAM and the like; -1 if it is no socket.
+int SocketType(pid_t tid, int descriptor) {
+  const UniqueFd socket = Borrow(tid, descriptor);
   int type = -1;
   socklen_t size = sizeof(type);
   if (!socket.valid() || getsockopt(socket.get(), SOL_SOCKET, SO_TYPE, &type, &size) != 0) return -1;
   return type;
+}
+
+// The path of a UNIX socket as it would be from the root directory.
+void MakePathAbsolute(pid_t pid, std::string& address, TracedCall& call) {
+  constexpr size_t kPath = offsetof(sockaddr_un, sun_path);
+  if (address.size() <= kPath || address[kPath] == '\0' || address[kPath] == '/') return;
+  sockaddr_un start = {};
+  memcpy(&start, address.data(), std::min(address.size(), sizeof(start)));
+  if (start.sun_family != AF_UNIX) return;
+  const std::string path = Absolute(pid, std::nullopt, std::string(start.sun_path, strnlen(start.sun_path, sizeof(start.sun_path))));
+  if (path.empty()) return;
+  call.relative_address = true;
+  address.resize(kPath);
+  address += path;
+}
+
+void ReadAddresses(pid_t pid, TracedCall& call) {
+  const auto add = [&](uint64_t at, uint64_t length) {
+    std::string address = ReadBytes(pid, at, length);
+    if (address.empty()) return;
+    MakePathAbsolute(pid, address, call);
+    call.addresses.push_back(std::move(address));
+  };
+  const auto add_message = [&](const msghdr& message) { add(reinterpret_cast<uint64_t>(message.msg_name), message.msg_namelen); };
+  if (call.syscall == "connect" || call.syscall == "bind") add(call.args[1], call.args[2] & 0xffffffff);  // An int.
+  if (call.syscall == "sendto") add(call.args[4], call.args[5] & 0xffffffff);
+  if (call.syscall == "sendmsg") add_message(ReadAs<msghdr>(pid, call.args[1]));
+  if (call.syscall == "sendmmsg") {
+    const uint64_t count = std::min<uint64_t>(call.args[2] & 0xffffffff, UIO_MAXIOV);  // As the kernel takes them.
+    for (uint64_t i = 0; i < count; ++i) add_message(ReadAs<mmsghdr>(pid, call.args[1] + i * sizeof(mmsghdr)).msg_hdr);
+  }
+  if (!call.addresses.empty() && call.syscall != "bind") call.socket_type = SocketType(pid, static_cast<int>(call.args[0]));
 }
 
 }  // namespace
@@ -134,6 +184,15 @@ std::string InterpreterOf(const std::string& script) {
   return words.empty() ? "" : words[0];
 }
 
+void ReadResult(pid_t pid, TracedCall& call) {
+  if (call.addresses.empty() && call.syscall != "listen") return;
+  const UniqueFd socket = Borrow(pid, static_cast<int>(call.args[0]));
+  sockaddr_storage address;
+  socklen_t size = sizeof(address);
+  if (!socket.valid() || getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) return;
+  call.own_address.assign(reinterpret_cast<const char*>(&address), std::min<size_t>(size, sizeof(address)));
+}
+
 void ReadArguments(pid_t pid, TracedCall& call) {
   for (const PathArguments& entry : kPaths) {
     if (entry.syscall != call.syscall) continue;
@@ -147,9 +206,7 @@ void ReadArguments(pid_t pid, TracedCall& call) {
     struct stat ignored;
     call.path_was_there = !call.path.empty() && lstat(call.path.c_str(), &ignored) == 0;
   }
-  if (call.syscall == "connect") call.socket_type = SocketType(pid, static_cast<int>(call.args[0]));
-  if (call.syscall == "connect" || call.syscall == "bind") call.address = ReadBytes(pid, call.args[1], call.args[2]);
-  if (call.syscall == "sendto") call.address = ReadBytes(pid, call.args[4], call.args[5]);
+  ReadAddresses(pid, call);
 }
 
 }  // namespace brood

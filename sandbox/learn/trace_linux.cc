@@ -220,6 +220,7 @@ class Tracer {
     } else if (info.op == PTRACE_SYSCALL_INFO_EXIT && task.in_call) {
       task.in_call = false;
       task.call.result = info.exit.rval;
+      ReadResult(pid, task.call);
       Tell(pid, task.call);
     }
   }
