@@ -6,6 +6,8 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -20,6 +22,8 @@
 
 namespace brood::child {
 namespace {
+
+constexpr long kTickNs = 5'000'000;
 
 constexpr int kPidfdThread = O_EXCL;  // pidfd_open(2), PIDFD_THREAD, Linux 6.9.
 
@@ -235,36 +239,122 @@ void ConnectService::Answer(int listener, uint64_t id, int error) {
 
 // A caller that was interrupted or has ended leaves its place to others.
 ConnectService::Pending* ConnectService::Free(int listener) {
-  Pending* const end = pending_ + kMaxPending;
+  Pending* const end = pending_ + used_;
   Pending* place = std::find_if(pending_, end, [](const Pending& one) { return one.socket < 0; });
   if (place != end) return place;
+  if (used_ < kMaxPending) return &pending_[used_++];
+  place = nullptr;
   for (Pending& one : pending_) {
     if (IsValid(listener, one.id)) continue;
     CloseShared(one.socket);
     one.socket = -1;
     place = &one;
   }
-  return place != end ? place : nullptr;
+  return place;
 }
 
-int ConnectService::Connect(int listener, int own, const Call& call) {
+// Looks after a connection that is not there yet.
+bool ConnectService::Await(int listener, int own, const Call& call, int socket, const DestinationRecord* again) {
+  Pending* const place = Free(listener);
+  if (place == nullptr) return false;
+  place->socket = -1;
+  if (epoll_ < 0) epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  if (again == nullptr) {
+    epoll_event event = {};
+    event.events = EPOLLOUT;
+    event.data.u32 = static_cast<uint32_t>(place - pending_);
+    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, socket, &event) != 0) return false;
+  }
+  timeval patience = {};
+  socklen_t size = sizeof(patience);
+  getsockopt(own, SOL_SOCKET, SO_SNDTIMEO, &patience, &size);
+  const uint64_t wait = static_cast<uint64_t>(patience.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(patience.tv_usec) * 1000u;
+  *place = {.id = call.id, .give_up = wait != 0 ? MonotonicNanoseconds() + wait : 0, .again = again,
+            .socket = socket, .fd = call.fd, .close_on_exec = call.close_on_exec};
+  if (place->again == nullptr && place->give_up == 0) return true;
+  if (SetTicking(true)) return true;
+  place->socket = -1;
+  return false;
+}
+
+bool ConnectService::SetTicking(bool on) {
+  if (on == ticks_) return true;
+  if (timer_ < 0) {
+    timer_ = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    epoll_event event = {};
+    event.events = EPOLLIN;
+    event.data.u32 = kMaxPending;
+    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, timer_, &event) != 0) return false;
+  }
+  itimerspec interval = {};
+  if (on) interval.it_value.tv_nsec = interval.it_interval.tv_nsec = kTickNs;
+  if (timerfd_settime(timer_, 0, &interval, nullptr) != 0) return false;
+  ticks_ = on;
+  return true;
+}
+
+// Those that nothing but time moves.
+void ConnectService::OnTick(int listener) {
+  uint64_t ticks = 0;
+  if (read(timer_, &ticks, sizeof(ticks)) < 0) return;
+  const uint64_t now = MonotonicNanoseconds();
+  bool more = false;
+  for (size_t i = 0; i < used_; ++i) {
+    Pending& one = pending_[i];
+    if (one.socket < 0 || (one.again == nullptr && one.give_up == 0)) continue;
+    if (!IsValid(listener, one.id)) {  // Nobody is to be connected for it.
+      CloseShared(one.socket);
+      one.socket = -1;
+      continue;
+    }
+    int error = EINPROGRESS;
+    if (one.again != nullptr) {
+      sockaddr_un address = {};
+      address.sun_family = AF_UNIX;
+      const size_t length = strnlen(one.again->path, sizeof(address.sun_path));
+      memcpy(address.sun_path, one.again->path, length);
+      const bool abstract = address.sun_path[0] == '@';
+      if (abstract) address.sun_path[0] = '\0';
+      const size_t end = abstract || length == sizeof(address.sun_path) ? length : length + 1;
+      error = connect(one.socket, reinterpret_cast<sockaddr*>(&address), static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + end)) == 0
+                  ? 0
+                  : errno;
+    }
+    const bool waits = error == EINPROGRESS || error == EAGAIN;
+    if (!waits || (one.give_up != 0 && now >= one.give_up)) {
+      End(listener, one, error);
+    } else {
+      more = true;
+    }
+  }
+  if (!more) SetTicking(false);
+}
+
+// The child gets its connection, also one that it waits for no longer and that may still be made, or the error.
+void ConnectService::End(int listener, Pending& one, int error) {
+  if (error == 0 || error == EINPROGRESS) {
+    fcntl(one.socket, F_SETFL, 0);
+    if (!Install(listener, one.id, one.socket, one.fd, one.close_on_exec)) error = EACCES;
+  }
+  // The child may have it now, so that our close alone would leave it there. epoll(7).
+  if (one.again == nullptr) epoll_ctl(epoll_, EPOLL_CTL_DEL, one.socket, nullptr);
+  CloseShared(one.socket);
+  one.socket = -1;
+  Answer(listener, one.id, error);
+}
+
+int ConnectService::Connect(int listener, int own, const Call& call, const DestinationRecord& destination) {
   const int type = call.domain == AF_UNIX ? call.type : SOCK_STREAM;
   const int made = socket(call.domain, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (made < 0) return errno;
   CopyOptions(own, made);
   int error = connect(made, reinterpret_cast<const sockaddr*>(&call.address), call.length) == 0 ? 0 : errno;
-  if (error == EINPROGRESS && call.blocking) {
-    Pending* const place = Free(listener);
-    if (epoll_ < 0) epoll_ = epoll_create1(EPOLL_CLOEXEC);
-    epoll_event event = {};
-    event.events = EPOLLOUT;
-    event.data.u32 = place != nullptr ? static_cast<uint32_t>(place - pending_) : 0;
-    if (place == nullptr || epoll_ctl(epoll_, EPOLL_CTL_ADD, made, &event) != 0) {
-      CloseShared(made);
-      return EAGAIN;
-    }
-    *place = {.id = call.id, .socket = made, .fd = call.fd, .close_on_exec = call.close_on_exec};
-    return EINPROGRESS;
+  // A local socket whose queue is full can't be waited for, only asked again. unix(7).
+  const bool full = error == EAGAIN && call.domain == AF_UNIX;
+  if ((error == EINPROGRESS || full) && call.blocking) {
+    if (Await(listener, own, call, made, full ? &destination : nullptr)) return EINPROGRESS;
+    CloseShared(made);
+    return EAGAIN;
   }
   if (error == 0 || error == EINPROGRESS) {
     if (call.blocking) fcntl(made, F_SETFL, 0);
@@ -290,13 +380,13 @@ void ConnectService::Handle(int listener, const seccomp_notif& notification, Gua
     const bool same_family = call.address.ss_family == call.domain;
     if (same_family && (inet || call.domain == AF_UNIX) && call.length < least) {
       error = EINVAL;
-    } else if (!(tcp || local) || !same_family || Find(call) == nullptr) {
+    } else if (const DestinationRecord* const found = tcp || local ? Find(call) : nullptr; !same_family || found == nullptr) {
       Refuse(call, report);
       error = EACCES;
     } else {
       error = StateOf(own, call);
       if (error == 0) {
-        error = Connect(listener, own, call);
+        error = Connect(listener, own, call, *found);
         waits = error == EINPROGRESS && call.blocking;
       }
     }
@@ -309,20 +399,16 @@ void ConnectService::OnPending(int listener) {
   epoll_event events[16];
   const int count = epoll_wait(epoll_, events, 16, 0);
   for (int i = 0; i < count; ++i) {
+    if (events[i].data.u32 == kMaxPending) {
+      OnTick(listener);
+      continue;
+    }
     Pending& one = pending_[events[i].data.u32];
-    if (one.socket < 0) continue;
+    if (one.socket < 0 || one.again != nullptr) continue;
     int error = 0;
     socklen_t size = sizeof(error);
     if (getsockopt(one.socket, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
-    if (error == 0) {
-      fcntl(one.socket, F_SETFL, 0);
-      if (!Install(listener, one.id, one.socket, one.fd, one.close_on_exec)) error = EACCES;
-    }
-    // The child may have it now, so that our close alone would leave it there. epoll(7).
-    epoll_ctl(epoll_, EPOLL_CTL_DEL, one.socket, nullptr);
-    CloseShared(one.socket);
-    one.socket = -1;
-    Answer(listener, one.id, error);
+    End(listener, one, error);
   }
 }
 

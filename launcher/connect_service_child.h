@@ -47,16 +47,22 @@ class ConnectService {
     socklen_t length = 0;
   };
   struct Pending {
-    uint64_t id = 0;
-    int socket = -1;
-    int fd = -1;
-    bool close_on_exec = false;
+    uint64_t id;
+    uint64_t give_up;                // When the program waits no longer; 0: never. MonotonicNanoseconds().
+    const DestinationRecord* again;  // A local socket whose queue was full.
+    int socket;                      // -1: the place is free.
+    int fd;
+    bool close_on_exec;
   };
 
   // These return 0 or the errno value that the child gets.
   int Read(int listener, const seccomp_notif& call, int own, Call* out) const;
   int StateOf(int own, const Call& call) const;
-  int Connect(int listener, int own, const Call& call);
+  int Connect(int listener, int own, const Call& call, const DestinationRecord& destination);
+  bool Await(int listener, int own, const Call& call, int socket, const DestinationRecord* again);
+  bool SetTicking(bool on);
+  void OnTick(int listener);
+  void End(int listener, Pending& one, int error);
 
   const DestinationRecord* Find(const Call& call) const;
   bool MatchesAddress(const DestinationRecord& destination, const sockaddr_storage& address) const;
@@ -65,10 +71,14 @@ class ConnectService {
   static bool Install(int listener, uint64_t id, int socket, int fd, bool close_on_exec);
   static void Answer(int listener, uint64_t id, int error);
 
-  static constexpr size_t kMaxPending = 64;
+  static constexpr size_t kMaxPending = 256;
 
   const ChildPlan& plan_;
   int epoll_ = -1;
+  int timer_ = -1;
+  bool ticks_ = false;
+  // Those behind the first `used_` were never touched, so that they cost no launch a page.
+  size_t used_ = 0;
   Pending pending_[kMaxPending];
 };
 

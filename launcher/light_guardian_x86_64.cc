@@ -36,7 +36,7 @@ struct ThreadHead {
 };
 
 constexpr size_t kThreadRecord = 4096;  // glibc's struct pthread: 2304 bytes.
-constexpr size_t kStack = 128 * 1024;   // Three times what the deepest call needs (light_memory.cc).
+constexpr size_t kStack = 128 * 1024;   // More than twice what the deepest call needs (light_memory.cc).
 
 // At the low end of the guardian's memory; its stack comes down from the high end.
 struct Shared {

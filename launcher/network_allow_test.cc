@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -275,6 +276,68 @@ TEST_P(NetworkAllowTest, LocalSocketsOfTheMachineAreReachedByNameAlone) {
     EXPECT_EQ(at_path.connections() + at_name.connections(), 2);
   }
   std::filesystem::remove_all(directory);
+}
+
+// Busy for a second after its queue, of one, was made.
+class BusyServer {
+ public:
+  explicit BusyServer(const std::string& path) : socket_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un name = {};
+    name.sun_family = AF_UNIX;
+    memcpy(name.sun_path, path.data(), path.size());
+    EXPECT_EQ(bind(socket_.get(), reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0);
+    EXPECT_EQ(chmod(path.c_str(), 0777), 0);
+    EXPECT_EQ(listen(socket_.get(), 0), 0);
+    thread_ = std::thread([this] {
+      pollfd stop = {stop_.get(), POLLIN, 0};
+      if (poll(&stop, 1, 1000) != 0) return;
+      for (;;) {
+        pollfd polls[] = {{socket_.get(), POLLIN, 0}, stop};
+        if (poll(polls, 2, -1) < 0 || polls[1].revents != 0) return;
+        const UniqueFd peer(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+        send(peer.get(), "hello\n", 6, MSG_NOSIGNAL);
+      }
+    });
+  }
+  ~BusyServer() {
+    const uint64_t one = 1;
+    EXPECT_EQ(write(stop_.get(), &one, sizeof(one)), static_cast<ssize_t>(sizeof(one)));
+    thread_.join();
+  }
+
+ private:
+  UniqueFd socket_;
+  UniqueFd stop_{eventfd(0, EFD_CLOEXEC)};
+  std::thread thread_;
+};
+
+TEST_P(NetworkAllowTest, AFullQueueOfALocalSocketIsWaitedFor) {
+  char directory[] = "/tmp/brood-test-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  const std::string path = absl::StrCat(directory, "/socket");
+  EXPECT_EQ(chmod(directory, 0755), 0);
+  {
+    const BusyServer server(path);
+    EXPECT_EQ(Run({"/programs/connects_when_full", path}, absl::StrCat("unix:", path)), absl::StrCat(-EAGAIN, "\nhello\n"));
+    EXPECT_TRUE(outcome_.ok()) << outcome_.ToString();
+  }
+  std::filesystem::remove_all(directory);
+}
+
+TEST_P(NetworkAllowTest, AProgramsOwnPatienceIsKept) {
+  const SilentHost silent;
+  EXPECT_EQ(Run({"/programs/connects_to", "127.0.0.1", silent.port(), "1"}, absl::StrCat("127.0.0.1:", silent.port()), absl::Seconds(30)),
+            absl::StrCat(-EINPROGRESS, "\n"));
+  EXPECT_TRUE(outcome_.ok()) << outcome_.ToString();
+}
+
+// They would reach sockets with names in what is shown.
+TEST_P(NetworkAllowTest, ThereAreNoLocalDatagrams) {
+  for (const char* type : {"2", "3", "0x80002"}) {
+    for (const char* call : {"41", "53"}) {  // socket, socketpair
+      EXPECT_EQ(Run({"/programs/makes_call", call, "1", type, "0", "0"}, "10.0.0.5:443"), kRefused) << call << " " << type;
+    }
+  }
 }
 
 TEST_P(NetworkAllowTest, ASilentHostHoldsUpNobodyElse) {

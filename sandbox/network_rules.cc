@@ -94,6 +94,12 @@ absl::Status ServeConnections(const Network& network, uint32_t unlisted, FilterE
   // A local socket of the machine's could take a name there.
   if (unix_sockets) rules.Replace("bind", Errno(EACCES));
   RefuseFastOpen(rules);
+  // One of datagrams, one of a pair too, reaches whatever socket has a name in a directory that is shown. 3: unix(7) makes it 2.
+  for (const char* name : {"socket", "socketpair"}) {
+    for (const uint64_t type : {SOCK_DGRAM, SOCK_RAW}) {
+      rules.Except(name, {Is(0, AF_UNIX), {.index = 1, .op = Op::kMaskedEqual, .value = type, .mask = 0xf, .width = 32}}, Errno(EACCES));
+    }
+  }
   // These name the machine's interfaces. netdevice(7).
   rules.Except("ioctl",
                {{.index = 1, .op = Op::kGreaterOrEqual, .value = 0x8910, .width = 32},

@@ -1,5 +1,5 @@
 // Connects and prints what the other side sends, or a failure as its negative errno.
-// usage: connects_to ADDRESS PORT | connects_to unix NAME (an abstract one begins with @)
+// usage: connects_to ADDRESS PORT [SECONDS that it may take] | connects_to unix NAME (an abstract one begins with @)
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -8,11 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 2;
+  if (argc != 3 && argc != 4) return 2;
   struct sockaddr_storage address = {0};
   struct sockaddr_in* four = (struct sockaddr_in*)&address;
   struct sockaddr_in6* six = (struct sockaddr_in6*)&address;
@@ -40,6 +41,8 @@ int main(int argc, char** argv) {
   }
   const int fd = socket(address.ss_family, SOCK_STREAM, 0);
   if (fd < 0) return 3;
+  const struct timeval patience = {argc == 4 ? atoi(argv[3]) : 0, 0};  // 0: as long as it takes. socket(7), SO_SNDTIMEO.
+  if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) != 0) return 3;
   if (connect(fd, (struct sockaddr*)&address, length) != 0) {
     printf("%d\n", -errno);
     return 0;
