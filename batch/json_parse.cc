@@ -1,5 +1,6 @@
 // The only place where the JSON library parses, or writes a JsonValue: its SAX events become JsonValues with line
 // numbers.
+#include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -165,6 +166,13 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
 }  // namespace
 
 absl::StatusOr<JsonValue> ParseJson(std::string_view text, const JsonSource& source) {
+  // To the library a zero byte is the end of the text, and what stands behind it would be passed over.
+  if (const size_t zero = text.find('\0'); zero != std::string_view::npos) {
+    const std::string_view before = text.substr(0, zero);
+    const size_t line_start = before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
+    const auto line = source.first_line + std::count(before.begin(), before.end(), '\n');
+    return absl::InvalidArgumentError(absl::StrCat(source.file, ":", line, ":", zero - line_start + 1, ": not JSON: a zero byte"));
+  }
   Cursor cursor{.line = source.first_line};
   TreeBuilder builder(text, source, &cursor);
   nlohmann::json::sax_parse(CountingIterator(text.data(), &cursor),

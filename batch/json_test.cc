@@ -26,6 +26,12 @@ TEST(JsonTest, SyntaxErrorsNameLineAndColumn) {
   EXPECT_EQ(ErrorOf("{} {}").substr(0, 6), "f:10:4");
 }
 
+TEST(JsonTest, AZeroByteIsNoEndBehindWhichAnythingMayStand) {
+  EXPECT_EQ(ErrorOf(std::string_view("{}\0{\"a\":1}", 10)), "f:10:3: not JSON: a zero byte");
+  EXPECT_EQ(ErrorOf(std::string_view("{\n \0}", 6)), "f:11:2: not JSON: a zero byte");
+  EXPECT_EQ(ErrorOf(std::string_view("{} // \0", 7)), "f:10:7: not JSON: a zero byte");
+}
+
 TEST(JsonTest, CommentsAreAllowed) { EXPECT_TRUE(ParseJson("// a\n{/* b */}", {.file = "f"}).ok()); }
 
 TEST(JsonTest, ANameGivenTwiceIsAnError) {

@@ -114,7 +114,8 @@ class ProfileReader {
   absl::Status CheckArchitecture(JsonObject& profile) const {
     BROOD_ASSIGN_OR_RETURN(const auto plain, profile.Strings("architectures"));
     std::vector<std::string> named = plain.value_or(std::vector<std::string>());
-    if (const JsonValue* map = profile.Find("archMap"); map != nullptr && map->kind == JsonValue::Kind::kArray) {
+    if (const JsonValue* map = profile.Find("archMap"); map != nullptr) {
+      if (map->kind != JsonValue::Kind::kArray) return profile.Error("archMap", absl::StrCat("expected a list, got ", JsonKindName(*map)));
       for (size_t i = 0; i < map->items.size(); ++i) {
         BROOD_ASSIGN_OR_RETURN(JsonObject entry, JsonObject::Of(map->items[i], file_, absl::StrCat("archMap[", i, "]")));
         BROOD_ASSIGN_OR_RETURN(const auto architecture, entry.String("architecture"));

@@ -142,6 +142,8 @@ TEST_F(OciProfileTest, ErrorsNameFileLineAndField) {
   EXPECT_EQ(Problem(rule(R"("action": "SCMP_ACT_ALLOW")")),
             "docker.json:3: field \"syscalls[0].names\": expected a list of system calls");
   EXPECT_TRUE(absl::StrContains(Problem(rule(R"("names": ["read"], "action": "SCMP_ACT_ALLOW", "argz": [])")), "\"syscalls[0].argz\""));
+  EXPECT_EQ(Problem(R"({"defaultAction": "SCMP_ACT_ERRNO", "archMap": {"architecture": "SCMP_ARCH_S390X"}})"),
+            "docker.json:1: field \"archMap\": expected a list, got an object");
   EXPECT_EQ(Problem(R"({"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_S390X"]})"),
             absl::StrCat("docker.json: the profile is for SCMP_ARCH_S390X and not for SCMP_ARCH_",
                          ArchName(NativeArch(), 0) == "x86_64" ? "X86_64" : "AARCH64"));

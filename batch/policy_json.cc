@@ -1,7 +1,12 @@
 #include "batch/policy_json.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <functional>
+#include <limits>
 #include <optional>
+#include <set>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -139,6 +144,34 @@ flatbuffers::Offset<fbs::Policy> WritePolicy(TableReader& in) {
                            default_limits, allow_weaker, landlock, read_back, clocks, ids, capabilities, speculation, process, bpf_files, groups);
 }
 
+// What a person who writes it cannot mean: a number below 0, and a rule behind one for the same call with the same comparisons,
+// which never counts. A filter could have both, and a profile made by a program may.
+absl::Status CheckRules(const Policy& policy) {
+  using Comparison = std::tuple<unsigned, ArgumentRule::Op, uint64_t, uint64_t, unsigned>;
+  unsigned nearest = 0;
+  for (const SyscallRule& rule : policy.syscalls) nearest = std::max(nearest, rule.layer);
+  std::set<std::pair<std::string_view, std::vector<Comparison>>> seen;
+  for (const SyscallRule& rule : policy.syscalls) {
+    if (rule.layer != nearest || rule.args.empty()) continue;
+    std::vector<Comparison> comparisons;
+    for (const ArgumentRule& one : rule.args) {
+      comparisons.emplace_back(one.index, one.op, one.value, one.mask, one.width);
+      const uint64_t highest = one.width == 32 ? std::numeric_limits<uint32_t>::max() : std::numeric_limits<uint64_t>::max();
+      const bool never = (one.op == ArgumentRule::Op::kLess && one.value == 0) || (one.op == ArgumentRule::Op::kGreater && (one.value & highest) == highest);
+      if (never) {
+        return absl::InvalidArgumentError(absl::StrCat("policy: syscalls: the comparison of argument ", one.index, " can never hold: no number of ",
+                                                       one.width, " bits is ", one.op == ArgumentRule::Op::kLess ? "below 0" : "above that"));
+      }
+    }
+    absl::c_sort(comparisons);
+    for (const std::string& name : rule.names) {
+      if (seen.emplace(name, comparisons).second) continue;
+      return absl::InvalidArgumentError(absl::StrCat("policy: syscalls: two rules for ", name, " with the same comparisons"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Policy> Decode(const JsonValue& value, const std::string& file) {
   Builder builder;
   BROOD_ASSIGN_OR_RETURN(JsonObject object, JsonObject::Of(value, file, ""));
@@ -154,49 +187,87 @@ absl::StatusOr<Policy> Decode(const JsonValue& value, const std::string& file) {
   if (policy.ok()) BROOD_RETURN_IF_ERROR(LoadBpfFiles(policy->bpf_files));
   const bool has_rules = policy.ok() && ((names_syscalls && policy->filter_syscalls) || !policy->bpf_files.empty());
   if (has_rules) BROOD_RETURN_IF_ERROR(CheckFilter(*policy));
+  if (policy.ok() && names_syscalls) BROOD_RETURN_IF_ERROR(CheckRules(*policy));
   return policy;
 }
 
-// The decoder knows fields, not lines. So the file is decoded again, one member and one list element more at a time: the piece
+// The decoder knows fields, not lines. So the file is tried again, one member and one list element more at a time: the piece
 // with which it fails like that is the one to name. Another may fail before, of several mistakes, or because what belongs to it
 // stands further down.
-absl::Status LocateBy(const JsonValue& whole, const std::string& file, const absl::Status& error, bool exactly) {
-  const auto fails = [&](const JsonValue& part) {
-    const absl::Status status = Decode(part, file).status();
-    return !status.ok() && (!exactly || status == error);
-  };
-  std::string_view problem = absl::StripPrefix(error.message(), "policy: ");
-  // The compiler counts the rules of the base as well.
-  if (const size_t end = problem.find("]: "); absl::StartsWith(problem, "syscalls[") && end != std::string_view::npos) {
-    problem.remove_prefix(end + 3);
-  }
-  JsonValue part{.kind = JsonValue::Kind::kObject, .line = whole.line};
-  for (const JsonMember& member : whole.members) {
-    part.members.push_back({.name = member.name, .line = member.line, .value = member.value});
-    JsonValue& value = part.members.back().value;
-    // It says the field's name as well.
-    const std::string_view own = absl::StripPrefix(problem, absl::StrCat(member.name, ": "));
-    if (value.kind != JsonValue::Kind::kArray) {
-      if (fails(part)) return JsonError(file, member.line, member.name, own);
-      continue;
+class Locator {
+ public:
+  // `problem_of` says what is wrong with a file of these members.
+  Locator(const JsonValue& whole, std::string file, const absl::Status& error, std::function<absl::Status(const JsonValue&)> problem_of)
+      : whole_(whole), file_(std::move(file)), error_(error), problem_of_(std::move(problem_of)) {
+    problem_ = absl::StripPrefix(error.message(), "policy: ");
+    // The compiler counts the rules of the base as well.
+    if (const size_t end = problem_.find("]: "); absl::StartsWith(problem_, "syscalls[") && end != std::string_view::npos) {
+      problem_.remove_prefix(end + 3);
     }
-    if (value.items.empty() || !fails(part)) continue;
-    // The shortest list that fails: what is wrong stays wrong with more of them, of which there may be thousands.
+  }
+
+  // OK if there is no such piece.
+  absl::Status Find(bool exactly) {
+    exactly_ = exactly;
+    part_ = {.kind = JsonValue::Kind::kObject, .line = whole_.line};
+    return Among(whole_, part_, "");
+  }
+  std::string_view problem() const { return problem_; }
+
+ private:
+  bool Fails() const {
+    const absl::Status status = problem_of_(part_);
+    return !status.ok() && (!exactly_ || status == error_);
+  }
+
+  // Adds the members of `all` to `some`, a part of `part_`, until it fails.
+  absl::Status Among(const JsonValue& all, JsonValue& some, const std::string& path) {
+    for (const JsonMember& member : all.members) {
+      some.members.push_back({.name = member.name, .line = member.line, .value = member.value});
+      if (!Fails()) continue;
+      JsonValue& value = some.members.back().value;
+      const std::string name = absl::StrCat(path, member.name);
+      // It says the field's name as well.
+      problem_ = absl::StripPrefix(problem_, absl::StrCat(member.name, ": "));
+      if (value.kind == JsonValue::Kind::kArray && !value.items.empty()) return InList(member.value, value, name);
+      const bool has_lists = absl::c_any_of(member.value.members, [](const JsonMember& one) { return one.value.kind == JsonValue::Kind::kArray; });
+      if (has_lists) {
+        value.members.clear();
+        const absl::Status inside = Among(member.value, value, absl::StrCat(name, "."));
+        if (!inside.ok()) return inside;
+      }
+      return JsonError(file_, member.line, name, problem_);
+    }
+    return absl::OkStatus();
+  }
+
+  // The shortest list that fails: what is wrong stays wrong with more of them, of which there may be thousands.
+  absl::Status InList(const JsonValue& all, JsonValue& some, const std::string& name) {
     size_t passes = 0;
-    size_t fails_with = value.items.size();
+    size_t fails_with = all.items.size();
     while (fails_with - passes > 1) {
       const size_t middle = passes + (fails_with - passes) / 2;
-      value.items.assign(member.value.items.begin(), member.value.items.begin() + static_cast<std::ptrdiff_t>(middle));
-      (fails(part) ? fails_with : passes) = middle;
+      some.items.assign(all.items.begin(), all.items.begin() + static_cast<std::ptrdiff_t>(middle));
+      (Fails() ? fails_with : passes) = middle;
     }
-    return JsonError(file, member.value.items[fails_with - 1].line, absl::StrCat(member.name, "[", fails_with - 1, "]"), own);
+    return JsonError(file_, all.items[fails_with - 1].line, absl::StrCat(name, "[", fails_with - 1, "]"), problem_);
   }
-  return exactly ? absl::OkStatus() : absl::InvalidArgumentError(absl::StrCat(file, ": ", problem));
-}
+
+  const JsonValue& whole_;
+  const std::string file_;
+  const absl::Status& error_;
+  const std::function<absl::Status(const JsonValue&)> problem_of_;
+  std::string_view problem_;
+  bool exactly_ = false;
+  JsonValue part_;
+};
 
 absl::Status Locate(const JsonValue& whole, const std::string& file, const absl::Status& error) {
-  const absl::Status exact = LocateBy(whole, file, error, true);
-  return exact.ok() ? LocateBy(whole, file, error, false) : exact;
+  Locator locator(whole, file, error, [&](const JsonValue& part) { return Decode(part, file).status(); });
+  for (const bool exactly : {true, false}) {
+    if (absl::Status found = locator.Find(exactly); !found.ok()) return found;
+  }
+  return absl::InvalidArgumentError(absl::StrCat(file, ": ", locator.problem()));
 }
 
 absl::Status CheckExtends(const JsonValue& value, const std::string& file) {
@@ -230,6 +301,20 @@ absl::StatusOr<Policy> ParsePolicy(std::string_view text, const std::string& fil
   const bool named = absl::c_any_of(value.members, [](const JsonMember& member) { return member.name == "name"; });
   if (!named) policy->name = file;
   return policy;
+}
+
+absl::Status PlaceInFile(const std::string& path, const absl::Status& error, const std::function<absl::Status(const Policy&)>& check) {
+  // What came by standard input is read already, and to ask for more of it might be to wait.
+  const absl::StatusOr<std::string> text = path != "-" ? ReadFile(path, kMaxPolicyBytes) : absl::NotFoundError("");
+  const absl::StatusOr<JsonValue> value = text.ok() ? ParseJson(*text, {.file = path}) : text.status();
+  absl::Status place = absl::OkStatus();
+  if (value.ok() && value->kind == JsonValue::Kind::kObject && !IsOciProfile(*value)) {
+    place = Locator(*value, path, error, [&](const JsonValue& part) {
+              const absl::StatusOr<Policy> policy = Decode(part, path);
+              return policy.ok() ? check(*policy) : policy.status();
+            }).Find(true);
+  }
+  return place.ok() ? absl::Status(error.code(), absl::StrCat(path, ": ", error.message())) : place;
 }
 
 absl::StatusOr<Policy> LoadPolicy(const std::string& name_or_path) {

@@ -8,9 +8,11 @@
 #ifndef BROOD_BATCH_POLICY_JSON_H_
 #define BROOD_BATCH_POLICY_JSON_H_
 
+#include <functional>
 #include <string>
 #include <string_view>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "sandbox/policy.h"
 
@@ -26,6 +28,10 @@ absl::StatusOr<Policy> ParsePolicy(std::string_view text, const std::string& fil
 
 // A built-in policy by its name, or the policy file at that path. Errors: as ParsePolicy, NotFound, PermissionDenied.
 absl::StatusOr<Policy> LoadPolicy(const std::string& name_or_path);
+
+// The line and field of the file at which `check`, which finds more than ParsePolicy (what this machine lacks), gives that
+// error; else the error with the file's name alone, as of one that came through a pipe.
+absl::Status PlaceInFile(const std::string& path, const absl::Status& error, const std::function<absl::Status(const Policy&)>& check);
 
 }  // namespace brood
 

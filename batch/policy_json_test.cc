@@ -1,5 +1,9 @@
 #include "batch/policy_json.h"
 
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -103,6 +107,51 @@ TEST(PolicyJsonTest, OneMistakeAmongThousandsOfRulesIsFoundAtOnce) {
     absl::StrAppend(&text, i == 0 ? "" : ",\n", R"({"names":[")", i == 12'345 ? "raed" : "ioctl", R"("],"args":[{"index":1,"op":"==","value":")", i, R"("}],"action":"kill"})");
   }
   EXPECT_EQ(ErrorOf(text + "]}"), "p:12346: field \"syscalls[12345]\": unknown system call raed");
+}
+
+TEST(PolicyJsonTest, TwoRulesWithTheSameComparisonsAreAnErrorAtTheSecond) {
+  const auto rules = [](std::string_view second) {
+    return absl::StrCat(R"({"extends":"strict","syscalls":[
+      {"names":["ioctl","fcntl"],"args":[{"index":1,"op":"==","value":1},{"index":2,"op":"==","value":2}],"action":"allow"},
+      {"names":["fcntl"],"args":[)",
+                        second, R"(],"action":"kill"}]})");
+  };
+  EXPECT_EQ(ErrorOf(rules(R"({"index":2,"op":"==","value":"0x2"},{"index":1,"op":"==","value":1})")),
+            "p:3: field \"syscalls[1]\": two rules for fcntl with the same comparisons");
+  EXPECT_EQ(ErrorOf(rules(R"({"index":1,"op":"==","value":1})")), "");
+  EXPECT_EQ(ErrorOf(rules(R"({"index":2,"op":"==","value":2,"width":32},{"index":1,"op":"==","value":1})")), "");
+}
+
+TEST(PolicyJsonTest, AComparisonThatNoNumberMeetsIsAnError) {
+  const auto rule = [](std::string_view comparison) {
+    return absl::StrCat("{\"extends\":\"strict\",\"syscalls\":[\n{\"names\":[\"ioctl\"],\"args\":[{\"index\":1,", comparison, "}],\"action\":\"allow\"}]}");
+  };
+  EXPECT_EQ(ErrorOf(rule(R"("op":"<","value":0)")),
+            "p:2: field \"syscalls[0]\": the comparison of argument 1 can never hold: no number of 64 bits is below 0");
+  EXPECT_TRUE(Contains(ErrorOf(rule(R"("op":">","value":"0xffffffffffffffff")")), "no number of 64 bits is above that"));
+  EXPECT_TRUE(Contains(ErrorOf(rule(R"("op":">","value":-1,"width":32)")), "no number of 32 bits is above that"));
+  EXPECT_EQ(ErrorOf(rule(R"("op":">","value":"0xffffffff")")), "");
+  EXPECT_EQ(ErrorOf(rule(R"("op":">=","value":"0xffffffff","width":32)")), "");
+}
+
+TEST(PolicyJsonTest, AnElementOfAListInAFieldIsNamed) {
+  EXPECT_TRUE(Contains(ErrorOf("{\"extends\":\"default\",\n\"network\":{\"mode\":\"allow\",\n\"to\":[\"10.0.0.1:1\",\n\"10.0.0.1/33:1\"]}}"),
+                       "p:4: field \"network.to[1]\": network destination \"10.0.0.1/33:1\": "));
+}
+
+TEST(PolicyJsonTest, WhatOnlyACheckFindsIsPlacedInTheFile) {
+  const std::string path = absl::StrCat(getenv("TEST_TMPDIR"), "/placed.json");
+  std::ofstream(path) << "{\"extends\": \"strict\",\n\"files\": [{\"path\": \"/usr\"},\n{\"path\": \"/missing\"},\n{\"path\": \"/also\"}]}";
+  const absl::Status error = absl::NotFoundError("files: path /missing: ENOENT");
+  const auto check = [&](const Policy& policy) {
+    for (const FileRule& rule : policy.files) {
+      if (rule.source == "/missing") return error;
+    }
+    return absl::OkStatus();
+  };
+  EXPECT_EQ(PlaceInFile(path, error, check).message(), absl::StrCat(path, ":3: field \"files[1]\": path /missing: ENOENT"));
+  const absl::Status other = absl::InternalError("no such thing");
+  EXPECT_EQ(PlaceInFile(path, other, check).message(), absl::StrCat(path, ": no such thing"));
 }
 
 TEST(PolicyJsonTest, AHostnameIsOneThatTheKernelTakes) {

@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "base/signals.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
@@ -112,7 +113,7 @@ absl::StatusOr<int> Run(const LearnSettings& settings) {
     }
     const absl::StatusOr<std::string> earlier = ReadFile(path, kMaxPolicyBytes);
     if (earlier.ok()) {
-      text = *earlier;
+      text = std::string(absl::StripPrefix(*earlier, "\xef\xbb\xbf"));  // The mark of UTF-8, before which no line can be added.
     } else if (!absl::IsNotFound(earlier.status())) {
       return earlier.status();
     }

@@ -208,5 +208,10 @@ TEST_F(LearnNamesTest, AFieldThatIsNullIsNoneWhenAFileIsExtended) {
   EXPECT_TRUE(Contains(FileContent(policy_), "{\"path\": \"" + directory_ + "/file\"}")) << FileContent(policy_);
 }
 
+TEST_F(LearnNamesTest, AFileThatBeginsWithTheMarkOfUtf8CanBeExtended) {
+  std::ofstream(policy_) << "\xef\xbb\xbf{\"extends\": \"strict\"}";
+  ExpectEnough({"cat", MakeFile("file")});
+}
+
 }  // namespace
 }  // namespace brood

@@ -71,8 +71,9 @@ int Explain(const std::string& name, const ParsedOptions& options) {
 int Check(const std::string& path) {
   const absl::StatusOr<Policy> policy = LoadPolicy(path);
   if (!policy.ok()) return Fail(policy.status());
-  if (const auto compiled = CompilePolicy(*policy); !compiled.ok()) {
-    PrintError("policy", Printable(absl::StrCat(path, ": ", compiled.status().message())));
+  const auto compile = [](const Policy& one) { return CompilePolicy(one).status(); };
+  if (const absl::Status compiled = compile(*policy); !compiled.ok()) {
+    PrintError("policy", Printable(PlaceInFile(path, compiled, compile).message()));
     return kExitNegative;
   }
   return Print(absl::StrCat(path, ": ok\n"));

@@ -194,5 +194,20 @@ TEST(RunTest, FilesAreSeenOnlyIfListed) {
   EXPECT_EQ(RunBrood({"run", "--ro", file + ":/elsewhere", "--", "cat", "/elsewhere"}).out, "content");
 }
 
+TEST(CliRunTest, MoreProcessesThanAMachineCanHaveAreNoError) {
+  for (const char* many : {"4194304", "18446744073709551615"}) {
+    const Finished run = RunBrood({"run", "--processes", many, "--allow-weaker", "processes", "--", "true"});
+    EXPECT_EQ(run.exit_code, 0) << run.err;
+  }
+}
+
+TEST(CliPolicyTest, WhatThisMachineLacksHasALineToo) {
+  const std::string file = TempFile("lacks.json", "{\"extends\": \"strict\",\n\"files\": [\n{\"path\": \"/usr\"},\n{\"path\": \"/lacks/it\"},\n"
+                                                  "{\"path\": \"/opt/../etc\"}]}");
+  const Finished checked = RunBrood({"policy", "check", file});
+  EXPECT_EQ(checked.exit_code, 1);
+  EXPECT_TRUE(checked.err.find(file + ":4: field \"files[1]\": path /lacks/it: ENOENT") != std::string::npos) << checked.err;
+}
+
 }  // namespace
 }  // namespace brood

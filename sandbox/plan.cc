@@ -392,6 +392,9 @@ class PlanBuilder {
       }
     }
     if (limits.processes) {
+      // No machine has more, and a group refuses such a number: with the init, PID_MAX_LIMIT of the kernel.
+      constexpr uint64_t kMostProcesses = (uint64_t{1} << 22) - 1;
+      limits.processes = std::min(*limits.processes, kMostProcesses);
       if (unified_has("pids") || !cgroups.pids.empty()) {
         platform_->cgroups.processes = limits.processes;
         Enforce(Layer::kProcesses, cgroups.unified.empty() ? "cgroup v1 pids" : "cgroup v2 pids");
