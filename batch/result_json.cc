@@ -46,6 +46,7 @@ Json ViolationJson(const Outcome& outcome) {
   for (const uint64_t arg : violation->args) args.push_back(HexText(arg));
   Json json = {{"syscall", violation->syscall}, {"nr", violation->number}, {"args", args},
                {"arch", violation->arch},       {"tid", violation->tid},   {"ip", HexText(violation->instruction_pointer)}};
+  if (!violation->decoded.empty()) json["decoded"] = violation->decoded;
   if (violation->stack_end.empty()) return json;  // Not asked for.
   json["stack"] = Json::array();
   for (const auto& [address, function, offset, file] : violation->stack) {

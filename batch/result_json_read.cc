@@ -85,6 +85,9 @@ Violation ReadViolation(const Json& json) {
     }
   }
   violation.stack_end = Text(json, "stack_end");
+  if (const Json* decoded = Find(json, "decoded"); decoded != nullptr && decoded->is_array()) {
+    for (const Json& text : *decoded) violation.decoded.push_back(text.is_string() ? text.get<std::string>() : "");
+  }
   return violation;
 }
 

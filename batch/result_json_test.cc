@@ -72,6 +72,8 @@ TEST(ResultJsonTest, ViolationsAndSetupFailuresAreSpelledOut) {
                 .find(R"("violation":{"syscall":"mount","nr":165,"args":["0xffffffffffffffff","0x2",)"
                       R"("0x0","0x0","0x0","0x0"],"arch":"x86_64","tid":9,"ip":"0x10"})"),
             std::string::npos);
+  std::get<Violation>(end.outcome.ending).decoded = {"\"a\"", "MS_RDONLY"};
+  EXPECT_NE(ResultLine("a", 1, end).find(R"("ip":"0x10","decoded":["\"a\"","MS_RDONLY"]})"), std::string::npos) << ResultLine("a", 1, end);
   end.outcome.ending = SetupFailed{.step = "exec", .error_number = ENOENT, .detail = "nothing\xff"};
   EXPECT_NE(ResultLine("a", 1, end)
                 .find(absl::StrCat("\"setup\":{\"step\":\"exec\",\"errno\":\"", SystemErrorName(ENOENT),

@@ -69,6 +69,13 @@ TEST(RunTest, AViolationIs159AndNamesTheSystemCall) {
   EXPECT_TRUE(Contains(FileContent(result), R"("violation":{"syscall":"setreuid","nr":113,)")) << FileContent(result);
 }
 
+TEST(RunTest, AViolationHasItsArgumentsInWords) {
+  const std::string result = TempFile("words.json", "");
+  const Finished run = RunBrood({"run", "--policy", "strict", "--result", result, "--", "python3", "-c", "import os; os.chroot('/tmp/a')"});
+  EXPECT_TRUE(Contains(run.err, ": chroot(\"/tmp/a\"); allowed by ")) << run.err;
+  EXPECT_TRUE(Contains(FileContent(result), R"("decoded":["\"/tmp/a\""])")) << FileContent(result);
+}
+
 TEST(RunTest, TheOutputLimitIs153) { EXPECT_EQ(RunBrood({"run", "--output", "1K", "--", "yes"}).exit_code, 153); }
 
 TEST(RunTest, WhatIsReadMustBeAFileOrAPipe) {

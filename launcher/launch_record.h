@@ -121,6 +121,14 @@ struct NotifiedRecord {
   uint64_t first_args[6] = {};
 };
 
+// What an argument of a forbidden call points to: text, or a socket address.
+struct ArgumentText {
+  uint8_t argument = 0;
+  uint8_t length = 0;
+  uint8_t cut = 0;  // There is more of it.
+  char bytes[97] = {};
+};
+
 // Where a child may not connect to, and tried.
 struct RefusedRecord {
   uint16_t family = 0;
@@ -160,6 +168,8 @@ struct GuardianReport {
   int64_t violation_tid = 0;
   uint64_t violation_ip = 0;
   uint64_t violation_args[6] = {};
+  uint32_t violation_text_count = 0;
+  ArgumentText violation_texts[4];  // As many as a call has, mount(2).
   uint32_t notified_count = 0;
   NotifiedRecord notified[24];  // Calls beyond so many different ones are let through and not told.
   CopyResult copied[kMaxCopies];

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "base/signals.h"
 #include "base/status.h"
 
@@ -114,8 +115,9 @@ std::string Outcome::ToString() const {
           },
           [](const LimitHit& l) { return absl::StrCat("killed: ", LayerName(l.limit), " limit"); },
           [](const Violation& v) {
-            return absl::StrFormat("killed: system call %s (%d, %s) is not allowed, arguments 0x%x 0x%x 0x%x 0x%x 0x%x 0x%x",
-                                   v.syscall, v.number, v.arch, v.args[0], v.args[1], v.args[2], v.args[3], v.args[4], v.args[5]);
+            const std::string call = v.decoded.empty() ? "" : absl::StrCat(": ", v.syscall, "(", absl::StrJoin(v.decoded, ", "), ")");
+            return absl::StrFormat("killed: system call %s (%d, %s) is not allowed, arguments 0x%x 0x%x 0x%x 0x%x 0x%x 0x%x%s",
+                                   v.syscall, v.number, v.arch, v.args[0], v.args[1], v.args[2], v.args[3], v.args[4], v.args[5], call);
           },
           [](const SetupFailed& s) {
             std::string text = absl::StrCat("not started: ", s.step, ": ", s.detail);

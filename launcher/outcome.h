@@ -52,6 +52,9 @@ struct Violation {
   std::string syscall;                // "mount"; "unknown" if the number has no name, or was not learnt.
   int64_t number = -1;                // -1: not learnt, nor is what follows. The process ended before it could be asked.
   std::array<uint64_t, 6> args = {};  // As passed; only the first ones have a meaning for most calls.
+  // Those that the call has, in words: "\"/mnt\"", "MS_RDONLY|MS_NOSUID". Empty: brood does not know what they mean. Text is from
+  // the child's memory, cut at 97 bytes.
+  std::vector<std::string> decoded;
   std::string arch;                   // "x86_64", "x86", "x32".
   int64_t tid = 0;                    // As seen by brood, not inside.
   uint64_t instruction_pointer = 0;

@@ -52,8 +52,11 @@ struct EndingWriter {
     }
     const auto stack = builder.CreateVector(frames);
     const auto stack_end = Text(builder, ending.stack_end);
+    std::vector<flatbuffers::Offset<flatbuffers::String>> texts;
+    for (const std::string& text : ending.decoded) texts.push_back(Text(builder, text));
+    const auto decoded = builder.CreateVector(texts);
     return {fbs::Ending::Violation, fbs::CreateViolation(builder, syscall, ending.number, args, arch, ending.tid,
-                                                         ending.instruction_pointer, stack, stack_end)
+                                                         ending.instruction_pointer, stack, stack_end, decoded)
                                         .Union()};
   }
   WrittenEnding operator()(const SetupFailed& ending) const {
@@ -98,6 +101,9 @@ absl::StatusOr<Violation> ReadViolation(const fbs::Violation& from) {
     }
   }
   violation.stack_end = View(from.stack_end());
+  if (from.decoded() != nullptr) {
+    for (const flatbuffers::String* text : *from.decoded()) violation.decoded.emplace_back(View(text));
+  }
   return violation;
 }
 

@@ -21,6 +21,7 @@ std::vector<Outcome> SampleOutcomes() {
   outcomes[9].ending = Violation{.syscall = "mount",
                                  .number = 165,
                                  .args = {~uint64_t{0}, 1, 2, 3, 4, uint64_t{1} << 63},
+                                 .decoded = {"\"none\"", "0x1"},
                                  .arch = "x86_64",
                                  .tid = 4'194'304,
                                  .instruction_pointer = 0x7fff'ffff'f000,

@@ -9,10 +9,14 @@
 #include <csignal>
 #include <cstring>
 #include <iterator>
+#include <map>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "launcher/decoded_arguments.h"
 #include "sandbox/linux_plan.h"
 #include "sandbox/machine.h"
 #include "sandbox/seccomp_compiler.h"
@@ -32,6 +36,18 @@ std::string WeakerForm(std::string_view step, int error, const CompiledPolicy* p
   std::string layers;
   for (const Layer layer : namespaces) absl::StrAppend(&layers, layers.empty() ? "" : ",", LayerName(layer));
   return absl::StrCat("; or accept the sandbox without what cannot be had, with --allow-weaker ", layers);
+}
+
+// Of another architecture's calls the arguments have other places.
+std::vector<std::string> DecodedOf(const GuardianReport& report, const Violation& violation) {
+  if (violation.arch != ArchName(NativeArch(), 0)) return {};
+  std::map<unsigned, PointedTo> texts;
+  const size_t count = std::min<size_t>(report.violation_text_count, std::size(report.violation_texts));
+  for (size_t i = 0; i < count; ++i) {
+    const ArgumentText& text = report.violation_texts[i];
+    texts[text.argument] = {std::string(text.bytes, std::min<size_t>(text.length, sizeof(text.bytes))), text.cut != 0};
+  }
+  return DecodeArguments(violation.syscall, violation.args, texts);
 }
 
 SetupFailed SetupOf(const SetupMessage& message, const CompiledPolicy* plan) {
@@ -118,6 +134,7 @@ Outcome OutcomeOf(const GuardianReport& report, const CompiledPolicy* plan) {
         violation.arch = ArchName(report.violation_arch, report.violation_number);
         violation.syscall = SyscallName(report.violation_arch, report.violation_number);
         std::copy(std::begin(report.violation_args), std::end(report.violation_args), violation.args.begin());
+        violation.decoded = DecodedOf(report, violation);
         violation.tid = report.violation_tid;
         violation.instruction_pointer = report.violation_ip;
         outcome.ending = violation;

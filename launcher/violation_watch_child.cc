@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <iterator>
 
+#include "launcher/violation_texts_child.h"
 #include "sandbox/notice_child.h"
 
 namespace brood::child {
@@ -57,6 +58,7 @@ bool ViolationWatch::Receive(short events, GuardianReport* report) {
   report->violation_ip = notification->data.instruction_pointer;
   report->violation_tid = notification->pid;
   for (int i = 0; i < 6; ++i) report->violation_args[i] = notification->data.args[i];
+  CopyViolationTexts(*notification, report);
   return true;
 }
 
