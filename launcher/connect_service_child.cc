@@ -24,6 +24,7 @@ namespace brood::child {
 namespace {
 
 constexpr long kTickNs = 5'000'000;
+constexpr int kAnswerLater = -1;
 
 constexpr int kPidfdThread = O_EXCL;  // pidfd_open(2), PIDFD_THREAD, Linux 6.9.
 
@@ -96,18 +97,38 @@ bool SamePrefix(const uint8_t* a, const uint8_t* b, unsigned bits) {
   return true;
 }
 
+// To an address of the internet that is no own one.
+bool LeavesLoopback(const sockaddr_storage& address, socklen_t length) {
+  if (address.ss_family == AF_INET && length >= sizeof(sockaddr_in)) {
+    const uint32_t four = ntohl(reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr);
+    return four != INADDR_ANY && four >> 24 != 127;
+  }
+  if (address.ss_family != AF_INET6 || length < offsetof(sockaddr_in6, sin6_scope_id)) return false;
+  const in6_addr& six = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+  if (IN6_IS_ADDR_V4MAPPED(&six)) return six.s6_addr[12] != 127 && six.s6_addr[12] != 0;
+  return !IN6_IS_ADDR_LOOPBACK(&six) && !IN6_IS_ADDR_UNSPECIFIED(&six);
+}
+
+void LetThrough(int listener, uint64_t id) {
+  seccomp_notif_resp response = {};
+  response.id = id;
+  response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+  ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);  // ENOENT: nobody waits for it any more.
+}
+
 bool IsStream(int type) { return type == SOCK_STREAM || type == SOCK_SEQPACKET; }
 
 }  // namespace
 
-int ConnectService::Read(int listener, const seccomp_notif& call, int own, Call* out) const {
+// `address` is the number of the argument that points to it, which its length follows.
+int ConnectService::Read(int listener, const seccomp_notif& call, unsigned address, int own, Call* out) const {
   out->id = call.id;
   out->fd = static_cast<int>(call.data.args[0]);
-  const uint64_t length = call.data.args[2] & 0xffffffff;  // An int.
+  const uint64_t length = call.data.args[address + 1] & 0xffffffff;  // An int.
   if (length > sizeof(out->address) || length < sizeof(out->address.ss_family)) return EINVAL;
   out->length = static_cast<socklen_t>(length);
   iovec ours = {&out->address, length};
-  iovec theirs = {reinterpret_cast<void*>(call.data.args[1]), length};
+  iovec theirs = {reinterpret_cast<void*>(call.data.args[address]), length};
   const ssize_t copied = process_vm_readv(static_cast<pid_t>(call.pid), &ours, 1, &theirs, 1, 0);
   if (copied != static_cast<ssize_t>(length)) return copied < 0 && errno == EPERM ? EACCES : EFAULT;
   socklen_t size = sizeof(int);
@@ -364,35 +385,44 @@ int ConnectService::Connect(int listener, int own, const Call& call, const Desti
   return error;
 }
 
-void ConnectService::Handle(int listener, const seccomp_notif& notification, GuardianReport* report) {
-  const int own = Borrow(static_cast<pid_t>(notification.pid), static_cast<int>(notification.data.args[0]));
-  if (own < 0) return Answer(listener, notification.id, errno == EBADF ? EBADF : EACCES);
+// EINPROGRESS of a blocking call: it is answered later.
+int ConnectService::HandleConnect(int listener, const seccomp_notif& notification, int own, GuardianReport* report) {
   Call call;
-  int error = Read(listener, notification, own, &call);
-  bool waits = false;
-  if (error == 0) {
-    const bool inet = call.domain == AF_INET || call.domain == AF_INET6;
-    const bool tcp = inet && call.type == SOCK_STREAM && (call.protocol == 0 || call.protocol == IPPROTO_TCP);
-    const bool local = call.domain == AF_UNIX && IsStream(call.type);
-    const socklen_t least = call.domain == AF_INET    ? sizeof(sockaddr_in)
-                            : call.domain == AF_INET6 ? static_cast<socklen_t>(offsetof(sockaddr_in6, sin6_scope_id))
-                                                      : offsetof(sockaddr_un, sun_path) + 1;
-    const bool same_family = call.address.ss_family == call.domain;
-    if (same_family && (inet || call.domain == AF_UNIX) && call.length < least) {
-      error = EINVAL;
-    } else if (const DestinationRecord* const found = tcp || local ? Find(call) : nullptr; !same_family || found == nullptr) {
-      Refuse(call, report);
-      error = EACCES;
-    } else {
-      error = StateOf(own, call);
-      if (error == 0) {
-        error = Connect(listener, own, call, *found);
-        waits = error == EINPROGRESS && call.blocking;
-      }
-    }
+  if (const int error = Read(listener, notification, 1, own, &call); error != 0) return error;
+  const bool inet = call.domain == AF_INET || call.domain == AF_INET6;
+  const bool tcp = inet && call.type == SOCK_STREAM && (call.protocol == 0 || call.protocol == IPPROTO_TCP);
+  const bool local = call.domain == AF_UNIX && IsStream(call.type);
+  const socklen_t least = call.domain == AF_INET    ? sizeof(sockaddr_in)
+                          : call.domain == AF_INET6 ? static_cast<socklen_t>(offsetof(sockaddr_in6, sin6_scope_id))
+                                                    : offsetof(sockaddr_un, sun_path) + 1;
+  const bool same_family = call.address.ss_family == call.domain;
+  if (same_family && (inet || call.domain == AF_UNIX) && call.length < least) return EINVAL;
+  const DestinationRecord* const found = (tcp || local) && same_family ? Find(call) : nullptr;
+  if (found == nullptr) {
+    Refuse(call, report);
+    return EACCES;
   }
+  if (const int error = StateOf(own, call); error != 0) return error;
+  const int error = Connect(listener, own, call, *found);
+  return error == EINPROGRESS && call.blocking ? kAnswerLater : error;
+}
+
+void ConnectService::Handle(int listener, const seccomp_notif& notification, GuardianReport* report) {
+  const bool sends = notification.data.nr == SYS_sendto;
+  const int own = Borrow(static_cast<pid_t>(notification.pid), static_cast<int>(notification.data.args[0]));
+  if (own < 0) return sends ? LetThrough(listener, notification.id) : Answer(listener, notification.id, errno == EBADF ? EBADF : EACCES);
+  if (sends) {
+    // What goes on does so in the child's own network, of which there is nothing but its loopback, whatever its address is by then.
+    Call call;
+    const bool told = Read(listener, notification, 4, own, &call) == 0 && call.type == SOCK_DGRAM && LeavesLoopback(call.address, call.length);
+    CloseShared(own);
+    if (!told) return LetThrough(listener, notification.id);
+    Refuse(call, report);
+    return Answer(listener, notification.id, EACCES);
+  }
+  const int error = HandleConnect(listener, notification, own, report);
   CloseShared(own);
-  if (!waits) Answer(listener, notification.id, error);
+  if (error != kAnswerLater) Answer(listener, notification.id, error);
 }
 
 void ConnectService::OnPending(int listener) {

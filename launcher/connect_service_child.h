@@ -26,7 +26,7 @@ class ConnectService {
  public:
   explicit ConnectService(const ChildPlan& plan) : plan_(plan) {}
 
-  // A connect(2) that `listener` told of. What is refused goes into `report`.
+  // A connect(2), or a sendto(2) with an address, that `listener` told of. What is refused goes into `report`.
   void Handle(int listener, const seccomp_notif& call, GuardianReport* report);
 
   // Readable when a connection has been made or has failed; -1 as long as none is waited for.
@@ -56,7 +56,8 @@ class ConnectService {
   };
 
   // These return 0 or the errno value that the child gets.
-  int Read(int listener, const seccomp_notif& call, int own, Call* out) const;
+  int Read(int listener, const seccomp_notif& call, unsigned address, int own, Call* out) const;
+  int HandleConnect(int listener, const seccomp_notif& notification, int own, GuardianReport* report);
   int StateOf(int own, const Call& call) const;
   int Connect(int listener, int own, const Call& call, const DestinationRecord& destination);
   bool Await(int listener, int own, const Call& call, int socket, const DestinationRecord* again);

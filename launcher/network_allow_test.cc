@@ -331,6 +331,18 @@ TEST_P(NetworkAllowTest, AProgramsOwnPatienceIsKept) {
   EXPECT_TRUE(outcome_.ok()) << outcome_.ToString();
 }
 
+TEST_P(NetworkAllowTest, WhereADatagramDidNotGoIsTold) {
+  const auto send = [&](const char* address) { return Run({"/programs/sends_datagram", address, "53"}, "10.0.0.5:443"); };
+  EXPECT_EQ(send("10.0.0.1"), kRefused);
+  EXPECT_TRUE(outcome_.ok()) << outcome_.ToString();
+  EXPECT_EQ(Refused(), "udp 10.0.0.1:53 x1");
+  EXPECT_EQ(send("fd00::1"), kRefused);
+  EXPECT_EQ(Refused(), "udp [fd00::1]:53 x1");
+  EXPECT_EQ(send("::ffff:10.0.0.1"), kRefused);
+  EXPECT_EQ(send("127.0.0.1"), "1\n");  // Its own.
+  EXPECT_EQ(Refused(), "");
+}
+
 // They would reach sockets with names in what is shown.
 TEST_P(NetworkAllowTest, ThereAreNoLocalDatagrams) {
   for (const char* type : {"2", "3", "0x80002"}) {
