@@ -276,6 +276,18 @@ TEST_F(LearnTest, WhatAnAuthorWroteStaysAsItIs) {
   EXPECT_EQ(Run({program, "63", "0"}).out, "-13\n");
 }
 
+// strict answers a pair of sockets with EACCES, which a program that got one may not expect.
+TEST_F(LearnTest, WhatTheBuiltInRefusesAndTheProgramGotIsAllowed) {
+  if (access("/usr/bin/python3", X_OK) != 0) GTEST_SKIP() << "python3 is not installed";
+  policy_ = TempFile("extends.json", "{\"extends\": \"strict\"}");
+  const std::vector<std::string> pair = {"/usr/bin/python3", "-c", "import socket\na, b = socket.socketpair()\na.send(b'x')\nprint(b.recv(1))"};
+  ExpectEnough(pair);
+  EXPECT_TRUE(Contains(FileContent(policy_), "{\"names\": [\"socketpair\"], \"args\": [{\"index\": 0, \"op\": \"==\", \"value\": \"0x1\"")) << FileContent(policy_);
+  const std::string once = FileContent(policy_);
+  ASSERT_EQ(Learn(pair).exit_code, 0);
+  EXPECT_EQ(FileContent(policy_), once);
+}
+
 TEST_F(LearnTest, AReadOnlyLineBecomesWritable) {
   const std::string file = directory_ + "/file";
   TempFileAt(file, "text");

@@ -86,6 +86,22 @@ std::optional<TextRange> OwnRule(const std::string& text, const std::string& pat
   return std::nullopt;
 }
 
+// Whether a rule of the file itself answers that call with an error, or the network that it asks for does.
+bool RefusesItself(std::string_view text, const Policy& policy, std::string_view syscall) {
+  if (policy.network.mode == NetworkMode::kAllow && IsIn("@network", syscall)) return true;
+  const bool has_rules = FindField(text, {"syscalls"}).has_value();
+  unsigned nearest = 0;
+  for (const SyscallRule& rule : policy.syscalls) nearest = std::max(nearest, rule.layer);
+  bool named = false;
+  for (const SyscallRule& rule : policy.syscalls) {
+    const bool names = absl::c_any_of(rule.names, [&](const std::string& name) { return name == syscall || IsIn(name, syscall); });
+    if (!names) continue;
+    named = true;
+    if (has_rules && rule.layer == nearest && rule.action == SyscallAction::kErrno) return true;
+  }
+  return !named && FindField(text, {"unlisted"}).has_value();
+}
+
 bool IsLoopback(std::string_view to) { return absl::StartsWith(to, "127.") || absl::StartsWith(to, "[::1]"); }
 
 }  // namespace
@@ -130,6 +146,7 @@ void LearnedPolicy::Add(const TracedCall& call) {
   UsedCall& used = syscalls_[AllowRuleText(call.syscall, call.args)];
   if (used.evidence.count() == 0) used = {.name = call.syscall, .number = call.number, .args = call.args};
   used.evidence.Saw("", call.program);
+  used.succeeded |= call.result >= 0 || call.result == -EINPROGRESS;
   if (call.syscall == "listen" || !call.addresses.empty()) UseNetwork(call);
   if (call.result < 0) return;
   if (!call.path.empty()) files_.Use(call, call.path);
@@ -222,7 +239,13 @@ absl::StatusOr<std::string> LearnedPolicy::AddSyscalls(std::string text, const P
   for (const auto& [rule, used] : syscalls_) {
     const Answer answer = AnswerOf(filter.instructions, used.number, used.args);
     if (answer == Answer::kViolation) lines.push_back({rule, used.evidence.Text()});
-    if (answer == Answer::kRefused) refused_.insert(absl::StrCat("system call ", used.name, ": the file answers with an error"));
+    if (answer != Answer::kRefused) continue;
+    // What the built-in that the file extends answers with an error programs go on without, mostly. Of this one it is not known.
+    if (RefusesItself(text, policy, used.name)) {
+      refused_.insert(absl::StrCat("system call ", used.name, ": the file answers with an error"));
+    } else if (used.succeeded) {
+      lines.push_back({rule, used.evidence.Text()});
+    }
   }
   return AddToList(std::move(text), {"syscalls"}, lines);
 }

@@ -44,6 +44,7 @@ class LearnedPolicy {
     std::string name;
     int64_t number = -1;
     std::array<uint64_t, 6> args = {};  // Of the first.
+    bool succeeded = false;             // At least once.
     Evidence evidence;
   };
 
