@@ -276,6 +276,13 @@ TEST_F(LearnTest, WhatAnAuthorWroteStaysAsItIs) {
   EXPECT_EQ(Run({program, "63", "0"}).out, "-13\n");
 }
 
+// A child that is ended has ended by itself in one run and not in the next; there are none but the program's own.
+TEST_F(LearnTest, ASignalToOnesOwnIsAlwaysAllowed) {
+  const std::string program = Helper("makes_call");
+  ASSERT_EQ(Learn({program, "39"}).exit_code, 0);                   // getpid
+  EXPECT_EQ(Run({program, "62", "999999", "0"}).out, "-3\n");  // kill: ESRCH
+}
+
 // strict answers a pair of sockets with EACCES, which a program that got one may not expect.
 TEST_F(LearnTest, WhatTheBuiltInRefusesAndTheProgramGotIsAllowed) {
   if (access("/usr/bin/python3", X_OK) != 0) GTEST_SKIP() << "python3 is not installed";

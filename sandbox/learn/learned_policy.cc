@@ -118,7 +118,7 @@ std::string LearnedPolicy::NewFile() {
   "filter_syscalls": true,
   "syscalls": [
     {"names": ["execve", "execveat", "exit", "exit_group", "rt_sigreturn", "restart_syscall"], "action": "allow"},  // always: to start, to end, to go on after a signal
-    {"names": ["brk", "mmap", "munmap", "mremap", "madvise", "futex", "sched_yield", "nanosleep", "clock_nanosleep", "tgkill"], "action": "allow"},  // always: memory, locks, pauses and signals among own threads, needed more or less from run to run
+    {"names": ["brk", "mmap", "munmap", "mremap", "madvise", "futex", "sched_yield", "nanosleep", "clock_nanosleep", "tgkill", "kill"], "action": "allow"},  // always: memory, locks, pauses and signals among own threads and processes, needed more or less from run to run
     {"names": ["getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "getpid", "getppid", "gettid"], "action": "allow"},  // always: who it is, which is another inside, where a program may ask for more of it
     {"names": ["@io-uring", "@newer", "clone3", "openat2"], "action": "errno", "errno": "ENOSYS"}  // always: as while this was learnt
   ],
