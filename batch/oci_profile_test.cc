@@ -127,6 +127,11 @@ TEST_F(OciProfileTest, TheFormOfTheRuntimeSpecificationIsReadToo) {
   EXPECT_EQ(Call("getpid"), static_cast<uint32_t>(SECCOMP_RET_LOG));
 }
 
+TEST_F(OciProfileTest, AContainersConfigurationIsToldApart) {
+  EXPECT_EQ(Problem(R"({"ociVersion": "1.0.2", "linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}}})"),
+            "docker.json: is the configuration of an OCI container, not a policy; its seccomp profile is the object \"seccomp\" in \"linux\"");
+}
+
 TEST_F(OciProfileTest, ErrorsNameFileLineAndField) {
   const auto rule = [](std::string_view fields) {
     return absl::StrCat("{\"defaultAction\": \"SCMP_ACT_ERRNO\",\n \"syscalls\": [\n  {", fields, "}]}");

@@ -283,6 +283,10 @@ absl::Status CheckExtends(const JsonValue& value, const std::string& file) {
                                                 : absl::StrCat(", got ", JsonKindName(member.value))));
   }
   const bool present = absl::c_any_of(value.members, [](const JsonMember& member) { return member.name == "extends"; });
+  const bool container = absl::c_any_of(value.members, [](const JsonMember& member) { return member.name == "ociVersion"; });
+  if (container) {
+    return absl::InvalidArgumentError(absl::StrCat(file, ": is the configuration of an OCI container, not a policy; its seccomp profile is the object \"seccomp\" in \"linux\""));
+  }
   if (!present) return JsonError(file, value.line, "extends", absl::StrCat("missing; ", expected));
   return absl::OkStatus();
 }

@@ -76,6 +76,13 @@ TEST(RunTest, AViolationHasItsArgumentsInWords) {
   EXPECT_TRUE(Contains(FileContent(result), R"("decoded":["\"/tmp/a\""])")) << FileContent(result);
 }
 
+TEST(RunTest, TheLineThatAllowsACallIsOneOfTheFilesForm) {
+  const std::string profile = TempFile("profile.json", R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["getpgid"], "action": "SCMP_ACT_KILL"}]})");
+  const Finished run = RunBrood({"run", "--policy", profile, "--", "python3", "-c", "import os; os.getpgid(0)"});
+  EXPECT_EQ(run.exit_code, 159) << run.err;
+  EXPECT_TRUE(Contains(run.err, R"(; allowed by {"names": ["getpgid"], "action": "SCMP_ACT_ALLOW"} in "syscalls" of )" + profile)) << run.err;
+}
+
 TEST(RunTest, TheOutputLimitIs153) { EXPECT_EQ(RunBrood({"run", "--output", "1K", "--", "yes"}).exit_code, 153); }
 
 TEST(RunTest, WhatIsReadMustBeAFileOrAPipe) {

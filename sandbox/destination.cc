@@ -16,7 +16,7 @@ constexpr size_t kMaxUnixName = 108;  // unix(7), sun_path.
 
 absl::Status Malformed(std::string_view text, std::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("network destination \"", text, "\": ", why,
-                                                 "; write 10.0.0.5:443, 10.0.0.0/8:*, [::1]:443, example.org:443 or "
+                                                 "; write 10.0.0.5:443, 10.0.0.0/8:*, [::1]:443, [fd00::/8]:443, example.org:443 or "
                                                  "unix:/run/service.sock"));
 }
 

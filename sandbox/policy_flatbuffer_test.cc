@@ -243,7 +243,7 @@ TEST(PolicyFlatbufferTest, NamesTheFieldThatIsWrong) {
   EXPECT_EQ(MessageAfter("/data/in", "data//in"), "policy: files: \"data//in\" is not an absolute path");
   EXPECT_EQ(MessageAfter("10.0.0.5:443", "10.0.0.5_443"),
             "policy: network: to: network destination \"10.0.0.5_443\": not HOST:PORT; write 10.0.0.5:443, 10.0.0.0/8:*, "
-            "[::1]:443, example.org:443 or unix:/run/service.sock");
+            "[::1]:443, [fd00::/8]:443, example.org:443 or unix:/run/service.sock");
 }
 
 TEST(PolicyFlatbufferTest, RefusesWhatIsTooLarge) {
