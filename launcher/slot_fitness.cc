@@ -223,7 +223,7 @@ absl::Status FitsSlot(const CompiledPolicy& policy) {
   }
   BROOD_RETURN_IF_ERROR(FoldersFit(plan));
   if (policy.limits().grace.has_value()) return Unfit("a program has time to end in, which only a guardian gives");
-  if (plan.group_count > 0) return Unfit("the policy has groups");
+  if (!policy.policy().groups.empty()) return Unfit("the policy has groups");
   if (plan.further_filter_count > 0) return Unfit("the policy has filters of BPF bytes, which need not allow what a keeper does");
   if (policy.policy().process != ProcessAttributes()) return Unfit("the policy has attributes of processes, which a keeper could not take back");
   if (plan.limits_cpus) return Unfit("the policy has a set of CPUs");
