@@ -25,7 +25,7 @@ IMAGE_MIB = 1024
 SWAP_MIB = 512
 
 # Packages beside the essential ones, whose programs the tests start.
-MORE_PACKAGES = ["libc6", "mount", "passwd", "procps", "python3-minimal", "python3.11-minimal", "libpython3.11-minimal"]
+MORE_PACKAGES = ["busybox-static", "libc6", "mount", "passwd", "procps", "python3-minimal", "python3.11-minimal", "libpython3.11-minimal"]
 LEFT_OUT = re.compile(r"^/usr/share/(doc|man|locale|info|lintian)/|^/usr/share/i18n/")
 
 
@@ -77,8 +77,8 @@ def copy_file(path, root):
         shutil.copy2(place, target)
 
 
-def make_root(root, runfiles):
-    """Fills the directory `root` with a system and the runfiles."""
+def make_root(root, runfiles, module):
+    """Fills the directory `root` with a system, the runfiles, and a module of the kernel as /overlay.ko."""
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         if os.path.islink("/" + name):
             os.symlink(os.readlink("/" + name), os.path.join(root, name))
@@ -86,6 +86,7 @@ def make_root(root, runfiles):
     for name in ("dev", "proc", "sys", "tmp", "run", "out", "root", "home", "etc", "var/tmp", "usr/local/bin"):
         os.makedirs(os.path.join(root, name), exist_ok=True)
     shutil.copytree(runfiles, os.path.join(root, "runfiles"), symlinks=False)
+    shutil.copy(module, os.path.join(root, "overlay.ko"))
 
     for path in package_files(essential_packages() + MORE_PACKAGES):
         if not os.path.isdir(path) and os.path.exists(path) and not LEFT_OUT.match(path):
@@ -193,7 +194,7 @@ def run(kernel, runfiles, init, into, patience):
     with tempfile.TemporaryDirectory(prefix="brood-guest.") as work:
         root, image, swap, log = (os.path.join(work, name) for name in ("root", "image", "swap", "console"))
         os.mkdir(root)
-        make_root(root, runfiles)
+        make_root(root, runfiles, kernel + ".overlay.ko")
         make_image(image, root, init)
         with open(swap, "wb") as file:
             file.truncate(SWAP_MIB << 20)

@@ -60,6 +60,7 @@ exec </dev/null
 # The tests of the network want a loopback. netdevice(7), SIOCSIFFLAGS.
 python3 -c 'import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sH14s", b"lo", 1, b""))'
 echo "{up}"
+busybox insmod /overlay.ko
 # The limit of memory must count what is swapped out.
 mkswap -q /dev/nvme1n1 && swapon /dev/nvme1n1
 echo "+memory +pids +cpu +cpuset +io" >/sys/fs/cgroup/cgroup.subtree_control
