@@ -26,6 +26,7 @@ struct PolicyOptions {
   ProcessAttributes process;  // Those that are set.
   std::vector<BpfFile> bpf_files;
   std::optional<std::vector<uint32_t>> groups;
+  std::optional<std::string> label;
 };
 
 // Lays `options` over `policy`: a nearer rule replaces the one for the same place, a limit the same limit, and limits

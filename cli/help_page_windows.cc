@@ -36,7 +36,7 @@ and names it, unless --allow-weaker LAYER accepts to go without:
   cpu, io     --cpus, --cpu-set, --cpu-weight; --io-rate, --io-weight
   disk        --disk; file_size: --file-size; open_files: --open-files
   rlimits     --rlimit
-  seccomp     --seccomp-bpf
+  seccomp     --seccomp-bpf; label: --exec-label
 
 Always refused: --copy-in, --copy-out (a child has the caller's files);
 --server, --template (there is no fork, so no server); --start-method fork and
@@ -173,7 +173,7 @@ constexpr std::string_view kElsewhere[] = {
     "--open-files",  "--disk",   "--cpus",   "--cpu-weight",   "--io-rate", "--io-weight", "--violation-stack", "--start-method",
     "--preload",     "--isolation", "--server", "--server-uid", "--template", "--bpf",
     "--overlay-kept", "--overlay-ro", "--overlay-below", "--symlink", "--dir", "--device", "--cpu-set", "--rlimit", "--retry-lost", "--grace",
-    "--nice", "--umask", "--oom-score-adj", "--personality", "--deny-write-execute", "--disable-tsc", "--seccomp-bpf", "--groups",
+    "--nice", "--umask", "--oom-score-adj", "--personality", "--deny-write-execute", "--disable-tsc", "--seccomp-bpf", "--groups", "--exec-label",
 };
 
 }  // namespace

@@ -68,6 +68,7 @@ const std::vector<Option>& AllOptions() {
       {"--personality", "", "FLAG[,FLAG]", "addr_no_randomize and others", "", "run call batch serve", Topic::kProcesses},
       {"--deny-write-execute", "", "", "no memory that was writable gets executable", "", "run call batch serve", Topic::kProcesses},
       {"--disable-tsc", "", "", "rdtsc is SIGSEGV; for static programs", "", "run batch serve", Topic::kProcesses},
+      {"--exec-label", "", "LABEL", "a profile of AppArmor, or SELinux's context", "", "run batch serve", Topic::kProcesses},
       {"--seccomp-bpf", "", "FILE", "a filter besides, as BPF bytes; repeatable", "", "run call batch serve", Topic::kProcesses, true},
       {"--disk", "", "SIZE", "all files of the tree together", "", "run call batch serve", Topic::kLimits},
       {"--cpus", "", "N", "CPU time of the tree a second: 0.5, 2", "", "run call batch serve", Topic::kLimits},

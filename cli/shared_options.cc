@@ -17,6 +17,7 @@
 #include "batch/suggest.h"
 #include "bootstrap/plugin.h"
 #include "sandbox/ids.h"
+#include "sandbox/label.h"
 #include "serialization/messages.h"
 
 namespace brood {
@@ -217,6 +218,7 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
   BROOD_RETURN_IF_ERROR(Read(options, "--io-weight", ParseWeight, policy.limits.io_weight));
   BROOD_RETURN_IF_ERROR(Read(options, "--io-rate", ParseRate, policy.limits.io_rate_bytes));
   BROOD_RETURN_IF_ERROR(Read(options, "--groups", ParseGroups, policy.groups));
+  BROOD_RETURN_IF_ERROR(Read(options, "--exec-label", ParseLabel, policy.label));
   BROOD_RETURN_IF_ERROR(Read(options, "--nice", ParseNice, policy.process.nice));
   BROOD_RETURN_IF_ERROR(Read(options, "--oom-score-adj", ParseOomScoreAdj, policy.process.oom_score_adj));
   BROOD_RETURN_IF_ERROR(Read(options, "--umask", ParseUmask, policy.process.umask));

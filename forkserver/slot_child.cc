@@ -21,6 +21,7 @@
 
 #include "base/child_safe.h"
 #include "forkserver/raw_syscall_child.h"
+#include "sandbox/label_child.h"
 #include "sandbox/landlock_child.h"
 #include "sandbox/mounts_child.h"
 #include "sandbox/privileges_child.h"
@@ -162,7 +163,7 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
   if (order.size != brood::internal::kRawHeaderBytes + sizeof(SlotEntry) || entry.magic != SlotEntry::kMagic ||
       entry.folders > SlotEntry::kMaxFolders || entry.counters >> kSlotCounters != 0 || entry.filter_length > BPF_MAXINSNS ||
       entry.birth.rlimit_count > SlotBirth::kMaxRlimits || entry.birth.environment_size > SlotBirth::kMaxEnvironment ||
-      entry.watches_net > 1 || entry.landlock > 1 || entry.groups > 1 ||
+      entry.label_module > static_cast<uint32_t>(LabelStep::Module::kSelinux) || entry.label[sizeof(entry.label) - 1] != '\0' || entry.watches_net > 1 || entry.landlock > 1 || entry.groups > 1 ||
       order.fd_count != uint64_t{SlotEntry::kFixed} + entry.namespaces + entry.tasks + entry.folders + counters +
                             entry.watches_net + entry.landlock + entry.groups) {
     return Fail(failure, "slot", EINVAL, "read the order to enter it");
@@ -189,6 +190,16 @@ bool KeptSlot::Enter(const brood::internal::RawRequest& order, SetupMessage* fai
   may_forget_ = entry.may_forget != 0;
   fresh_ = entry.fresh != 0;
 
+  // While we have the /proc of the server. Ours is for what we execute, which is nothing, and is that of our children: a process has
+  // it of who bears it. security/apparmor/task.c, aa_dup_task_ctx(); security/selinux/hooks.c, selinux_cred_prepare()
+  if (entry.label_module != 0) {
+    const int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (proc < 0) return Fail(failure, "label", errno, "open /proc");
+    const LabelStep label = {.module = static_cast<LabelStep::Module>(entry.label_module), .text = entry.label, .any_mode = entry.label_any_mode != 0};
+    const bool labelled = SetLabel(label, proc, failure);
+    close(proc);
+    if (!labelled) return false;
+  }
   // While we have the rights of the server. A thread moves itself: see EnterOwnCgroups.
   for (uint32_t i = 0; i < entry.tasks; ++i) {
     const long written = RawSyscall(SYS_write, tasks[i], "0", 1);

@@ -78,6 +78,8 @@ struct SlotEntry {
   uint32_t notifies = 0;
   uint32_t speculation_off = 0;  // As of ChildPlan.
   uint32_t allows_speculation = 0;
+  uint32_t label_module = 0;     // As of LabelStep.
+  uint32_t label_any_mode = 0;
   uint32_t namespaces = 0;
   uint32_t tasks = 0;
   uint32_t folders = 0;
@@ -93,6 +95,7 @@ struct SlotEntry {
   uint32_t processors = 1;   // Of the machine.
   uint64_t wall_ns = 0;      // Of each child. 0: no limit.
   uint64_t cpu_ns = 0;       // The same, of its tree. Needs SlotCounter::kCpu.
+  char label[264] = {};          // Its text.
   SlotBirth birth;
 };
 static_assert(sizeof(SlotEntry) <= brood::internal::kRecordInlineBytes);

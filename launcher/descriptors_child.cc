@@ -116,8 +116,9 @@ int KeepInitDescriptors(const LaunchRecord& record) {
   return kept.CloseOthers();
 }
 
-int PlaceChildDescriptors(const LaunchRecord& record) {
+int PlaceChildDescriptors(const LaunchRecord& record, int besides) {
   Kept kept;
+  kept.Add(besides);
   for (size_t i = 0; i < record.child_fd_count; ++i) {
     // dup2 clears close-on-exec on the copy; sources are all above lowest_free, so no copy hits a source. dup(2).
     if (dup2(record.child_fds[i].source, record.child_fds[i].child_fd) < 0) return errno;

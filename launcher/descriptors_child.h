@@ -15,9 +15,9 @@ int TakeDescriptors(LaunchRecord* record);
 // In init: closes what is the guardian's alone. Returns 0 or an errno value.
 int KeepInitDescriptors(const LaunchRecord& record);
 
-// In init: gives the child's descriptors their numbers, without close-on-exec, and closes every other number below
-// `lowest_free`. Returns 0 or an errno value.
-int PlaceChildDescriptors(const LaunchRecord& record);
+// In init: gives the child's descriptors their numbers, without close-on-exec, and closes every other number,
+// but for that of `kept`. Returns 0 or an errno value.
+int PlaceChildDescriptors(const LaunchRecord& record, int kept = -1);
 
 // Closes everything but the `count` numbers in `keep`. Returns 0 or an errno value: something may be open then that a
 // child must not have.

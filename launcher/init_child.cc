@@ -113,6 +113,11 @@ bool SetUp(const LaunchRecord& record, const NamespaceNumbers& outside, int* sou
   if (record.slot_number != 0) WriteFile(AT_FDCWD, "/proc/sys/user/max_user_namespaces", "0", 1);
   if (plan.limit_watches && (plan.namespaces & CLONE_NEWUSER) != 0) LimitWatches();
 
+  // A kept sandbox's keeper has a label, and not its init.
+  const bool labels = record.slot_number == 0 && plan.label.module != LabelStep::Module::kNone;
+  const int proc = labels ? OpenProcForLabel(record, failure) : -1;
+  if (labels && proc < 0) return false;
+
   ExpectedIds ids = {.uid = plan.caller_uid, .gid = plan.caller_gid};
   const bool own_mounts = (plan.namespaces & CLONE_NEWNS) != 0 && plan.mount_count > 0;
   const bool mapped = (plan.namespaces & CLONE_NEWUSER) != 0;
@@ -146,7 +151,7 @@ bool SetUp(const LaunchRecord& record, const NamespaceNumbers& outside, int* sou
     if (chdir("/") != 0) return Fail(failure, "cwd", errno, "/");
   }
   const int kept[] = {record.init_socket, *queues};
-  const int error = record.slot_number != 0 ? CloseAllBut(kept, 2) : PlaceChildDescriptors(record);
+  const int error = record.slot_number != 0 ? CloseAllBut(kept, 2) : PlaceChildDescriptors(record, proc);
   return error == 0 || Fail(failure, "descriptors", error, "place or close the child's descriptors");
 }
 

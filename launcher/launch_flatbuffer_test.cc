@@ -61,6 +61,7 @@ struct Sample {
                                   .personality = 504,
                                   .disable_tsc = true,
                                   .deny_write_execute = true},
+                   .label = {.module = LabelStep::Module::kSelinux, .text = "some:label", .any_mode = true},
                    .limit_watches = true,
                    .rlimits = rlimits,
                    .rlimit_count = std::size(rlimits),

@@ -85,6 +85,12 @@ void ReadAttributes(const fbs::Attributes* from, AttributeSteps* to) {
          .deny_write_execute = from->deny_write_execute()};
 }
 
+Offset<fbs::Label> WriteLabel(Builder& builder, const LabelStep& step) {
+  const auto& [module, text, any_mode] = step;
+  if (module == LabelStep::Module::kNone) return 0;
+  return fbs::CreateLabel(builder, static_cast<uint8_t>(module), Text(builder, text), any_mode);
+}
+
 const char* Pointer(const flatbuffers::String* text) { return text != nullptr ? text->c_str() : nullptr; }
 
 absl::Status ReadDestination(const fbs::Destination& from, std::vector<DestinationRecord>& out) {
@@ -123,7 +129,7 @@ Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
   const auto& [namespaces, ids, caller_uid, caller_gid, ownerless_base, ownerless_count, inside_uid, inside_gid, id_count, sub_uid, sub_gid,
                sub_ranges, uid_mapper_text, gid_mapper_text, kept_capabilities, switch_ids, drop_groups, group_numbers, group_count,
                drop_privileges, hostname_text, loopback, monotonic_start_ns, boottime_start_ns, speculation_off, read_back, mount_steps, mount_count, instructions, filter_length,
-               filter_notifies, filter_hides_clone3, filter_allows_speculation, further_steps, further_count, further_filters_let_read, attribute_steps, limit_watches, rlimit_steps, rlimit_count, limits_cpus, cpu_words, new_session, destination_records, destination_count,
+               filter_notifies, filter_hides_clone3, filter_allows_speculation, further_steps, further_count, further_filters_let_read, attribute_steps, label_step, limit_watches, rlimit_steps, rlimit_count, limits_cpus, cpu_words, new_session, destination_records, destination_count,
                landlock_files, landlock_tcp, landlock_scopes, landlock_steps, landlock_rule_count] = plan;
   const auto hostname = Text(builder, hostname_text);
   const auto uid_mapper = Text(builder, uid_mapper_text);
@@ -139,6 +145,7 @@ Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
   const auto filter = builder.CreateVectorOfStructs(written_instructions);
   const auto further_filters = WriteFurtherFilters(builder, further_steps, further_count);
   const auto attributes = WriteAttributes(builder, attribute_steps);
+  const auto label = WriteLabel(builder, label_step);
   const auto groups = group_count > 0 ? builder.CreateVector(group_numbers, group_count) : 0;
   std::vector<fbs::Rlimit> limits;
   for (size_t i = 0; i < rlimit_count; ++i) {
@@ -166,7 +173,7 @@ Offset<fbs::Plan> WritePlan(Builder& builder, const ChildPlan& plan) {
                          uid_mapper, gid_mapper, kept_capabilities, switch_ids, drop_groups, drop_privileges,
                          hostname, loopback, monotonic_start_ns, boottime_start_ns, read_back, mounts, filter, filter_notifies, filter_hides_clone3, limit_watches, rlimits, new_session, destinations,
                          landlock_files, landlock_tcp, landlock_scopes, landlock_rules, cpus, speculation_off, filter_allows_speculation,
-                         further_filters, further_filters_let_read, attributes, groups);
+                         further_filters, further_filters_let_read, attributes, groups, label);
 }
 
 absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
@@ -245,6 +252,10 @@ absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
   plan.filter_length = static_cast<uint16_t>(out.filter.size());
   if (const absl::Status read = ReadFurtherFilters(from, out); !read.ok()) return read;
   ReadAttributes(from.attributes(), &plan.attributes);
+  if (from.label() != nullptr) {
+    if (from.label()->kind() > static_cast<uint8_t>(LabelStep::Module::kSelinux) || from.label()->text() == nullptr) return Damaged("a label");
+    plan.label = {.module = static_cast<LabelStep::Module>(from.label()->kind()), .text = Pointer(from.label()->text()), .any_mode = from.label()->any_mode()};
+  }
   if (from.groups() != nullptr) out.groups.assign(from.groups()->begin(), from.groups()->end());
   if (out.groups.size() > kMaxGroups) return Damaged("too many groups");
   plan.groups = out.groups.data();

@@ -30,6 +30,7 @@ TEST_P(SetUpStepTest, ThatFailsEndsTheLaunchAndIsTold) { ExpectEndsTheLaunch(Get
 TEST(SetUpStepsTest, AreAllAmongThoseThatAreMadeToFail) {
   std::set<std::string_view> failing = {
       "init",       // Below.
+      "label",      // label_test, where AppArmor runs.
       "read_back",  // SetUpLieTest, below.
       "bootstrap",  // Of functions: kept_set_up_failure_test.
       "slot",       // Of kept sandboxes: kept_set_up_failure_test.

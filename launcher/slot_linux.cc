@@ -120,6 +120,9 @@ class LaunchedSlot : public Slot {
     entry.read_back = plan.read_back ? 1 : 0;
     entry.speculation_off = plan.speculation_off;
     entry.allows_speculation = plan.filter_allows_speculation ? 1 : 0;
+    entry.label_module = static_cast<uint32_t>(plan.label.module);
+    entry.label_any_mode = plan.label.any_mode ? 1 : 0;
+    child::CopyText(entry.label, sizeof(entry.label), plan.label.text);
     entry.notifies = plan.filter_notifies ? 1 : 0;
     entry.namespaces = static_cast<uint32_t>(child::SlotNamespaces(plan));
     entry.wall_ns = request_->wall_ns;

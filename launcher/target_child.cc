@@ -20,6 +20,7 @@
 #include "launcher/messages_child.h"
 #include "sandbox/attributes_child.h"
 #include "sandbox/further_filters_child.h"
+#include "sandbox/label_child.h"
 #include "sandbox/landlock_child.h"
 #include "sandbox/mounts_child.h"
 #include "sandbox/privileges_child.h"
@@ -39,6 +40,7 @@ struct Shared {
 
 // One launch happens in an init, so one stack is enough; its pages exist only once they are touched.
 alignas(16) char g_stack[128 * 1024];
+int g_proc = -1;  // Of brood, for the label.
 
 void UnblockSignals() {
   sigset_t none;
@@ -79,6 +81,7 @@ bool Prepare(const LaunchRecord& record, SetupMessage* failure) {
   // has one thread, so its end is that of the process.
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   if (!TakeTerminal(record, failure)) return false;
+  if (!SetLabel(record.plan.label, g_proc, failure)) return false;
   // Early: of descriptors there may be few.
   if (!EnterLandlock(record, failure)) return false;
   if (!ApplyRlimits(record.plan, failure) || !ApplyCpus(record.plan, failure) || !LimitSpeculation(record.plan, failure)) return false;
@@ -137,6 +140,7 @@ int RunProgram(void* arg) {
 
 // Looks at what an exec could not run, without the filter that the target had.
 void ExplainExec(const LaunchRecord& record, SetupMessage* failure) {
+  if (strcmp(failure->step, "exec") != 0) return;
   const char* found = nullptr;
   for (const char* const* candidate = record.candidates; *candidate != nullptr && found == nullptr; ++candidate) {
     if (Exists(*candidate)) found = *candidate;
@@ -301,6 +305,17 @@ void RunProgramInSlot(const LaunchRecord& record, SetupMessage* failure) {
 }
 
 }  // namespace
+
+int OpenProcForLabel(const LaunchRecord& record, SetupMessage* failure) {
+  if (record.plan.label.module == LabelStep::Module::kNone) return -1;
+  const int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  // Out of the way of the target's own.
+  g_proc = proc >= 0 ? fcntl(proc, F_DUPFD_CLOEXEC, record.lowest_free) : -1;
+  const int error = errno;
+  if (proc >= 0) close(proc);
+  if (g_proc < 0) Fail(failure, "label", error, "open /proc");
+  return g_proc;
+}
 
 void RunLightTarget(const LaunchRecord& record) {
   SetupMessage failure;

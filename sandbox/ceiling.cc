@@ -28,7 +28,7 @@ absl::Status More(std::string_view field, std::string_view asked) {
 
 // The child is what the server is, so that nothing can be more.
 bool IsUnconfined(const Policy& policy) {
-  return policy.namespaces.empty() && !policy.drop_privileges && !policy.filter_syscalls;
+  return policy.namespaces.empty() && !policy.drop_privileges && !policy.filter_syscalls && policy.label.empty();
 }
 
 absl::Status CheckIdsOf(const Policy& ceiling, const Policy& asked) {
@@ -114,6 +114,13 @@ absl::Status TightenProcess(const Policy& ceiling, Policy& asked) {
   }
   own.disable_tsc = own.disable_tsc || disable_tsc;
   own.deny_write_execute = own.deny_write_execute || deny_write_execute;
+  return absl::OkStatus();
+}
+
+// Which of two labels allows less nobody here knows: the ceiling's, or none.
+absl::Status TightenLabel(const Policy& ceiling, Policy& asked) {
+  if (!asked.label.empty() && asked.label != ceiling.label && !IsUnconfined(ceiling)) return More("label", asked.label);
+  if (!ceiling.label.empty()) asked.label = ceiling.label;
   return absl::OkStatus();
 }
 
@@ -315,15 +322,16 @@ absl::StatusOr<Policy> Tighten(const Policy& ceiling, const Policy& asked) {
   // Taken apart, so that a new field does not compile until it is compared. The name is for people; the environment, the
   // host name and where clocks begin give no right to anything.
   const auto& [name, namespaces, ids, capabilities, groups, drop_privileges, landlock, speculation, read_back, files, minimal_system, network, clocks, filter_syscalls, syscalls, unlisted,
-               unlisted_errno, bpf_files, process, environment, hostname, limits, default_limits, allow_weaker] = policy;
+               unlisted_errno, bpf_files, process, label, environment, hostname, limits, default_limits, allow_weaker] = policy;
   (void)std::tie(name, namespaces, ids, capabilities, groups, drop_privileges, landlock, speculation, read_back, files, minimal_system, clocks, filter_syscalls, syscalls, unlisted,
-                 unlisted_errno, bpf_files, process, environment, hostname, limits, default_limits, allow_weaker);
+                 unlisted_errno, bpf_files, process, label, environment, hostname, limits, default_limits, allow_weaker);
   BROOD_RETURN_IF_ERROR(CheckLayers(ceiling, policy));
   BROOD_RETURN_IF_ERROR(CheckFiles(ceiling, policy));
   if (!IsWithin(network, ceiling.network)) return More("network", kModes[static_cast<int>(network.mode)]);
   BROOD_RETURN_IF_ERROR(internal::CheckSyscalls(ceiling, policy));
   BROOD_RETURN_IF_ERROR(TightenBpfFiles(ceiling, policy));
   BROOD_RETURN_IF_ERROR(TightenProcess(ceiling, policy));
+  BROOD_RETURN_IF_ERROR(TightenLabel(ceiling, policy));
   BROOD_RETURN_IF_ERROR(TightenLimits(ceiling, policy));
   policy.speculation = std::max(speculation, ceiling.speculation);
   // Whoever does not ask for the look at what was set up gets it all the same, where there is a /proc to look in.

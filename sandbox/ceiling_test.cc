@@ -119,6 +119,7 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
       {"groups", {{"another", [](Policy& p) { p.groups = {44, 45}; }, "groups: 45"}}},
       {"bpf_files.path", {}},  // For people.
       {"bpf_files.program", {{"another", [](Policy& p) { p.bpf_files.push_back({.path = "/a.bpf", .program = "ABCDEFGX"}); }, "bpf_files: /a.bpf beside the server's filter"}}},
+      {"label", {{"one that the ceiling has not", [](Policy& p) { p.label = "other"; }, "label: other"}}},
       {"read_back", {}},  // The ceiling's holds; see WhatIsReadBackStaysSo.
       {"minimal_system", {}},  // The ceiling has it; see ASystemThatTheCeilingHasNot.
       {"files.path",
@@ -463,6 +464,25 @@ TEST(CeilingTest, AttributesAndFiltersOfTheCeilingHoldForAll) {
   EXPECT_EQ(got->process.nice, 19);
   EXPECT_EQ(got->process.umask, 077u);
   EXPECT_EQ(got->bpf_files.size(), 1u);
+}
+
+TEST(CeilingTest, TheLabelOfTheCeilingIsThatOfAll) {
+  for (const char* base : {"strict", "none"}) {
+    Policy ceiling = BuiltinPolicy(base).value();
+    ceiling.label = "brood-job";
+    Policy asked = BuiltinPolicy(base).value();
+    EXPECT_EQ(Tighten(ceiling, asked)->label, "brood-job") << base;
+    asked.label = "brood-job";
+    EXPECT_EQ(Tighten(ceiling, asked)->label, "brood-job") << base;
+    for (const char* other : {"unconfined", "&brood-job"}) {
+      asked.label = other;
+      EXPECT_TRUE(absl::IsPermissionDenied(Tighten(ceiling, asked).status())) << base << ", " << other;
+    }
+  }
+  // What the server itself does not have taken away from it gives nothing.
+  Policy asked = BuiltinPolicy("none").value();
+  asked.label = "brood-job";
+  EXPECT_EQ(Tighten(BuiltinPolicy("none").value(), asked)->label, "brood-job");
 }
 
 // What its own filter makes a violation of, another filter could make an error of.

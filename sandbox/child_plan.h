@@ -80,6 +80,14 @@ struct AttributeSteps {
   bool deny_write_execute = false;
 };
 
+// What a security module of Linux is to run the target under.
+struct LabelStep {
+  enum class Module : uint8_t { kNone, kAppArmor, kSelinux };
+  Module module = Module::kNone;
+  const char* text = nullptr;  // As it is written: "exec brood-job", or a context.
+  bool any_mode = false;       // A profile too that is not enforced.
+};
+
 // How a caller's ids become the child's.
 enum class IdMapping {
   kNone,       // No user namespace.
@@ -146,6 +154,7 @@ struct ChildPlan {
   size_t further_filter_count = 0;
   bool further_filters_let_read = false;  // So that under them can be read how many there are.
   AttributeSteps attributes;
+  LabelStep label;  // Of programs.
   bool limit_watches = false;  // Of inotify, in the child's own user namespace.
 
   const RlimitStep* rlimits = nullptr;

@@ -128,6 +128,7 @@ void ExplainIsolation(const Policy& policy, std::string& text) {
   if (policy.speculation == SpeculationControl::kMitigate) absl::StrAppend(&text, "  the CPU guesses neither past stores nor indirect branches that others have trained\n");
   if (!policy.groups.empty()) absl::StrAppend(&text, "  in the groups ", absl::StrJoin(policy.groups, ", "), " of this machine besides\n");
   if (const std::string attributes = AttributesText(policy.process); !attributes.empty()) absl::StrAppend(&text, "  each process: ", attributes, "\n");
+  if (!policy.label.empty()) absl::StrAppend(&text, "  programs under the label ", policy.label, " of AppArmor or SELinux\n");
   if (policy.namespaces.count(Layer::kUser) != 0) {
     absl::StrAppend(&text, "  as user ", policy.ids.uid, ", group ", policy.ids.gid,
                     policy.ids.count > 1 ? absl::StrCat(", of the ids from 0 to ", policy.ids.count - 1, " that there are inside\n") : ", the only ids inside\n");

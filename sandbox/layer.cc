@@ -30,6 +30,8 @@ std::string_view LayerName(Layer layer) {
       return "landlock";
     case Layer::kSpeculation:
       return "speculation";
+    case Layer::kLabel:
+      return "label";
     case Layer::kTree:
       return "tree";
     case Layer::kMemory:

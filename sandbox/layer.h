@@ -23,6 +23,7 @@ enum class Layer {
   kSeccomp,
   kLandlock,
   kSpeculation,
+  kLabel,
   kTree,
   kMemory,
   kProcesses,
@@ -37,12 +38,13 @@ enum class Layer {
   kRlimits,
 };
 
-inline constexpr std::array<Layer, 25> kAllLayers = {
+inline constexpr std::array<Layer, 26> kAllLayers = {
     Layer::kUser,      Layer::kPid,      Layer::kMount,       Layer::kNet,          Layer::kIpc,
     Layer::kUts,       Layer::kCgroup,   Layer::kTime,        Layer::kCapabilities, Layer::kNoNewPrivs,
-    Layer::kSeccomp,   Layer::kLandlock, Layer::kSpeculation, Layer::kTree,         Layer::kMemory,
-    Layer::kProcesses, Layer::kCpuTime,  Layer::kWallTime,    Layer::kOutput,       Layer::kFileSize,
-    Layer::kOpenFiles, Layer::kCpu,      Layer::kIo,          Layer::kDisk,         Layer::kRlimits,
+    Layer::kSeccomp,   Layer::kLandlock, Layer::kSpeculation, Layer::kLabel,        Layer::kTree,
+    Layer::kMemory,    Layer::kProcesses, Layer::kCpuTime,    Layer::kWallTime,     Layer::kOutput,
+    Layer::kFileSize,  Layer::kOpenFiles, Layer::kCpu,        Layer::kIo,           Layer::kDisk,
+    Layer::kRlimits,
 };
 
 using LayerSet = std::set<Layer>;

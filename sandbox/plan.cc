@@ -17,6 +17,7 @@
 #include "sandbox/destination_lookup.h"
 #include "sandbox/filter_answers.h"
 #include "sandbox/ids.h"
+#include "sandbox/label.h"
 #include "sandbox/linux_plan.h"
 #include "sandbox/machine.h"
 #include "sandbox/namespace_probe.h"
@@ -24,6 +25,7 @@
 #include "sandbox/plan_bpf.h"
 #include "sandbox/plan_disk.h"
 #include "sandbox/plan_ids.h"
+#include "sandbox/plan_label.h"
 #include "sandbox/plan_landlock.h"
 #include "sandbox/plan_mounts.h"
 #include "sandbox/plan_shares.h"
@@ -57,6 +59,7 @@ class PlanBuilder {
     BROOD_RETURN_IF_ERROR(Privileges());
     BROOD_RETURN_IF_ERROR(Landlock());
     BROOD_RETURN_IF_ERROR(Speculation());
+    BROOD_RETURN_IF_ERROR(Label());
     BROOD_RETURN_IF_ERROR(LimitsOfTree());
     LimitsOfProcesses();
     Point();
@@ -329,6 +332,25 @@ class PlanBuilder {
     }
     Enforce(Layer::kSpeculation, speculation.by_what.empty() ? absl::StrCat("weaker: absent; ", speculation.missing)
                                                              : absl::StrCat("weaker: ", speculation.by_what, "; ", speculation.missing));
+    return absl::OkStatus();
+  }
+
+  absl::Status Label() {
+    if (policy().label.empty()) return absl::OkStatus();
+    BROOD_RETURN_IF_ERROR(Annotate(ParseLabel(policy().label).status(), "label"));
+    platform_->functions_need = "label: a function is not executed, by which a process gets its label; run a program";
+    const LabelSupport support = FindLabelSupport();
+    if (!support.why.empty() && !Weaker(Layer::kLabel)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("label: ", support.why, "; ", support.remedy, "; or accept the weaker form with --allow-weaker label"));
+    }
+    if (support.module == LabelStep::Module::kNone) {
+      Enforce(Layer::kLabel, absl::StrCat("weaker: absent, ", support.why));
+      return absl::OkStatus();
+    }
+    child().label = {.module = support.module, .text = Keep(LabelText(support.module, policy().label)), .any_mode = Weaker(Layer::kLabel)};
+    const std::string by = absl::StrCat(support.by_what, ", ", policy().label);
+    Enforce(Layer::kLabel, support.why.empty() ? by : absl::StrCat("weaker: ", by, "; ", support.why));
     return absl::OkStatus();
   }
 

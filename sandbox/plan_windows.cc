@@ -33,6 +33,7 @@ class PlanBuilder {
     }
     if (policy.landlock == LandlockUse::kRequired) Lacks(Layer::kLandlock);
     if (policy.speculation == SpeculationControl::kMitigate) Lacks(Layer::kSpeculation);
+    if (!policy.label.empty()) Lacks(Layer::kLabel);
     if (policy.filter_syscalls || !policy.bpf_files.empty()) Lacks(Layer::kSeccomp);
     if (!policy.groups.empty()) return absl::UnimplementedError("groups: these are numbers of groups of Linux; leave them out");
     if (policy.process != ProcessAttributes()) return absl::UnimplementedError("process: these are attributes of processes of Linux; leave them out");

@@ -207,6 +207,9 @@ struct Policy {
   int unlisted_errno = 0;
   std::vector<BpfFile> bpf_files;  // Filters besides. Need drop_privileges.
   ProcessAttributes process;
+  // What a security module of Linux runs programs under: a profile of AppArmor, or a context of SELinux (sandbox/label.h). Empty:
+  // whatever that module does by itself. Functions are not executed, and are refused with it.
+  std::string label;
   EnvironmentBase environment = EnvironmentBase::kMinimal;
   std::string hostname;  // Empty: "brood" where there is a uts namespace.
 

@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "sandbox/destination.h"
 #include "sandbox/ids.h"
+#include "sandbox/label.h"
 #include "sandbox/policy_flatbuffer.h"
 #include "sandbox/policy_read.h"
 #include "sandbox/policy_words.h"
@@ -246,6 +247,11 @@ absl::Status ReadPolicy(const fbs::Policy& from, unsigned first_layer, Policy& t
   if (from.hostname() != nullptr) {
     to.hostname = View(from.hostname());
     if (const absl::Status valid = CheckHostname(to.hostname); !valid.ok()) return Invalid("hostname", valid.message());
+  }
+  if (from.label() != nullptr) {
+    const absl::StatusOr<std::string> label = ParseLabel(View(from.label()));
+    if (!label.ok()) return Invalid("label", label.status().message());
+    to.label = *label;
   }
   BROOD_RETURN_IF_ERROR(ReadProcess(from.process(), to.process));
   BROOD_RETURN_IF_ERROR(ReadBpfFiles(from, to.bpf_files));

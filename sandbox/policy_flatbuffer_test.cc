@@ -66,6 +66,7 @@ Policy Everything() {
   policy.process = {.nice = -3, .oom_score_adj = 1000, .umask = 027, .personality = {"addr_no_randomize", "uname26"}, .disable_tsc = true, .deny_write_execute = true};
   policy.bpf_files = {{.path = "/a.bpf", .program = std::string("\x06\0\0\0\0\0\xff\x7f", 8)}, {.path = "/b.bpf", .program = "other"}};
   policy.groups = {4, 44};
+  policy.label = "&some profile";
   policy.environment = EnvironmentBase::kEmpty;
   policy.limits = {.memory_bytes = 1,
                    .processes = 7,

@@ -15,6 +15,7 @@
 #include "sandbox/landlock_abi.h"
 #include "sandbox/machine.h"
 #include "sandbox/namespace_probe.h"
+#include "sandbox/plan_label.h"
 #include "sandbox/plan_landlock.h"
 #include "sandbox/plan_speculation.h"
 #include "sandbox/probe.h"
@@ -74,6 +75,12 @@ class Doctor {
         const Advice advice = {plan.missing, kSpeculationRemedy};
         if (plan.missing.empty()) return Yes(layer, plan.by_what);
         return plan.by_what.empty() ? No(layer, advice) : Weaker(layer, plan.by_what, advice);
+      }
+      case Layer::kLabel: {
+        const LabelSupport support = FindLabelSupport();
+        if (support.why.empty()) return Yes(layer, absl::StrCat(support.by_what, ", of programs"));
+        const Advice advice = {support.why, support.remedy};
+        return support.by_what.empty() ? No(layer, advice) : Weaker(layer, support.by_what, advice);
       }
       case Layer::kCapabilities:
         if (user_error_ == 0 || machine_.can_empty_bounding_set) return Yes(layer, "capset, bounding and ambient sets");

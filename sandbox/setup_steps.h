@@ -11,7 +11,7 @@ namespace brood::child {
 
 inline constexpr const char* kSetupSteps[] = {
     "attributes", "bootstrap", "capabilities", "cgroup",   "cgroup namespace", "copy-in",      "copy-out", "cwd",        "descriptors", "exec",
-    "fork",      "guardian",     "hostname", "ids",              "init",         "landlock", "limits",     "mount",       "namespaces",
+    "fork",      "guardian",     "hostname", "ids",              "init",         "label",    "landlock", "limits",     "mount",       "namespaces",
     "network",   "no_new_privs", "pivot_root", "read_back",      "seccomp",      "session",  "slot",       "speculation", "terminal",
     "time namespace", "tree",      "user namespace",
 };

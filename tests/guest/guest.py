@@ -25,7 +25,7 @@ IMAGE_MIB = 1024
 SWAP_MIB = 512
 
 # Packages beside the essential ones, whose programs the tests start.
-MORE_PACKAGES = ["busybox-static", "libc6", "mount", "passwd", "procps", "python3-minimal", "python3.11-minimal", "libpython3.11-minimal"]
+MORE_PACKAGES = ["apparmor", "busybox-static", "libc6", "mount", "passwd", "procps", "python3-minimal", "python3.11-minimal", "libpython3.11-minimal"]
 LEFT_OUT = re.compile(r"^/usr/share/(doc|man|locale|info|lintian)/|^/usr/share/i18n/")
 
 

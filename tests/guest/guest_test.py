@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 2100
 SANDBOX = ["escape_test", "inheritance_test", "limits_test", "signals_test", "tree_test"]
 # Sandboxes that are kept, whose children have a group each.
 SLOTS = ["launcher/slot_test", "launcher/fresh_slot_test", "launcher/slot_leak_test", "launcher/slot_context_test", "launcher/slot_program_test", "tests/escape/kept_test"]
-LAUNCHER = ["launcher/process_test", "launcher/sandbox_test", "launcher/speculation_test"]
+LAUNCHER = ["launcher/label_test", "launcher/process_test", "launcher/sandbox_test", "launcher/speculation_test"]
 # Another kernel's huge pages and mappings; and this machine has swap.
 FREEZE = ["forkserver/freeze_test", "forkserver/preload_arena_test", "launcher/frozen_server_test"]
 AS_NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups"
@@ -37,7 +37,7 @@ PLACES = [
      "echo 0 >$top/memory.swap.max", "", ["cgroup2_test"]),
     # As docs/cgroups.md says: a delegated group, and the caller in one below it.
     ("delegated", "top=/sys/fs/cgroup/delegated; group=$top/own; mkdir -p $group" + DELEGATE + "; chown -R 65534 $group",
-     AS_NOBODY, ["cgroup2_test", "cli_cpu_set_test", "cli_test"] + SANDBOX + SLOTS + FREEZE),
+     AS_NOBODY, ["cgroup2_test", "cli_cpu_set_test", "cli_test", "launcher/label_test"] + SANDBOX + SLOTS + FREEZE),
     # A delegated group that holds nothing but the caller, as systemd-run --user --scope -p Delegate=yes makes it.
     ("alone", "top=/sys/fs/cgroup/alone; group=$top; mkdir $group" + DELEGATE, AS_NOBODY, ["cgroup2_test"]),
     ("threaded", "top=/sys/fs/cgroup/threaded; group=$top/own; mkdir -p $group; echo threaded >$group/cgroup.type"
@@ -51,6 +51,7 @@ mount -t devtmpfs dev /dev 2>/dev/null
 mkdir -p /dev/pts /dev/shm
 mount -t proc proc /proc
 mount -t sysfs sys /sys
+mount -t securityfs securityfs /sys/kernel/security
 mount -t cgroup2 -o nsdelegate cgroup2 /sys/fs/cgroup
 mount -t devpts -o ptmxmode=666 devpts /dev/pts
 mount -t tmpfs -o mode=1777 shm /dev/shm
@@ -61,6 +62,7 @@ exec </dev/null
 python3 -c 'import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sH14s", b"lo", 1, b""))'
 echo "{up}"
 busybox insmod /overlay.ko
+apparmor_parser --skip-cache --replace /runfiles/brood/tests/guest/label_profiles
 # The limit of memory must count what is swapped out.
 mkswap -q /dev/nvme1n1 && swapon /dev/nvme1n1
 echo "+memory +pids +cpu +cpuset +io" >/sys/fs/cgroup/cgroup.subtree_control
