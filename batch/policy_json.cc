@@ -140,9 +140,10 @@ flatbuffers::Offset<fbs::Policy> WritePolicy(TableReader& in) {
   const auto bpf_files = in.TextTables<fbs::BpfFile>("bpf_files", WriteBpfFile);
   const auto groups = in.Numbers("groups");
   const auto label = in.Text("label");
+  const auto proc = in.Text("proc");
   return fbs::CreatePolicy(in.builder(), extends, name, namespaces, drop_privileges, minimal_system, files, network,
                            filter_syscalls, syscalls, unlisted, unlisted_errno, environment, hostname, limits,
-                           default_limits, allow_weaker, landlock, read_back, clocks, ids, capabilities, speculation, process, bpf_files, groups, label);
+                           default_limits, allow_weaker, landlock, read_back, clocks, ids, capabilities, speculation, process, bpf_files, groups, label, proc);
 }
 
 // What a person who writes it cannot mean: a number below 0, and a rule behind one for the same call with the same comparisons,

@@ -179,6 +179,7 @@ absl::Status ApplyPolicyOptions(const PolicyOptions& options, Policy& policy) {
   policy.allow_weaker.insert(options.allow_weaker.begin(), options.allow_weaker.end());
   if (options.groups.has_value()) policy.groups = *options.groups;
   if (options.label.has_value()) policy.label = *options.label;
+  if (options.proc.has_value()) policy.proc = *options.proc;
   ApplyAttributes(options.process, policy.process);
   policy.bpf_files.insert(policy.bpf_files.end(), options.bpf_files.begin(), options.bpf_files.end());
   return absl::OkStatus();

@@ -27,6 +27,7 @@ struct PolicyOptions {
   std::vector<BpfFile> bpf_files;
   std::optional<std::vector<uint32_t>> groups;
   std::optional<std::string> label;
+  std::optional<ProcAccess> proc;
 };
 
 // Lays `options` over `policy`: a nearer rule replaces the one for the same place, a limit the same limit, and limits

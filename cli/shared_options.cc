@@ -223,6 +223,7 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
   BROOD_RETURN_IF_ERROR(Read(options, "--oom-score-adj", ParseOomScoreAdj, policy.process.oom_score_adj));
   BROOD_RETURN_IF_ERROR(Read(options, "--umask", ParseUmask, policy.process.umask));
   BROOD_RETURN_IF_ERROR(Read(options, "--personality", ParsePersonality, policy.process.personality));
+  if (options.Has("--proc-rw")) policy.proc = ProcAccess::kReadWrite;
   policy.process.disable_tsc = options.Has("--disable-tsc");
   policy.process.deny_write_execute = options.Has("--deny-write-execute");
   BROOD_RETURN_IF_ERROR(Read(options, "--open-files", ParseCount, policy.limits.open_files));

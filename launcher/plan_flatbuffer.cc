@@ -216,7 +216,7 @@ absl::Status ReadPlan(const fbs::Plan& from, ReceivedPlan& out) {
   plan.new_session = from.new_session();
   if (from.mounts() != nullptr) {
     for (const fbs::Mount* mount : *from.mounts()) {
-      if (mount->kind() > static_cast<uint8_t>(MountStep::Kind::kLayer) || mount->target() == nullptr) {
+      if (mount->kind() > static_cast<uint8_t>(MountStep::Kind::kCovered) || mount->target() == nullptr) {
         return Damaged("unknown kind of mount");
       }
       const auto kind = static_cast<MountStep::Kind>(mount->kind());

@@ -2,6 +2,7 @@
 #ifndef BROOD_LAUNCHER_SET_UP_FAULTS_H_
 #define BROOD_LAUNCHER_SET_UP_FAULTS_H_
 
+#include <fcntl.h>
 #include <linux/mount.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -51,6 +52,7 @@ bool Inject(const Fault& fault);
 CpuSet OwnCpus();
 
 inline constexpr uint32_t kUserNamespace = CLONE_NEWUSER;
+inline constexpr uint32_t kRecursive = AT_RECURSIVE;
 inline constexpr uint32_t kCopiedBytes = 12345;  // Nothing else is written in one piece of that size.
 
 inline void WantTimeNamespace(Policy& policy, const std::string&) { policy.namespaces.insert(Layer::kTime); }
@@ -98,6 +100,8 @@ inline constexpr Fault kFaults[] = {
      .wants = [](Policy& policy, const std::string&) {
        policy.files.push_back({.source = "/dev/full", .destination = "/dev/given", .access = FileRule::Access::kDevice});
      }},
+    {.name = "ProcOfTheMachine", .number = SYS_open_tree, .error = EPERM, .step = "mount", .argument = 2, .mask = kRecursive, .value = 0, .policy = "default",
+     .wants = [](Policy& policy, const std::string&) { policy.proc = ProcAccess::kReadWrite; }},
     {"Groups", SYS_setgroups, ENOMEM, "ids"},
     {.name = "ChosenGroups", .number = SYS_setgroups, .error = ENOMEM, .step = "ids", .wants = WantGroups},
     {"Gid", SYS_setresgid, EINVAL, "ids"},

@@ -197,6 +197,20 @@ TEST_P(SlotProgramTest, TheNextFindsNothingOfWhatOneHasLeft) {
   EXPECT_FALSE(absl::StrContains(out_, "sleep")) << out_;
 }
 
+// A child's own processes alone are in it, and end with the child.
+TEST_P(SlotProgramTest, AProcThatIsWrittenToIsAsTheOneBeforeFoundIt) {
+  policy_.proc = ProcAccess::kReadWrite;
+  options_.policy = CompilePolicy(policy_).value();
+  Lease();
+  const std::string first = Sandbox();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(Script("cat /proc/$$/comm; printf another >/proc/$$/comm; cat /proc/$$/comm; echo 1 >/proc/sys/kernel/hostname || echo refused; "
+                       "echo 1 >/proc/1/oom_score_adj || echo refused").ok());
+    EXPECT_EQ(out_, "sh\nanother\nrefused\nrefused\n") << err_;
+  }
+  EXPECT_EQ(Sandbox(), first);
+}
+
 TEST_P(SlotProgramTest, SignalsAndKillsAreTold) {
   const LaunchOptions sleeps = Quiet({"sleep", "1000"});
   Process killed = context_.Launch(sleeps).value();

@@ -68,6 +68,7 @@ absl::Status CheckLayers(const Policy& ceiling, const Policy& asked) {
   // Who asks for `kernel` may have asked for nothing, and gets what the ceiling has; nobody asks for `allow` unawares.
   if (asked.speculation == SpeculationControl::kAllow && ceiling.speculation != SpeculationControl::kAllow) return More("speculation", "allow");
   if (asked.minimal_system && !ceiling.minimal_system && !IsUnconfined(ceiling)) return More("minimal_system", "true");
+  if (asked.proc == ProcAccess::kReadWrite && ceiling.proc != ProcAccess::kReadWrite && !IsUnconfined(ceiling)) return More("proc", "rw");
   for (const Layer layer : asked.allow_weaker) {
     if (!ceiling.allow_weaker.contains(layer)) return More("allow_weaker", absl::StrCat("\"", LayerName(layer), "\""));
   }
@@ -321,9 +322,9 @@ absl::StatusOr<Policy> Tighten(const Policy& ceiling, const Policy& asked) {
   Policy policy = asked;
   // Taken apart, so that a new field does not compile until it is compared. The name is for people; the environment, the
   // host name and where clocks begin give no right to anything.
-  const auto& [name, namespaces, ids, capabilities, groups, drop_privileges, landlock, speculation, read_back, files, minimal_system, network, clocks, filter_syscalls, syscalls, unlisted,
+  const auto& [name, namespaces, ids, capabilities, groups, drop_privileges, landlock, speculation, read_back, files, minimal_system, proc, network, clocks, filter_syscalls, syscalls, unlisted,
                unlisted_errno, bpf_files, process, label, environment, hostname, limits, default_limits, allow_weaker] = policy;
-  (void)std::tie(name, namespaces, ids, capabilities, groups, drop_privileges, landlock, speculation, read_back, files, minimal_system, clocks, filter_syscalls, syscalls, unlisted,
+  (void)std::tie(name, namespaces, ids, capabilities, groups, drop_privileges, landlock, speculation, read_back, files, minimal_system, proc, clocks, filter_syscalls, syscalls, unlisted,
                  unlisted_errno, bpf_files, process, label, environment, hostname, limits, default_limits, allow_weaker);
   BROOD_RETURN_IF_ERROR(CheckLayers(ceiling, policy));
   BROOD_RETURN_IF_ERROR(CheckFiles(ceiling, policy));

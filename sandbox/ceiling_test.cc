@@ -120,6 +120,7 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
       {"bpf_files.path", {}},  // For people.
       {"bpf_files.program", {{"another", [](Policy& p) { p.bpf_files.push_back({.path = "/a.bpf", .program = "ABCDEFGX"}); }, "bpf_files: /a.bpf beside the server's filter"}}},
       {"label", {{"one that the ceiling has not", [](Policy& p) { p.label = "other"; }, "label: other"}}},
+      {"proc", {{"writable", [](Policy& p) { p.proc = ProcAccess::kReadWrite; }, "proc: rw"}}},
       {"read_back", {}},  // The ceiling's holds; see WhatIsReadBackStaysSo.
       {"minimal_system", {}},  // The ceiling has it; see ASystemThatTheCeilingHasNot.
       {"files.path",

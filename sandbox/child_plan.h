@@ -24,6 +24,7 @@ struct MountStep {
     kOverlay,    // `source` of the host appears at `target`; changes are kept in memory, of `text` bytes, or by the next step.
     kChanges,    // In `source` of the host the changes of the overlay before it are kept. The guardian locks it.
     kLayer,      // `source` of the host lies below the overlay before it, and below the layers before it.
+    kCovered,    // What is at `target` by an earlier step is mounted upon itself, with other attributes.
   };
   Kind kind = Kind::kDirectory;
   const char* source = nullptr;
@@ -109,7 +110,7 @@ inline bool Makes(const MountStep& step) {
 // Whether something is mounted at its target.
 inline bool IsMount(const MountStep& step) {
   return step.kind == MountStep::Kind::kBind || step.kind == MountStep::Kind::kOverlay || step.kind == MountStep::Kind::kTmpfs ||
-         step.kind == MountStep::Kind::kProc || step.kind == MountStep::Kind::kQueues;
+         step.kind == MountStep::Kind::kProc || step.kind == MountStep::Kind::kQueues || step.kind == MountStep::Kind::kCovered;
 }
 
 inline constexpr uint32_t kInsideId = 1000;  // uid and gid of the child in its user namespace, unless the policy has others.

@@ -93,7 +93,7 @@ void ExplainFiles(const Policy& policy, std::string& text) {
     AddWords("devices", devices, text);
     AddWords("", {"to be read, written and controlled: by every ioctl that the system calls below let through"}, text);
   }
-  if (policy.minimal_system) AddWords("own", {"/proc with the own processes only", "a minimal /dev"}, text);
+  if (policy.minimal_system) AddWords("own", {policy.proc == ProcAccess::kReadWrite ? "/proc with the own processes only, whose files can be written" : "/proc with the own processes only", "a minimal /dev"}, text);
 }
 
 void ExplainNetwork(const Network& network, std::string& text) {

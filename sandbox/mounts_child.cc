@@ -102,6 +102,19 @@ bool MakeFile(int root, const OwnFileSystems& own, const MountStep& step, SetupM
   return Fail(failure, "mount", error, error == EEXIST ? "something is there already: /" : "create /", step.target);
 }
 
+bool Cover(const MountStep& step, int root, SetupMessage* failure) {
+  const int place = OpenInRoot(root, step.target, O_PATH | O_NOFOLLOW);
+  if (place < 0) return (step.optional && errno == ENOENT) || Fail(failure, "mount", errno, "open /", step.target);
+  const int tree = OpenTree(place, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+  mount_attr attributes = {};
+  attributes.attr_set = step.attributes;
+  const bool covered = tree >= 0 && MountSetattr(tree, 0, attributes) == 0 && MoveMount(tree, place, "") == 0;
+  const int error = errno;
+  close(place);
+  if (tree >= 0) close(tree);
+  return covered || Fail(failure, "mount", error, "mount it upon itself: /", step.target);
+}
+
 // With its source, and those of the steps that belong to it.
 bool CarryOut(const MountStep& step, const int* sources, const OverlayParts& parts, int root, OwnFileSystems* own, SetupMessage* failure) {
   const int source = sources[0];
@@ -141,6 +154,8 @@ bool CarryOut(const MountStep& step, const int* sources, const OverlayParts& par
       close(overlay);
       return attached;
     }
+    case MountStep::Kind::kCovered:
+      return Cover(step, root, failure);
     case MountStep::Kind::kChanges:
     case MountStep::Kind::kLayer:
       return true;  // Done with the overlay.

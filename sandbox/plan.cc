@@ -90,6 +90,7 @@ class PlanBuilder {
     if (policy().minimal_system && (!Has(Layer::kMount) || !Has(Layer::kPid))) {
       return absl::InvalidArgumentError("minimal_system needs the mount and pid namespaces");
     }
+    BROOD_RETURN_IF_ERROR(CheckProc());
     if (policy().read_back && !policy().minimal_system) {
       return absl::InvalidArgumentError("read_back: needs minimal_system, in whose /proc the kernel tells what was set up");
     }
@@ -138,6 +139,15 @@ class PlanBuilder {
     return CheckClocks();
   }
 
+  absl::Status CheckProc() const {
+    if (policy().proc != ProcAccess::kReadWrite) return absl::OkStatus();
+    if (!policy().minimal_system) return absl::InvalidArgumentError("proc: of an own /proc, which minimal_system brings; without it there is the machine's");
+    // Nothing else keeps a process from taking them back. proc(5), /proc/pid/oom_score_adj, /proc/pid/mem
+    if (policy().process.oom_score_adj) return absl::InvalidArgumentError("process: oom_score_adj: a process takes it back by a /proc that can be written; leave out one of the two");
+    if (policy().process.deny_write_execute) return absl::InvalidArgumentError("process: deny_write_execute: a /proc that can be written writes to executable memory; leave out one of the two");
+    return absl::OkStatus();
+  }
+
   absl::Status CheckClocks() const {
     const Clocks& clocks = policy().clocks;
     if (std::min(clocks.monotonic, clocks.boottime) < absl::ZeroDuration() || std::max(clocks.monotonic, clocks.boottime) > kMaxClock) {
@@ -173,6 +183,7 @@ class PlanBuilder {
     }
     if (Has(Layer::kMount)) return absl::OkStatus();
     effective.minimal_system = false;
+    effective.proc = ProcAccess::kReadOnly;
     effective.files.clear();
     return absl::OkStatus();
   }

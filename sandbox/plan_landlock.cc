@@ -81,8 +81,11 @@ void AllowMounts(const std::vector<MountStep>& mounts, std::deque<std::string>* 
       plan->rules.push_back(Rule(absl::StrCat("/", step.target), kLandlockOfDevice, step.optional, texts));
       continue;
     }
-    const bool makes_mount = IsMount(step) && step.kind != MountStep::Kind::kProc;
-    if (!makes_mount || (step.attributes & MOUNT_ATTR_RDONLY) != 0) continue;
+    if (step.kind == MountStep::Kind::kProc) {
+      if ((step.attributes & MOUNT_ATTR_RDONLY) == 0) plan->rules.push_back(Rule(absl::StrCat("/", step.target), kLandlockRead | kLandlockWriteFile | kLandlockTruncate, false, texts));
+      continue;
+    }
+    if (!IsMount(step) || (step.attributes & MOUNT_ATTR_RDONLY) != 0) continue;
     if (step.kind == MountStep::Kind::kBind && (step.attributes & MOUNT_ATTR_NODEV) == 0) {
       devices = true;
     } else {

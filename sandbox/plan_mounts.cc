@@ -8,10 +8,14 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <set>
+#include <system_error>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -120,12 +124,15 @@ class MountPlanner {
     return rule.changes.empty() ? absl::OkStatus() : AddChanges(rule, target);
   }
 
-  void AddMinimalSystem(const Ids& ids, bool proc_of_processes_only, bool queues) {
+  absl::Status AddMinimalSystem(const Ids& ids, bool proc_of_processes_only, ProcAccess access_to_proc, bool queues) {
+    const bool writable = access_to_proc == ProcAccess::kReadWrite;
+    if (writable && steps_.find("proc") != steps_.end()) return absl::InvalidArgumentError("proc: of an own /proc, and a file rule shows something else there");
     MountStep proc;
     proc.kind = MountStep::Kind::kProc;
     proc.text = proc_of_processes_only ? "pid" : nullptr;
-    proc.attributes = kHidden | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY;
+    proc.attributes = kHidden | MOUNT_ATTR_NOEXEC | (writable ? 0 : MOUNT_ATTR_RDONLY);
     PutIfFree("proc", proc);
+    if (writable && !proc_of_processes_only) CoverWhatIsTheMachines();
     // A whole /proc lists what the caller's keys are called to a child that has the caller's id. keyrings(7).
     if (!proc_of_processes_only && !lend_ && access("/proc/keys", F_OK) == 0) {
       MountStep keys;
@@ -165,6 +172,7 @@ class MountPlanner {
     File("etc/passwd", Keep(absl::StrCat("root:x:0:0:root:/:/usr/sbin/nologin\nbrood:x:", uid, ":", gid, ":brood:/tmp:/bin/sh\n",
                                          "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n")));
     File("etc/group", Keep(absl::StrCat("root:x:0:\nbrood:x:", gid, ":\nnogroup:x:65534:\n")));
+    return absl::OkStatus();
   }
 
   // The names that were looked up for the list of destinations, as they were found then: no other answer is of use inside.
@@ -193,6 +201,27 @@ class MountPlanner {
   }
 
  private:
+  // Of a /proc, all but what is of processes stays read-only, whoever owns it: /proc/sys is in part the own namespaces', whose
+  // id 0 the child may be. The names are those that this kernel has, as far as the caller's /proc shows them, and those that
+  // settings are known to be behind.
+  void CoverWhatIsTheMachines() {
+    std::set<std::string> names = {"sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi", "driver", "tty", "mtrr"};
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+      const std::string name = entry.path().filename().string();
+      struct stat about;
+      if (absl::ascii_isdigit(static_cast<unsigned char>(name[0])) || lstat(entry.path().c_str(), &about) != 0) continue;
+      if (S_ISDIR(about.st_mode) || (!S_ISLNK(about.st_mode) && (about.st_mode & 0222) != 0)) names.insert(name);
+    }
+    for (const std::string& name : names) {
+      MountStep step;
+      step.kind = MountStep::Kind::kCovered;
+      step.attributes = kHidden | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY;
+      step.optional = true;
+      PutIfFree(absl::StrCat("proc/", name), step);
+    }
+  }
+
   // By the guardian, if that has rights that the child has not.
   void Lend(bool write, MountStep* step) const {
     if (!lend_) return;
@@ -343,7 +372,9 @@ absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, const st
     return !rule.optional && (rule.destination == "/etc" || rule.destination == "/etc/hosts");
   });
   if (!names.empty() && !shows_hosts) planner.AddHosts(names);
-  if (policy.minimal_system) planner.AddMinimalSystem(policy.ids, policy.unlisted == SyscallAction::kKill, queues);
+  if (policy.minimal_system) {
+    BROOD_RETURN_IF_ERROR(planner.AddMinimalSystem(policy.ids, policy.unlisted == SyscallAction::kKill, policy.proc, queues));
+  }
   std::vector<MountStep> steps = planner.Take();
   if (steps.size() > child::kMaxMountSteps) {
     return absl::InvalidArgumentError(

@@ -36,6 +36,7 @@ class PlanBuilder {
     if (!policy.label.empty()) Lacks(Layer::kLabel);
     if (policy.filter_syscalls || !policy.bpf_files.empty()) Lacks(Layer::kSeccomp);
     if (!policy.groups.empty()) return absl::UnimplementedError("groups: these are numbers of groups of Linux; leave them out");
+    if (policy.proc == ProcAccess::kReadWrite) Lacks(Layer::kMount);
     if (policy.process != ProcessAttributes()) return absl::UnimplementedError("process: these are attributes of processes of Linux; leave them out");
     platform_->mitigates = policy.filter_syscalls;
     platform_->job.restricts_ui = policy.namespaces.count(Layer::kIpc) != 0;

@@ -172,6 +172,12 @@ inline constexpr uint32_t kMaxIds = 65536;
 inline constexpr size_t kMaxGroups = 32;
 inline constexpr uint32_t kMaxId = 0x7fffffff;  // Some programs take higher ones for negative numbers.
 
+// What of the own /proc can be written, where the kernel lets its owner.
+enum class ProcAccess {
+  kReadOnly,
+  kReadWrite,  // The directories of its processes, by which one maps the ids of a user namespace. Not what is the machine's.
+};
+
 enum class EnvironmentBase {
   kMinimal,  // PATH, HOME=/tmp, LANG and TERM only.
   kInherit,  // The caller's.
@@ -198,6 +204,7 @@ struct Policy {
   std::vector<FileRule> files;
   // Adds the synthetic parts: /proc of the own pid namespace, minimal /dev. Needs the mount namespace.
   bool minimal_system = false;
+  ProcAccess proc = ProcAccess::kReadOnly;  // kReadWrite needs minimal_system.
   Network network;
   Clocks clocks;  // Other than zero: needs the time namespace.
   bool filter_syscalls = false;  // False: no filter at all, `syscalls` must be empty.

@@ -248,6 +248,9 @@ absl::Status ReadPolicy(const fbs::Policy& from, unsigned first_layer, Policy& t
     to.hostname = View(from.hostname());
     if (const absl::Status valid = CheckHostname(to.hostname); !valid.ok()) return Invalid("hostname", valid.message());
   }
+  if (from.proc() != nullptr) {
+    BROOD_ASSIGN_OR_RETURN(to.proc, ReadWord(kProcWords, View(from.proc()), "proc"));
+  }
   if (from.label() != nullptr) {
     const absl::StatusOr<std::string> label = ParseLabel(View(from.label()));
     if (!label.ok()) return Invalid("label", label.status().message());

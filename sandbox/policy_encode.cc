@@ -186,12 +186,13 @@ std::string EncodePolicy(const Policy& policy) {
   const auto process = WriteProcess(builder, policy.process);
   const auto bpf_files = WriteBpfFiles(builder, policy.bpf_files);
   const auto label = policy.label.empty() ? 0 : Text(builder, policy.label);
+  const auto proc = Text(builder, WriteWord(kProcWords, policy.proc));
   const auto groups = policy.groups.empty() ? 0 : builder.CreateVector(policy.groups);
   fbs::FinishPolicyBuffer(
       builder, fbs::CreatePolicy(builder, 0, name, namespaces, policy.drop_privileges, policy.minimal_system,
                                  written_files, network, policy.filter_syscalls, written_syscalls, unlisted,
                                  unlisted_errno, environment, hostname, limits, default_limits, allow_weaker, landlock, policy.read_back, clocks,
-                                 ids, capabilities, speculation, process, bpf_files, groups, label));
+                                 ids, capabilities, speculation, process, bpf_files, groups, label, proc));
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }
 

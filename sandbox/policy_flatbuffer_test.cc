@@ -67,6 +67,7 @@ Policy Everything() {
   policy.bpf_files = {{.path = "/a.bpf", .program = std::string("\x06\0\0\0\0\0\xff\x7f", 8)}, {.path = "/b.bpf", .program = "other"}};
   policy.groups = {4, 44};
   policy.label = "&some profile";
+  policy.proc = ProcAccess::kReadWrite;
   policy.environment = EnvironmentBase::kEmpty;
   policy.limits = {.memory_bytes = 1,
                    .processes = 7,

@@ -50,6 +50,8 @@ inline constexpr Word<SpeculationControl> kSpeculationWords[] = {{"allow", Specu
                                                                 {"kernel", SpeculationControl::kKernel},
                                                                 {"mitigate", SpeculationControl::kMitigate}};
 
+inline constexpr Word<ProcAccess> kProcWords[] = {{"ro", ProcAccess::kReadOnly}, {"rw", ProcAccess::kReadWrite}};
+
 inline constexpr Word<EnvironmentBase> kEnvironmentWords[] = {
     {"minimal", EnvironmentBase::kMinimal}, {"inherit", EnvironmentBase::kInherit}, {"empty", EnvironmentBase::kEmpty}};
 

@@ -152,6 +152,7 @@ bool ReadBackMounts(const ChildPlan& plan, const int* sources, SetupMessage* fai
   for (size_t i = 0; i < plan.mount_count; ++i) {
     const MountStep& step = plan.mounts[i];
     if (!IsMount(step) || (step.kind == MountStep::Kind::kBind && sources[i] == kAbsentSource)) continue;
+    if (step.kind == MountStep::Kind::kCovered && step.optional && faccessat(AT_FDCWD, step.target, F_OK, AT_SYMLINK_NOFOLLOW) != 0) continue;
     if (!AddPlanned(step.target, step.attributes, &known, failure)) return false;
   }
   const int file = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
