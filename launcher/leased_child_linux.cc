@@ -32,8 +32,11 @@ constexpr absl::Duration kContinueAgain = absl::Milliseconds(100);
 
 LeasedChild::~LeasedChild() {
   if (lease_ == nullptr) return;
-  if (!has_order_) return ForkServer::GiveBack(std::move(*lease_));
-  shutdown(lease_->socket.get(), SHUT_RDWR);
+  if (has_order_) {
+    shutdown(lease_->socket.get(), SHUT_RDWR);
+  } else {
+    ForkServer::GiveBack(std::move(*lease_));
+  }
 }
 
 absl::Status LeasedChild::Order(std::string_view bytes, const std::vector<int>& fds, const child::OutputOrder& output) {

@@ -16,11 +16,11 @@ struct Birth {
   int listener = -1;  // Of the target's filter, -1 if it has none.
 };
 
-// Starts the target as a child of the caller of this function. Its descriptors must be in place already (descriptors_child.h):
-// a program shares the table until its exec, which is how its filter's listener becomes ours.
 // In an init that still has the /proc of its caller: opens it, for the label of the target. -1: it gets none, or with `failure`.
 int OpenProcForLabel(const LaunchRecord& record, SetupMessage* failure);
 
+// Starts the target as a child of the caller of this function. Its descriptors must be in place already (descriptors_child.h):
+// a program shares the table until its exec, which is how its filter's listener becomes ours.
 bool StartTarget(const LaunchRecord& record, Birth* birth, SetupMessage* failure);
 
 // Starts an executable as a child of its light guardian, without an init between them: its directory and descriptors are
