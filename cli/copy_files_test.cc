@@ -3,7 +3,9 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
+#include <utility>
 
 #include "cli/testdata/brood_under_test.h"
 #include "gtest/gtest.h"
@@ -65,6 +67,38 @@ TEST(CopyFilesTest, StandardOutputAndErrorMayBeOneFile) {
     EXPECT_EQ(batch.exit_code, 0) << batch.err;
     EXPECT_EQ(FileContent(to), "out\nerr\nlast\n") << policy;
   }
+}
+
+// By an earlier child: brood would read or write what is behind it, with its own rights.
+TEST(CopyFilesTest, NoFileIsOpenedBehindAPlantedLink) {
+  namespace fs = std::filesystem;
+  const std::string shared = Place("shared"), outside = Place("outside");
+  fs::create_directory(shared);
+  fs::create_directory(outside);
+  const std::string target = outside + "/file";
+  std::ofstream(target) << "untouched";
+  fs::create_symlink(target, shared + "/link");
+  fs::create_symlink(outside, shared + "/away");
+  fs::create_symlink(shared, Place("way"));
+  const std::string start = R"({"argv":["cat","/tmp/in"],"policy":"strict","rw":[")" + shared + R"("],)";
+  for (const std::string field : {R"("stdin":"LINK")", R"("stdout":"LINK")", R"("stderr":"LINK")", R"("stdout":"AWAY/new")", R"("copy_in":["LINK:/tmp/in"])",
+                                  R"("copy_in":["AWAY/file:/tmp/in"])", R"("copy_out":["/tmp/in:AWAY/new"])"}) {
+    for (const std::string& to : {shared, Place("way")}) {
+      std::string line = start + field + "}\n";
+      for (const auto& [word, path] : {std::pair<std::string, std::string>("LINK", to + "/link"), {"AWAY", to + "/away"}}) {
+        if (const size_t at = line.find(word); at != std::string::npos) line.replace(at, word.size(), path);
+      }
+      const Finished batch = RunBrood({"batch", TempFile("planted.jsonl", line)});
+      EXPECT_EQ(batch.exit_code, 1) << line;
+      EXPECT_TRUE(Contains(batch.out, R"("status":"setup_failed")") && Contains(batch.out, "ELOOP")) << line << batch.out;
+    }
+  }
+  EXPECT_EQ(FileContent(target), "untouched");
+  EXPECT_FALSE(fs::exists(outside + "/new"));
+  // What is no link is opened there, and so is a link that is elsewhere.
+  const std::string plain = start + R"("stdout":")" + Place("way") + R"(/plain","copy_in":[")" + target + R"(:/tmp/in"]})" "\n";
+  EXPECT_EQ(RunBrood({"batch", TempFile("plain.jsonl", plain)}).exit_code, 0);
+  EXPECT_EQ(FileContent(shared + "/plain"), "untouched");
 }
 
 TEST(CopyFilesTest, AJobWhoseFileIsMissingHasFailedAndIsTriedAgain) {

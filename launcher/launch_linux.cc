@@ -240,7 +240,7 @@ class Preparation {
       return absl::InvalidArgumentError("copy-in, copy-out: the policy has no own root, so that the child has the caller's files already");
     }
     if (elsewhere_ && target_.kind != LaunchTarget::Kind::kProgram) return absl::UnimplementedError("copy-in, copy-out: not with the start method forkserver");
-    BROOD_ASSIGN_OR_RETURN(state_->copies, Copies::Prepare(options_.copy_in, options_.copy_out));
+    BROOD_ASSIGN_OR_RETURN(state_->copies, Copies::Prepare(options_.copy_in, options_.copy_out, WritableSources(options_)));
     record_.copies = state_->copies.Record();
     return absl::OkStatus();
   }

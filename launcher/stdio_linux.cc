@@ -3,17 +3,20 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/slow_file.h"
 #include "base/status.h"
+#include "launcher/copy/given_file.h"
 #include "launcher/terminal_linux.h"
 #include "sandbox/linux_plan.h"
 
@@ -29,9 +32,9 @@ int Own(PreparedStdio* out, int fd) {
 }
 
 absl::StatusOr<int> Open(PreparedStdio* out, const char* path, int flags) {
-  const int fd = open(path, flags | O_CLOEXEC | O_NOCTTY, 0666);
-  if (fd < 0) return ErrnoStatus(errno, "open", path);
-  return Own(out, fd);
+  UniqueFd file = OpenGivenFile(out->writable, path, flags | O_NOCTTY);
+  if (!file.valid()) return ErrnoStatus(errno, errno == ELOOP && !out->writable.empty() ? "open, following no link where the child may write," : "open", path);
+  return Own(out, file.release());
 }
 
 // True for what has a name. A pipe of no name, as /dev/stdin may be one, is opened without waiting. fifo(7), pipe(7).
@@ -157,7 +160,27 @@ absl::Status CheckStream(int fd, int number) {
       kNames[number], ": is a directory, through which the child could leave its root; show it by a file rule (--ro, --rw)"));
 }
 
+std::vector<std::string> WritableSources(const LaunchOptions& options) {
+  std::vector<std::string> sources;
+  if (options.policy != nullptr) {
+    const ChildPlan& plan = options.policy->platform().child;
+    for (size_t i = 0; i < plan.mount_count; ++i) {
+      const MountStep& step = plan.mounts[i];
+      const bool shown = step.kind == MountStep::Kind::kBind && !step.device && (step.attributes & MOUNT_ATTR_RDONLY) == 0;
+      // Who may write to all of the machine has no need of a link.
+      const bool all = step.source != nullptr && std::string_view(step.source) == "/";
+      if ((shown && !all) || step.kind == MountStep::Kind::kChanges) sources.emplace_back(step.source);
+    }
+  } else if (options.server_policy.has_value()) {
+    for (const FileRule& rule : options.server_policy->files) {
+      if (rule.kind == FileRule::Kind::kBind && rule.access == FileRule::Access::kReadWrite) sources.push_back(rule.source);
+    }
+  }
+  return sources;
+}
+
 absl::Status PrepareStdio(const LaunchOptions& options, bool counted, PreparedStdio* out) {
+  out->writable = WritableSources(options);
   const bool own_root = options.policy != nullptr && options.policy->platform().child.mount_count > 0;
   if (options.terminal.has_value()) return PrepareTerminal(options, out);
   BROOD_ASSIGN_OR_RETURN(out->child[0], Sink(options.stdin_spec, 0, out));

@@ -2,6 +2,7 @@
 #ifndef BROOD_LAUNCHER_STDIO_LINUX_H_
 #define BROOD_LAUNCHER_STDIO_LINUX_H_
 
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -12,6 +13,7 @@
 namespace brood {
 
 struct PreparedStdio {
+  std::vector<std::string> writable;
   std::vector<UniqueFd> owned;   // Keeps what was opened until the guardian has its copies.
   int child[3] = {-1, -1, -1};   // The child's ends.
   StreamRecord streams[2];
@@ -19,6 +21,9 @@ struct PreparedStdio {
   InputRecord input;
   UniqueFd terminal;             // The child's end of its own.
 };
+
+// Directories of the host that the child may write to, as OpenGivenFile has them.
+std::vector<std::string> WritableSources(const LaunchOptions& options);
 
 // With `counted`, output goes through the guardian wherever it leads.
 absl::Status PrepareStdio(const LaunchOptions& options, bool counted, PreparedStdio* out);

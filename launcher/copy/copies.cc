@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "launcher/copy/given_file.h"
 
 namespace brood {
 namespace {
@@ -56,7 +57,7 @@ std::string BesideName() {
 
 }  // namespace
 
-absl::StatusOr<Copies> Copies::Prepare(const std::vector<CopyIn>& in, const std::vector<CopyOut>& out) {
+absl::StatusOr<Copies> Copies::Prepare(const std::vector<CopyIn>& in, const std::vector<CopyOut>& out, const std::vector<std::string>& writable) {
   if (in.size() > kMaxCopies || out.size() > kMaxCopies) {
     return absl::InvalidArgumentError(absl::StrCat("copies: at most ", kMaxCopies, " files each way"));
   }
@@ -64,7 +65,7 @@ absl::StatusOr<Copies> Copies::Prepare(const std::vector<CopyIn>& in, const std:
   for (const auto& [source, destination] : in) {
     BROOD_RETURN_IF_ERROR(CheckInside("copy-in", destination));
     // Not waiting for who would write into a FIFO.
-    UniqueFd file(open(source.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+    UniqueFd file = OpenGivenFile(writable, source, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     if (!file.valid()) return ErrnoStatus(errno, "copy-in: open", source);
     struct stat status = {};
     if (fstat(file.get(), &status) != 0) return ErrnoStatus(errno, "copy-in: stat", source);
@@ -82,7 +83,7 @@ absl::StatusOr<Copies> Copies::Prepare(const std::vector<CopyIn>& in, const std:
       return absl::InvalidArgumentError(absl::StrCat("copy-out: \"", asked.destination, "\" must be the path of a file"));
     }
     // Held from before the child starts: where the path leads afterwards may be its doing.
-    prepared.directory.reset(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    prepared.directory = OpenGivenFile(writable, directory, O_RDONLY | O_DIRECTORY);
     if (!prepared.directory.valid()) return ErrnoStatus(errno, "copy-out: open directory", directory);
     if (const char* const kind = KindThatStays(prepared.directory.get(), prepared.name.c_str()); kind != nullptr) {
       return absl::InvalidArgumentError(absl::StrCat("copy-out: ", asked.destination, ": is ", kind, ", in whose place no file is put"));

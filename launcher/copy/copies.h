@@ -23,7 +23,8 @@ class Copies {
   ~Copies();
 
   // Errors: InvalidArgument (a path that is not absolute, or leads upwards; too many; no regular file), NotFound and the like.
-  static absl::StatusOr<Copies> Prepare(const std::vector<CopyIn>& in, const std::vector<CopyOut>& out);
+  // `writable` is as OpenGivenFile has it.
+  static absl::StatusOr<Copies> Prepare(const std::vector<CopyIn>& in, const std::vector<CopyOut>& out, const std::vector<std::string>& writable);
 
   // Points into this object, which must stay.
   CopyRecord Record() const;

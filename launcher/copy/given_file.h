@@ -1,0 +1,19 @@
+// Opens a file that the caller named, where children may have been before.
+#ifndef BROOD_LAUNCHER_COPY_GIVEN_FILE_H_
+#define BROOD_LAUNCHER_COPY_GIVEN_FILE_H_
+
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
+
+namespace brood {
+
+// As open(2), with O_CLOEXEC; invalid with errno. `writable` are directories of the host, without links in their paths, which a child
+// may write to: from there on no link is followed (ELOOP), since a child may have put it there, or put it there now. The way
+// to them is the caller's, links included.
+UniqueFd OpenGivenFile(const std::vector<std::string>& writable, const std::string& path, int flags);
+
+}  // namespace brood
+
+#endif  // BROOD_LAUNCHER_COPY_GIVEN_FILE_H_
