@@ -320,7 +320,7 @@ bool BuildRootUnmasked(const ChildPlan& plan, int* sources, SetupMessage* failur
     own_root = false;
     first = 1;
     if (root < 0) return Fail(failure, "mount", ENOENT, "the source of / does not exist");
-    own.Show(root, plan.mounts[0].attributes);
+    own.shows_all = true;
   } else {
     root = NewFileSystem("tmpfs", "4M", "0755", nullptr, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, "", failure);
     if (root < 0) return false;

@@ -24,6 +24,7 @@ struct OwnFileSystems {
   dev_t devices[kMaxOwnFileSystems];
   size_t count = 0;
   bool shows_writable = false;  // A directory of the host that others may have written to.
+  bool shows_all = false;       // The host's root, whose links are the machine's own.
 
   bool Has(dev_t device) const {
     for (size_t i = 0; i < count; ++i) {
@@ -40,6 +41,7 @@ struct OwnFileSystems {
   // Of what is shown of the host, or has changes that are kept there.
   void Show(int mount, uint64_t attributes) {
     struct stat status;
+    if (shows_all) return;
     if ((attributes & MOUNT_ATTR_RDONLY) == 0 && (fstat(mount, &status) != 0 || S_ISDIR(status.st_mode))) shows_writable = true;
   }
 };

@@ -115,6 +115,14 @@ TEST_P(IsolationTest, OtherLinksLeadToThePlaceOfAMount) {
   EXPECT_EQ(run.out, "1\n") << run.err;
 }
 
+// /lib is one, on machines with a /usr of all.
+TEST(AllShownTest, TheMachinesOwnLinksLeadToThePlaceOfAMount) {
+  TemporaryDirectory directory;
+  const std::string script = absl::StrCat("cd $0 && echo other >file && '", BroodPath(), "' run --policy strict --rw /:/ --ro ./file:/lib/os-release -- cat /lib/os-release");
+  const PlainRun run = RunPlain({"sh", "-c", script, directory.path()});
+  EXPECT_EQ(run.out, "other\n") << run.err;
+}
+
 TEST_P(IsolationTest, ATmpfsHasTheSizeAskedForAndIsEmptyForTheNext) {
   for (int i = 0; i < 2; ++i) {
     const PlainRun run = Script("ls -A /room; head -c 900000 /dev/zero >/room/fits && echo fits; head -c 200000 /dev/zero >/room/more", {"--tmpfs", "/room:1M"});
