@@ -19,6 +19,7 @@
 
 #include "base/child_safe.h"
 #include "launcher/impatience_child.h"
+#include "launcher/socket_file_child.h"
 
 namespace brood::child {
 namespace {
@@ -330,16 +331,16 @@ void ConnectService::OnTick(int listener) {
     }
     int error = EINPROGRESS;
     if (one.again != nullptr) {
-      sockaddr_un address = {};
+      sockaddr_storage storage = {};
+      auto& address = reinterpret_cast<sockaddr_un&>(storage);
       address.sun_family = AF_UNIX;
       const size_t length = strnlen(one.again->path, sizeof(address.sun_path));
       memcpy(address.sun_path, one.again->path, length);
       const bool abstract = address.sun_path[0] == '@';
       if (abstract) address.sun_path[0] = '\0';
       const size_t end = abstract || length == sizeof(address.sun_path) ? length : length + 1;
-      error = connect(one.socket, reinterpret_cast<sockaddr*>(&address), static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + end)) == 0
-                  ? 0
-                  : errno;
+      const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + end);
+      error = ConnectAsListed(plan_, one.socket, storage, size) == 0 ? 0 : errno;
     }
     const bool waits = error == EINPROGRESS || error == EAGAIN;
     if (!waits || (one.give_up != 0 && now >= one.give_up)) {
@@ -369,7 +370,7 @@ int ConnectService::Connect(int listener, int own, const Call& call, const Desti
   const int made = socket(call.domain, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (made < 0) return errno;
   CopyOptions(own, made);
-  int error = connect(made, reinterpret_cast<const sockaddr*>(&call.address), call.length) == 0 ? 0 : errno;
+  int error = ConnectAsListed(plan_, made, call.address, call.length) == 0 ? 0 : errno;
   // A local socket whose queue is full can't be waited for, only asked again. unix(7).
   const bool full = error == EAGAIN && call.domain == AF_UNIX;
   if ((error == EINPROGRESS || full) && call.blocking) {

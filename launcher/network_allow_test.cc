@@ -185,6 +185,7 @@ class NetworkAllowTest : public testing::TestWithParam<const char*> {
     PolicyOptions options;
     options.network = *network;
     options.files.push_back({.source = programs_, .destination = "/programs"});
+    if (!writable_.empty()) options.files.push_back({.source = writable_, .destination = "/written", .access = FileRule::Access::kReadWrite});
     EXPECT_TRUE(ApplyPolicyOptions(options, policy).ok());
     if (wall_time != absl::InfiniteDuration()) policy.limits.wall_time = wall_time;
     const auto plan = CompilePolicy(policy);
@@ -213,6 +214,7 @@ class NetworkAllowTest : public testing::TestWithParam<const char*> {
   }
 
   std::string programs_;
+  std::string writable_;  // Shown so, if not empty.
   Outcome outcome_;
 };
 
@@ -320,6 +322,32 @@ TEST_P(NetworkAllowTest, AFullQueueOfALocalSocketIsWaitedFor) {
     const BusyServer server(path);
     EXPECT_EQ(Run({"/programs/connects_when_full", path}, absl::StrCat("unix:", path)), absl::StrCat(-EAGAIN, "\nhello\n"));
     EXPECT_TRUE(outcome_.ok()) << outcome_.ToString();
+  }
+  std::filesystem::remove_all(directory);
+}
+
+// Where the child may write it could put a link to what only its caller may connect to.
+TEST_P(NetworkAllowTest, ALinkInThePlaceOfASocketLeadsNowhere) {
+  char directory[] = "/tmp/brood-test-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  const std::string own = absl::StrCat(directory, "/own"), given = absl::StrCat(directory, "/given");
+  for (const std::string& place : {own, given}) ASSERT_TRUE(std::filesystem::create_directory(place));
+  std::filesystem::create_symlink(given, absl::StrCat(directory, "/way"));
+  std::filesystem::create_symlink(own + "/socket", given + "/link");
+  std::filesystem::create_symlink(own, given + "/away");
+  {
+    const Server hidden(own + "/socket");
+    const Server shared(given + "/socket");
+    writable_ = given;
+    EXPECT_EQ(Connect("unix", given + "/socket", absl::StrCat("unix:", given, "/socket")), "hello\n");
+    for (const std::string& to : {given, absl::StrCat(directory, "/way")}) {
+      for (const char* name : {"/link", "/away/socket"}) {
+        EXPECT_EQ(Connect("unix", to + name, absl::StrCat("unix:", to, name)), absl::StrCat(-ELOOP, "\n")) << to << name;
+      }
+    }
+    EXPECT_EQ(hidden.connections(), 0);
+    writable_.clear();
+    EXPECT_EQ(Connect("unix", given + "/link", absl::StrCat("unix:", given, "/link")), "hello\n") << "the caller's own";
   }
   std::filesystem::remove_all(directory);
 }
