@@ -454,7 +454,7 @@ TEST_P(RlimitsTest, BadOnesAreNamed) {
   EXPECT_EQ(unknown.code, 125);
   EXPECT_TRUE(absl::StrContains(unknown.err, "--rlimit: rlimit \"nofile=5\": write NAME=VALUE")) << unknown.err;
   const PlainRun twice = Run("\"limits\": {\"rlimits\": [\"stack=2M\", \"stack=1M\"]}", {"does_nothing"});
-  EXPECT_TRUE(absl::StrContains(twice.err, "field \"limits\": rlimits: \"stack\" is there twice")) << twice.err;
+  EXPECT_TRUE(absl::StrContains(twice.err, "field \"limits.rlimits[1]\": \"stack\" is there twice")) << twice.err;
 }
 
 }  // namespace
