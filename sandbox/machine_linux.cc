@@ -36,11 +36,37 @@ std::string ReadText(const std::string& path) {
   return text.str();
 }
 
+bool IsMember(gid_t group) {
+  if (group == getegid()) return true;
+  std::vector<gid_t> groups(static_cast<size_t>(std::max(getgroups(0, nullptr), 0)));
+  const int count = getgroups(static_cast<int>(groups.size()), groups.data());
+  return std::find(groups.begin(), groups.begin() + std::max(count, 0), group) != groups.begin() + std::max(count, 0);
+}
+
 bool HasCapability(unsigned number) {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
   if (syscall(SYS_capget, &header, data) != 0) return false;
   return ((data[number / 32].effective >> (number % 32)) & 1) != 0;
+}
+
+// The init of a sandbox may not be read by anybody without CAP_SYS_PTRACE. proc(5), "Mount options"
+bool HidesProcesses() {
+  if (HasCapability(CAP_SYS_PTRACE)) return false;
+  std::ifstream mounts("/proc/self/mounts");
+  bool hides = false;
+  for (std::string line; std::getline(mounts, line);) {
+    const std::vector<std::string> fields = absl::StrSplit(line, ' ');
+    if (fields.size() < 4 || fields[1] != "/proc") continue;
+    hides = false;  // The last one there is seen.
+    for (const absl::string_view option : absl::StrSplit(fields[3], ',')) {
+      absl::string_view value = option;
+      uint32_t group = 0;
+      if (absl::ConsumePrefix(&value, "hidepid=")) hides = value != "off" && value != "0";
+      if (absl::ConsumePrefix(&value, "gid=") && absl::SimpleAtoi(value, &group) && IsMember(group)) return false;
+    }
+  }
+  return hides;
 }
 
 bool BoundingSetIsEmpty() {
@@ -97,6 +123,7 @@ Machine Look() {
   machine.can_drop_groups =
       HasCapability(CAP_SETGID) && !absl::StartsWith(ReadText("/proc/self/setgroups"), "deny");
   FindArguments(&machine);
+  machine.hides_processes = HidesProcesses();
   machine.has_proc_children =
       access(absl::StrCat("/proc/self/task/", getpid(), "/children").c_str(), R_OK) == 0;
   machine.landlock_abi = static_cast<int>(std::max(syscall(SYS_landlock_create_ruleset, nullptr, 0, kLandlockVersion), 0L));

@@ -416,12 +416,14 @@ class PlanBuilder {
       } else if (asked.memory_bytes && !Weaker(Layer::kMemory)) {
         return Unenforceable(Layer::kMemory, cgroups.why_not.empty() ? "this kernel's cgroups do not limit swap" : cgroups.why_not);
       } else {
-        platform_->sample_memory = true;
+        platform_->sample_memory = !machine_.hides_processes;
         // Bounds what one process can take between two samples. Not the limit itself: a program that is refused memory
         // ends in its own way, and the outcome would not say that the limit was it.
         constexpr uint64_t kSlackBytes = uint64_t{4} << 30;
-        Limit(RLIMIT_DATA, *limits.memory_bytes + kSlackBytes);
-        Enforce(Layer::kMemory, "weaker: sampling of the tree, and RLIMIT_DATA of each process");
+        Limit(RLIMIT_DATA, *limits.memory_bytes + (platform_->sample_memory ? kSlackBytes : 0));
+        Enforce(Layer::kMemory, platform_->sample_memory
+                                    ? "weaker: sampling of the tree, and RLIMIT_DATA of each process"
+                                    : "weaker: RLIMIT_DATA of each process; /proc hides the tree from sampling (hidepid)");
       }
     }
     if (limits.processes) {
@@ -434,7 +436,7 @@ class PlanBuilder {
       } else if (Has(Layer::kUser) && !ChangesIds()) {
         // Counted for each user namespace, and this one is the tree's own; init is one of them. Since Linux 5.14.
         Limit(RLIMIT_NPROC, *limits.processes + 1);
-        platform_->count_processes = true;
+        platform_->count_processes = !machine_.hides_processes;
         Enforce(Layer::kProcesses, "RLIMIT_NPROC of the own user namespace");
       } else if (asked.processes && !Weaker(Layer::kProcesses)) {
         return Unenforceable(Layer::kProcesses, cgroups.why_not);
@@ -456,7 +458,9 @@ class PlanBuilder {
         // The kernel forgets what a process used whose parent ignores SIGCHLD. wait(2), "NOTES".
         return Unenforceable(Layer::kCpuTime, cgroups.why_not);
       } else {
-        Enforce(Layer::kCpuTime, "weaker: RLIMIT_CPU of each process, and /proc, which forgets children that nobody waited for");
+        Enforce(Layer::kCpuTime, machine_.hides_processes
+                                     ? "weaker: RLIMIT_CPU of each process; /proc hides the tree from being counted (hidepid)"
+                                     : "weaker: RLIMIT_CPU of each process, and /proc, which forgets children that nobody waited for");
       }
     }
     if (limits.disk_bytes) BROOD_RETURN_IF_ERROR(LimitDisk(*limits.disk_bytes, asked.disk_bytes.has_value()));

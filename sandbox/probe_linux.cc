@@ -109,7 +109,9 @@ class Doctor {
       case Layer::kCpuTime:
         if (!machine_.cgroups.unified.empty()) return Yes(layer, "cgroup v2 cpu.stat and RLIMIT_CPU");
         if (!machine_.cgroups.cpuacct.empty()) return Yes(layer, "cgroup v1 cpuacct and RLIMIT_CPU");
-        return Weaker(layer, "RLIMIT_CPU of each process, and /proc, which forgets children that nobody waited for",
+        return Weaker(layer,
+                      machine_.hides_processes ? "RLIMIT_CPU of each process; /proc hides the tree from being counted (mounted with hidepid)"
+                                               : "RLIMIT_CPU of each process, and /proc, which forgets children that nobody waited for",
                       CgroupAdvice());
       case Layer::kWallTime:
         return Yes(layer, "guardian, CLOCK_MONOTONIC");
@@ -201,7 +203,8 @@ class Doctor {
 
   LayerReport Memory() const {
     const Machine::Cgroups& cgroups = machine_.cgroups;
-    const char* weaker = "RLIMIT_DATA of each process, and sampling of the tree";
+    const char* weaker = machine_.hides_processes ? "RLIMIT_DATA of each process; /proc hides the tree from sampling (mounted with hidepid)"
+                                                  : "RLIMIT_DATA of each process, and sampling of the tree";
     if (!HasUnified("memory") && cgroups.memory.empty()) return Weaker(Layer::kMemory, weaker, CgroupAdvice());
     if (cgroups.swap_in_use && !cgroups.swap_limit) {
       return Weaker(Layer::kMemory, weaker, {"the cgroups here do not limit swap, and there is some", "boot with swapaccount=1, or swapoff -a"});
