@@ -10,15 +10,28 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 
 namespace brood::child {
+
+// Where the path is to stay below a directory and has "..", any rename or mount on the machine at this moment is EAGAIN, since the kernel
+// cannot say whether it stayed there. Whoever makes them without a pause does not keep us for ever. openat2(2), "ERRORS"
+inline int OpenAt2(int directory_fd, const char* path, const open_how& how) {
+  constexpr int kAttempts = 1000;
+  int fd = -1;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    fd = static_cast<int>(syscall(SYS_openat2, directory_fd, path, &how, sizeof(how)));
+    if (fd >= 0 || errno != EAGAIN) break;
+  }
+  return fd;
+}
 
 inline int OpenAt2(int directory_fd, const char* path, uint64_t flags, uint64_t resolve) {
   open_how how = {};
   how.flags = flags;
   how.resolve = resolve;
-  return static_cast<int>(syscall(SYS_openat2, directory_fd, path, &how, sizeof(how)));
+  return OpenAt2(directory_fd, path, how);
 }
 
 inline int OpenTree(int fd, const char* path, unsigned flags) {

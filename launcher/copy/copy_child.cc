@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "base/child_safe.h"
+#include "sandbox/mount_api_child.h"
 #include "sandbox/mounts_child.h"
 
 namespace brood::child {
@@ -25,7 +26,7 @@ int Open(int directory, const char* path, uint64_t flags, uint64_t mode, uint64_
   how.flags = flags;
   how.mode = mode;
   how.resolve = resolve;
-  return static_cast<int>(syscall(SYS_openat2, directory, path, &how, sizeof(how)));
+  return OpenAt2(directory, path, how);
 }
 
 // Copies to the end of `from`, but no more than `max_bytes` and one byte, which tells that there is more.

@@ -85,9 +85,9 @@ TEST_P(IsolationTest, NoMountTravelsOutOrIn) {
 // By an earlier child: it would cover what it likes of the next one's root.
 TEST_P(IsolationTest, NothingIsMountedOrMadeBehindAPlantedLink) {
   const std::string script = absl::StrCat("cd $0 && mkdir work given && chmod 777 work && ln -s /etc work/link && ln -s ../etc/../usr work/far && ln -s link work/twice && touch given/file && for o in "
-                                          "'--tmpfs /work/link' '--tmpfs /work/link/new' '--ro ./given:/work/far' '--ro ./given:/work/twice/x/y' '--ro ./given/file:/work/link/passwd' "
-                                          "'--rw ./given:/work/link' '--symlink a:/work/link/new' '--dir /work/twice/new' '--overlay /usr/share:/work/far'; do '", BroodPath(), "' run --policy ",
-                                          GetParam(), " --rw ./work:/work $o -- true; echo $?; done");
+                                          "'--tmpfs /shown/link' '--tmpfs /shown/link/new' '--ro ./given:/shown/far' '--ro ./given:/shown/twice/x/y' '--ro ./given/file:/shown/link/passwd' "
+                                          "'--rw ./given:/shown/link' '--symlink a:/shown/link/new' '--dir /shown/twice/new' '--overlay /usr/share:/shown/far'; do '", BroodPath(), "' run --policy ",
+                                          GetParam(), " --rw ./work:/shown $o -- true; echo $?; done");
   const PlainRun run = RunPlain({"sh", "-c", script, directory_.path()});
   EXPECT_EQ(run.out, "125\n125\n125\n125\n125\n125\n125\n125\n125\n") << run.err;
   std::vector<std::string> told = absl::StrSplit(run.err, '\n', absl::SkipEmpty());
@@ -98,11 +98,11 @@ TEST_P(IsolationTest, NothingIsMountedOrMadeBehindAPlantedLink) {
 TEST_P(IsolationTest, ASwapAtThePlaceOfAMountLeadsToNoOther) {
   const std::string script = absl::StrCat("cd $0 && mkdir -p work/d given && chmod 777 work && "
                                           "{ while test ! -e stop; do mv work/d work/e; ln -s /usr/share work/d; rm work/d; mv work/e work/d; done & } && for i in $(seq 40); do '", BroodPath(),
-                                          "' run --policy ", GetParam(), " --rw ./work:/work --rw ./given:/work/d -- sed -n 's|.*/given \\([^ ]*\\) .*|\\1|p' /proc/self/mountinfo; done; touch stop; wait");
+                                          "' run --policy ", GetParam(), " --rw ./work:/shown --rw ./given:/shown/d -- sed -n 's|.*/given \\([^ ]*\\) .*|\\1|p' /proc/self/mountinfo; done; touch stop; wait");
   const PlainRun run = RunPlain({"sh", "-c", script, directory_.path()});
   for (const std::string_view place : absl::StrSplit(run.out, '\n', absl::SkipEmpty())) {
     // Once mounted it goes where its directory goes.
-    EXPECT_TRUE(place == "/work/d" || place == "/work/e") << place;
+    EXPECT_TRUE(place == "/shown/d" || place == "/shown/e") << place;
   }
   EXPECT_NE(run.out, "") << "nothing was tried" << run.err;
 }
@@ -113,6 +113,16 @@ TEST_P(IsolationTest, OtherLinksLeadToThePlaceOfAMount) {
                                           " --ro ./shown:/shown --tmpfs /room --dir /room/inner --symlink /shown/link:/first --tmpfs /first/deep -- sh -c 'grep -c \" /room/inner/deep \" /proc/self/mountinfo'");
   const PlainRun run = RunPlain({"sh", "-c", script, directory_.path()});
   EXPECT_EQ(run.out, "1\n") << run.err;
+}
+
+// The kernel gives up on a ".." when anything is renamed meanwhile, anywhere.
+TEST_P(IsolationTest, RenamesElsewhereFailNoLaunch) {
+  const std::string script = absl::StrCat("cd $0 && mkdir shown moved && ln -s ../room/./inner shown/link && "
+                                          "{ while test ! -e stop; do mv moved away; mv away moved; done & } && for i in $(seq 30); do '", BroodPath(), "' run --policy ", GetParam(),
+                                          " --ro ./shown:/shown --tmpfs /room --dir /room/inner --symlink /shown/link:/first --tmpfs /first/deep -- echo ran; done; touch stop; wait");
+  const PlainRun run = RunPlain({"sh", "-c", script, directory_.path()});
+  const std::vector<std::string> ran = absl::StrSplit(run.out, '\n', absl::SkipEmpty());
+  EXPECT_EQ(ran.size(), 30u) << run.err;
 }
 
 // /lib is one, on machines with a /usr of all.
