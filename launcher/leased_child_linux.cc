@@ -156,18 +156,19 @@ bool LeasedChild::ReadEnd(int sentinel, GuardianReport* report) {
     return true;
   }
   *report = ReportOf(note);
+  if (note.retires == 0) ForkServer::GiveBack(std::move(*lease));
   if (note.kind == KeeperNote::Kind::kRefused) return true;
   report->started = ready_ ? 1 : 0;
   report->setup = message_;
-  const bool killed_by_us = WIFSIGNALED(note.status) && WTERMSIG(note.status) == SIGKILL;
-  if (report->cause == EndCause::kNone && killed_by_us) report->cause = cause_;
+  // What ended by itself before our order came was not ended by that.
+  const bool by_kill = WIFSIGNALED(note.status) && WTERMSIG(note.status) == SIGKILL;
+  if (report->cause == EndCause::kNone && by_kill) report->cause = cause_;
   // A child that was killed before it was ready did not fail to set up: the signal, or the limit, is the truth.
   const bool killed = (WIFSIGNALED(note.status) || report->cause != EndCause::kNone) && message_.kind != SetupKind::kFailed;
   if (!ready_ && !killed) {
     report->setup_failed = 1;
     if (message_.kind != SetupKind::kFailed) report->setup = SetupFailureOf("bootstrap", 0, "the child ended before its program was executed");
   }
-  if (note.retires == 0) ForkServer::GiveBack(std::move(*lease));
   return true;
 }
 

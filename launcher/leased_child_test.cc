@@ -153,6 +153,17 @@ TEST_F(LeasedChildTest, AStoppedKeeperIsContinued) {
   EXPECT_EQ(process.Join(absl::Seconds(60))->ShellExitCode(), 137);
 }
 
+TEST_F(LeasedChildTest, ASignalContinuesAKeeperThatIsStopped) {
+  Process process = Start({"sleep", "1000"}).value();
+  const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, process.pid(), 0)));
+  ASSERT_EQ(kill(ParentOf(process.pid()), SIGSTOP), 0);
+  ASSERT_TRUE(process.Terminate().ok());
+  // Nobody waits for the process by what would continue its keeper.
+  pollfd ended = {pidfd.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&ended, 1, 60'000), 1);
+  EXPECT_EQ(process.Join(absl::Seconds(60))->ShellExitCode(), 143);
+}
+
 TEST_F(LeasedChildTest, OneThatNobodyWaitsForEndsWithItsObject) {
   pid_t child;
   UniqueFd pidfd;

@@ -258,8 +258,10 @@ absl::Status Command(GuardedState& state, GuardianCommand::Kind kind, int signal
   command.signal = signal;
   const std::lock_guard<std::mutex> lock(state.mutex);
   if (state.link != nullptr) {
-    if (kind == GuardianCommand::Kind::kKill) return state.link->Kill();
-    return state.link->Signal(signal, kind == GuardianCommand::Kind::kSignalGroup);
+    const absl::Status sent = kind == GuardianCommand::Kind::kKill ? state.link->Kill()
+                                                                   : state.link->Signal(signal, kind == GuardianCommand::Kind::kSignalGroup);
+    state.link->Continue();
+    return sent;
   }
   if (!state.control.valid()) return absl::OkStatus();
   if (send(state.control.get(), &command, sizeof(command), MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET) {

@@ -31,7 +31,7 @@ namespace {
 constexpr absl::Duration kSupervisorsPatience = absl::Seconds(2);
 
 child::OutputOrder OutputOf(const LaunchRecord& record, const std::vector<int>& fds) {
-  // All are among the first: an order names few before what is inherited.
+  // Each fits: of more than 200 descriptors nothing is born in a slot (launch_linux.cc, kMostInSlot).
   const auto place = [&fds](int fd) { return static_cast<uint8_t>(std::find(fds.begin(), fds.end(), fd) - fds.begin()); };
   child::OutputOrder order;
   if (record.output_limited) order.limit_bytes = record.output_bytes;
