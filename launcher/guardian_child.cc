@@ -361,6 +361,8 @@ class Guardian {
     // Kill before reaping: after wait() the number belongs to somebody else.
     if (!TreeIsEmpty()) {
       awake_.Until(MonotonicNanoseconds() + kStoppedSlackNs);
+      // Its init ends only when all in its pid namespace has: both are at it at once, on two processors. pid_namespaces(7)
+      if (report_.cause != EndCause::kNone && light_ == nullptr) signals_.Send(SIGKILL, false);
       if (!KillTree(record_, init_.pidfd, kKillPatienceMs)) report_.tree_survived = 1;
     }
     FinalWords();

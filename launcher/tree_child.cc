@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -139,8 +140,6 @@ TreeSample SampleTree(pid_t root, SampleDepth depth) {
 }
 
 bool KillTree(const LaunchRecord& record, int init_pidfd, int patience_ms) {
-  // By pidfd: the init is ours to reap, so it cannot be somebody else yet, but nobody has to know that here.
-  if (init_pidfd >= 0) syscall(SYS_pidfd_send_signal, init_pidfd, SIGKILL, nullptr, 0);
   Processes children;
   const uint64_t deadline = MonotonicNanoseconds() + static_cast<uint64_t>(patience_ms) * 1'000'000;
   const auto is_gone = [&record] {
@@ -148,6 +147,18 @@ bool KillTree(const LaunchRecord& record, int init_pidfd, int patience_ms) {
     return NoChildren() && (record.cgroup.count == 0 || CgroupsEmpty(record.cgroup));
   };
   int pause_ms = 1;
+  AwaitChild(0);  // What has ended until now is found by the looks below, and would only end the first wait.
+  if (init_pidfd >= 0) {
+    // By pidfd: the init is ours to reap, so it cannot be somebody else yet, but nobody has to know that here.
+    syscall(SYS_pidfd_send_signal, init_pidfd, SIGKILL, nullptr, 0);
+    // That is the end of all in its pid namespace, and seldom takes long. It may well be to happen on this processor, which we
+    // would keep from it by looking for others. pid_namespaces(7)
+    if ((record.plan.namespaces & CLONE_NEWPID) != 0) {
+      ReapAll();
+      if (!NoChildren()) AwaitChild(pause_ms);
+      if (is_gone()) return true;
+    }
+  }
   do {
     if (record.cgroup.count > 0) KillCgroups(record.cgroup);
     // We are a subreaper: what loses its parent becomes our child. Our children are not reaped but here, so their
