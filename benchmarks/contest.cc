@@ -26,24 +26,26 @@ void Contest::Add(std::string name, std::function<absl::Status()> once) {
   });
 }
 
+void Contest::RunTurn(Contestant& contestant, bool counts) {
+  for (int i = 0; i < in_a_row_ && contestant.once != nullptr; ++i) {
+    const absl::StatusOr<double> time_us = contestant.once();
+    if (!time_us.ok()) {
+      Skip(contestant.name, std::string(time_us.status().message()));
+      contestant.once = nullptr;
+      contestant.times_us.clear();
+    } else if (counts) {
+      contestant.times_us.push_back(*time_us);
+    }
+  }
+}
+
 void Contest::Run(int rounds, int warm_up) {
   std::mt19937 random(1);  // The same order in every run: what differs is the machine.
   for (int round = -warm_up; round < rounds; ++round) {
     std::vector<size_t> order(contestants_.size());
     std::iota(order.begin(), order.end(), 0);
     std::shuffle(order.begin(), order.end(), random);
-    for (const size_t i : order) {
-      Contestant& contestant = contestants_[i];
-      if (contestant.once == nullptr) continue;
-      const absl::StatusOr<double> time_us = contestant.once();
-      if (!time_us.ok()) {
-        Skip(contestant.name, std::string(time_us.status().message()));
-        contestant.once = nullptr;
-        contestant.times_us.clear();
-      } else if (round >= 0) {
-        contestant.times_us.push_back(*time_us);
-      }
-    }
+    for (const size_t i : order) RunTurn(contestants_[i], round >= 0);
   }
   for (Contestant& contestant : contestants_) contestant.once = nullptr;
 }

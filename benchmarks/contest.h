@@ -1,4 +1,4 @@
-// Measures contestants side by side: each round runs every one of them once, in an order of its own, so that whatever
+// Measures contestants side by side: each round runs every one of them, in an order of its own, so that whatever
 // else the machine does hits all alike. Ratios within one run are worth comparing; times are not.
 //
 //   Contest contest("program", "vfork+exec+wait");
@@ -50,6 +50,10 @@ class Contest {
     skipped_.push_back({.workload = workload_, .contestant = std::move(name), .reason = std::move(reason)});
   }
 
+  // How often a contestant runs before the next has its turn [1]. With 1 each finds the caches as another has left them, and has
+  // beside it what the kernel still clears away of another's (network namespaces, in the background); with more, mostly its own.
+  void SetTimesInARow(int times) { in_a_row_ = times; }
+
   // Once: `warm_up` rounds, then `rounds` that count. A contestant that fails is skipped from then on, with its reason.
   // What the contestants hold goes at the end.
   void Run(int rounds, int warm_up = 5);
@@ -69,6 +73,9 @@ class Contest {
   std::string workload_;
   std::string floor_;
   std::string unit_;
+  int in_a_row_ = 1;
+  void RunTurn(Contestant& contestant, bool counts);
+
   std::vector<Contestant> contestants_;
   std::vector<Skipped> skipped_;
 };

@@ -1,5 +1,7 @@
 #include "benchmarks/contest.h"
 
+#include <string>
+
 #include "gtest/gtest.h"
 
 namespace brood {
@@ -18,6 +20,18 @@ TEST(ContestTest, EveryContestantRunsInEveryRound) {
   EXPECT_EQ(rows[0].n, 20);
   EXPECT_EQ(rows[0].ratio_to_floor, 1.0);
   EXPECT_LE(rows[1].p50_us, rows[1].p99_us);
+}
+
+TEST(ContestTest, ATurnIsAsManyTimesInARowAsWasSet) {
+  std::string ran;
+  Contest contest("turns", "first");
+  contest.SetTimesInARow(3);
+  contest.Add("first", [&] { return ran += 'a', absl::OkStatus(); });
+  contest.Add("second", [&] { return ran += 'b', absl::OkStatus(); });
+  contest.Run(10, 0);
+  ASSERT_EQ(ran.size(), 60u);
+  for (size_t turn = 0; turn < ran.size(); turn += 3) EXPECT_EQ(ran.substr(turn, 3), std::string(3, ran[turn])) << ran;
+  for (const Row& row : contest.Rows()) EXPECT_EQ(row.n, 30);
 }
 
 TEST(ContestTest, AContestantThatFailsHasAReasonAndNoRow) {

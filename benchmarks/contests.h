@@ -7,11 +7,12 @@
 
 namespace brood {
 
-// Floor: vfork+exec+wait. Errors: NotFound (what Bazel should have built).
 // bubblewrap, where it is installed, with a program that does nothing.
 absl::Status AddBubblewrap(Contest& contest);
 
-absl::StatusOr<Contest> StartPrograms(int rounds);
+// Floor: vfork+exec+wait. Each launches `in_a_row` times before the next has its turn; 1: each launch comes after one of every other
+// contestant, with their caches, and beside what the kernel still clears away of theirs. Errors: NotFound (what Bazel should have built).
+absl::StatusOr<Contest> StartPrograms(int rounds, int in_a_row);
 
 // Floor: without any. One that this machine has not is skipped.
 absl::StatusOr<Contest> LaunchInEachLayer(int rounds);

@@ -96,14 +96,15 @@ absl::Status AddBubblewrap(Contest& contest) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Contest> StartPrograms(int rounds) {
+absl::StatusOr<Contest> StartPrograms(int rounds, int in_a_row) {
   BROOD_ASSIGN_OR_RETURN(const std::string programs, RunfilesDirectory("tests/programs/bin"));
   BROOD_ASSIGN_OR_RETURN(const std::string cli, RunfilesDirectory("cli"));
   // Runfiles are symbolic links, which would dangle in a sandbox.
   const std::string program = std::filesystem::canonical(programs + "/does_nothing").string();
   const std::string brood = std::filesystem::canonical(cli + "/brood").string();
 
-  Contest contest("start a static program", "vfork+exec+wait");
+  Contest contest(in_a_row > 1 ? "start a static program" : "start one now and then", "vfork+exec+wait");
+  contest.SetTimesInARow(in_a_row);
   contest.Add("vfork+exec+wait", [=] { return SpawnAndWait({program}); });
   for (const char* policy : {"none", "default", "strict"}) {
     BROOD_ASSIGN_OR_RETURN(const LaunchOptions options, LibraryLaunch(policy, program));
