@@ -2,7 +2,7 @@
 
 #include <sys/syscall.h>
 
-#include "forkserver/raw_syscall_child.h"
+#include "base/raw_syscall_child.h"
 
 namespace brood::child {
 namespace {

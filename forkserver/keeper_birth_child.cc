@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "base/raw_syscall_child.h"
 #include "forkserver/keeper_state_child.h"
-#include "forkserver/raw_syscall_child.h"
 
 namespace brood::child {
 namespace {

@@ -18,8 +18,8 @@
 #include <new>
 
 #include "base/child_safe.h"
+#include "base/raw_syscall_child.h"
 #include "forkserver/keeper_state_child.h"
-#include "forkserver/raw_syscall_child.h"
 #include "sandbox/mounts_child.h"
 
 namespace brood::child {

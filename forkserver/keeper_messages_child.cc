@@ -7,8 +7,8 @@
 #include <cstring>
 #include <ctime>
 
+#include "base/raw_syscall_child.h"
 #include "forkserver/keeper_state_child.h"
-#include "forkserver/raw_syscall_child.h"
 
 namespace brood::child {
 namespace {

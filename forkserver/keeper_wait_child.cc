@@ -12,8 +12,8 @@
 #include <ctime>
 
 #include "base/child_safe.h"
+#include "base/raw_syscall_child.h"
 #include "forkserver/keeper_state_child.h"
-#include "forkserver/raw_syscall_child.h"
 
 namespace brood::child {
 namespace {

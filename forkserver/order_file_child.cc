@@ -5,7 +5,7 @@
 
 #include <cerrno>
 
-#include "forkserver/raw_syscall_child.h"
+#include "base/raw_syscall_child.h"
 
 namespace brood::child {
 namespace {

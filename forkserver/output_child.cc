@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <sys/syscall.h>
 
-#include "forkserver/raw_syscall_child.h"
+#include "base/raw_syscall_child.h"
 
 namespace brood::child {
 namespace {

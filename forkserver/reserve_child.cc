@@ -12,8 +12,8 @@
 #include <climits>
 #include <ctime>
 
+#include "base/raw_syscall_child.h"
 #include "forkserver/order_file_child.h"
-#include "forkserver/raw_syscall_child.h"
 
 namespace brood::child {
 

@@ -20,7 +20,7 @@
 #include <cstring>
 
 #include "base/child_safe.h"
-#include "forkserver/raw_syscall_child.h"
+#include "base/raw_syscall_child.h"
 #include "sandbox/label_child.h"
 #include "sandbox/landlock_child.h"
 #include "sandbox/mounts_child.h"

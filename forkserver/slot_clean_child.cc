@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "base/child_safe.h"
-#include "forkserver/raw_syscall_child.h"
+#include "base/raw_syscall_child.h"
 #include "forkserver/slot_child.h"
 
 namespace brood::child {

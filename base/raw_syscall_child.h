@@ -1,6 +1,6 @@
 // System calls that write no memory of this process but what the kernel is told to: no errno, no table of the linker's.
-#ifndef BROOD_FORKSERVER_RAW_SYSCALL_CHILD_H_
-#define BROOD_FORKSERVER_RAW_SYSCALL_CHILD_H_
+#ifndef BROOD_BASE_RAW_SYSCALL_CHILD_H_
+#define BROOD_BASE_RAW_SYSCALL_CHILD_H_
 
 #include <cstdint>
 
@@ -24,4 +24,4 @@ long RawSyscall(long number, A a = {}, B b = {}, C c = {}, D d = {}, E e = {}, F
 
 }  // namespace brood::child
 
-#endif  // BROOD_FORKSERVER_RAW_SYSCALL_CHILD_H_
+#endif  // BROOD_BASE_RAW_SYSCALL_CHILD_H_

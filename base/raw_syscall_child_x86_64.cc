@@ -1,4 +1,4 @@
-#include "forkserver/raw_syscall_child.h"
+#include "base/raw_syscall_child.h"
 
 namespace brood::child {
 
