@@ -19,6 +19,7 @@
 
 #include "base/child_safe.h"
 #include "base/raw_syscall_child.h"
+#include "base/wake_soon_child.h"
 #include "forkserver/keeper_state_child.h"
 #include "sandbox/mounts_child.h"
 
@@ -110,6 +111,7 @@ bool EnterSlot(Keeper& keeper, bool lost) {
 void Keep(Keeper& keeper) {
   RawSyscall(SYS_prctl, PR_SET_NAME, "brood-keeper", 0, 0, 0);
   RawSyscall(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  WakeSoon(BornLater::kAsWeWere);
   RawSyscall(SYS_close, keeper.supervisor);
   const uint64_t mask = uint64_t{1} << (SIGCHLD - 1);
   const int signals = static_cast<int>(RawSyscall(SYS_signalfd4, -1, &mask, sizeof(mask), SFD_CLOEXEC | SFD_NONBLOCK));

@@ -11,6 +11,7 @@
 #include <cerrno>
 
 #include "base/child_safe.h"
+#include "base/wake_soon_child.h"
 #include "launcher/descriptors_child.h"
 #include "launcher/id_maps_child.h"
 #include "launcher/init_child.h"
@@ -81,6 +82,7 @@ bool LeaveCaller(LaunchRecord* record, SetupMessage* failure) {
   // The child's session may be the caller's: a signal to the caller's process group, or the end of its session, must not
   // hit us. What the child shares of the terminal is not ours.
   setsid();
+  WakeSoon(BornLater::kNobody);
   if (chdir("/") != 0) return Fail(failure, "guardian", errno, "chdir /");
   // The child's streams are not ours: a reader must see their end when the child ends.
   for (size_t i = 0; i < record->child_fd_count; ++i) {

@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "base/child_safe.h"
+#include "base/wake_soon_child.h"
 #include "launcher/copy/copy_child.h"
 #include "launcher/descriptors_child.h"
 #include "launcher/messages_child.h"
@@ -229,6 +230,7 @@ void RunInit(const LaunchRecord& record) {
     SendMessage(record.init_socket, message, nullptr, 0);
     EndWithTree(record);
   }
+  WakeSoon(BornLater::kNobody);
   message.kind = InitMessage::Kind::kStarted;
   message.target = birth.pid;
   const int fds[] = {birth.pidfd, birth.listener};
