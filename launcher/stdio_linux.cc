@@ -14,9 +14,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/given_file.h"
 #include "base/slow_file.h"
 #include "base/status.h"
-#include "launcher/copy/given_file.h"
 #include "launcher/terminal_linux.h"
 #include "sandbox/linux_plan.h"
 

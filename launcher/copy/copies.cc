@@ -14,8 +14,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/given_file.h"
 #include "base/status.h"
-#include "launcher/copy/given_file.h"
 
 namespace brood {
 namespace {

@@ -1,6 +1,6 @@
 // Opens a file that the caller named, where children may have been before.
-#ifndef BROOD_LAUNCHER_COPY_GIVEN_FILE_H_
-#define BROOD_LAUNCHER_COPY_GIVEN_FILE_H_
+#ifndef BROOD_BASE_GIVEN_FILE_H_
+#define BROOD_BASE_GIVEN_FILE_H_
 
 #include <string>
 #include <vector>
@@ -16,4 +16,4 @@ UniqueFd OpenGivenFile(const std::vector<std::string>& writable, const std::stri
 
 }  // namespace brood
 
-#endif  // BROOD_LAUNCHER_COPY_GIVEN_FILE_H_
+#endif  // BROOD_BASE_GIVEN_FILE_H_

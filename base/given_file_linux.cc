@@ -1,4 +1,4 @@
-#include "launcher/copy/given_file.h"
+#include "base/given_file.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
