@@ -16,6 +16,7 @@
 
 #include "base/unique_fd.h"
 #include "cli/testdata/brood_under_test.h"
+#include "cli/testdata/learning.h"
 #include "gtest/gtest.h"
 
 namespace brood {
@@ -23,43 +24,7 @@ namespace {
 
 bool Contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
-class LearnNamesTest : public testing::Test {
- protected:
-  void SetUp() override {
-    char pattern[] = "/tmp/brood-names-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern), nullptr);
-    directory_ = pattern;
-    policy_ = directory_ + "/policy.json";
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
-  std::string MakeFile(const std::string& name) {
-    const std::filesystem::path path = directory_ + "/" + name;
-    std::filesystem::create_directories(path.parent_path());
-    std::ofstream(path) << "text";
-    return path.native();
-  }
-  Finished Learn(const std::vector<std::string>& argv) {
-    std::vector<std::string> args = {"policy", "learn", "-o", policy_, "--"};
-    args.insert(args.end(), argv.begin(), argv.end());
-    return RunBrood(args);
-  }
-  Finished Run(const std::vector<std::string>& argv) {
-    std::vector<std::string> args = {"run", "--policy", policy_, "--"};
-    args.insert(args.end(), argv.begin(), argv.end());
-    return RunBrood(args);
-  }
-  void ExpectEnough(const std::vector<std::string>& argv) {
-    const Finished learnt = Learn(argv);
-    ASSERT_EQ(learnt.exit_code, 0) << learnt.err;
-    const Finished run = Run(argv);
-    EXPECT_EQ(run.exit_code, 0) << run.err << FileContent(policy_);
-    EXPECT_EQ(run.out, learnt.out);
-  }
-
-  std::string directory_;
-  std::string policy_;
-};
+using LearnNamesTest = LearningTest;
 
 TEST_F(LearnNamesTest, AFileWithANameThatIsNotUtf8IsShownWithItsDirectory) {
   const std::string file = MakeFile("data/\xff\xfe");

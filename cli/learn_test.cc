@@ -14,6 +14,7 @@
 
 #include "base/unique_fd.h"
 #include "cli/testdata/brood_under_test.h"
+#include "cli/testdata/learning.h"
 #include "gtest/gtest.h"
 
 namespace brood {
@@ -21,40 +22,7 @@ namespace {
 
 bool Contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
-void TempFileAt(const std::string& path, std::string_view content) { std::ofstream(path) << content; }
-
-class LearnTest : public testing::Test {
- protected:
-  void SetUp() override {
-    char pattern[] = "/tmp/brood-learn-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern), nullptr);
-    directory_ = pattern;
-    policy_ = directory_ + "/policy.json";
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
-  Finished Learn(const std::vector<std::string>& argv) {
-    std::vector<std::string> args = {"policy", "learn", "-o", policy_, "--"};
-    args.insert(args.end(), argv.begin(), argv.end());
-    return RunBrood(args);
-  }
-  Finished Run(const std::vector<std::string>& argv) {
-    std::vector<std::string> args = {"run", "--policy", policy_, "--"};
-    args.insert(args.end(), argv.begin(), argv.end());
-    return RunBrood(args);
-  }
-  // The same output with the learnt policy as when it was learnt.
-  void ExpectEnough(const std::vector<std::string>& argv) {
-    const Finished learnt = Learn(argv);
-    ASSERT_EQ(learnt.exit_code, 0) << learnt.err;
-    const Finished run = Run(argv);
-    EXPECT_EQ(run.exit_code, 0) << run.err << FileContent(policy_);
-    EXPECT_EQ(run.out, learnt.out);
-  }
-
-  std::string directory_;
-  std::string policy_;
-};
+using LearnTest = LearningTest;
 
 TEST_F(LearnTest, AStaticProgramPasses) { ExpectEnough({Helper("does_nothing")}); }
 
@@ -133,8 +101,7 @@ TEST_F(LearnTest, AClientMayConnectToWhereItDidAndNowhereElse) {
 
 TEST_F(LearnTest, WhatALinkInADirectoryThatWasListedLeadsToIsThere) {
   std::filesystem::create_directory(directory_ + "/listed");
-  std::filesystem::create_directory(directory_ + "/elsewhere");
-  TempFileAt(directory_ + "/elsewhere/file", "found");
+  MakeFile("elsewhere/file", "found");
   std::filesystem::create_symlink("../elsewhere", directory_ + "/listed/over");
   std::filesystem::create_symlink(directory_ + "/listed/over/file", directory_ + "/listed/link");
   ExpectEnough({"sh", "-c", "ls $0/listed; cat $0/listed/link", directory_});
@@ -142,7 +109,7 @@ TEST_F(LearnTest, WhatALinkInADirectoryThatWasListedLeadsToIsThere) {
 }
 
 TEST_F(LearnTest, ALinkThatWasReadIsALinkInside) {
-  TempFileAt(directory_ + "/zone", "content");
+  MakeFile("zone", "content");
   std::filesystem::create_symlink("zone", directory_ + "/local");
   ExpectEnough({"sh", "-c", "readlink $0/local; cat $0/local", directory_});
 }
@@ -296,8 +263,7 @@ TEST_F(LearnTest, WhatTheBuiltInRefusesAndTheProgramGotIsAllowed) {
 }
 
 TEST_F(LearnTest, AReadOnlyLineBecomesWritable) {
-  const std::string file = directory_ + "/file";
-  TempFileAt(file, "text");
+  const std::string file = MakeFile("file");
   ASSERT_EQ(Learn({"cat", file}).exit_code, 0);
   EXPECT_TRUE(Contains(FileContent(policy_), "{\"path\": \"" + file + "\"}")) << FileContent(policy_);
   EXPECT_NE(Run({"sh", "-c", "echo more >>" + file}).exit_code, 0);
@@ -309,8 +275,7 @@ TEST_F(LearnTest, AReadOnlyLineBecomesWritable) {
 }
 
 TEST_F(LearnTest, SetIdBitsAreNotLearntWithChmod) {
-  const std::string file = directory_ + "/file";
-  TempFileAt(file, "text");
+  const std::string file = MakeFile("file");
   ExpectEnough({"chmod", "600", file});
   const Finished run = Run({"chmod", "4600", file});
   EXPECT_EQ(run.exit_code, 159) << run.err;
