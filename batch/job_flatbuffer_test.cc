@@ -133,6 +133,18 @@ TEST(JobFlatbufferTest, EveryFlippedBitGivesAJobOrOneError) {
   }
 }
 
+// Of a job of several programs each says its own: a field beside them would count for none.
+TEST(JobFlatbufferTest, NoFieldBesideProgramsIsDroppedInSilence) {
+  const JsonValue sample = ParseJson(kProgram, {.file = "sample"}).value();
+  for (const JsonMember& member : sample.members) {
+    if (member.name == "id" || member.name == "retries") continue;
+    const std::string line = absl::StrCat(R"({"programs":[{"argv":["a"]}],")", member.name, "\":", JsonTextOf(member.value), "}");
+    const std::string error(ParseJobs(line, "jobs").status().message());
+    const std::string expected = absl::StrCat("jobs:1: field \"", member.name, "\"");
+    EXPECT_EQ(error.substr(0, expected.size()), expected) << line;
+  }
+}
+
 TEST(JobFlatbufferTest, WhatALineCannotSayIsRefused) {
   Job job = Program();
   job.options.hostname = "inside";
