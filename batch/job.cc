@@ -66,11 +66,17 @@ flatbuffers::Offset<fbs::Job> WriteJob(TableReader& in, What what, size_t number
   const auto programs = whole ? in.JsonTexts("programs") : 0;
   const auto pipes = whole ? in.JsonTexts("pipes") : 0;
   const auto stop = whole ? in.Text("stop") : 0;
+  const auto label = in.Text("label");
+  const auto proc = in.Text("proc");
+  const auto hostname = in.Text("hostname");
+  const auto groups = in.Numbers("groups");
+  const auto allow_weaker = in.Texts("allow_weaker");
   const uint64_t kMax = std::numeric_limits<uint32_t>::max();  // Refused by the decoder, like others above its bound.
   return fbs::CreateJob(
       in.builder(), id, argv, target, args, env, cwd, stdin_path, stdout_path, stderr_path, policy, ro, rw, tmpfs, overlay, net,
       limits, retries.has_value() ? flatbuffers::Optional<uint32_t>(std::min(*retries, kMax)) : flatbuffers::nullopt,
-      copy_in, copy_out, overlay_kept, overlay_ro, overlay_below, symlink, dir, device, tty, programs, pipes, stop);
+      copy_in, copy_out, overlay_kept, overlay_ro, overlay_below, symlink, dir, device, tty, programs, pipes, stop,
+      label, proc, hostname, groups, allow_weaker);
 }
 
 std::string BytesOf(flatbuffers::FlatBufferBuilder& builder, flatbuffers::Offset<fbs::Job> table) {

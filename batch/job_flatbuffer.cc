@@ -9,11 +9,15 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "base/status.h"
 #include "batch/copy_options.h"
 #include "batch/file_rules.h"
 #include "batch/joined_programs.h"
 #include "batch/policy_options.h"
+#include "sandbox/ids.h"
+#include "sandbox/label.h"
+#include "sandbox/layer.h"
 #include "sandbox/made_files.h"
 #include "sandbox/policy_flatbuffer.h"
 #include "serialization/verify.h"
@@ -159,6 +163,37 @@ absl::Status ReadCopies(const Texts* from, std::string_view field, Parse parse, 
   return absl::OkStatus();
 }
 
+absl::Status ReadProcess(const fbs::Job& from, PolicyOptions& to) {
+  if (from.label() != nullptr) {
+    absl::StatusOr<std::string> label = ParseLabel(View(from.label()));
+    if (!label.ok()) return Invalid("label", label.status().message());
+    to.label = *std::move(label);
+  }
+  if (from.proc() != nullptr) {
+    const std::string_view word = View(from.proc());
+    if (word != "ro" && word != "rw") return Invalid("proc", absl::StrCat("expected \"ro\" or \"rw\", got \"", word, "\""));
+    to.proc = word == "rw" ? ProcAccess::kReadWrite : ProcAccess::kReadOnly;
+  }
+  if (from.hostname() != nullptr) {
+    to.hostname = View(from.hostname());
+    if (const absl::Status good = CheckHostname(*to.hostname); !good.ok()) return Invalid("hostname", good.message());
+  }
+  if (from.groups() != nullptr) {
+    Policy with;
+    with.groups.assign(from.groups()->begin(), from.groups()->end());
+    if (const absl::Status good = CheckIds(with); !good.ok()) return Invalid("groups", absl::StripPrefix(good.message(), "groups: "));
+    to.groups = std::move(with.groups);
+  }
+  std::vector<std::string> layers;
+  BROOD_RETURN_IF_ERROR(ReadTexts(from.allow_weaker(), "allow_weaker", layers));
+  for (const std::string& layer : layers) {
+    const absl::StatusOr<LayerSet> one = ParseLayers(layer);
+    if (!one.ok()) return Invalid("allow_weaker", one.status().message());
+    to.allow_weaker.insert(one->begin(), one->end());
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadOptions(const fbs::Job& from, PolicyOptions& to) {
   const auto read_only = [](std::string_view text) { return ParseBindRule(text, FileRule::Access::kReadOnly); };
   const auto read_write = [](std::string_view text) { return ParseBindRule(text, FileRule::Access::kReadWrite); };
@@ -181,6 +216,7 @@ absl::Status ReadOptions(const fbs::Job& from, PolicyOptions& to) {
     if (!network.ok()) return Invalid("net", network.status().message());
     to.network = *std::move(network);
   }
+  BROOD_RETURN_IF_ERROR(ReadProcess(from, to));
   return DecodeLimits(from.limits(), InvalidLimit, to.limits);
 }
 
@@ -248,9 +284,8 @@ struct OptionTexts {
 };
 
 absl::StatusOr<OptionTexts> TextsOf(const PolicyOptions& options) {
-  if (options.hostname.has_value() || options.environment.has_value() || !options.allow_weaker.empty() || !options.bpf_files.empty() ||
-      options.process != ProcessAttributes() || options.groups.has_value()) {
-    return Invalid("options", "a job cannot say a host name, an environment, weaker layers, filters, groups or attributes; use a policy file");
+  if (options.environment.has_value() || !options.bpf_files.empty() || options.process != ProcessAttributes()) {
+    return Invalid("options", "a job cannot say an environment, filters or attributes; use a policy file");
   }
   OptionTexts texts;
   for (const FileRule& rule : options.files) {
@@ -317,6 +352,14 @@ absl::StatusOr<std::string> EncodeJob(const Job& job) {
   const auto programs = WriteTexts(builder, job.program_texts);
   const auto pipes = WriteTexts(builder, job.pipe_texts);
   const auto stop = job.program_texts.empty() ? Offset<Text>() : WriteText(builder, std::string(StopWord(job.stop)));
+  const PolicyOptions& own = job.options;
+  const auto label = WriteText(builder, own.label.value_or(""));
+  const auto proc = own.proc.has_value() ? WriteText(builder, *own.proc == ProcAccess::kReadWrite ? "rw" : "ro") : Offset<Text>();
+  const auto hostname = WriteText(builder, own.hostname.value_or(""));
+  const auto groups = own.groups.has_value() ? builder.CreateVector(*own.groups) : Offset<flatbuffers::Vector<uint32_t>>();
+  std::vector<std::string> layers;
+  for (const Layer layer : own.allow_weaker) layers.emplace_back(LayerName(layer));
+  const auto allow_weaker = WriteTexts(builder, layers);
   fbs::JobBuilder table(builder);
   table.add_id(id);
   table.add_argv(argv);
@@ -347,6 +390,11 @@ absl::StatusOr<std::string> EncodeJob(const Job& job) {
   table.add_programs(programs);
   table.add_pipes(pipes);
   table.add_stop(stop);
+  table.add_label(label);
+  table.add_proc(proc);
+  table.add_hostname(hostname);
+  table.add_groups(groups);
+  table.add_allow_weaker(allow_weaker);
   fbs::FinishJobBuffer(builder, table.Finish());
   return std::string(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
 }

@@ -19,7 +19,8 @@ constexpr std::string_view kProgram =
     R"({"id":"a","argv":["gzip","","-t"],"env":["A=b","C"],"cwd":"/","stdin":"i","stdout":"o","stderr":"e",)"
     R"("policy":"strict","ro":["/in"],"rw":["/out:/o"],"tmpfs":["/scratch:1M","/other"],"overlay":["/lower:/view:2M","/both"],"overlay_kept":["/changes:/lower:/kept"],"overlay_ro":["/top:/merged"],"overlay_below":["/low:/merged","/lower2:/view","/lowest:/view"],"symlink":["a:/b:/link"],"dir":["/made:0700","/usual"],"device":["/dev/fuse","/dev/zero:/z"],"net":"loopback",)"
     R"("limits":{"memory":"64M","processes":3,"cpu_time":"1.5s","wall_time":"5s","output":0,"file_size":"1K",)"
-    R"("open_files":9,"core":7,"cpus":"1.5","cpu_weight":5,"io_weight":6,"io_rate":"1M","disk":"2M","cpu_set":"0-1,3","rlimits":["stack=8M","memlock=0"],"grace":"2s"},"retries":1,"copy_in":["a:/b"],"copy_out":["/tmp/c:d:1K","/tmp/e:f"]})";
+    R"("open_files":9,"core":7,"cpus":"1.5","cpu_weight":5,"io_weight":6,"io_rate":"1M","disk":"2M","cpu_set":"0-1,3","rlimits":["stack=8M","memlock=0"],"grace":"2s"},"retries":1,"copy_in":["a:/b"],"copy_out":["/tmp/c:d:1K","/tmp/e:f"],)"
+    R"("label":"job-profile","proc":"rw","hostname":"inside","groups":[4,44],"allow_weaker":["memory","io"]})";
 
 Job Program() { return ParseJobs(kProgram, "jobs").value()[0]; }
 
@@ -73,6 +74,11 @@ TEST(JobFlatbufferTest, WhatIsWrittenIsReadBack) {
     EXPECT_EQ(read->options.network->to, job.options.network->to);
     EXPECT_EQ(read->options.limits.cpu_time, job.options.limits.cpu_time);
     EXPECT_EQ(read->options.limits.output_bytes, job.options.limits.output_bytes);
+    EXPECT_EQ(read->options.label, job.options.label);
+    EXPECT_EQ(read->options.proc, job.options.proc);
+    EXPECT_EQ(read->options.hostname, job.options.hostname);
+    EXPECT_EQ(read->options.groups, job.options.groups);
+    EXPECT_EQ(read->options.allow_weaker, job.options.allow_weaker);
   }
   for (const Job& job : {Programs(), OnTerminal()}) {
     const std::string bytes = EncodeJob(job).value();
@@ -147,7 +153,7 @@ TEST(JobFlatbufferTest, NoFieldBesideProgramsIsDroppedInSilence) {
 
 TEST(JobFlatbufferTest, WhatALineCannotSayIsRefused) {
   Job job = Program();
-  job.options.hostname = "inside";
+  job.options.environment = EnvironmentBase::kEmpty;
   EXPECT_EQ(EncodeJob(job).status().code(), absl::StatusCode::kInvalidArgument);
   job = Program();
   job.options.files[0].optional = true;

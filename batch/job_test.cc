@@ -56,6 +56,12 @@ TEST(JobTest, EachKindOfBadLineSaysWhatWasExpected) {
       {"{\"argv\":[\"a\"],\"env\":[\"=\"]}", "jobs:1: field \"env\": expected \"NAME=VALUE\""},
       {"{\"argv\":[\"a\"],\"retries\":-1}", "jobs:1: field \"retries\": expected a whole number"},
       {"{\"argv\":[\"a\"],\"id\":\"\"}", "jobs:1: field \"id\": expected 1 to"},
+      {"{\"argv\":[\"a\"],\"label\":\" a\"}", "jobs:1: field \"label\": expected the name of an AppArmor profile"},
+      {"{\"argv\":[\"a\"],\"proc\":\"wr\"}", "jobs:1: field \"proc\": expected \"ro\" or \"rw\", got \"wr\""},
+      {"{\"argv\":[\"a\"],\"hostname\":\"\"}", "jobs:1: field \"hostname\": expected 1 to 64 bytes"},
+      {"{\"argv\":[\"a\"],\"groups\":[0]}", "jobs:1: field \"groups\": expected numbers from 1"},
+      {"{\"argv\":[\"a\"],\"groups\":[4294967300]}", "jobs:1: field \"groups\": expected numbers from 1"},
+      {"{\"argv\":[\"a\"],\"allow_weaker\":[\"memry\"]}", "jobs:1: field \"allow_weaker\": unknown layer \"memry\"; did you mean"},
       {"{\"argv\":[\"a\"],\"rw\":[\"/a\"],\"ro\":[\"/a\"]}", "jobs:1: field \"rw\": two rules for /a"},
   };
   for (const auto& [text, error] : cases) {

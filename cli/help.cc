@@ -241,6 +241,7 @@ lines are checked before anything runs.
             "grace", "rlimits":["stack=64M"]}
   ro, rw, tmpfs, dir, symlink, device, overlay, overlay_kept, overlay_ro,
   overlay_below, copy_in, copy_out, net     as the options, lists
+  label, proc "rw", hostname, groups [44], allow_weaker ["io"]
   tty "24x80"     programs, pipes, stop     several, joined by pipes
 
   {"id":"a", "argv":["gzip","-t","/data/f.gz"], "ro":["/data"],
