@@ -14,9 +14,11 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "base/status.h"
+#include "batch/file_identity.h"
 #include "batch/function_job.h"
 #include "batch/job.h"
 #include "batch/journal.h"
+#include "batch/output_files.h"
 #include "batch/process_runner.h"
 #include "batch/reports.h"
 #include "batch/result_json.h"
@@ -116,6 +118,22 @@ absl::Status CheckPoliciesAndTargets(const std::vector<Job>& jobs, const std::st
   return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
 }
 
+// What the batch reads and writes itself.
+std::vector<TakenFile> OwnFiles(const BatchSettings& settings, const std::string& job_file) {
+  std::vector<TakenFile> own;
+  const auto add = [&own](const std::string& path, std::string what) {
+    if (!path.empty() && path != "-") own.push_back({.what = std::move(what), .identities = IdentitiesOf(path, LastLink::kFollow)});
+  };
+  own.push_back({.what = "the job file", .identities = job_file == "stdin" ? IdentitiesOfDescriptor(0) : IdentitiesOf(job_file, LastLink::kFollow)});
+  add(settings.results, "the journal of the batch (--results)");
+  add(settings.reports.joblog, "that of --joblog");
+  add(settings.reports.junit, "that of --junit");
+  add(settings.reports.trace, "that of --trace");
+  own.push_back({.what = "this command's standard output", .identities = IdentitiesOfDescriptor(1)});
+  own.push_back({.what = "this command's standard error", .identities = IdentitiesOfDescriptor(2)});
+  return own;
+}
+
 // Says what of the journal concerns no job.
 void WarnOfUnknown(const ResumePlan& plan, const BatchSettings& settings, const std::string& job_file) {
   if (plan.unknown.empty()) return;
@@ -151,6 +169,9 @@ absl::StatusOr<ResumePlan> ReadPlan(const std::vector<Job>& jobs, const std::str
 
 // `jobs` are all jobs of the file.
 absl::StatusOr<int> RunBatch(std::vector<Job> jobs, const std::string& job_file, BatchSettings& settings) {
+  if (const absl::Status once = CheckOutputFiles(jobs, job_file, settings.defaults.output_dir, OwnFiles(settings, job_file)); !once.ok()) {
+    return ReportBadJobs(once);
+  }
   BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessRunner> runner, ProcessRunner::Create(settings.defaults));
   std::optional<Journal> journal;
   if (!settings.dry_run) {

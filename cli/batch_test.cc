@@ -137,6 +137,44 @@ TEST(BatchTest, LimitsOfTheJobWinOverTheCommandLine) {
   EXPECT_TRUE(Contains(ResultOf(batch.out, "long"), R"("status":"ok")"));
 }
 
+TEST(BatchTest, AJobSaysItsHostNameItsProcItsLabelAndWhatMayBeWeaker) {
+  const std::string jobs = TempFile("own.jsonl", R"({"id":"host","argv":["uname","-n"],"hostname":"inside"})" "\n"
+                                                 R"({"id":"other","argv":["uname","-n"]})" "\n"
+                                                 R"({"id":"proc","argv":["sh","-c","test -w /proc/self/comm && echo writable"],"proc":"rw"})" "\n"
+                                                 R"({"id":"label","argv":["true"],"label":"brood-no-such-profile"})" "\n"
+                                                 R"({"id":"weaker","argv":["true"],"limits":{"memory":"64M"},"allow_weaker":["memory"]})" "\n");
+  const Finished batch = RunBrood({"batch", jobs});
+  EXPECT_EQ(batch.exit_code, 1) << batch.err;
+  EXPECT_TRUE(Contains(ResultOf(batch.out, "host"), R"("text":"inside\n")")) << batch.out;
+  EXPECT_TRUE(Contains(ResultOf(batch.out, "other"), R"("text":"brood\n")")) << batch.out;
+  EXPECT_TRUE(Contains(ResultOf(batch.out, "proc"), R"("text":"writable\n")")) << batch.out;
+  EXPECT_TRUE(Contains(ResultOf(batch.out, "label"), R"("status":"setup_failed")")) << batch.out;
+  EXPECT_TRUE(Contains(ResultOf(batch.out, "weaker"), R"("status":"ok")")) << batch.out;
+}
+
+// Of two that empty one file before they write to it, the first would be "ok" and its text gone.
+TEST(BatchTest, NoTwoJobsWriteOneFile) {
+  const std::string out = TempFile("once", "before");
+  const std::string job = absl::StrCat(R"({"argv":["sh","-c","echo ran"],"stdout":")", out, "\"}\n");
+  const std::string journal = TempFile("once.results", "");
+  unlink(journal.c_str());
+  const Finished twice = RunBrood({"batch", "-"}, absl::StrCat(job, job));
+  EXPECT_EQ(twice.exit_code, 2);
+  EXPECT_EQ(twice.err, absl::StrCat("stdin:2: field \"stdout\": ", out, " is the \"stdout\" of line 1 already, which would be lost; give each a file of its own\n"));
+  EXPECT_EQ(FileContent(out), "before");
+  // Of another shard too, and of what has a result already.
+  EXPECT_EQ(RunBrood({"batch", "--shard", "1/2", "-"}, absl::StrCat(job, job)).exit_code, 2);
+  EXPECT_EQ(RunBrood({"batch", "--results", journal, "-"}, job).exit_code, 0);
+  EXPECT_EQ(RunBrood({"batch", "--results", journal, "--resume", "-"}, absl::StrCat(job, job)).exit_code, 2);
+  EXPECT_EQ(RunBrood({"batch", "--results", journal, "--resume", "--joblog", out, "-"}, job).exit_code, 2);
+  EXPECT_EQ(FileContent(out), "ran\n");
+  // One more attempt has the file anew, and who writes to no file shares.
+  EXPECT_EQ(RunBrood({"batch", "--retries", "1", "-"}, absl::StrCat(R"({"argv":["sh","-c","echo again; false"],"stdout":")", out, "\"}\n")).exit_code, 1);
+  EXPECT_EQ(FileContent(out), "again\n");
+  const std::string null = R"({"argv":["echo","x"],"stdout":"/dev/null","stderr":"/dev/null"})" "\n";
+  EXPECT_EQ(RunBrood({"batch", "-"}, absl::StrCat(null, null)).exit_code, 0);
+}
+
 TEST(BatchTest, AnInterruptEndsItWithAValidJournal) {
   StartedBrood brood({"batch", "-j", "2", "-"},
                      "{\"id\":\"quick\",\"argv\":[\"true\"]}\n{\"id\":\"slow\",\"argv\":[\"sleep\",\"1000\"]}\n");

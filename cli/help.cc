@@ -247,8 +247,8 @@ lines are checked before anything runs.
   {"id":"a", "argv":["gzip","-t","/data/f.gz"], "ro":["/data"],
    "limits":{"wall_time":"5s"}}                                  (on one line)
 
-Relative paths, that of cwd too, start where brood was called. What a job says
-itself wins over the command line, that over the policy file.
+Relative paths, that of cwd too, start where brood was called; no two jobs write
+one file. What a job says wins over the command line, that over the policy file.
 )"},
     {"results", R"(One JSON object a job, or of `brood run` and `brood call --result`:
 

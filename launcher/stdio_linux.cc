@@ -189,6 +189,10 @@ absl::Status PrepareStdio(const LaunchOptions& options, bool counted, PreparedSt
   int to_path = -1;  // Where stdout leads, if that was given by its path.
   for (int number = 1; number <= 2; ++number) {
     const Stdio& spec = number == 1 ? options.stdout_spec : options.stderr_spec;
+    // Its opening would empty it before it is read.
+    if (spec.kind == Stdio::Kind::kPath && options.stdin_spec.kind == Stdio::Kind::kPath && IsSameFile(out->child[0], spec.path)) {
+      return absl::InvalidArgumentError(absl::StrCat(kNames[number], ": ", spec.path, " is stdin too, and would be emptied before it is read"));
+    }
     const bool same = number == 2 && spec.kind == Stdio::Kind::kPath && to_path >= 0 && IsSameFile(to_path, spec.path);
     if (number == 2 && (spec.kind == Stdio::Kind::kMerge || same)) {
       out->child[2] = out->child[1];
