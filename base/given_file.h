@@ -10,8 +10,8 @@
 namespace brood {
 
 // As open(2), with O_CLOEXEC; invalid with errno. `writable` are directories of the host, without links in their paths, which a child
-// may write to: from there on no link is followed (ELOOP), since a child may have put it there, or put it there now. The way
-// to them is the caller's, links included.
+// may write to: in them no link is followed (ELOOP), since a child may have put it there, or put it there now. The way to them is
+// the caller's, links included, and so is that out of them by "..".
 UniqueFd OpenGivenFile(const std::vector<std::string>& writable, const std::string& path, int flags);
 
 }  // namespace brood
