@@ -9,14 +9,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
+#include "base/given_file.h"
 #include "base/status.h"
 
 namespace brood {
 namespace {
 
-absl::StatusOr<UniqueFd> Open(const std::string& path, int flags) {
-  UniqueFd fd(open(path.c_str(), flags | O_CLOEXEC, 0666));
-  if (!fd.valid()) return ErrnoStatus(errno, "open", path);
+absl::StatusOr<UniqueFd> Open(const std::string& path, int flags, const std::vector<std::string>& untrusted = {}) {
+  UniqueFd fd = OpenGivenFile(untrusted, path, flags);
+  if (!fd.valid()) return ErrnoStatus(errno, errno == ELOOP && !untrusted.empty() ? "open, following no link where a child may write," : "open", path);
   return fd;
 }
 
@@ -55,16 +56,18 @@ absl::StatusOr<UniqueFd> OpenToRead(const std::string& path) {
   return file;
 }
 
-absl::StatusOr<UniqueFd> OpenToReplace(const std::string& path) { return Open(path, O_WRONLY | O_CREAT | O_TRUNC); }
+absl::StatusOr<UniqueFd> OpenToReplace(const std::string& path, const std::vector<std::string>& untrusted) {
+  return Open(path, O_WRONLY | O_CREAT | O_TRUNC, untrusted);
+}
 
 // For both, a FIFO would keep what nobody reads until it is closed, and then lose it; and who writes more than it holds would wait
 // for ever. fifo(7)
-absl::StatusOr<UniqueFd> OpenToAppend(const std::string& path) {
+absl::StatusOr<UniqueFd> OpenToAppend(const std::string& path, const std::vector<std::string>& untrusted) {
   struct stat about = {};
   struct statfs system = {};
   const bool is_fifo = stat(path.c_str(), &about) == 0 && S_ISFIFO(about.st_mode) && statfs(path.c_str(), &system) == 0 && system.f_type != PIPEFS_MAGIC;
-  if (!is_fifo) return Open(path, O_RDWR | O_APPEND | O_CREAT | O_NOCTTY);
-  UniqueFd fd(open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!is_fifo) return Open(path, O_RDWR | O_APPEND | O_CREAT | O_NOCTTY, untrusted);
+  UniqueFd fd = OpenGivenFile(untrusted, path, O_WRONLY | O_NONBLOCK);
   if (!fd.valid() && errno == ENXIO) {
     return absl::FailedPreconditionError(absl::StrCat("open ", path, ": is a FIFO; expected a regular file, or one that somebody reads already"));
   }

@@ -100,7 +100,7 @@ absl::StatusOr<Journal> Journal::Open(const std::string& path, const JournalOpti
     journal.name_ = "standard output";
     return journal;
   }
-  BROOD_ASSIGN_OR_RETURN(journal.owned_, OpenToAppend(path));
+  BROOD_ASSIGN_OR_RETURN(journal.owned_, OpenToAppend(path, options.untrusted));
   journal.fd_ = journal.owned_.get();
   journal.name_ = path;
   BROOD_ASSIGN_OR_RETURN(FileFacts facts, FactsOf(journal.fd_, path));

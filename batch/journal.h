@@ -14,6 +14,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -35,6 +36,7 @@ struct JournalOptions {
   };
   Existing existing = Existing::kRefuse;
   Sync sync = Sync::kTimed;
+  std::vector<std::string> untrusted;  // As OpenToAppend has it.
 };
 
 class Journal {  // Move-only.

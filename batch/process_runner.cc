@@ -10,6 +10,7 @@
 #include "batch/files.h"
 #include "batch/function_job.h"
 #include "batch/policy_json.h"
+#include "batch/real_path.h"
 #include "launcher/process.h"
 #include "launcher/programs.h"
 #include "launcher/retry_lost.h"
@@ -137,6 +138,7 @@ absl::StatusOr<std::unique_ptr<ProcessRunner>> ProcessRunner::Create(const JobDe
     BROOD_ASSIGN_OR_RETURN(runner->output_dir_, OpenOrMakeDirectory(defaults.output_dir));
   }
   if (defaults.server.empty()) {
+    runner->Distrust(Job{});
     BROOD_RETURN_IF_ERROR(runner->PolicyOf(Job{}).status());
     return runner;
   }
@@ -144,15 +146,40 @@ absl::StatusOr<std::unique_ptr<ProcessRunner>> ProcessRunner::Create(const JobDe
     BROOD_ASSIGN_OR_RETURN(Policy own, PolicyOfServer(defaults.server, defaults.server_uid));
     runner->policies_.emplace("", std::move(own));
   }
+  runner->Distrust(Job{});
   BROOD_RETURN_IF_ERROR(runner->CheckPolicyOf(Job{}));
   return runner;
 }
 
-absl::StatusOr<Policy> ProcessRunner::FindPolicy(const Job& job) {
-  const std::string& name = job.policy.empty() ? defaults_.policy : job.policy;
+const absl::StatusOr<Policy>& ProcessRunner::NamedPolicy(const std::string& job_policy) {
+  const std::string& name = job_policy.empty() ? defaults_.policy : job_policy;
   auto loaded = policies_.find(name);
   if (loaded == policies_.end()) loaded = policies_.emplace(name, LoadPolicy(name)).first;
-  BROOD_ASSIGN_OR_RETURN(Policy policy, loaded->second);
+  return loaded->second;
+}
+
+void ProcessRunner::Distrust(const std::vector<FileRule>& rules) {
+  for (const FileRule& rule : rules) {
+    const bool written = rule.kind == FileRule::Kind::kBind && rule.access == FileRule::Access::kReadWrite;
+    const std::string& place = written ? rule.source : rule.changes;
+    // Who may write to all of the machine has no need of a link.
+    if (place.empty() || place == "/") continue;
+    const absl::StatusOr<std::string> real = internal::RealPath(place);
+    // What was made ready before may have been behind such a link.
+    if (real.ok() && untrusted_.insert(*real).second) compiled_.clear();
+  }
+}
+
+void ProcessRunner::Distrust(const Job& job) {
+  for (const Job& program : job.programs) Distrust(program);
+  Distrust(job.options.files);
+  if (!distrusted_policies_.insert(job.policy).second) return;
+  Distrust(defaults_.options.files);
+  if (const absl::StatusOr<Policy>& policy = NamedPolicy(job.policy); policy.ok()) Distrust(policy->files);
+}
+
+absl::StatusOr<Policy> ProcessRunner::FindPolicy(const Job& job) {
+  BROOD_ASSIGN_OR_RETURN(Policy policy, NamedPolicy(job.policy));
   BROOD_RETURN_IF_ERROR(ApplyPolicyOptions(defaults_.options, policy));
   BROOD_RETURN_IF_ERROR(ApplyPolicyOptions(job.options, policy));
   BROOD_ASSIGN_OR_RETURN(const std::string target, ResolveTarget(job.target));
@@ -183,7 +210,7 @@ absl::StatusOr<std::shared_ptr<const CompiledPolicy>> ProcessRunner::PolicyOf(co
   BROOD_ASSIGN_OR_RETURN(const Policy policy, FindPolicy(job));
   const std::string key = EncodePolicy(policy);
   auto compiled = compiled_.find(key);
-  if (compiled == compiled_.end()) compiled = compiled_.emplace(key, CompilePolicy(policy)).first;
+  if (compiled == compiled_.end()) compiled = compiled_.emplace(key, CompilePolicy(policy, untrusted())).first;
   return compiled->second;
 }
 
@@ -224,6 +251,7 @@ absl::Status ProcessRunner::Prepare(const Job& job, const std::string& name, con
   options.stdin_spec = job.stdin_path.empty() ? Stdio::Null() : Stdio::Path(job.stdin_path);
   options.tree_end = defaults_.tree_end;
   options.violation_stack = defaults_.violation_stack;
+  options.untrusted = untrusted();
   options.copy_in = job.copy_in;
   options.copy_out = job.copy_out;
   options.isolation = defaults_.isolation;

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -70,6 +71,13 @@ class ProcessRunner : public JobRunner {
   // Says in `options` with what policy the job runs, and by whom it is started. Errors: those of PolicyOf.
   absl::Status SetPolicyOf(const Job& job, LaunchOptions& options);
 
+  // Where this job may write on the machine it may leave links: from here on none of them is followed to what a job reads, writes or
+  // shows. Of all jobs before the first one runs, those too that have run before.
+  void Distrust(const Job& job);
+
+  // Those of all such jobs, and of one that says nothing itself. As OpenToReplace has them.
+  std::vector<std::string> untrusted() const { return {untrusted_.begin(), untrusted_.end()}; }
+
   // The policy that the job runs with, made ready. Equal policies are compiled once.
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> PolicyOf(const Job& job);
 
@@ -82,6 +90,9 @@ class ProcessRunner : public JobRunner {
 
   // The policy that the job runs with.
   absl::StatusOr<Policy> FindPolicy(const Job& job);
+  // By the name that a job says, as it is without options.
+  const absl::StatusOr<Policy>& NamedPolicy(const std::string& name);
+  void Distrust(const std::vector<FileRule>& rules);
 
   // What is started for a job, or for one of its programs, whose streams `piped` others take the place of.
   struct Prepared {
@@ -99,6 +110,8 @@ class ProcessRunner : public JobRunner {
   Context context_;   // Of functions.
   Context programs_;  // Whose sandboxes are kept from one job to the next, where that is the same and not kFresh.
   UniqueFd output_dir_;
+  std::set<std::string> distrusted_policies_;
+  std::set<std::string> untrusted_;  // LaunchOptions::untrusted.
   std::map<std::string, absl::StatusOr<Policy>> policies_;  // By name.
   // By wire form.
   std::map<std::string, absl::StatusOr<std::shared_ptr<const CompiledPolicy>>> compiled_;

@@ -13,9 +13,9 @@ namespace {
 
 using FileId = std::pair<uint64_t, uint64_t>;
 
-absl::StatusOr<UniqueFd> OpenReport(const std::string& path, std::set<FileId>& used) {
+absl::StatusOr<UniqueFd> OpenReport(const std::string& path, const std::vector<std::string>& untrusted, std::set<FileId>& used) {
   // Not emptied before it is known that it is no other of the files.
-  BROOD_ASSIGN_OR_RETURN(UniqueFd fd, OpenToAppend(path));
+  BROOD_ASSIGN_OR_RETURN(UniqueFd fd, OpenToAppend(path, untrusted));
   BROOD_ASSIGN_OR_RETURN(const FileFacts facts, FactsOf(fd.get(), path));
   if (facts.regular && !used.insert(facts.identity).second) {
     return absl::InvalidArgumentError(absl::StrCat("file ", path, " is named for two purposes"));
@@ -47,7 +47,7 @@ absl::StatusOr<Reports> Reports::Create(const ReportFiles& files, const std::vec
       {&files.joblog, &reports.joblog_}, {&files.junit, &reports.junit_}, {&files.trace, &reports.trace_}};
   for (const auto& [path, fd] : opens) {
     if (path->empty()) continue;
-    BROOD_ASSIGN_OR_RETURN(*fd, OpenReport(*path, used));
+    BROOD_ASSIGN_OR_RETURN(*fd, OpenReport(*path, files.untrusted, used));
   }
   BROOD_RETURN_IF_ERROR(Replace(reports.joblog_.get(), files.joblog, JoblogHeader()));
   return reports;

@@ -25,6 +25,7 @@ struct ReportFiles {
   std::string joblog;
   std::string junit;
   std::string trace;
+  std::vector<std::string> untrusted;  // As OpenToAppend has it.
 
   bool any() const { return !joblog.empty() || !junit.empty() || !trace.empty(); }
 };

@@ -31,10 +31,10 @@ absl::Status CheckOwnTerminal(const ParsedOptions& options) {
 
 absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& defaults) {
   const bool tty = options.Has("--tty");
-  // It may be a FIFO that nobody reads yet: who waits for that is ended by a signal.
-  BROOD_ASSIGN_OR_RETURN(const ResultFile result, ResultFile::Open(options));
-  BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create(tty ? SignalSource::Which::kOwnTerminal : SignalSource::Which::kEndsAndStops));
   BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessRunner> policies, ProcessRunner::Create(defaults));
+  // It may be a FIFO that nobody reads yet: who waits for that is ended by a signal.
+  BROOD_ASSIGN_OR_RETURN(const ResultFile result, ResultFile::Open(options, policies->untrusted()));
+  BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create(tty ? SignalSource::Which::kOwnTerminal : SignalSource::Which::kEndsAndStops));
   LaunchOptions launch;
   launch.argv = options.operands();
   launch.env = defaults.env;

@@ -10,11 +10,11 @@
 
 namespace brood {
 
-absl::StatusOr<ResultFile> ResultFile::Open(const ParsedOptions& options) {
+absl::StatusOr<ResultFile> ResultFile::Open(const ParsedOptions& options, const std::vector<std::string>& untrusted) {
   ResultFile result;
   result.path_ = options.Value("--result");
   if (result.path_.empty() || result.path_ == "-") return result;
-  BROOD_ASSIGN_OR_RETURN(result.file_, OpenToReplace(result.path_));
+  BROOD_ASSIGN_OR_RETURN(result.file_, OpenToReplace(result.path_, untrusted));
   return result;
 }
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -38,8 +39,9 @@ absl::StatusOr<Outcome> StartAndSupervise(const std::function<absl::StatusOr<Pro
 // Where --result goes.
 class ResultFile {
  public:
-  // Before the child runs: it must not do its work only for its result to be lost. Errors: those of open(2).
-  static absl::StatusOr<ResultFile> Open(const ParsedOptions& options);
+  // Before the child runs: it must not do its work only for its result to be lost. `untrusted` is as
+  // OpenToReplace has it. Errors: those of open(2).
+  static absl::StatusOr<ResultFile> Open(const ParsedOptions& options, const std::vector<std::string>& untrusted);
 
   // Nothing if --result was not given. `server`: of the forkserver that has borne the child, if this command has started one.
   // Errors: those of write(2).

@@ -117,6 +117,10 @@ struct LaunchOptions {
   Isolation isolation = Isolation::kKept;
   std::string name;  // For people; empty: argv[0].
 
+  // Directories of this machine, besides those that the policy lets the child write to, in which somebody who is not trusted may have
+  // left links: there none is followed on the way to a stream's path, or to a file of `copy_in` or `copy_out`.
+  std::vector<std::string> untrusted;
+
   // Both need a policy with an own root, and go neither with a server nor, for functions, with a forkserver. At most 16 each.
   std::vector<CopyIn> copy_in;
   std::vector<CopyOut> copy_out;

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -33,8 +35,14 @@ int Own(PreparedStdio* out, int fd) {
 
 absl::StatusOr<int> Open(PreparedStdio* out, const char* path, int flags) {
   UniqueFd file = OpenGivenFile(out->writable, path, flags | O_NOCTTY);
-  if (!file.valid()) return ErrnoStatus(errno, errno == ELOOP && !out->writable.empty() ? "open, following no link where the child may write," : "open", path);
+  if (!file.valid()) return ErrnoStatus(errno, errno == ELOOP && !out->writable.empty() ? "open, following no link where a child may write," : "open", path);
   return Own(out, file.release());
+}
+
+// As it is, if it is not there.
+std::string RealPath(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> real(realpath(path.c_str(), nullptr), &std::free);
+  return real != nullptr ? real.get() : path;
 }
 
 // True for what has a name. A pipe of no name, as /dev/stdin may be one, is opened without waiting. fifo(7), pipe(7).
@@ -173,9 +181,10 @@ std::vector<std::string> WritableSources(const LaunchOptions& options) {
     }
   } else if (options.server_policy.has_value()) {
     for (const FileRule& rule : options.server_policy->files) {
-      if (rule.kind == FileRule::Kind::kBind && rule.access == FileRule::Access::kReadWrite) sources.push_back(rule.source);
+      if (rule.kind == FileRule::Kind::kBind && rule.access == FileRule::Access::kReadWrite && rule.source != "/") sources.push_back(RealPath(rule.source));
     }
   }
+  for (const std::string& one : options.untrusted) sources.push_back(RealPath(one));
   return sources;
 }
 

@@ -22,7 +22,7 @@ struct PreparedStdio {
   UniqueFd terminal;             // The child's end of its own.
 };
 
-// Directories of the host that the child may write to, as OpenGivenFile has them.
+// Directories of the host that the child may write to, or that are not trusted, as OpenGivenFile has them.
 std::vector<std::string> WritableSources(const LaunchOptions& options);
 
 // With `counted`, output goes through the guardian wherever it leads.

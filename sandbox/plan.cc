@@ -35,8 +35,8 @@ namespace brood {
 
 class PlanBuilder {
  public:
-  explicit PlanBuilder(const Policy& policy)
-      : plan_(std::make_shared<CompiledPolicy>()), platform_(std::make_shared<PlatformPlan>()), machine_(ThisMachine()) {
+  PlanBuilder(const Policy& policy, const std::vector<std::string>& untrusted)
+      : plan_(std::make_shared<CompiledPolicy>()), platform_(std::make_shared<PlatformPlan>()), machine_(ThisMachine()), untrusted_(untrusted) {
     plan_->policy_ = policy;
     plan_->platform_ = platform_;
   }
@@ -251,7 +251,7 @@ class PlanBuilder {
 
   absl::Status Mounts() {
     if (!Has(Layer::kMount)) return absl::OkStatus();
-    BROOD_ASSIGN_OR_RETURN(platform_->mounts, PlanMounts(policy(), names_, machine_.can_map_any_id, HasQueues(), &platform_->texts));
+    BROOD_ASSIGN_OR_RETURN(platform_->mounts, PlanMounts(policy(), names_, untrusted_, machine_.can_map_any_id, HasQueues(), &platform_->texts));
     Enforce(Layer::kMount, absl::StrCat("mount namespace, own root of ", platform_->mounts.size(), " entries, pivot_root"));
     return absl::OkStatus();
   }
@@ -611,13 +611,14 @@ class PlanBuilder {
   std::shared_ptr<CompiledPolicy> plan_;
   std::shared_ptr<PlatformPlan> platform_;
   const Machine& machine_;
+  const std::vector<std::string>& untrusted_;
   std::string hostname_;
   std::vector<ResolvedName> names_;
   Policy asked_;  // Before what is missing here was left out.
 };
 
-absl::StatusOr<std::shared_ptr<const CompiledPolicy>> CompilePolicy(const Policy& policy) {
-  return PlanBuilder(policy).Build();
+absl::StatusOr<std::shared_ptr<const CompiledPolicy>> CompilePolicy(const Policy& policy, const std::vector<std::string>& untrusted) {
+  return PlanBuilder(policy, untrusted).Build();
 }
 
 }  // namespace brood

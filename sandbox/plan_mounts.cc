@@ -1,5 +1,6 @@
 #include "sandbox/plan_mounts.h"
 
+#include <fcntl.h>
 #include <linux/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,7 +20,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/given_file.h"
 #include "base/status.h"
+#include "base/unique_fd.h"
 #include "sandbox/made_files.h"
 #include "sandbox/mounts_child.h"
 #include "sandbox/plan_devices.h"
@@ -50,11 +53,18 @@ absl::StatusOr<std::string> Destination(const FileRule& rule) {
   return clean;
 }
 
-std::string Resolve(const std::string& path) {
-  char* resolved = realpath(path.c_str(), nullptr);
-  std::string result = resolved != nullptr ? resolved : "";
-  free(resolved);
-  return result;
+// "" with errno. A name without links, which the mount looks up without any: who puts one there later makes it fail.
+std::string Resolve(const std::vector<std::string>& untrusted, const std::string& path) {
+  char name[PATH_MAX];
+  if (untrusted.empty()) return realpath(path.c_str(), name) != nullptr ? name : "";
+  const UniqueFd file = OpenGivenFile(untrusted, path, O_PATH);
+  const ssize_t length = file.valid() ? readlink(absl::StrCat("/proc/self/fd/", file.get()).c_str(), name, sizeof(name)) : -1;
+  return length > 0 ? std::string(name, static_cast<size_t>(length)) : "";
+}
+
+absl::Status NoSource(std::string_view what, const std::string& path, const std::vector<std::string>& untrusted) {
+  const bool link = errno == ELOOP && !untrusted.empty();
+  return ErrnoStatus(errno, link ? absl::StrCat(what, ", following no link where another child may write: give the path that it leads to,") : what, path);
 }
 
 // Parents before what is mounted inside them.
@@ -66,7 +76,7 @@ bool Earlier(const MountStep& a, const MountStep& b) {
 
 class MountPlanner {
  public:
-  MountPlanner(bool lend, std::deque<std::string>* texts) : lend_(lend), texts_(texts) {}
+  MountPlanner(const std::vector<std::string>& untrusted, bool lend, std::deque<std::string>* texts) : untrusted_(untrusted), lend_(lend), texts_(texts) {}
 
   absl::Status AddRule(const FileRule& rule) {
     BROOD_ASSIGN_OR_RETURN(const std::string target, Destination(rule));
@@ -104,10 +114,10 @@ class MountPlanner {
         return absl::OkStatus();
       }
     }
-    const std::string source = Resolve(rule.source);
+    const std::string source = Resolve(untrusted_, rule.source);
     if (source.empty()) {
       if (rule.optional && (errno == ENOENT || errno == ENOTDIR || errno == EACCES)) return absl::OkStatus();
-      return ErrnoStatus(errno, "files: path", rule.source);
+      return NoSource("files: path", rule.source, untrusted_);
     }
     if (rule.access == FileRule::Access::kDevice) return AddDevice(rule, source, target);
     if (rule.optional && AddCopy(source, target)) return absl::OkStatus();
@@ -274,10 +284,10 @@ class MountPlanner {
       return absl::InvalidArgumentError(absl::StrCat("files: overlay of ", rule.source, ": ", rule.layers.size(), " directories below it, at most ", kMaxLayers, " are possible"));
     }
     for (const std::string& layer : rule.layers) {
-      const std::string source = layer.substr(0, 1) == "/" ? Resolve(layer) : "";
+      const std::string source = layer.substr(0, 1) == "/" ? Resolve(untrusted_, layer) : "";
       if (source.empty()) {
         return layer.substr(0, 1) != "/" ? absl::InvalidArgumentError(absl::StrCat("files: \"", layer, "\" below an overlay must be an absolute path"))
-                                         : ErrnoStatus(errno, "files: below an overlay, path", layer);
+                                         : NoSource("files: below an overlay, path", layer, untrusted_);
       }
       MountStep step;
       step.kind = MountStep::Kind::kLayer;
@@ -313,10 +323,10 @@ class MountPlanner {
 
   // Where an overlay keeps them. The guardian opens it, and keeps others from it as long as it lives.
   absl::Status AddChanges(const FileRule& rule, const std::string& target) {
-    const std::string source = rule.changes[0] == '/' ? Resolve(rule.changes) : "";
+    const std::string source = rule.changes[0] == '/' ? Resolve(untrusted_, rule.changes) : "";
     if (source.empty()) {
       return rule.changes[0] != '/' ? absl::InvalidArgumentError(absl::StrCat("files: changes \"", rule.changes, "\" must be an absolute path"))
-                                    : ErrnoStatus(errno, "files: changes", rule.changes);
+                                    : NoSource("files: changes", rule.changes, untrusted_);
     }
     MountStep step;
     step.kind = MountStep::Kind::kChanges;
@@ -355,6 +365,7 @@ class MountPlanner {
     PutIfFree(target, step);
   }
 
+  const std::vector<std::string>& untrusted_;
   bool lend_;
   std::deque<std::string>* texts_;
   std::map<std::string, MountStep> steps_;
@@ -364,9 +375,10 @@ class MountPlanner {
 
 }  // namespace
 
-absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, const std::vector<ResolvedName>& names, bool lend, bool queues,
+absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, const std::vector<ResolvedName>& names,
+                                                  const std::vector<std::string>& untrusted, bool lend, bool queues,
                                                   std::deque<std::string>* texts) {
-  MountPlanner planner(lend, texts);
+  MountPlanner planner(untrusted, lend, texts);
   for (const FileRule& rule : policy.files) BROOD_RETURN_IF_ERROR(planner.AddRule(rule));
   const bool shows_hosts = std::any_of(policy.files.begin(), policy.files.end(), [](const FileRule& rule) {
     return !rule.optional && (rule.destination == "/etc" || rule.destination == "/etc/hosts");

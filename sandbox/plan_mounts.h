@@ -13,8 +13,10 @@
 
 namespace brood {
 
-// `names` are to be found inside, in /etc/hosts. `queues`: so are POSIX message queues, in /dev/mqueue. Strings that the steps point to are kept in `texts`. Errors: InvalidArgument and NotFound, naming the rule.
-absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, const std::vector<ResolvedName>& names, bool lend, bool queues,
+// `names` are to be found inside, in /etc/hosts. `untrusted` is as CompilePolicy has it. `queues`: so are POSIX message queues, in
+// /dev/mqueue. Strings that the steps point to are kept in `texts`. Errors: InvalidArgument and NotFound, naming the rule.
+absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, const std::vector<ResolvedName>& names,
+                                                  const std::vector<std::string>& untrusted, bool lend, bool queues,
                                                   std::deque<std::string>* texts);
 
 }  // namespace brood
