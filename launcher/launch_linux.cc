@@ -34,6 +34,7 @@
 #include "launcher/remote_launch.h"
 #include "launcher/slot_request.h"
 #include "launcher/stack/stack_support.h"
+#include "launcher/stack_room.h"
 #include "launcher/stdio_linux.h"
 #include "launcher/terminal_linux.h"
 #include "launcher/tree_child.h"
@@ -99,6 +100,7 @@ class Preparation {
       BROOD_RETURN_IF_ERROR(PrepareCgroups());
     }
     light_ = !elsewhere_ && internal::LightGuardiansWork() && NeedsNoInit(record_);
+    if (!light_) BROOD_RETURN_IF_ERROR(internal::CheckStackRoom());
     BROOD_RETURN_IF_ERROR(PrepareChannels());
     BROOD_RETURN_IF_ERROR(PrepareDescriptors());
     return elsewhere_ ? ForkElsewhere() : Fork();

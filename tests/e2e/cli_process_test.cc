@@ -37,6 +37,16 @@ TEST_P(ProcessAttributesTest, EachProcessHasThem) {
   EXPECT_EQ(run.out, "13\n0027\n777\n00060000\n") << run.err;
 }
 
+// Of the caller's, by which a guardian and an init would end before they could say anything.
+TEST_P(ProcessAttributesTest, AStackWithoutRoomForAStartIsToldAndOneWithRoomDoes) {
+  for (int kilobytes = 48; kilobytes <= 256; kilobytes += 8) {
+    const PlainRun run = RunPlain({"prlimit", absl::StrCat("--stack=", kilobytes * 1024), BroodPath(), "run", "--policy", GetParam(), "--", "echo", "ran"});
+    const bool told = run.code == 125 && absl::StrContains(run.err, absl::StrCat("stack: its limit of ", kilobytes * 1024, " bytes")) && absl::StrContains(run.err, "ulimit -s");
+    EXPECT_TRUE(told || run.out == "ran\n") << kilobytes << ": " << run.code << run.out << run.err;
+    EXPECT_TRUE(kilobytes < 160 || run.out == "ran\n") << kilobytes << run.err;
+  }
+}
+
 TEST_P(ProcessAttributesTest, AFileSaysThemTooAndTheNearerCounts) {
   const std::vector<std::string> options = With(
       "\"process\": {\"nice\": 11, \"umask\": \"0077\", \"oom_score_adj\": 888, \"personality\": [\"addr_no_randomize\"]}", {"--nice", "17"});
