@@ -189,7 +189,7 @@ int OpenMountPoint(int root, const OwnFileSystems& own, const char* target, bool
     if (parent < 0 || fstat(parent, &status) != 0 || !own.Has(status.st_dev)) {
       const int saved = parent < 0 ? errno : EROFS;
       if (parent >= 0) close(parent);
-      Fail(failure, "mount", saved, "the mount point does not exist and brood creates none outside its own tmpfs: /",
+      Fail(failure, "mount", saved, "the mount point does not exist, and brood makes none in what is shown of the host; make it there, or show what it is in by --overlay: /",
            target);
       return -1;
     }

@@ -136,6 +136,7 @@ class MountPlanner {
 
   absl::Status AddMinimalSystem(const Ids& ids, bool proc_of_processes_only, ProcAccess access_to_proc, bool queues) {
     const bool writable = access_to_proc == ProcAccess::kReadWrite;
+    if (steps_.find("") != steps_.end()) CoverDevices();
     if (writable && steps_.find("proc") != steps_.end()) return absl::InvalidArgumentError("proc: of an own /proc, and a file rule shows something else there");
     MountStep proc;
     proc.kind = MountStep::Kind::kProc;
@@ -211,6 +212,17 @@ class MountPlanner {
   }
 
  private:
+  // In a root that is the host's the minimal /dev is not the host's: there brood can make no place for what is missing, and sockets
+  // of the host's, /dev/log, would be in reach.
+  void CoverDevices() {
+    MountStep step;
+    step.kind = MountStep::Kind::kTmpfs;
+    step.text = "1M";
+    step.mode = kDirectoryMode;
+    step.attributes = kHidden | MOUNT_ATTR_NOEXEC;
+    PutIfFree("dev", step);
+  }
+
   // Of a /proc, all but what is of processes stays read-only, whoever owns it: /proc/sys is in part the own namespaces', whose
   // id 0 the child may be. The names are those that this kernel has, as far as the caller's /proc shows them, and those that
   // settings are known to be behind.

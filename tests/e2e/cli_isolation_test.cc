@@ -133,6 +133,32 @@ TEST(AllShownTest, TheMachinesOwnLinksLeadToThePlaceOfAMount) {
   EXPECT_EQ(run.out, "other\n") << run.err;
 }
 
+// As where nothing is mounted there but what a container needs.
+TEST_P(IsolationTest, AllOfAMachineIsShownWithADevOfItsOwnWhateverThatOfTheMachineLacks) {
+  const std::string own = std::string_view(GetParam()) == "default" ? "mqueue\n" : "";
+  const std::string expected = absl::StrCat("fd\nfull\n", own, "null\nrandom\nshm\nstderr\nstdin\nstdout\nurandom\nzero\n0\n");
+  const std::string script = "ls -A /dev; echo x >/dev/shm/x && wc -c </dev/null";
+  const PlainRun run = Script(script, {"--ro", "/:/"});
+  EXPECT_EQ(run.out, expected) << run.err;
+  if (!IsRoot()) return;
+  const std::string few = absl::StrCat("mount -t tmpfs few /dev && mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/zero c 1 5 && mknod -m 666 /dev/full c 1 7 && "
+                                       "mknod -m 666 /dev/random c 1 8 && mknod -m 666 /dev/urandom c 1 9 && '", BroodPath(), "' run --policy ", GetParam(), " --ro /:/ -- sh -c '", script, "'");
+  const PlainRun lacks = RunPlain({"unshare", "--mount", "--propagation", "private", "sh", "-c", few});
+  EXPECT_EQ(lacks.out, expected) << lacks.err;
+}
+
+TEST_P(IsolationTest, APlaceThatIsMissingInWhatIsShownIsAnErrorWhoseRemediesWork) {
+  const std::string directory = directory_.path() + "/given";
+  ASSERT_EQ(RunPlain({"mkdir", "-m", "755", directory}).code, 0);
+  const PlainRun missing = Script("true", {"--ro", directory + ":/shown", "--tmpfs", "/shown/new"});
+  EXPECT_EQ(missing.code, 125);
+  EXPECT_TRUE(absl::StrContains(missing.err, "make it there, or show what it is in by --overlay: /shown/new")) << missing.err;
+  const PlainRun overlay = Script("echo x >/shown/new/x && echo ran", {"--overlay", directory + ":/shown", "--tmpfs", "/shown/new"});
+  EXPECT_EQ(overlay.out, "ran\n") << overlay.err;
+  ASSERT_EQ(RunPlain({"mkdir", "-m", "755", directory + "/new"}).code, 0);
+  EXPECT_EQ(Script("echo ran", {"--ro", directory + ":/shown", "--tmpfs", "/shown/new"}).out, "ran\n");
+}
+
 TEST_P(IsolationTest, ATmpfsHasTheSizeAskedForAndIsEmptyForTheNext) {
   for (int i = 0; i < 2; ++i) {
     const PlainRun run = Script("ls -A /room; head -c 900000 /dev/zero >/room/fits && echo fits; head -c 200000 /dev/zero >/room/more", {"--tmpfs", "/room:1M"});
