@@ -198,7 +198,7 @@ bool ServeClient::IsBelow(const std::vector<pid_t>& pids) const {
 void ServeClient::NoteAbove() {
   // Who gets no less than anybody, and pays for nothing, gains nothing.
   if (forkserver_ == 0 || (policy_ == server_.policy_ && server_.options().quota == ServeQuota())) return;
-  const absl::StatusOr<std::vector<pid_t>> all = AncestorsOf(process_->pid());
+  const absl::StatusOr<std::vector<pid_t>> all = AncestorsOf(process_->pid(), HiddenStranger::kIsAnError);
   if (!all.ok()) return;  // It has ended already.
   for (const pid_t pid : *all) {
     if (server_.forkservers().supervisors().Has(pid)) break;

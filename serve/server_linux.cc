@@ -230,7 +230,11 @@ absl::StatusOr<const ContextOptions*> ServeServer::ContextOf(const std::string& 
 
 absl::StatusOr<internal::ServeCeiling> ServeServer::CeilingOf(const ucred& peer) {
   forkservers_.supervisors().ForgetEnded();
-  BROOD_ASSIGN_OR_RETURN(std::vector<pid_t> all, internal::AncestorsOf(peer.pid));
+  // Whatever a child starts whose privileges are dropped is a process of ours: no set-id program makes it somebody else's, and what is of
+  // other ids in its user namespace we may signal. A label may forbid that. kill(2), user_namespaces(7)
+  const Policy& most = policy_->policy();
+  const auto stranger = most.drop_privileges && most.label.empty() ? internal::HiddenStranger::kEndsTheList : internal::HiddenStranger::kIsAnError;
+  BROOD_ASSIGN_OR_RETURN(std::vector<pid_t> all, internal::AncestorsOf(peer.pid, stranger));
   for (const pid_t above : all) {
     for (const auto& [number, client] : clients_) {
       if (client->HasProcess(above)) return internal::ServeCeiling{client->policy(), client->payer()};
@@ -239,7 +243,7 @@ absl::StatusOr<internal::ServeCeiling> ServeServer::CeilingOf(const ucred& peer)
     return absl::PermissionDeniedError("request: from below a child of this server, of which it is not known what it may have");
   }
   // A guardian that has outlived its supervisor is below nobody who is known by that, and has what its child has left.
-  BROOD_ASSIGN_OR_RETURN(const std::vector<pid_t> own, internal::AncestorsOf(getpid()));
+  BROOD_ASSIGN_OR_RETURN(const std::vector<pid_t> own, internal::AncestorsOf(getpid(), internal::HiddenStranger::kEndsTheList));
   all.erase(std::find_first_of(all.begin(), all.end(), own.begin(), own.end()), all.end());
   for (const auto& [number, client] : clients_) {
     if (client->IsBelow(all)) return internal::ServeCeiling{client->policy(), client->payer()};

@@ -12,13 +12,26 @@
 namespace brood {
 namespace {
 
-// As nobody, in a process namespace of its own, whose /proc is mounted with `options`.
-PlainRun AsNobody(const std::string& options, const std::string& command) {
+constexpr char kNobody[] = "setpriv --reuid 65534 --regid 65534 --clear-groups";
+
+// As root, in a process namespace of its own, whose /proc is mounted with `options`.
+PlainRun AsRoot(const std::string& options, const std::string& command) {
   // A directory that everybody may search.
   const std::string script = absl::StrCat(
       "mount -t tmpfs tmpfs /mnt && cp ", BroodPath(), " /mnt/brood && chmod 755 /mnt/brood && chmod 1777 /mnt && mount -t proc -o ", options,
-      " proc /proc && cd / && exec setpriv --reuid 65534 --regid 65534 --clear-groups sh -c '", command, "'");
+      " proc /proc && cd / && ", command);
   return RunPlain({"/usr/bin/unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--", "/bin/sh", "-c", script});
+}
+
+PlainRun AsNobody(const std::string& options, const std::string& command) {
+  return AsRoot(options, absl::StrCat("exec ", kNobody, " sh -c '", command, "'"));
+}
+
+// Root asks a server of nobody's, by a program of 10 s at most.
+PlainRun AskServer(const std::string& options, const std::string& policy, const std::string& client) {
+  return AsRoot(options, absl::StrCat("mkfifo /mnt/ready; ", kNobody, " /mnt/brood serve --socket /mnt/s --allow-uid 0 --policy ", policy,
+                                      " >/mnt/ready 2>/mnt/log & read line </mnt/ready; { timeout 10 ", client,
+                                      " /mnt/brood run --server /mnt/s --server-uid 65534 -- echo served; echo code $?; } 2>&1 | cat; cat /mnt/log >&2"));
 }
 
 class HiddenProcTest : public testing::Test {
@@ -42,6 +55,25 @@ TEST_F(HiddenProcTest, WhoIsInItsGroupOrIsShownAllIsSampledFor) {
     const PlainRun shown = AsNobody(options, kTake);
     EXPECT_TRUE(absl::StrContains(shown.out, "\"status\":\"memory\"")) << options << shown.out << shown.err;
     EXPECT_TRUE(absl::StrContains(shown.out, "sampling of the tree")) << options << shown.out << shown.err;
+  }
+}
+
+// Whom the server cannot see may be below a child of its own, and would get more than that has.
+TEST_F(HiddenProcTest, AServerThatCannotSeeItsClientSaysSoAtOnceWithTheRemedy) {
+  for (const char* options : {"hidepid=1", "hidepid=2"}) {
+    const PlainRun asked = AskServer(options, "none", "");
+    EXPECT_TRUE(absl::StrContains(asked.out, "code 125")) << options << asked.out << asked.err;
+    EXPECT_TRUE(absl::StrContains(asked.out, "mounted with hidepid, does not show process")) << options << asked.out << asked.err;
+    EXPECT_TRUE(absl::StrContains(asked.out, "mount it with gid=GROUP")) << options << asked.out;
+  }
+  const PlainRun shown = AskServer("hidepid=2,gid=65534", "none", "");
+  EXPECT_TRUE(absl::StrContains(shown.out, "served\ncode 0")) << shown.out << shown.err;
+}
+
+TEST_F(HiddenProcTest, WhoCannotBeAChildOfTheServersIsServed) {
+  for (const std::string& client : {std::string(), absl::StrCat(kNobody, " ")}) {
+    const PlainRun asked = AskServer("hidepid=2", "default", client);
+    EXPECT_TRUE(absl::StrContains(asked.out, "served\ncode 0")) << client << asked.out << asked.err;
   }
 }
 
