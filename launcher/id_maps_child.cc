@@ -24,7 +24,11 @@ bool WriteProc(pid_t pid, const char* file, const char* text, size_t length, Set
   path.Add("/proc/").AddNumber(static_cast<uint64_t>(pid)).Add("/").Add(file);
   const int error = WriteFile(AT_FDCWD, path.c_str(), text, length);
   if (error == 0) return true;
-  return Fail(failure, kStep, error, error == ENOENT ? "the caller needs a mounted /proc to write " : "write ", path.c_str());
+  // As after bwrap --ro-bind / /.
+  const char* const what = error == ENOENT  ? "the caller needs a mounted /proc to write "
+                           : error == EROFS ? "the caller's /proc is mounted read-only; mount one that can be written (bwrap --bind /proc /proc, or see brood doctor), for "
+                                            : "write ";
+  return Fail(failure, kStep, error, what, path.c_str());
 }
 
 // The ids from 0 to `count`: `own` is `outside`, the others are those from `sub` on, in order.
@@ -106,6 +110,11 @@ bool WriteIdMaps(pid_t pid, uint32_t inside_uid, uint32_t outside_uid, uint32_t 
 
 bool MapChildIds(const ChildPlan& plan, pid_t pid, uint32_t outside_id, uint32_t number, SetupMessage* failure) {
   if (plan.ids == IdMapping::kNone) return true;
+  // What is written there would be somebody else's.
+  char self[24] = {};
+  if (readlink("/proc/self", self, sizeof(self) - 1) > 0 && ParseNumber(self) != static_cast<uint64_t>(getpid())) {
+    return Fail(failure, kStep, ESRCH, "the caller's /proc is of another pid namespace; mount one of this (unshare --mount-proc; as root mount -t proc proc /proc)");
+  }
   const bool ownerless = plan.ids == IdMapping::kOwnerless;
   const uint32_t outside_uid = ownerless ? outside_id : plan.caller_uid;
   const uint32_t outside_gid = ownerless ? outside_id : plan.caller_gid;

@@ -26,7 +26,7 @@ namespace {
 
 // How to go on where the machine refuses a namespace. What else may run out, such as memory, is no refusal. clone(2), "ERRORS".
 std::string WeakerForm(std::string_view step, int error, const CompiledPolicy* plan) {
-  const bool refused = error == EPERM || error == EINVAL || error == ENOSPC || error == EUSERS;
+  const bool refused = error == EPERM || error == EINVAL || error == ENOSPC || error == EUSERS || error == EROFS || error == ESRCH;
   if (plan == nullptr || !refused || (step != "namespaces" && step != "user namespace" && step != "cgroup namespace")) return "";
   // With those that are accepted already: the list is there to be copied.
   LayerSet namespaces = plan->policy().namespaces;

@@ -88,9 +88,11 @@ Advice NoProcAdvice() {
 
 bool IsProcReadOnly() { return access("/proc/self/uid_map", W_OK) != 0 && errno == EROFS; }
 
-// No ids are mapped by what cannot be written, and a procfs that shows more than those that are there is not to be had.
+// No ids are mapped by what cannot be written, and a procfs that shows more than those that are there is not to be had. Of root's
+// new one bubblewrap covers parts.
 Advice ReadOnlyProcAdvice() {
-  return {"/proc is mounted read-only", "mount it to be written: bwrap --proc /proc; as root: mount -o remount,rw /proc"};
+  return {"/proc is mounted read-only",
+          "mount it to be written: bwrap --bind /proc /proc, or, not as root, bwrap --proc /proc; as root: mount -o remount,bind,rw /proc"};
 }
 
 constexpr std::string_view kBazel = "tag the target \"no-sandbox\" or \"local\", or build with --strategy=TestRunner=local: what runs inside "
@@ -131,6 +133,10 @@ Advice UserNamespaceAdvice(int error) {
             "give root CAP_SETFCAP (docker run --cap-add SETFCAP), or run as another user"};
   }
   if (error == EROFS) return ReadOnlyProcAdvice();
+  if (error == ESRCH) {
+    return {"/proc is of another pid namespace, so that processes have other numbers in it",
+            "mount one of this namespace: unshare --mount-proc; as root: mount -t proc proc /proc"};
+  }
   if (error == ENOSPC) return Limit("max_user_namespaces", error);
   if (error == EUSERS) return {"32 user namespaces are one in the other already", "run brood further outside. user_namespaces(7)"};
   if (error == EINVAL || error == ENOSYS) return {"the kernel has no user namespaces", "a kernel with CONFIG_USER_NS"};

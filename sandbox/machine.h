@@ -24,6 +24,7 @@ struct Machine {
   char* argument_begin = nullptr; // Where the kernel put this process's arguments and environment, which anyone may read
   char* argument_end = nullptr;   // in /proc/PID/cmdline; null if unknown.
   int landlock_abi = 0;           // 0: none.
+  bool foreign_proc = false;      // /proc is of another pid namespace: what has a process's number there is somebody else.
   bool hides_processes = false;   // From this one, in /proc: also the init of a sandbox, and with it what is below that. proc(5), hidepid
   bool has_proc_children = false; // /proc/PID/task/TID/children, by which a tree is walked.
 

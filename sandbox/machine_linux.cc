@@ -69,6 +69,14 @@ bool HidesProcesses() {
   return hides;
 }
 
+// As after unshare(1) with --pid and without --mount-proc. Where there is no /proc, there is none that misleads.
+bool HasForeignProc() {
+  char text[24] = {};
+  if (access("/proc/self", F_OK) != 0 && access("/proc/version", F_OK) != 0) return false;
+  const ssize_t length = readlink("/proc/self", text, sizeof(text) - 1);
+  return length < 0 || text != absl::StrCat(getpid());
+}
+
 bool BoundingSetIsEmpty() {
   for (unsigned long capability = 0;; ++capability) {
     const int has = prctl(PR_CAPBSET_READ, capability, 0, 0, 0);
@@ -123,7 +131,8 @@ Machine Look() {
   machine.can_drop_groups =
       HasCapability(CAP_SETGID) && !absl::StartsWith(ReadText("/proc/self/setgroups"), "deny");
   FindArguments(&machine);
-  machine.hides_processes = HidesProcesses();
+  machine.foreign_proc = HasForeignProc();
+  machine.hides_processes = machine.foreign_proc || HidesProcesses();
   machine.has_proc_children =
       access(absl::StrCat("/proc/self/task/", getpid(), "/children").c_str(), R_OK) == 0;
   machine.landlock_abi = static_cast<int>(std::max(syscall(SYS_landlock_create_ruleset, nullptr, 0, kLandlockVersion), 0L));

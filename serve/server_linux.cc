@@ -18,6 +18,7 @@
 #include "launcher/context.h"
 #include "launcher/served_start.h"
 #include "sandbox/ceiling.h"
+#include "sandbox/machine.h"
 #include "sandbox/policy_flatbuffer.h"
 #include "serve/ancestors.h"
 #include "serve/client.h"
@@ -52,6 +53,11 @@ ServeServer::~ServeServer() {
 }
 
 absl::StatusOr<std::unique_ptr<ServeServer>> ServeServer::Create(ServeOptions options) {
+  // By whose child a request comes is seen there.
+  if (ThisMachine().foreign_proc) {
+    return absl::FailedPreconditionError("/proc is of another pid namespace, so that the server would not know whose child asks; mount one of this: "
+                                         "unshare --mount-proc; as root: mount -t proc proc /proc");
+  }
   std::unique_ptr<ServeServer> server(new ServeServer(std::move(options)));
   BROOD_ASSIGN_OR_RETURN(server->policy_, CompilePolicy(server->options_.policy));
   BROOD_RETURN_IF_ERROR(server->loop_.Open());

@@ -213,7 +213,39 @@ TEST(DoctorTest, AProcThatIsNotMountedIsToBeMounted) {
 }
 
 TEST(DoctorTest, AProcThatIsReadOnlyIsToBeWritable) {
-  ExpectNamed(DoctorAfter("mount -o remount,bind,ro /proc"), "user", {" no ", "/proc is mounted read-only", "bwrap --proc /proc"});
+  ExpectNamed(DoctorAfter("mount -o remount,bind,ro /proc"), "user", {" no ", "/proc is mounted read-only", "bwrap --bind /proc /proc", "not as root, bwrap --proc /proc"});
+}
+
+// As after unshare(1) without --mount-proc: under a process's number is another's.
+TEST(DoctorTest, AProcOfAnotherPidNamespaceIsToldWithARemedyThatWorks) {
+  const auto in_another = [](const std::string& option, const std::string& command) {
+    return RunPlain({"unshare", "--user", "--map-root-user", "--pid", "--fork", option, "sh", "-c", absl::StrCat("timeout 20 '", BroodPath(), "' ", command)});
+  };
+  ExpectNamed(in_another("--mount", "doctor").out, "user", {" no ", "/proc is of another pid namespace", "unshare --mount-proc"});
+  const PlainRun run = in_another("--mount", "run -- echo ran");
+  EXPECT_EQ(run.code, 125);
+  EXPECT_TRUE(absl::StrContains(run.err, "of another pid namespace; mount one of this (unshare --mount-proc")) << run.err;
+  const PlainRun serve = in_another("--mount", "serve --socket /tmp/brood-foreign-proc");
+  EXPECT_EQ(serve.code, 125);
+  EXPECT_TRUE(absl::StrContains(serve.err, "would not know whose child asks")) << serve.err;
+  const PlainRun own = in_another("--mount-proc", "run -- echo ran");
+  EXPECT_EQ(own.out, "ran\n") << own.err;
+}
+
+// What `brood run` says there is the same, and is true.
+TEST(DoctorTest, WhoRunsInAProcThatIsReadOnlyIsToldOfARemedyThatWorks) {
+  const std::string run = absl::StrCat(" '", BroodPath(), "' run --result - -- echo ran");
+  const PlainRun read_only = RunPlain({"sh", "-c", absl::StrCat("bwrap --ro-bind / / ", run)});
+  if (absl::StrContains(read_only.err, "bwrap: ")) GTEST_SKIP() << "bubblewrap does not run here: " << read_only.err;
+  EXPECT_EQ(read_only.code, 125);
+  EXPECT_TRUE(absl::StrContains(read_only.err, "mount one that can be written (bwrap --bind /proc /proc, ")) << read_only.err;
+  std::vector<std::string> remedies = {absl::StrCat("bwrap --ro-bind / / --bind /proc /proc ", run)};
+  if (!IsRoot()) remedies.push_back(absl::StrCat("bwrap --ro-bind / / --proc /proc --unshare-pid ", run));
+  if (IsRoot()) remedies.push_back(absl::StrCat("bwrap --ro-bind / / sh -c \"mount -o remount,bind,rw /proc && ", run, "\""));
+  for (const std::string& remedy : remedies) {
+    const PlainRun writable = RunPlain({"sh", "-c", remedy});
+    EXPECT_TRUE(absl::StrContains(writable.out, "ran\n")) << remedy << writable.out << writable.err;
+  }
 }
 
 // As after unshare(1) without --map-root-user.
