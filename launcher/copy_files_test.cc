@@ -258,6 +258,7 @@ TEST_F(CopyFilesTest, WhatCannotBeIsRefusedBeforeAnythingRuns) {
   EXPECT_TRUE(absl::StrContains(error({}, {{"tmp/a", out_ + "/a"}}, "strict"), "must be the absolute path of a file inside"));
   EXPECT_TRUE(absl::StrContains(error({}, {{"/tmp/a", directory_ + "/none/a"}}, "strict"), "ENOENT"));
   EXPECT_TRUE(absl::StrContains(error({}, {{"/tmp/a", out_}}, "strict"), "is a directory"));
+  EXPECT_TRUE(absl::StrContains(error({}, {{"/tmp/a", out_ + "/" + std::string(256, 'n')}}, "strict"), "ENAMETOOLONG"));
   EXPECT_TRUE(absl::StrContains(error({{directory_ + "/in", "/tmp/a"}}, {}, "none"), "no own root"));
   EXPECT_FALSE(fs::exists(directory_ + "/ran"));
 }

@@ -85,6 +85,10 @@ absl::StatusOr<Copies> Copies::Prepare(const std::vector<CopyIn>& in, const std:
     // Held from before the child starts: where the path leads afterwards may be its doing.
     prepared.directory = OpenGivenFile(writable, directory, O_RDONLY | O_DIRECTORY);
     if (!prepared.directory.valid()) return ErrnoStatus(errno, "copy-out: open directory", directory);
+    // What cannot have its name would be found out when the child has done its work.
+    if (faccessat(prepared.directory.get(), prepared.name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENAMETOOLONG) {
+      return ErrnoStatus(errno, "copy-out", asked.destination);
+    }
     if (const char* const kind = KindThatStays(prepared.directory.get(), prepared.name.c_str()); kind != nullptr) {
       return absl::InvalidArgumentError(absl::StrCat("copy-out: ", asked.destination, ": is ", kind, ", in whose place no file is put"));
     }
