@@ -81,6 +81,17 @@ bool HasProc() {
   return statfs("/proc", &about) == 0 && about.f_type == PROC_SUPER_MAGIC;
 }
 
+bool IsInVersion1(std::string_view controller) {
+  std::ifstream file("/proc/cgroups");
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream fields(line);
+    std::string name;
+    int hierarchy = 0;
+    if (fields >> name >> hierarchy && name == controller) return hierarchy != 0;
+  }
+  return false;
+}
+
 // A user namespace may mount a procfs only where it sees one already. fs/namespace.c, mount_too_revealing()
 Advice NoProcAdvice() {
   return {"no procfs is mounted at /proc, without which no new one is to be had, and little is to be known", "as root: mount -t proc proc /proc"};
@@ -180,6 +191,21 @@ Advice CgroupAdvice(std::string_view controllers) {
   if (IsInBazelSandbox()) return {absl::StrCat("brood runs inside Bazel's sandbox: ", advice.why), std::string(kBazel)};
   if (!HasProc()) return NoProcAdvice();
   const uint64_t owner = OuterUid(ThisMachine().uid);
+  if (ThisMachine().cgroups.read_only) {
+    advice.remedy = absl::StrCat("as root: for m in $(awk '$5 ~ /cgroup/ {print $5}' /proc/self/mountinfo); do mount -o remount,bind,rw $m; done; or "
+                                 "docker run --privileged, or -v /sys/fs/cgroup:/sys/fs/cgroup:rw", owner == 0 ? "" : "; and then one of this user's: see docs/cgroups.md");
+    return advice;
+  }
+  if (absl::StartsWith(advice.why, "no cgroup file system")) {
+    // Which of the two has the controllers. cgroups(7), /proc/cgroups
+    const bool version1 = IsInVersion1("memory");
+    advice.remedy = absl::StrCat("as root: mkdir -p /sys/fs/cgroup && ",
+                                 version1 ? absl::StrCat("mount -t tmpfs cgroup /sys/fs/cgroup && for c in ", controllers,
+                                                         "; do mkdir /sys/fs/cgroup/$c && mount -t cgroup -o $c cgroup /sys/fs/cgroup/$c; done")
+                                          : "mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+                                 owner == 0 ? "" : "; and then one of this user's: see docs/cgroups.md");
+    return advice;
+  }
   if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0) {
     advice.remedy = absl::StrCat("systemd-run --user --scope -p Delegate=yes brood ...; without systemd, as root: mkdir /sys/fs/cgroup/brood && chown -R ",
                                  ThisMachine().uid, " /sys/fs/cgroup/brood && echo PID > /sys/fs/cgroup/brood/cgroup.procs, for the PID of a shell to start brood in");

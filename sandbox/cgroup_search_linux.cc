@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -212,6 +213,20 @@ IoWeightFile FindIoWeight(const Machine::Cgroups& cgroups) {
   return found;
 }
 
+namespace {
+
+// As containers have them.
+bool AllReadOnly(const CgroupMounts& mounts) {
+  const auto read_only = [](const std::string& place) {
+    struct statvfs about = {};
+    return statvfs(place.c_str(), &about) == 0 && (about.f_flag & ST_RDONLY) != 0;
+  };
+  if (!mounts.unified.empty() && !read_only(mounts.unified)) return false;
+  return std::all_of(mounts.versions1.begin(), mounts.versions1.end(), [&](const auto& one) { return read_only(one.first); });
+}
+
+}  // namespace
+
 Machine::Cgroups FindCgroups() {
   Machine::Cgroups cgroups;
   const CgroupMounts mounts = FindCgroupMounts();
@@ -236,6 +251,9 @@ Machine::Cgroups FindCgroups() {
   if (cgroups.unified.empty() && cgroups.memory.empty()) {
     if (mounts.unified.empty() && mounts.versions1.empty()) {
       cgroups.why_not = "no cgroup file system is mounted; mount one at /sys/fs/cgroup";
+    } else if (AllReadOnly(mounts)) {
+      cgroups.read_only = true;
+      cgroups.why_not = "the cgroups here are mounted read-only; mount them to be written, as brood doctor says";
     } else if (!mounts.versions1.empty()) {
       cgroups.why_not =
           "no cgroup of this machine is writable for this user; run as root, or have root create and chown one";

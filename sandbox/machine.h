@@ -40,6 +40,7 @@ struct Machine {
     std::string cpuset;
     std::vector<std::string> unified_available;  // Controllers that could be handed down in `unified`.
     std::string why_not;    // What to change, when a controller is missing.
+    bool read_only = false;  // Why not: they are mounted so.
     bool swap_limit = false;  // What is swapped out can be limited too, or there is no swap with version 2.
     bool swap_in_use = false; // The machine has swap.
   };

@@ -262,6 +262,27 @@ TEST(DoctorTest, NoCgroupToWriteToIsTheDelegationOfOne) {
   ExpectNamed(table, "memory", {" weaker "});
 }
 
+// Of root's, for whom no user is missing. Each remedy is run as it is told.
+TEST(DoctorTest, CgroupsThatAreReadOnlyOrMissingAreToldWithARemedyThatWorks) {
+  if (!IsRoot()) GTEST_SKIP() << "needs root, to mount";
+  const std::string before = LineOf("memory", RunPlain({BroodPath(), "doctor"}).out);
+  if (!absl::StrContains(before, " yes ")) GTEST_SKIP() << "root has no cgroups here: " << before;
+  const std::pair<std::string, std::string> cases[] = {
+      {"for m in $(awk '$5 ~ /cgroup/ {print $5}' /proc/self/mountinfo); do mount -o remount,bind,ro $m; done", "mounted read-only"},
+      {"umount -l /sys/fs/cgroup", "no cgroup file system is mounted"}};
+  for (const auto& [lack, told] : cases) {
+    const auto with = [&](const std::string& more) {
+      return RunPlain({"unshare", "--mount", "--propagation", "private", "sh", "-c", absl::StrCat(lack, "; ", more, "exec \"$0\" doctor"), BroodPath()}).out;
+    };
+    const std::string line = LineOf("memory", with(""));
+    EXPECT_TRUE(absl::StrContains(line, " weaker ") && absl::StrContains(line, told)) << line;
+    const size_t begin = line.find("as root: ") + 9;
+    const size_t end = line.find("; or docker", begin);
+    const std::string mended = LineOf("memory", with(absl::StrCat(line.substr(begin, end == std::string::npos ? end : end - begin), " || exit; ")));
+    EXPECT_TRUE(absl::StrContains(mended, " yes ")) << line << mended;
+  }
+}
+
 // Who is root in a user namespace of its own is another for the one who would give it a cgroup.
 TEST(DoctorTest, TheOwnerOfADelegatedCgroupIsNamedAsOutside) {
   if (!IsRoot()) GTEST_SKIP() << "needs root, to be a user without cgroups";
