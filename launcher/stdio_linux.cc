@@ -174,7 +174,8 @@ std::vector<std::string> WritableSources(const LaunchOptions& options) {
     const ChildPlan& plan = options.policy->platform().child;
     for (size_t i = 0; i < plan.mount_count; ++i) {
       const MountStep& step = plan.mounts[i];
-      const bool shown = step.kind == MountStep::Kind::kBind && !step.device && (step.attributes & MOUNT_ATTR_RDONLY) == 0;
+      // Devices are the only ones without the other.
+      const bool shown = step.kind == MountStep::Kind::kBind && (step.attributes & (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV)) == MOUNT_ATTR_NODEV;
       // Who may write to all of the machine has no need of a link.
       const bool all = step.source != nullptr && std::string_view(step.source) == "/";
       if ((shown && !all) || step.kind == MountStep::Kind::kChanges) sources.emplace_back(step.source);
