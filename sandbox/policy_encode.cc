@@ -50,7 +50,9 @@ Offset<fbs::FileRule> WriteFileRule(Builder& builder, const FileRule& rule) {
   const auto place = Text(builder, rule.destination);
   const auto source = ShowsHost(rule) ? Text(builder, rule.source) : 0;
   const auto text = !ShowsHost(rule) && !tmpfs && !directory ? Text(builder, rule.text) : 0;
-  const auto size = tmpfs || (overlay && rule.changes.empty()) ? Text(builder, absl::StrCat(rule.size_bytes)) : 0;
+  // Without one it is the usual.
+  const bool sized = rule.size_bytes > 0 && (tmpfs || (overlay && rule.changes.empty()));
+  const auto size = sized ? Text(builder, absl::StrCat(rule.size_bytes)) : 0;
   const auto access = bind ? Text(builder, WriteWord(kAccessWords, rule.access)) : merged ? Text(builder, "ro") : 0;
   const auto changes = overlay && !rule.changes.empty() ? Text(builder, rule.changes) : 0;
   const auto below = rule.layers.empty() ? 0 : WriteStrings(builder, rule.layers);

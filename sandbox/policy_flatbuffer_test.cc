@@ -194,6 +194,18 @@ TEST(PolicyFlatbufferTest, OfSeveralRulesForOnePlaceTheLastIsWritten) {
   EXPECT_EQ(read.files.back().size_bytes, 256u << 20);
 }
 
+// A server's policy reaches its clients like that.
+TEST(PolicyFlatbufferTest, ASizeThatWasLeftOutIsLeftOut) {
+  for (const FileRule::Kind kind : {FileRule::Kind::kTmpfs, FileRule::Kind::kOverlay}) {
+    Policy policy = BuiltinPolicy("default").value();
+    policy.files.push_back({.kind = kind, .source = kind == FileRule::Kind::kOverlay ? "/usr/share" : "", .destination = "/x", .access = FileRule::Access::kReadWrite});
+    const absl::StatusOr<Policy> read = DecodePolicy(EncodePolicy(policy));
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(read->files.back().destination, "/x");
+    EXPECT_EQ(read->files.back().size_bytes, 0u);
+  }
+}
+
 TEST(PolicyFlatbufferTest, RefusesTwoRulesForOneSystemCall) {
   Policy policy = BuiltinPolicy("strict").value();
   policy.syscalls = {{.names = {"read"}, .args = {}}, {.names = {"read"}, .args = {}, .action = SyscallAction::kKill}};
