@@ -144,6 +144,7 @@ Advice UserNamespaceAdvice(int error) {
             "give root CAP_SETFCAP (docker run --cap-add SETFCAP), or run as another user"};
   }
   if (error == EROFS) return ReadOnlyProcAdvice();
+  if (error == ENOENT) return NoProcAdvice();
   if (error == ESRCH) {
     return {"/proc is of another pid namespace, so that processes have other numbers in it",
             "mount one of this namespace: unshare --mount-proc; as root: mount -t proc proc /proc"};

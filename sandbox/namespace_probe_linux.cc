@@ -41,6 +41,7 @@ int TryUserNamespace() {
   if (!ThisMachine().can_map_own_id) return EPERM;
   // Its ids are mapped by a file there. user_namespaces(7)
   if (access("/proc/self/uid_map", W_OK) != 0 && errno == EROFS) return EROFS;
+  if (access("/proc/self/status", F_OK) != 0 && !ThisMachine().foreign_proc) return ENOENT;
   if (ThisMachine().foreign_proc) return ESRCH;  // And what is there under its number is another's.
   return TryInNamespaces(CLONE_NEWUSER, nullptr);
 }
@@ -73,7 +74,7 @@ namespace {
 
 // Whether it is the kernel's word on namespaces, and not that something has run out for now. clone(2), unshare(2), fsopen(2).
 bool IsRefusal(int error) {
-  for (const int refusal : {EPERM, EACCES, EINVAL, ENOSYS, ENOSPC, EUSERS, ENODEV, EROFS, ESRCH}) {
+  for (const int refusal : {EPERM, EACCES, EINVAL, ENOSYS, ENOSPC, EUSERS, ENODEV, EROFS, ESRCH, ENOENT}) {
     if (error == refusal) return true;
   }
   return false;

@@ -46,6 +46,7 @@ class Doctor {
       case Layer::kPid:
         return Namespace(layer, CLONE_NEWPID, "pid namespace");
       case Layer::kMount: {
+        if (user_error_ == ENOENT) return No(layer, UserNamespaceAdvice(user_error_));  // It takes a /proc as well.
         const int error = TryInNamespaces(Flags(CLONE_NEWNS | CLONE_NEWPID), TryNewProc);
         if (error == 0) {
           const int overlay = TryInNamespaces(Flags(CLONE_NEWNS), TryOverlay);
@@ -66,6 +67,8 @@ class Doctor {
       case Layer::kCgroup:
         return Namespace(layer, CLONE_NEWCGROUP, "cgroup namespace");
       case Layer::kTime:
+        // Nobody who can make no other makes one of these, and to ask by unshare(2) may be a violation, as inside of `default`.
+        if (TryInNamespaces(Flags(CLONE_NEWUTS), nullptr) == EPERM) return No(layer, user_error_ != 0 ? UserNamespaceAdvice(user_error_) : NamespaceAdvice(layer, EPERM));
         return Namespace(layer, 0, "time namespace, own CLOCK_MONOTONIC and CLOCK_BOOTTIME", TryTimeNamespace);
       case Layer::kLandlock: {
         return Landlock();

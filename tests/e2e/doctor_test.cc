@@ -209,7 +209,7 @@ TEST(DoctorTest, AProcThatIsCoveredIsTheOptionThatUncoversIt) {
 
 TEST(DoctorTest, AProcThatIsNotMountedIsToBeMounted) {
   const std::string table = DoctorAfter("mount -t tmpfs none /proc");
-  for (const std::string_view layer : {"mount", "time", "memory"}) ExpectNamed(table, layer, {"no procfs is mounted at /proc", "mount -t proc proc /proc"});
+  for (const std::string_view layer : {"user", "mount", "time", "memory"}) ExpectNamed(table, layer, {"no procfs is mounted at /proc", "mount -t proc proc /proc"});
 }
 
 TEST(DoctorTest, AProcThatIsReadOnlyIsToBeWritable) {
@@ -230,6 +230,13 @@ TEST(DoctorTest, AProcOfAnotherPidNamespaceIsToldWithARemedyThatWorks) {
   EXPECT_TRUE(absl::StrContains(serve.err, "would not know whose child asks")) << serve.err;
   const PlainRun own = in_another("--mount-proc", "run -- echo ran");
   EXPECT_EQ(own.out, "ran\n") << own.err;
+}
+
+// Where calls are refused that it tries, and others are violations.
+TEST(DoctorTest, IsNotEndedInASandboxOfBroodsOwn) {
+  const PlainRun inside = RunPlain({BroodPath(), "run", "--policy", "default", "--ro", absl::StrCat(BroodPath(), ":/b"), "--", "/b", "doctor"});
+  for (const std::string_view layer : {"user", "time", "mount"}) ExpectNamed(inside.out, layer, {" no ", "/proc is mounted read-only"});
+  EXPECT_EQ(inside.code, 1) << inside.out << inside.err;
 }
 
 // What `brood run` says there is the same, and is true.
