@@ -38,6 +38,17 @@ std::string WeakerForm(std::string_view step, int error, const CompiledPolicy* p
   return absl::StrCat("; or accept the sandbox without what cannot be had, with --allow-weaker ", layers);
 }
 
+// What the caller itself lacks for a set-up.
+std::string_view Lacking(std::string_view step, int error) {
+  if (error == EMFILE) return "; raise the limit of open files (ulimit -n)";
+  if (error == EFBIG) return "; raise the limit of the size of files (ulimit -f)";
+  if (error == EAGAIN && step == "fork") return "; raise the limit of processes (ulimit -u)";
+  if (error == EPERM && step == "user namespace" && !ThisMachine().can_map_own_id) {
+    return "; root lacks CAP_SETFCAP, without which it may not map its own id: give it that (docker run --cap-add SETFCAP), or run as another user";
+  }
+  return "";
+}
+
 // Of another architecture's calls the arguments have other places.
 std::vector<std::string> DecodedOf(const GuardianReport& report, const Violation& violation) {
   if (violation.arch != ArchName(NativeArch(), 0)) return {};
@@ -54,6 +65,7 @@ SetupFailed SetupOf(const SetupMessage& message, const CompiledPolicy* plan) {
   // The texts come from our own code, but over a pipe that a child held: they end where the field ends.
   const auto text = [](const char* data, size_t size) { return std::string(data, strnlen(data, size)); };
   SetupFailed failed{text(message.step, sizeof(message.step)), message.error_number, text(message.detail, sizeof(message.detail))};
+  absl::StrAppend(&failed.detail, Lacking(failed.step, failed.error_number));
   failed.detail += WeakerForm(failed.step, failed.error_number, plan);
   return failed;
 }

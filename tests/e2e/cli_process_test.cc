@@ -37,6 +37,21 @@ TEST_P(ProcessAttributesTest, EachProcessHasThem) {
   EXPECT_EQ(run.out, "13\n0027\n777\n00060000\n") << run.err;
 }
 
+TEST_P(ProcessAttributesTest, WhatTheCallerLacksForASetUpIsNamedWithTheRemedy) {
+  const std::vector<std::string> run = {BroodPath(), "run", "--policy", GetParam(), "--", "echo", "ran"};
+  const auto under = [&](std::vector<std::string> words) {
+    words.insert(words.end(), run.begin(), run.end());
+    const PlainRun refused = RunPlain(words);
+    EXPECT_EQ(refused.code, 125) << words[1];
+    return refused.err;
+  };
+  EXPECT_TRUE(absl::StrContains(under({"prlimit", "--nofile=20"}), "ulimit -n"));
+  // What is told to a file would be a file too large.
+  const PlainRun no_file = RunPlain({"sh", "-c", absl::StrCat("prlimit --fsize=0 '", BroodPath(), "' run --policy ", GetParam(), " -- echo ran 2>&1 | cat")});
+  EXPECT_TRUE(absl::StrContains(no_file.out, "ulimit -f")) << no_file.out;
+  EXPECT_TRUE(!IsRoot() || absl::StrContains(under({"setpriv", "--bounding-set", "-setfcap,-setuid"}), "--cap-add SETFCAP"));
+}
+
 // Of the caller's, by which a guardian and an init would end before they could say anything.
 TEST_P(ProcessAttributesTest, AStackWithoutRoomForAStartIsToldAndOneWithRoomDoes) {
   for (int kilobytes = 48; kilobytes <= 256; kilobytes += 8) {
