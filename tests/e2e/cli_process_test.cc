@@ -45,7 +45,7 @@ TEST_P(ProcessAttributesTest, WhatTheCallerLacksForASetUpIsNamedWithTheRemedy) {
     EXPECT_EQ(refused.code, 125) << words[1];
     return refused.err;
   };
-  EXPECT_TRUE(absl::StrContains(under({"prlimit", "--nofile=20"}), "ulimit -n"));
+  EXPECT_TRUE(absl::StrContains(under({"prlimit", "--nofile=9"}), "ulimit -n"));
   // What is told to a file would be a file too large.
   const PlainRun no_file = RunPlain({"sh", "-c", absl::StrCat("prlimit --fsize=0 '", BroodPath(), "' run --policy ", GetParam(), " -- echo ran 2>&1 | cat")});
   EXPECT_TRUE(absl::StrContains(no_file.out, "ulimit -f")) << no_file.out;
