@@ -19,6 +19,7 @@
 
 #include "base/child_safe.h"
 #include "launcher/impatience_child.h"
+#include "launcher/sent_messages_child.h"
 #include "launcher/socket_file_child.h"
 
 namespace brood::child {
@@ -121,15 +122,14 @@ bool IsStream(int type) { return type == SOCK_STREAM || type == SOCK_SEQPACKET; 
 
 }  // namespace
 
-// `address` is the number of the argument that points to it, which its length follows.
-int ConnectService::Read(int listener, const seccomp_notif& call, unsigned address, int own, Call* out) const {
+// `address`, of `length` bytes, is in the child's memory.
+int ConnectService::Read(int listener, const seccomp_notif& call, uint64_t address, uint64_t length, int own, Call* out) const {
   out->id = call.id;
   out->fd = static_cast<int>(call.data.args[0]);
-  const uint64_t length = call.data.args[address + 1] & 0xffffffff;  // An int.
   if (length > sizeof(out->address) || length < sizeof(out->address.ss_family)) return EINVAL;
   out->length = static_cast<socklen_t>(length);
   iovec ours = {&out->address, length};
-  iovec theirs = {reinterpret_cast<void*>(call.data.args[address]), length};
+  iovec theirs = {reinterpret_cast<void*>(address), length};
   const ssize_t copied = process_vm_readv(static_cast<pid_t>(call.pid), &ours, 1, &theirs, 1, 0);
   if (copied != static_cast<ssize_t>(length)) return copied < 0 && errno == EPERM ? EACCES : EFAULT;
   socklen_t size = sizeof(int);
@@ -202,11 +202,7 @@ const DestinationRecord* ConnectService::Find(const Call& call) const {
   return nullptr;
 }
 
-void ConnectService::Refuse(const Call& call, GuardianReport* report) const {
-  // An end to a connection that was never made; libraries try it.
-  if (call.address.ss_family == AF_UNSPEC) return;
-  // Name resolution connects datagram sockets to addresses that it has found, to learn which would be used.
-  if (!IsStream(call.type) && call.domain != AF_UNIX && Find(call) != nullptr) return;
+void ConnectService::Refuse(const Call& call, GuardianReport* report) {
   RefusedRecord record;
   record.family = call.address.ss_family;
   record.stream = IsStream(call.type) ? 1 : 0;
@@ -221,8 +217,10 @@ void ConnectService::Refuse(const Call& call, GuardianReport* report) const {
   } else if (record.family == AF_UNIX) {
     const auto& path = reinterpret_cast<const sockaddr_un&>(call.address);
     const size_t length = std::min<size_t>(call.length - offsetof(sockaddr_un, sun_path), sizeof(record.address) - 1);
-    memcpy(record.address, path.sun_path, length);
-    if (record.address[0] == '\0' && length > 1) record.address[0] = '@';
+    const bool abstract = length > 1 && path.sun_path[0] == '\0';
+    // What stands behind the end of a path may be anything. unix(7).
+    memcpy(record.address, path.sun_path, abstract ? length : strnlen(path.sun_path, length));
+    if (abstract) record.address[0] = '@';
   }
   for (uint32_t i = 0; i < report->refused_count; ++i) {
     RefusedRecord& known = report->refused[i];
@@ -389,7 +387,8 @@ int ConnectService::Connect(int listener, int own, const Call& call, const Desti
 // EINPROGRESS of a blocking call: it is answered later.
 int ConnectService::HandleConnect(int listener, const seccomp_notif& notification, int own, GuardianReport* report) {
   Call call;
-  if (const int error = Read(listener, notification, 1, own, &call); error != 0) return error;
+  const uint64_t length = notification.data.args[2] & 0xffffffff;  // An int.
+  if (const int error = Read(listener, notification, notification.data.args[1], length, own, &call); error != 0) return error;
   const bool inet = call.domain == AF_INET || call.domain == AF_INET6;
   const bool tcp = inet && call.type == SOCK_STREAM && (call.protocol == 0 || call.protocol == IPPROTO_TCP);
   const bool local = call.domain == AF_UNIX && IsStream(call.type);
@@ -400,7 +399,12 @@ int ConnectService::HandleConnect(int listener, const seccomp_notif& notificatio
   if (same_family && (inet || call.domain == AF_UNIX) && call.length < least) return EINVAL;
   const DestinationRecord* const found = (tcp || local) && same_family ? Find(call) : nullptr;
   if (found == nullptr) {
-    Refuse(call, report);
+    // An end to a connection that was never made; libraries try it.
+    const bool ends = call.address.ss_family == AF_UNSPEC;
+    // Name resolution connects datagram sockets to addresses that it has found, with the port that it will want or none, to learn
+    // which would be used.
+    const bool asks = !IsStream(call.type) && inet && (Find(call) != nullptr || reinterpret_cast<const sockaddr_in&>(call.address).sin_port == 0);
+    if (!ends && !asks) Refuse(call, report);
     return EACCES;
   }
   if (const int error = StateOf(own, call); error != 0) return error;
@@ -408,19 +412,31 @@ int ConnectService::HandleConnect(int listener, const seccomp_notif& notificatio
   return error == EINPROGRESS && call.blocking ? kAnswerLater : error;
 }
 
-void ConnectService::Handle(int listener, const seccomp_notif& notification, GuardianReport* report) {
-  const bool sends = notification.data.nr == SYS_sendto;
-  const int own = Borrow(static_cast<pid_t>(notification.pid), static_cast<int>(notification.data.args[0]));
-  if (own < 0) return sends ? LetThrough(listener, notification.id) : Answer(listener, notification.id, errno == EBADF ? EBADF : EACCES);
-  if (sends) {
-    // What goes on does so in the child's own network, of which there is nothing but its loopback, whatever its address is by then.
+// What goes on does so in the child's own network, of which there is nothing but its loopback, whatever its addresses are by then.
+void ConnectService::HandleSend(int listener, const seccomp_notif& notification, GuardianReport* report) {
+  SentMessages messages(notification);
+  SentMessage message;
+  bool refused = false;
+  int own = -1;
+  // Of several the kernel sends those before the first that it refuses.
+  while (!refused && messages.NextWithAddress(&message)) {
+    if (own < 0) own = Borrow(static_cast<pid_t>(notification.pid), static_cast<int>(notification.data.args[0]));
     Call call;
-    const bool told = Read(listener, notification, 4, own, &call) == 0 && call.type == SOCK_DGRAM && LeavesLoopback(call.address, call.length);
-    CloseShared(own);
-    if (!told) return LetThrough(listener, notification.id);
-    Refuse(call, report);
-    return Answer(listener, notification.id, EACCES);
+    if (own < 0 || Read(listener, notification, message.address, message.length, own, &call) != 0 || call.type != SOCK_DGRAM) break;
+    // That stands for it. net/ipv4/udp.c, udp_sendmsg()
+    if (call.domain == AF_INET && call.address.ss_family == AF_UNSPEC) call.address.ss_family = AF_INET;
+    refused = LeavesLoopback(call.address, call.length);
+    if (refused) Refuse(call, report);
   }
+  if (own >= 0) CloseShared(own);
+  if (refused && message.index == 0) return Answer(listener, notification.id, EACCES);
+  LetThrough(listener, notification.id);
+}
+
+void ConnectService::Handle(int listener, const seccomp_notif& notification, GuardianReport* report) {
+  if (SentMessages::IsSend(notification.data.nr)) return HandleSend(listener, notification, report);
+  const int own = Borrow(static_cast<pid_t>(notification.pid), static_cast<int>(notification.data.args[0]));
+  if (own < 0) return Answer(listener, notification.id, errno == EBADF ? EBADF : EACCES);
   const int error = HandleConnect(listener, notification, own, report);
   CloseShared(own);
   if (error != kAnswerLater) Answer(listener, notification.id, error);

@@ -26,7 +26,7 @@ class ConnectService {
  public:
   explicit ConnectService(const ChildPlan& plan) : plan_(plan) {}
 
-  // A connect(2), or a sendto(2) with an address, that `listener` told of. What is refused goes into `report`.
+  // A connect(2), or a call that sends, that `listener` told of. What is refused goes into `report`.
   void Handle(int listener, const seccomp_notif& call, GuardianReport* report);
 
   // Readable when a connection has been made or has failed; -1 as long as none is waited for.
@@ -55,8 +55,9 @@ class ConnectService {
     bool close_on_exec;
   };
 
+  void HandleSend(int listener, const seccomp_notif& notification, GuardianReport* report);
   // These return 0 or the errno value that the child gets.
-  int Read(int listener, const seccomp_notif& call, unsigned address, int own, Call* out) const;
+  int Read(int listener, const seccomp_notif& call, uint64_t address, uint64_t length, int own, Call* out) const;
   int HandleConnect(int listener, const seccomp_notif& notification, int own, GuardianReport* report);
   int StateOf(int own, const Call& call) const;
   int Connect(int listener, int own, const Call& call, const DestinationRecord& destination);
@@ -67,7 +68,7 @@ class ConnectService {
 
   const DestinationRecord* Find(const Call& call) const;
   bool MatchesAddress(const DestinationRecord& destination, const sockaddr_storage& address) const;
-  void Refuse(const Call& call, GuardianReport* report) const;
+  static void Refuse(const Call& call, GuardianReport* report);
   Pending* Free(int listener);
   static bool Install(int listener, uint64_t id, int socket, int fd, bool close_on_exec);
   static void Answer(int listener, uint64_t id, int error);

@@ -371,6 +371,43 @@ TEST_P(NetworkAllowTest, WhereADatagramDidNotGoIsTold) {
   EXPECT_EQ(Refused(), "");
 }
 
+TEST_P(NetworkAllowTest, WhereAMessageDidNotGoIsToldToo) {
+  const auto send = [&](std::vector<std::string> to) {
+    to.insert(to.begin(), {"/programs/sends_messages", "53"});
+    return Run(to, "10.0.0.5:53");
+  };
+  EXPECT_EQ(send({"10.0.0.1"}), kRefused);
+  EXPECT_TRUE(outcome_.ok()) << outcome_.ToString();
+  EXPECT_EQ(Refused(), "udp 10.0.0.1:53 x1");
+  EXPECT_EQ(send({"10.0.0.5"}), kRefused);  // Listed, which opens no way for datagrams.
+  EXPECT_EQ(Refused(), "udp 10.0.0.5:53 x1");
+  EXPECT_EQ(send({"fd00::1"}), kRefused);
+  EXPECT_EQ(Refused(), "udp [fd00::1]:53 x1");
+  EXPECT_EQ(send({"127.0.0.1"}), "1\n");  // Its own.
+  EXPECT_EQ(Refused(), "");
+  EXPECT_EQ(send({"10.0.0.1", "127.0.0.1"}), kRefused);
+  EXPECT_EQ(Refused(), "udp 10.0.0.1:53 x1");
+  EXPECT_EQ(send({"127.0.0.1", "127.0.0.2", "10.0.0.2", "10.0.0.3"}), "2\n");
+  EXPECT_EQ(Refused(), "udp 10.0.0.2:53 x1");
+}
+
+// The C library asks the name service's daemon by its socket, with whatever stands behind the path, and looks by sockets of datagrams
+// which of the addresses it would use.
+TEST_P(NetworkAllowTest, WhatNameResolutionTriesIsToldOnce) {
+  const std::string lookups = Run({"python3", "-c", R"(
+import socket
+for tail in (b"", b"garbage", b"other"):
+    name = b"/no/such/socket\0" + tail
+    try: socket.socket(socket.AF_UNIX).connect(name)
+    except OSError as e: print(-e.errno)
+for port in (0, 443):
+    try: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(("10.0.0.5", port))
+    except OSError as e: print(-e.errno)
+)"}, "10.0.0.5:443,unix:/no/other");
+  EXPECT_EQ(lookups, absl::StrCat(kRefused, kRefused, kRefused, kRefused, kRefused));
+  EXPECT_EQ(Refused(), "unix:/no/such/socket x3");
+}
+
 // They would reach sockets with names in what is shown.
 TEST_P(NetworkAllowTest, ThereAreNoLocalDatagrams) {
   for (const char* type : {"2", "3", "0x80002"}) {

@@ -110,6 +110,7 @@ void ExplainNetwork(const Network& network, std::string& text) {
     case NetworkMode::kAllow:
       absl::StrAppend(&text, "network: an own loopback interface, and connections to\n");
       AddWords("", network.to, text);
+      absl::StrAppend(&text, "  made by brood in the child's place; datagrams reach nothing outside, listen gives EACCES, whatever stands below\n");
       break;
   }
 }

@@ -93,9 +93,10 @@ absl::Status ServeConnections(const Network& network, uint32_t unlisted, FilterE
       std::any_of(network.to.begin(), network.to.end(), [](const std::string& to) { return to.rfind("unix:", 0) == 0; });
   // A local socket of the machine's could take a name there.
   if (unix_sockets) rules.Replace("bind", Errno(EACCES));
-  // A datagram to an address, so that it is told where it did not go. Those of sendmsg(2) have theirs in memory: they go nowhere either.
+  // A datagram to an address, so that it is told where it did not go. Whether a message has one stands in memory.
   rules.Except("sendto", {{.index = 4, .op = Op::kNotEqual, .value = 0}}, NoticeAction(Notice::kConnect));
   RefuseFastOpen(rules);
+  for (const char* name : {"sendmsg", "sendmmsg"}) rules.Replace(name, NoticeAction(Notice::kConnect));
   // One of datagrams, one of a pair too, reaches whatever socket has a name in a directory that is shown. 3: unix(7) makes it 2.
   for (const char* name : {"socket", "socketpair"}) {
     for (const uint64_t type : {SOCK_DGRAM, SOCK_RAW}) {
