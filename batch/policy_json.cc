@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <limits>
+#include <map>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -25,6 +26,7 @@
 #include "flatbuffers/flatbuffers.h"
 #include "sandbox/check_filter.h"
 #include "sandbox/policy_flatbuffer.h"
+#include "sandbox/syscall_groups.h"
 
 // A field of the schema is called `errno`; the C library has a macro of that name, which this file does not need.
 #undef errno
@@ -174,6 +176,25 @@ absl::Status CheckRules(const Policy& policy) {
   return absl::OkStatus();
 }
 
+// Of two groups that share calls neither is nearer.
+absl::Status CheckGroups(const Policy& policy) {
+  unsigned nearest = 0;
+  for (const SyscallRule& rule : policy.syscalls) nearest = std::max(nearest, rule.layer);
+  std::map<std::string_view, std::pair<std::string_view, const SyscallRule*>> seen;
+  for (const SyscallRule& rule : policy.syscalls) {
+    if (rule.layer != nearest || !rule.args.empty()) continue;
+    for (const std::string& name : rule.names) {
+      if (!absl::StartsWith(name, "@")) continue;
+      for (const std::string_view member : SyscallGroupMembers(name)) {
+        const auto [group, other] = seen.try_emplace(member, name, &rule).first->second;
+        if (other->action == rule.action && other->errno_value == rule.errno_value) continue;
+        return absl::InvalidArgumentError(absl::StrCat("policy: syscalls: two rules for ", member, ", which is in ", group, " and in ", name));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Policy> Decode(const JsonValue& value, const std::string& file) {
   Builder builder;
   BROOD_ASSIGN_OR_RETURN(JsonObject object, JsonObject::Of(value, file, ""));
@@ -190,6 +211,7 @@ absl::StatusOr<Policy> Decode(const JsonValue& value, const std::string& file) {
   const bool has_rules = policy.ok() && ((names_syscalls && policy->filter_syscalls) || !policy->bpf_files.empty());
   if (has_rules) BROOD_RETURN_IF_ERROR(CheckFilter(*policy));
   if (policy.ok() && names_syscalls) BROOD_RETURN_IF_ERROR(CheckRules(*policy));
+  if (policy.ok() && names_syscalls) BROOD_RETURN_IF_ERROR(CheckGroups(*policy));
   return policy;
 }
 

@@ -122,6 +122,17 @@ TEST(PolicyJsonTest, TwoRulesWithTheSameComparisonsAreAnErrorAtTheSecond) {
   EXPECT_EQ(ErrorOf(rules(R"({"index":2,"op":"==","value":2,"width":32},{"index":1,"op":"==","value":1})")), "");
 }
 
+TEST(PolicyJsonTest, TwoGroupsThatShareACallMustSayTheSameOfIt) {
+  const auto rules = [](std::string_view second) {
+    return absl::StrCat(R"({"extends":"strict","syscalls":[{"names":["@sockets"],"action":"errno","errno":"EIO"},
+      {"names":["@network"],)", second, "}]}");
+  };
+  EXPECT_EQ(ErrorOf(rules(R"("action":"allow")")),
+            "p:2: field \"syscalls[1]\": two rules for connect, which is in @sockets and in @network");
+  EXPECT_EQ(ErrorOf(rules(R"("action":"errno","errno":"EIO")")), "");
+  EXPECT_EQ(ErrorOf(rules(R"("action":"allow","args":[{"index":0,"op":"==","value":1}])")), "");
+}
+
 TEST(PolicyJsonTest, AComparisonThatNoNumberMeetsIsAnError) {
   const auto rule = [](std::string_view comparison) {
     return absl::StrCat("{\"extends\":\"strict\",\"syscalls\":[\n{\"names\":[\"ioctl\"],\"args\":[{\"index\":1,", comparison, "}],\"action\":\"allow\"}]}");

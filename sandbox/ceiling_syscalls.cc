@@ -51,6 +51,7 @@ struct Case {
 struct Entry {
   unsigned layer = 0;
   std::optional<Rights> base;  // Where no case holds. Nothing: what happens to unlisted ones.
+  bool by_name = false;        // That is what a rule says which names the call itself: one for its group does not count.
   std::vector<Case> cases;     // The first that holds counts.
 };
 
@@ -65,7 +66,8 @@ absl::StatusOr<Entries> EntriesOf(const Policy& policy) {
     }
     for (const std::string& name : rule.names) {
       std::vector<std::string_view> members = {name};
-      if (!name.empty() && name[0] == '@') {
+      const bool group = !name.empty() && name[0] == '@';
+      if (group) {
         members = SyscallGroupMembers(name);
         if (members.empty()) return absl::InvalidArgumentError(absl::StrCat("policy: syscalls: unknown group ", name));
       }
@@ -73,10 +75,11 @@ absl::StatusOr<Entries> EntriesOf(const Policy& policy) {
         Entry& entry = entries[std::string(member)];
         if (rule.layer < entry.layer) continue;
         if (rule.layer > entry.layer) entry = {.layer = rule.layer, .base = {}, .cases = {}};
-        if (rule.args.empty()) {
-          entry.base = one.rights;
-        } else {
+        if (!rule.args.empty()) {
           entry.cases.push_back(one);
+        } else if (!group || !entry.by_name) {
+          entry.base = one.rights;
+          entry.by_name = !group;
         }
       }
     }

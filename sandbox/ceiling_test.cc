@@ -279,6 +279,18 @@ TEST(CeilingTest, MoreOfAnyFieldIsRefusedByName) {
   }
 }
 
+TEST(CeilingTest, ACallThatIsRefusedBesideItsGroupIsNotGivenWithTheGroup) {
+  Policy ceiling = Ceiling();
+  ceiling.syscalls.push_back({.names = {"listen"}, .action = SyscallAction::kKill, .layer = 7});
+  ceiling.syscalls.push_back({.names = {"@sockets"}, .layer = 7});
+  Policy asked = Ceiling();
+  EXPECT_TRUE(absl::IsPermissionDenied(Tighten(ceiling, asked).status())) << Tighten(ceiling, asked).status();
+  asked.syscalls.push_back({.names = {"listen"}, .action = SyscallAction::kErrno, .errno_value = 13, .layer = 7});
+  EXPECT_TRUE(absl::IsPermissionDenied(Tighten(ceiling, asked).status())) << Tighten(ceiling, asked).status();
+  asked.syscalls.back() = {.names = {"listen"}, .action = SyscallAction::kKill, .layer = 7};
+  EXPECT_TRUE(Tighten(ceiling, asked).ok()) << Tighten(ceiling, asked).status();
+}
+
 TEST(CeilingTest, WhatIsReadBackStaysSo) {
   Policy asked = Ceiling();
   asked.read_back = false;

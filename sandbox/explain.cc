@@ -152,6 +152,31 @@ std::vector<std::string_view> Members(const std::string& name) {
   return {name};
 }
 
+// Which rules of a call count, as seccomp_compiler.cc reads them: those of the nearest layer.
+struct Counting {
+  unsigned layer = 0;
+  const SyscallRule* otherwise = nullptr;  // Where no comparison holds: by the call's own name, or else by a group's.
+  bool by_name = false;
+};
+
+std::map<std::string_view, Counting> CountingRules(const Policy& policy) {
+  std::map<std::string_view, Counting> counting;
+  for (const SyscallRule& rule : policy.syscalls) {
+    for (const std::string& name : rule.names) {
+      const bool group = name[0] == '@';
+      for (const std::string_view member : Members(name)) {
+        Counting& counts = counting[member];
+        if (rule.layer < counts.layer) continue;
+        if (rule.layer > counts.layer) counts = {.layer = rule.layer};
+        if (!rule.args.empty() || (group && counts.by_name)) continue;
+        counts.otherwise = &rule;
+        counts.by_name = !group;
+      }
+    }
+  }
+  return counting;
+}
+
 void ExplainBpfFiles(const Policy& policy, std::string& text) {
   for (const BpfFile& file : policy.bpf_files) {
     absl::StrAppend(&text, "  and only if the filter of ", file.path, " lets it (", file.program.size() / 8, " instructions, which --bpf shows)\n");
@@ -164,12 +189,7 @@ void ExplainSyscalls(const Policy& policy, std::string& text) {
     return ExplainBpfFiles(policy, text);
   }
   absl::StrAppend(&text, "system calls\n");
-  std::map<std::string_view, unsigned> nearest;
-  for (const SyscallRule& rule : policy.syscalls) {
-    for (const std::string& name : rule.names) {
-      for (const std::string_view member : Members(name)) nearest[member] = std::max(nearest[member], rule.layer);
-    }
-  }
+  const std::map<std::string_view, Counting> counting = CountingRules(policy);
   // Nearer rules first: they replace the others for their calls.
   std::vector<const SyscallRule*> rules;
   for (const SyscallRule& rule : policy.syscalls) rules.push_back(&rule);
@@ -181,7 +201,8 @@ void ExplainSyscalls(const Policy& policy, std::string& text) {
       const std::vector<std::string_view> members = Members(name);
       size_t left = 0;
       for (const std::string_view member : members) {
-        if (nearest[member] == rule->layer) {
+        const Counting& counts = counting.at(member);
+        if (counts.layer == rule->layer && (!rule->args.empty() || counts.otherwise == rule)) {
           ++left;
         } else {
           replaced.push_back(member);

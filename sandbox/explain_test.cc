@@ -30,8 +30,16 @@ TEST(ExplainTest, ANearerRuleStandsFirstAndIsTakenFromTheBases) {
   policy.syscalls.push_back({.names = {"@scheduling"}, .action = SyscallAction::kNotify, .layer = 7});
   const std::string text = ExplainPolicy(policy);
   EXPECT_TRUE(absl::StrContains(text, "system calls\n  fails with EIO      read\n  allowed, and told   @scheduling\n")) << text;
-  EXPECT_TRUE(absl::StrContains(text, "(but for read)")) << text;
+  EXPECT_TRUE(absl::StrContains(text, "(but for read, openat2, inotify_init, inotify_init1)")) << text;
   EXPECT_FALSE(absl::StrContains(text, "fails with EPERM    @scheduling")) << text;
+}
+
+TEST(ExplainTest, ACallIsNotBothWhatItsOwnRuleSaysAndWhatItsGroups) {
+  Policy policy = BuiltinPolicy("strict").value();
+  policy.syscalls.push_back({.names = {"listen"}, .action = SyscallAction::kErrno, .errno_value = EIO, .layer = 7});
+  policy.syscalls.push_back({.names = {"@sockets"}, .layer = 7});
+  EXPECT_TRUE(absl::StrContains(ExplainPolicy(policy), "  fails with EIO      listen\n  allowed             @sockets (but for listen)\n"))
+      << ExplainPolicy(policy);
 }
 
 TEST(ExplainTest, SpeculationIsExplainedWhereItIsNotTheKernels) {

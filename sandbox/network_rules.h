@@ -18,6 +18,7 @@ namespace brood {
 struct FilterEntry {
   unsigned layer = 0;              // Of the rules that it was made from: those of a higher layer replace them.
   std::optional<uint32_t> action;  // Where none of the cases holds; else what is unlisted gets.
+  bool by_name = false;            // The action is that of a rule which names the call itself, and not a group of it.
   std::vector<FilterCase> cases;
 };
 

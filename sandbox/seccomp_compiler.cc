@@ -92,11 +92,13 @@ absl::StatusOr<FilterEntries> CollectEntries(const Policy& policy) {
         if (number < 0) continue;  // Of another architecture, or newer than this libseccomp: gives ENOSYS or a violation.
         FilterEntry& entry = entries[number];
         if (rule.layer < entry.layer) continue;
-        if (rule.layer > entry.layer) entry = FilterEntry{rule.layer, std::nullopt, {}};
-        if (rule.args.empty()) {
-          entry.action = action;
-        } else {
+        if (rule.layer > entry.layer) entry = {.layer = rule.layer, .action = std::nullopt, .cases = {}};
+        if (!rule.args.empty()) {
           entry.cases.push_back({rule.args, action});
+        } else if (!group || !entry.by_name) {
+          // Whoever names a call beside its group means that call, whichever stands first.
+          entry.action = action;
+          entry.by_name = !group;
         }
       }
     }

@@ -334,6 +334,20 @@ TEST_F(FilterTest, ANearerRuleReplacesTheBaseForThatCall) {
   EXPECT_EQ(Call("umount2"), kViolation);
 }
 
+TEST_F(FilterTest, ARuleForACallCountsBeforeOneForItsGroupWhicheverStandsFirst) {
+  Policy policy = BuiltinPolicy("default").value();
+  const SyscallRule call = {.names = {"listen"}, .action = SyscallAction::kKill, .layer = 7};
+  const SyscallRule group = {.names = {"@sockets"}, .action = SyscallAction::kAllow, .layer = 7};
+  for (const auto& [first, second] : {std::pair(call, group), std::pair(group, call)}) {
+    Policy both = policy;
+    both.syscalls.push_back(first);
+    both.syscalls.push_back(second);
+    Compile(both);
+    EXPECT_EQ(Call("listen"), kViolation);
+    EXPECT_EQ(Call("bind"), kAllow);
+  }
+}
+
 TEST_F(FilterTest, UnknownNamesAreErrorsThatNameTheRule) {
   Policy policy = BuiltinPolicy("strict").value();
   policy.syscalls = {{.names = {"read"}}, {.names = {"raed"}}};
