@@ -16,6 +16,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "sandbox/errno_words.h"
 #include "sandbox/seccomp_compiler.h"
 
 namespace brood {
@@ -63,10 +64,9 @@ class ProfileReader {
     policy.name = file_;
     policy.syscalls.clear();
     BROOD_ASSIGN_OR_RETURN(JsonObject profile, JsonObject::Of(value_, file_, ""));
-    BROOD_ASSIGN_OR_RETURN(const Effect fallback, ReadEffect(profile, "defaultAction", "defaultErrnoRet", "defaultErrno", EPERM));
+    BROOD_ASSIGN_OR_RETURN(const Effect fallback, ReadEffect(profile, "defaultAction", "defaultErrnoRet", "defaultErrno"));
     policy.unlisted = fallback.action;
     policy.unlisted_errno = fallback.action == SyscallAction::kErrno ? fallback.errno_value : 0;
-    default_errno_ = fallback.action == SyscallAction::kErrno ? fallback.errno_value : EPERM;
     BROOD_RETURN_IF_ERROR(CheckArchitecture(profile));
     // For a listener that answers SCMP_ACT_NOTIFY, and of the loading.
     for (const char* ignored : {"listenerPath", "listenerMetadata", "flags"}) profile.Find(ignored);
@@ -86,8 +86,7 @@ class ProfileReader {
 
  private:
   // Podman's profiles have the errno by name besides, and that is what counts.
-  absl::StatusOr<Effect> ReadEffect(JsonObject& object, const char* field, const char* errno_field, const char* errno_name_field,
-                                    int default_errno) {
+  absl::StatusOr<Effect> ReadEffect(JsonObject& object, const char* field, const char* errno_field, const char* errno_name_field) {
     BROOD_ASSIGN_OR_RETURN(const std::optional<std::string> word, object.String(field));
     BROOD_ASSIGN_OR_RETURN(std::optional<uint64_t> number, object.Unsigned(errno_field));
     BROOD_ASSIGN_OR_RETURN(const std::optional<std::string> name, object.String(errno_name_field));
@@ -97,10 +96,12 @@ class ProfileReader {
       if (value == 0) return object.Error(errno_name_field, absl::StrCat("unknown errno \"", *name, "\""));
       number = static_cast<uint64_t>(value);
     }
-    if (number.value_or(1) < 1 || number.value_or(1) > 4095) return object.Error(errno_field, "expected 1 to 4095");
+    if (number.value_or(0) > kLargestErrno) return object.Error(errno_field, absl::StrCat("expected 0 to ", kLargestErrno));
+    // As the runtimes have it: a call that does not take place, and returns 0.
+    const int errno_value = number == uint64_t{0} ? kSeemsToSucceed : static_cast<int>(number.value_or(EPERM));
     if (*word == "SCMP_ACT_ALLOW") return Effect{SyscallAction::kAllow, 0};
     if (*word == "SCMP_ACT_LOG") return Effect{SyscallAction::kLog, 0};
-    if (*word == "SCMP_ACT_ERRNO") return Effect{SyscallAction::kErrno, static_cast<int>(number.value_or(default_errno))};
+    if (*word == "SCMP_ACT_ERRNO") return Effect{SyscallAction::kErrno, errno_value};
     // What the kernel gives where nobody traces. seccomp(2), SECCOMP_RET_TRACE.
     if (*word == "SCMP_ACT_TRACE") return Effect{SyscallAction::kErrno, ENOSYS};
     for (const char* kill : {"SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_TRAP"}) {
@@ -195,7 +196,7 @@ class ProfileReader {
 
   absl::Status ReadRule(const JsonValue& value, const std::string& path, std::vector<SyscallRule>& rules) {
     BROOD_ASSIGN_OR_RETURN(JsonObject rule, JsonObject::Of(value, file_, path));
-    BROOD_ASSIGN_OR_RETURN(const Effect effect, ReadEffect(rule, "action", "errnoRet", "errno", default_errno_));
+    BROOD_ASSIGN_OR_RETURN(const Effect effect, ReadEffect(rule, "action", "errnoRet", "errno"));
     BROOD_ASSIGN_OR_RETURN(const auto names, rule.Strings("names"));
     BROOD_ASSIGN_OR_RETURN(const auto name, rule.String("name"));
     BROOD_ASSIGN_OR_RETURN(const auto alternatives, ReadArguments(rule));
@@ -227,7 +228,6 @@ class ProfileReader {
 
   const JsonValue& value_;
   const std::string file_;
-  int default_errno_ = EPERM;
   std::set<std::string> unconditional_;
 };
 

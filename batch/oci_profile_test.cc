@@ -12,6 +12,7 @@
 #include "batch/policy_json.h"
 #include "gtest/gtest.h"
 #include "sandbox/notice_child.h"
+#include "sandbox/policy_flatbuffer.h"
 #include "sandbox/seccomp_compiler.h"
 
 namespace brood {
@@ -104,6 +105,31 @@ TEST_F(OciProfileTest, AnErrnoGivenByNameIsTheOneThatCounts) {
   EXPECT_EQ(Call("socket"), Errno(EINVAL));
   EXPECT_EQ(Call("ptrace"), Errno(ENOSYS));
   EXPECT_EQ(Problem(R"({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrno": "EFOO"})"), "docker.json:1: field \"defaultErrno\": unknown errno \"EFOO\"");
+}
+
+// So the runtime specification has it of errnoRet, whatever defaultErrnoRet says.
+TEST_F(OciProfileTest, ARuleWithoutAnErrnoGivesEperm) {
+  Import(R"({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38,
+             "syscalls": [{"names": ["execve", "exit_group"], "action": "SCMP_ACT_ALLOW"}, {"names": ["mount"], "action": "SCMP_ACT_ERRNO"}]})");
+  EXPECT_EQ(Call("mount"), Errno(EPERM));
+  EXPECT_EQ(Call("ptrace"), Errno(ENOSYS));
+}
+
+TEST_F(OciProfileTest, AnErrnoOfZeroSeemsToSucceedAndOneWithoutANameIsANumber) {
+  Import(R"({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 0,
+             "syscalls": [{"names": ["execve", "exit_group"], "action": "SCMP_ACT_ALLOW"}, {"names": ["chown"], "action": "SCMP_ACT_ERRNO", "errnoRet": 0},
+                          {"names": ["mount"], "action": "SCMP_ACT_ERRNO", "errnoRet": 4095}]})");
+  EXPECT_EQ(Call("chown"), Errno(0));
+  EXPECT_EQ(Call("mount"), Errno(4095));
+  EXPECT_EQ(Call("ptrace"), Errno(0));
+  // As it is sent to a server, or written by `explain --json`.
+  const absl::StatusOr<Policy> sent = DecodePolicy(EncodePolicy(policy_));
+  ASSERT_TRUE(sent.ok()) << sent.status();
+  filter_ = CompileFilter(*sent).value().instructions;
+  EXPECT_EQ(Call("chown"), Errno(0));
+  EXPECT_EQ(Call("mount"), Errno(4095));
+  EXPECT_EQ(Call("ptrace"), Errno(0));
+  EXPECT_EQ(Problem(R"({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 4096})"), "docker.json:1: field \"defaultErrnoRet\": expected 0 to 4095");
 }
 
 TEST_F(OciProfileTest, TheRestIsThatOfDefault) {

@@ -97,7 +97,7 @@ flatbuffers::Offset<fbs::SyscallRule> WriteSyscallRule(TableReader& in) {
   const auto names = in.Texts("names");
   const auto args = in.Tables<fbs::ArgumentRule>("args", WriteArgument);
   const auto action = in.Text("action");
-  const auto error = in.Text("errno");
+  const auto error = in.TextOrNumber("errno");
   return fbs::CreateSyscallRule(in.builder(), names, args, action, error);
 }
 
@@ -126,7 +126,7 @@ flatbuffers::Offset<fbs::Policy> WritePolicy(TableReader& in) {
   const auto filter_syscalls = in.Flag("filter_syscalls");
   const auto syscalls = in.Tables<fbs::SyscallRule>("syscalls", WriteSyscallRule);
   const auto unlisted = in.Text("unlisted");
-  const auto unlisted_errno = in.Text("unlisted_errno");
+  const auto unlisted_errno = in.TextOrNumber("unlisted_errno");
   const auto environment = in.Text("environment");
   const auto hostname = in.Text("hostname");
   const auto limits = in.Table<fbs::Limits>("limits", WriteJsonLimits);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
+#include "sandbox/errno_words.h"
 #include "sandbox/policy_flatbuffer.h"
 #include "serialization/field_coverage.h"
 
@@ -120,6 +121,21 @@ TEST(PolicyJsonTest, TwoRulesWithTheSameComparisonsAreAnErrorAtTheSecond) {
             "p:3: field \"syscalls[1]\": two rules for fcntl with the same comparisons");
   EXPECT_EQ(ErrorOf(rules(R"({"index":1,"op":"==","value":1})")), "");
   EXPECT_EQ(ErrorOf(rules(R"({"index":2,"op":"==","value":2,"width":32},{"index":1,"op":"==","value":1})")), "");
+}
+
+TEST(PolicyJsonTest, AnErrnoIsANameOrANumberOrZero) {
+  const auto value = [](std::string_view word) {
+    const absl::StatusOr<Policy> policy =
+        ParsePolicy(absl::StrCat(R"({"extends":"strict","syscalls":[{"names":["read"],"action":"errno","errno":)", word, "}]}"), "p");
+    return policy.ok() ? absl::StrCat(policy->syscalls.back().errno_value) : std::string(policy.status().message());
+  };
+  EXPECT_EQ(value("\"EACCES\""), "13");
+  EXPECT_EQ(value("13"), "13");
+  EXPECT_EQ(value("\"4095\""), "4095");
+  EXPECT_EQ(value("0"), absl::StrCat(kSeemsToSucceed));
+  for (const char* bad : {"4096", "-1", "1.5", "\"013x\"", "\"\"", "\"eacces\""}) {
+    EXPECT_TRUE(Contains(value(bad), "p:1: field \"syscalls[0]\": errno: unknown errno")) << value(bad);
+  }
 }
 
 TEST(PolicyJsonTest, TwoGroupsThatShareACallMustSayTheSameOfIt) {

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "launcher/process.h"
+#include "sandbox/errno_words.h"
 
 namespace brood {
 namespace {
@@ -79,6 +80,12 @@ TEST_F(SyscallRulesTest, AllowLetsTheCallTakePlace) {
 TEST_F(SyscallRulesTest, ErrnoAnswersInsteadOfTheCall) {
   Rule("uname", {}, SyscallAction::kErrno, EDOM);
   EXPECT_EQ(Call("uname", {kAddress}), absl::StrCat(-EDOM, "\n"));
+  EXPECT_TRUE(outcome_.ok()) << outcome_.ToString();
+}
+
+TEST_F(SyscallRulesTest, AnErrnoOfZeroDoesNothingAndSeemsToSucceed) {
+  Rule("uname", {}, SyscallAction::kErrno, kSeemsToSucceed);
+  EXPECT_EQ(Call("uname", {kAddress}), "0\n");
   EXPECT_TRUE(outcome_.ok()) << outcome_.ToString();
 }
 

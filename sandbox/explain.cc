@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "sandbox/errno_words.h"
 #include "sandbox/made_files.h"
 #include "sandbox/syscall_groups.h"
 
@@ -278,6 +279,7 @@ std::string ExplainAction(SyscallAction action, int errno_value) {
     case SyscallAction::kAllow:
       return "allowed";
     case SyscallAction::kErrno:
+      if (errno_value == kSeemsToSucceed) return "seems to succeed";
       return absl::StrCat("fails with ", ErrnoName(errno_value));
     case SyscallAction::kKill:
       return "a violation";

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "sandbox/errno_words.h"
 #include "sandbox/filter_text.h"
 #include "sandbox/seccomp_compiler.h"
 #include "sandbox/syscall_groups.h"
@@ -55,6 +56,11 @@ TEST(ExplainTest, ComparisonsAreSentences) {
   EXPECT_EQ(ExplainComparisons({{.index = 1, .op = ArgumentRule::Op::kMaskedEqual, .value = 0x800, .mask = 0x800},
                                 {.index = 0, .op = ArgumentRule::Op::kNotEqual, .value = 40, .width = 32}}),
             "argument 1 & 0x800 is 0x800 and argument 0 (32 bits) is not 0x28");
+}
+
+TEST(ExplainTest, ACallThatDoesNothingAndReturnsZeroSeemsToSucceed) {
+  EXPECT_EQ(ExplainAction(SyscallAction::kErrno, kSeemsToSucceed), "seems to succeed");
+  EXPECT_EQ(ExplainAction(SyscallAction::kErrno, EIO), "fails with EIO");
 }
 
 TEST(FilterTextTest, NamesNumbersErrnosAndTheGuardiansPart) {

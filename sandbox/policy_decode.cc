@@ -14,6 +14,7 @@
 #include "absl/strings/strip.h"
 #include "base/status.h"
 #include "sandbox/destination.h"
+#include "sandbox/errno_words.h"
 #include "sandbox/ids.h"
 #include "sandbox/label.h"
 #include "sandbox/policy_flatbuffer.h"
@@ -73,8 +74,9 @@ absl::Status ReadErrno(SyscallAction action, const flatbuffers::String* name, st
     return Invalid(field, "the action \"errno\", and no other, comes with the name of an errno");
   }
   if (name == nullptr) return absl::OkStatus();
-  number = ErrnoFromName(View(name));
-  if (number == 0) return Invalid(field, absl::StrCat("unknown errno \"", View(name), "\""));
+  const std::optional<int> value = ErrnoFromWord(View(name));
+  if (!value.has_value()) return Invalid(field, absl::StrCat("unknown errno \"", View(name), "\""));
+  number = *value;
   return absl::OkStatus();
 }
 

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "base/status.h"
+#include "sandbox/errno_words.h"
 #include "sandbox/made_files.h"
 #include "sandbox/policy_flatbuffer.h"
 #include "sandbox/policy_words.h"
@@ -86,7 +86,7 @@ Offset<fbs::SyscallRule> WriteSyscallRule(Builder& builder, const SyscallRule& r
   const auto names = WriteStrings(builder, rule.names);
   const auto written_args = builder.CreateVector(args);
   const auto action = Text(builder, WriteWord(kActionWords, rule.action));
-  const auto error = rule.action == SyscallAction::kErrno ? Text(builder, ErrnoName(rule.errno_value)) : 0;
+  const auto error = rule.action == SyscallAction::kErrno ? Text(builder, ErrnoWord(rule.errno_value)) : 0;
   return fbs::CreateSyscallRule(builder, names, written_args, action, error, rule.layer);
 }
 
@@ -174,7 +174,7 @@ std::string EncodePolicy(const Policy& policy) {
   const auto written_syscalls = builder.CreateVector(syscalls);
   const auto unlisted = Text(builder, WriteWord(kActionWords, policy.unlisted));
   const auto unlisted_errno =
-      policy.unlisted == SyscallAction::kErrno ? Text(builder, ErrnoName(policy.unlisted_errno)) : 0;
+      policy.unlisted == SyscallAction::kErrno ? Text(builder, ErrnoWord(policy.unlisted_errno)) : 0;
   const auto environment = Text(builder, WriteWord(kEnvironmentWords, policy.environment));
   const auto landlock = Text(builder, WriteWord(kLandlockWords, policy.landlock));
   const auto speculation = Text(builder, WriteWord(kSpeculationWords, policy.speculation));

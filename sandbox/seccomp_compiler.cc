@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "sandbox/core_rules.h"
+#include "sandbox/errno_words.h"
 #include "sandbox/filter_layout.h"
 #include "sandbox/network_rules.h"
 #include "sandbox/notice_child.h"
@@ -37,7 +38,8 @@ absl::StatusOr<uint32_t> Action(SyscallAction action, int errno_value, std::stri
     case SyscallAction::kNotify:
       return NoticeAction(Notice::kReport);
     case SyscallAction::kErrno:
-      if (errno_value <= 0 || errno_value > 4095) {
+      if (errno_value == kSeemsToSucceed) return SECCOMP_RET_ERRNO;
+      if (errno_value <= 0 || errno_value > kLargestErrno) {
         return absl::InvalidArgumentError(absl::StrCat(where, ": the action errno needs an errno value from 1 to 4095"));
       }
       return SECCOMP_RET_ERRNO | static_cast<uint32_t>(errno_value);
