@@ -113,7 +113,7 @@ class Preparation {
     }
     if (target_.kind != LaunchTarget::Kind::kFunction && options_.policy != nullptr && options_.policy->platform().filter.forbids_exec) {
       return absl::InvalidArgumentError(
-          "policy: its filter makes execve, execveat or exit_group a violation, so that no program can start; allow them");
+          "policy: its filter makes execve, execveat or exit_group a violation, with some arguments at least, so that no program can start; allow them");
     }
     if (target_.kind != LaunchTarget::Kind::kProgram && options_.policy != nullptr) {
       if (const std::string& need = options_.policy->platform().functions_need; !need.empty()) return absl::InvalidArgumentError(need);

@@ -106,6 +106,16 @@ TEST_F(SyscallRulesTest, KillIsAViolationWithItsArguments) {
   EXPECT_EQ(violation->args, (std::array<uint64_t, 6>{7, 8, 9, 10, 11, 12}));
 }
 
+// Nobody listens yet when brood makes that call, and it would wait for an answer.
+TEST_F(SyscallRulesTest, AnExecThatIsAViolationWithSomeArgumentsIsAnErrorAtOnce) {
+  Rule("execve", {{.index = 1, .op = Op::kGreater, .value = 1}}, SyscallAction::kKill);
+  LaunchOptions options;
+  options.argv = {"/bin/true"};
+  options.policy = CompilePolicy(policy_).value();
+  EXPECT_EQ(Process::Launch(options).status().message(),
+            "policy: its filter makes execve, execveat or exit_group a violation, with some arguments at least, so that no program can start; allow them");
+}
+
 TEST_F(SyscallRulesTest, LogLetsTheCallTakePlace) {
   Rule("uname", {}, SyscallAction::kLog);
   EXPECT_EQ(Call("uname", {kAddress}), absl::StrCat(-EFAULT, "\n"));

@@ -170,6 +170,11 @@ absl::StatusOr<CompiledFilter> CompileFilter(const Policy& policy) {
     const auto found = entries.find(NumberOf(name));
     const uint32_t action = found != entries.end() ? found->second.action.value_or(unlisted) : unlisted;
     if (action == NoticeAction(Notice::kViolation)) filter.forbids_exec = true;
+    // Some arguments suffice: which brood's own call has nobody can say beforehand. No program is started by execveat.
+    if (found == entries.end() || std::string_view(name) == "execveat") continue;
+    for (const FilterCase& one : found->second.cases) {
+      if (one.result == NoticeAction(Notice::kViolation)) filter.forbids_exec = true;
+    }
   }
   return filter;
 }
