@@ -96,6 +96,29 @@ TEST(CompilePolicyTest, LessMemoryThanAPageIsAnErrorThatSaysSo) {
   EXPECT_EQ(CompilePolicy(policy).status().message(), "limits: memory must be at least 4K, a page: nothing could start");
 }
 
+// As in a file, whoever says it.
+TEST(CompilePolicyTest, ALimitOfNothingIsAnError) {
+  const std::vector<std::pair<Limits, std::string>> limits = {
+      {{.wall_time = absl::ZeroDuration()}, "limits: wall_time must be more than zero"},
+      {{.wall_time = -absl::InfiniteDuration()}, "limits: wall_time must be more than zero"},
+      {{.cpu_time = absl::Seconds(-1)}, "limits: cpu_time must be more than zero"},
+      {{.wall_time = absl::Seconds(1), .grace = absl::Seconds(-1)}, "limits: grace must be more than zero"},
+      {{.open_files = 0}, "limits: open_files must be more than zero: nothing could start"},
+      {{.processes = 0}, "limits: memory and processes must be more than zero: nothing could start"},
+  };
+  for (const auto& [limit, problem] : limits) {
+    Policy asked = BuiltinPolicy("none").value();
+    asked.limits = limit;
+    EXPECT_EQ(CompilePolicy(asked).status().message(), problem);
+    Policy brought = BuiltinPolicy("none").value();
+    brought.default_limits = limit;
+    EXPECT_EQ(CompilePolicy(brought).status().message(), problem);
+  }
+  Policy endless = BuiltinPolicy("none").value();
+  endless.limits.wall_time = absl::InfiniteDuration();
+  EXPECT_TRUE(CompilePolicy(endless).ok()) << CompilePolicy(endless).status();
+}
+
 TEST(CompilePolicyTest, AHostnameNeedsItsNamespace) {
   Policy policy = BuiltinPolicy("none").value();
   policy.hostname = "inside";

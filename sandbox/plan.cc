@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -94,7 +93,8 @@ class PlanBuilder {
     if (policy().read_back && !policy().minimal_system) {
       return absl::InvalidArgumentError("read_back: needs minimal_system, in whose /proc the kernel tells what was set up");
     }
-    if (policy().limits.memory_bytes == uint64_t{0} || policy().limits.processes == uint64_t{0}) {
+    for (const Limits* limits : {&policy().limits, &policy().default_limits}) {
+      if (limits->memory_bytes != uint64_t{0} && limits->processes != uint64_t{0}) continue;
       return absl::InvalidArgumentError("limits: memory and processes must be more than zero: nothing could start");
     }
     // A cgroup takes less for nothing at all, and ends the init before anything can be told of it.
@@ -112,6 +112,10 @@ class PlanBuilder {
         if (ResourceOf(name) < 0) return ParseRlimit(absl::StrCat(name, "=", value)).status();
       }
       if (limits->io_rate_bytes == uint64_t{0}) return absl::InvalidArgumentError("limits: io_rate must be more than zero");
+      for (const auto& [name, time] : {std::pair("wall_time", limits->wall_time), std::pair("cpu_time", limits->cpu_time), std::pair("grace", limits->grace)}) {
+        if (time && *time <= absl::ZeroDuration()) return absl::InvalidArgumentError(absl::StrCat("limits: ", name, " must be more than zero"));
+      }
+      if (limits->open_files == uint64_t{0}) return absl::InvalidArgumentError("limits: open_files must be more than zero: nothing could start");
     }
     if (policy().network.mode == NetworkMode::kAllow && !policy().filter_syscalls) {
       return absl::InvalidArgumentError(
@@ -451,7 +455,7 @@ class PlanBuilder {
     if (limits.cpu_time) {
       // cpu.stat of version 2 is there without the cpu controller.
       platform_->cgroups.count_cpu = !cgroups.unified.empty() || !cgroups.cpuacct.empty();
-      Limit(RLIMIT_CPU, static_cast<uint64_t>(std::ceil(absl::ToDoubleSeconds(*limits.cpu_time))) + 1);
+      Limit(RLIMIT_CPU, static_cast<uint64_t>(absl::ToInt64Seconds(absl::Ceil(*limits.cpu_time, absl::Seconds(1)))) + 1);
       if (platform_->cgroups.count_cpu) {
         Enforce(Layer::kCpuTime, "cgroup accounting and RLIMIT_CPU");
       } else if (asked.cpu_time && !Weaker(Layer::kCpuTime)) {
