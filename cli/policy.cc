@@ -31,6 +31,8 @@ Policy MadePrintable(Policy policy) {
   policy.name = Printable(policy.name);
   for (FileRule& rule : policy.files) {
     for (std::string* path : {&rule.source, &rule.destination, &rule.changes}) *path = Printable(*path);
+    if (rule.kind == FileRule::Kind::kSymlink) rule.text = Printable(rule.text);
+    for (std::string& layer : rule.layers) layer = Printable(layer);
   }
   for (BpfFile& file : policy.bpf_files) file.path = Printable(file.path);
   for (std::string& destination : policy.network.to) destination = Printable(destination);

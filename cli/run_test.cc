@@ -107,9 +107,11 @@ TEST(RunTest, WhatIsReadMustBeAFileOrAPipe) {
 
 TEST(RunTest, APolicyOfAStrangersDrivesNoTerminalAndForgesNoLine) {
   const std::string shown = RunBrood({"policy", "explain", TempFile("explained", R"({"extends": "strict", "name": "a\u001b[2Kb\nfiles: none",
-      "files": [{"path": "/c\u001b[A\nnetwork: none", "optional": true}]})")}).out;
+      "files": [{"path": "/c\u001b[A\nnetwork: none", "optional": true}, {"symlink": "f\nlimits: none", "at": "/g"},
+                {"overlay": "/usr", "below": ["/h\nlimits: none"], "at": "/i"}]})")}).out;
   EXPECT_TRUE(Contains(shown, "a\\x1b[2Kb\\x0afiles: none\nfiles: nothing of this machine but\n")) << shown;
   EXPECT_TRUE(Contains(shown, "/c\\x1b[A\\x0anetwork: none")) << shown;
+  EXPECT_FALSE(Contains(shown, "\nlimits: none")) << shown;
   const std::string told = RunBrood({"policy", "check", TempFile("checked", R"({"extends": "strict", "files": [{"path": "/d\u001b[A\nok"}]})")}).err;
   EXPECT_TRUE(Contains(told, "/d\\x1b[A\\x0aok: ENOENT")) << told;
   EXPECT_TRUE(Contains(RunBrood({"run", "/e\x1b[A"}).err, "/e\\x1b[A: ENOENT")) << "else a program's name does";
