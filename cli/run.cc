@@ -57,7 +57,7 @@ absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& default
   }
   if (IsWorthALine(end.outcome)) {
     const std::string& program = launch.argv[0];
-    PrintError("run", absl::StrCat(program, ": ", end.outcome.ToString(), RunRemedy(end.outcome, program, defaults.policy)));
+    PrintError("run", absl::StrCat(program, ": ", end.outcome.ToString(), RunRemedy(end.outcome, program, defaults)));
     for (const std::string& line : StackLines(end.outcome)) PrintError("run", line);
   }
   BROOD_RETURN_IF_ERROR(result.Write(launch.argv[0], end));

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 
 #include "cli/testdata/brood_under_test.h"
 #include "gtest/gtest.h"
@@ -80,7 +81,47 @@ TEST(RunTest, TheLineThatAllowsACallIsOneOfTheFilesForm) {
   const std::string profile = TempFile("profile.json", R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["getpgid"], "action": "SCMP_ACT_KILL"}]})");
   const Finished run = RunBrood({"run", "--policy", profile, "--", "python3", "-c", "import os; os.getpgid(0)"});
   EXPECT_EQ(run.exit_code, 159) << run.err;
-  EXPECT_TRUE(Contains(run.err, R"(; allowed by {"names": ["getpgid"], "action": "SCMP_ACT_ALLOW"} in "syscalls" of )" + profile)) << run.err;
+  EXPECT_TRUE(Contains(run.err, R"(; allowed by {"names": ["getpgid"], "action": "SCMP_ACT_ALLOW"} as the first in "syscalls" of )" + profile)) << run.err;
+}
+
+// Whether the line helps, wherever it stands, is tried before it is named.
+TEST(RunTest, NoLineIsSaidToAllowWhatARuleOfTheFileItselfForbids) {
+  const auto message = [](const std::string& rule, const std::string& call) {
+    const std::string policy = TempFile("forbids.json", R"({"extends": "default", "syscalls": [)" + rule + "]}");
+    const Finished run = RunBrood({"run", "--policy", policy, "--", "python3", "-c", "import os, fcntl; " + call});
+    EXPECT_EQ(run.exit_code, 159) << run.err;
+    return run.err;
+  };
+  const std::string of_its_own = message(R"({"names": ["getpgid"], "action": "kill"})", "os.getpgid(0)");
+  EXPECT_TRUE(Contains(of_its_own, R"(; forbidden by a rule for getpgid in "syscalls" of )")) << of_its_own;
+  const std::string wider = message(R"({"names": ["fcntl"], "args": [{"index": 1, "op": ">=", "value": 1032}], "action": "kill"}, {"names": ["fcntl"], "action": "allow"})",
+                                    "fcntl.fcntl(0, 1032)");
+  EXPECT_TRUE(Contains(wider, R"("value": "0x408", "width": 32}], "action": "allow"} as the first in "syscalls" of )")) << wider;
+  const std::string of_a_group = message(R"({"names": ["@identity-change"], "action": "kill"})", "os.setreuid(0, 0)");
+  EXPECT_TRUE(Contains(of_a_group, R"(; allowed by {"names": ["setreuid"], "action": "allow"} in "syscalls" of )")) << of_a_group;
+}
+
+TEST(RunTest, NoLineOfAFileIsSaidToAllowWhatAnOptionForbids) {
+  const Finished run = RunBrood({"run", "--policy", "strict", "--net", "loopback", "--", "python3", "-c", "import socket; socket.socket(17, 3)"});
+  EXPECT_EQ(run.exit_code, 159) << run.err;
+  EXPECT_TRUE(Contains(run.err, R"(; forbidden by the rules that --net brings: leave it out, and say "network" in the policy; then allowed by {"names": ["socket"],)")) << run.err;
+}
+
+TEST(RunTest, ACheckForLeaksIsToldWithTheVariableThatTurnsItOff) {
+  const std::string source = TempFile("leaks.c", "int main(void) { return 0; }");
+  const std::string program = TempFile("leaks", "");
+  if (std::system(("gcc -fsanitize=address -o " + program + " " + source + " 2>/dev/null").c_str()) != 0) GTEST_SKIP() << "no gcc that has AddressSanitizer";
+  const auto run = [&](std::vector<std::string> with) {
+    with.insert(with.begin(), {"run", "--policy", "default", "--ro", program});
+    with.insert(with.end(), {"--", program});
+    return RunBrood(with);
+  };
+  const Finished checks = run({});
+  if (checks.exit_code == 1) GTEST_SKIP() << "what AddressSanitizer reserves is more than this machine lets a process have: " << checks.err;
+  EXPECT_EQ(checks.exit_code, 159) << checks.err;
+  EXPECT_TRUE(Contains(checks.err, "; that is the program's own look for leaks at its end, which --env LSAN_OPTIONS=detect_leaks=0 turns off")) << checks.err;
+  const Finished does_not = run({"--env", "LSAN_OPTIONS=detect_leaks=0"});
+  EXPECT_EQ(does_not.exit_code, 0) << does_not.err;
 }
 
 TEST(RunTest, TheOutputLimitIs153) { EXPECT_EQ(RunBrood({"run", "--output", "1K", "--", "yes"}).exit_code, 153); }
