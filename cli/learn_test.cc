@@ -34,6 +34,31 @@ TEST_F(LearnTest, AShellAndItsPipelinePass) {
   ExpectEnough({"sh", "-c", "printf 'b\\na\\n' | sort | tr a-z A-Z; echo done"});
 }
 
+TEST_F(LearnTest, FilesThatAreMovedFromOneDirectoryToAnotherPass) {
+  for (const char* name : {"/from", "/to"}) std::filesystem::create_directory(directory_ + name);
+  TempFileAt(directory_ + "/from/kept", "kept\n");
+  const std::string script = "cd " + directory_ + "; echo moved > from/a; mv from/a to/b; cat to/b; mv to/b from/c; ln from/kept to/link; cat to/link; rm to/link from/c";
+  ExpectEnough({"sh", "-c", script});
+  EXPECT_TRUE(Contains(FileContent(policy_), ", for moves between " + directory_ + "/from, " + directory_ + "/to")) << FileContent(policy_);
+}
+
+TEST_F(LearnTest, WhatARuleOfTheFileForbidsStaysForbiddenAndIsNamed) {
+  TempFileAt(policy_, R"({"extends": "default", "syscalls": [{"names": ["getpgid"], "action": "kill"}, {"names": ["@identity-change"], "action": "kill"}]})");
+  const std::vector<std::string> asks = {"python3", "-c", "import os; os.getpgid(0); os.setreuid(os.getuid(), os.getuid())"};
+  const Finished learnt = Learn(asks);
+  ASSERT_EQ(learnt.exit_code, 0) << learnt.err;
+  for (const char* call : {"getpgid", "setreuid"}) {
+    EXPECT_TRUE(Contains(learnt.err, std::string("not in the policy: system call ") + call + ": a rule of the file forbids it")) << learnt.err;
+  }
+  EXPECT_FALSE(Contains(FileContent(policy_), "\"allow\"")) << FileContent(policy_);
+  EXPECT_EQ(Run(asks).exit_code, 159);
+}
+
+TEST_F(LearnTest, AListThatIsNullIsOneThatIsNotThere) {
+  TempFileAt(policy_, R"({"extends": "strict", "files": null, "syscalls": null, "network": null})");
+  ExpectEnough({"python3", "-c", "import os; print(os.sched_getscheduler(0)); os.setreuid(os.getuid(), os.getuid())"});
+}
+
 TEST_F(LearnTest, LsPasses) { ExpectEnough({"ls", "/usr/lib"}); }
 
 TEST_F(LearnTest, PythonPasses) {

@@ -11,6 +11,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "sandbox/learn/json_text.h"
 #include "sandbox/learn/links.h"
 #include "sandbox/learn/paths.h"
@@ -134,6 +135,24 @@ void LearnedFiles::Make(const TracedCall& call, const std::string& path) {
   parent.evidence.Saw(absl::StrCat(call.syscall, " of ", NameOf(path)), call.program);
 }
 
+// Inside, what is shown apart is two mounts, between which no name is moved, though it be one file system outside. rename(2), EXDEV
+void LearnedFiles::UseBoth(const TracedCall& call) {
+  if (IsOwnInside(call.path) || IsOwnInside(call.other_path)) return;
+  const std::string from = ParentOf(call.path);
+  const std::string to = ParentOf(call.other_path);
+  if (from == to || !SystemPlace(from).empty() || !SystemPlace(to).empty()) return;
+  std::string both = from;
+  while (both != to && !IsBelow(to, both)) both = ParentOf(both);
+  if (both == "/" || !IsJsonText(both)) {
+    left_out_[absl::StrCat("moving ", call.path, " to ", call.other_path, ", which inside is on another mount")].Saw(call.syscall, call.program);
+    return;
+  }
+  FileUse& use = files_[both];
+  use.makes_entries = true;
+  use.joins.insert({from, to});
+  use.evidence.Saw(absl::StrCat(call.syscall, " of ", NameOf(call.path)), call.program);
+}
+
 void LearnedFiles::UseDirectoryOf(const TracedCall& call, const std::string& path, bool writes) {
   std::string name = path;
   std::string directory = ParentOf(path);
@@ -184,7 +203,8 @@ std::map<std::string, LearnedFiles::FileUse> LearnedFiles::Reached() const {
 std::vector<NeededFile> LearnedFiles::Needed() const {
   const std::map<std::string, FileUse> reached = Reached();
   const auto text = [](const FileUse& use) {
-    return absl::StrCat(use.evidence.Text(), use.through.empty() ? "" : absl::StrCat(", through ", OneLine(use.through)));
+    const std::string joins = use.joins.empty() ? "" : OneLine(absl::StrCat(", for moves between ", absl::StrJoin(use.joins, ", ")));
+    return absl::StrCat(use.evidence.Text(), joins, use.through.empty() ? "" : absl::StrCat(", through ", OneLine(use.through)));
   };
   std::map<std::string, NeededFile> needed;
   std::set<std::string> directories;  // Of these, those that are shown with all that is in them.
@@ -202,7 +222,8 @@ std::vector<NeededFile> LearnedFiles::Needed() const {
     }
     const bool directory = IsDirectory(path);
     if (directory && use.makes_entries) {
-      const bool left = absl::c_any_of(made_, [&](const std::string& made) { return ParentOf(made) == path && Exists(made); });
+      const bool left = absl::c_any_of(made_, [&](const std::string& made) { return ParentOf(made) == path && Exists(made); }) ||
+                        absl::c_any_of(use.joins, [&](const std::string& joined) { return joined != path && made_.count(joined) == 0 && Exists(joined); });
       const bool temporary = !left && (path == "/tmp" || path == "/var/tmp");
       show(path, {.writable = !temporary, .memory = temporary, .evidence = text(use)}, !temporary);
     } else if (directory) {

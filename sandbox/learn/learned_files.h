@@ -25,6 +25,9 @@ class LearnedFiles {
   // A call that named `path` and did not fail.
   void Use(const TracedCall& call, const std::string& given);
 
+  // One that gave a file a name beside another one, or instead of it, and did not fail.
+  void UseBoth(const TracedCall& call);
+
   // Looks at the file system as it is after the run. Of the system, its programs and libraries, a policy shows what `strict`
   // does, with whole directories; of the rest each file, and a directory if it was listed or something was made in it.
   std::vector<NeededFile> Needed() const;
@@ -41,6 +44,7 @@ class LearnedFiles {
     bool makes_entries = false;  // Names in it were made or removed.
     bool lists = false;
     bool reads_link = false;  // By readlink(2): a file in its place would not do.
+    std::set<std::string> joins;  // Directories below it that must be in one mount.
     Evidence evidence;
     std::string through;  // The path that was named, if a link led from there.
   };

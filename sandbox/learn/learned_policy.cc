@@ -86,19 +86,57 @@ std::optional<TextRange> OwnRule(const std::string& text, const std::string& pat
   return std::nullopt;
 }
 
-// Whether a rule of the file itself answers that call with an error, or the network that it asks for does.
-bool RefusesItself(std::string_view text, const Policy& policy, std::string_view syscall) {
-  if (policy.network.mode == NetworkMode::kAllow && IsIn("@network", syscall)) return true;
-  const bool has_rules = FindField(text, {"syscalls"}).has_value();
+bool Holds(const ArgumentRule& rule, const std::array<uint64_t, 6>& args) {
+  using Op = ArgumentRule::Op;
+  const uint64_t bits = rule.width == 32 ? 0xffffffff : ~uint64_t{0};
+  const uint64_t argument = args[rule.index] & bits;
+  const uint64_t value = rule.value & bits;
+  switch (rule.op) {
+    case Op::kEqual:
+      return argument == value;
+    case Op::kNotEqual:
+      return argument != value;
+    case Op::kLess:
+      return argument < value;
+    case Op::kLessOrEqual:
+      return argument <= value;
+    case Op::kGreater:
+      return argument > value;
+    case Op::kGreaterOrEqual:
+      return argument >= value;
+    case Op::kMaskedEqual:
+      return (argument & rule.mask) == value;
+  }
+  return false;
+}
+
+// The rule of the file itself that says what becomes of that call; null if it is another's, or none.
+const SyscallRule* OwnRuleFor(std::string_view text, const Policy& policy, std::string_view syscall, const std::array<uint64_t, 6>& args) {
+  if (!FindField(text, {"syscalls"}).has_value()) return nullptr;
   unsigned nearest = 0;
   for (const SyscallRule& rule : policy.syscalls) nearest = std::max(nearest, rule.layer);
-  bool named = false;
+  const SyscallRule* by_name = nullptr;
+  const SyscallRule* by_group = nullptr;
   for (const SyscallRule& rule : policy.syscalls) {
-    const bool names = absl::c_any_of(rule.names, [&](const std::string& name) { return name == syscall || IsIn(name, syscall); });
-    if (!names) continue;
-    named = true;
-    if (has_rules && rule.layer == nearest && rule.action == SyscallAction::kErrno) return true;
+    if (rule.layer != nearest) continue;
+    const bool named = absl::c_linear_search(rule.names, syscall);
+    if (!named && absl::c_none_of(rule.names, [&](const std::string& name) { return IsIn(name, syscall); })) continue;
+    if (rule.args.empty()) {
+      (named ? by_name : by_group) = &rule;
+    } else if (absl::c_all_of(rule.args, [&](const ArgumentRule& one) { return Holds(one, args); })) {
+      return &rule;
+    }
   }
+  return by_name != nullptr ? by_name : by_group;
+}
+
+// Whether the file itself answers that call with an error, by a rule, for all that it does not list, or by the network that it asks for.
+bool RefusesItself(std::string_view text, const Policy& policy, std::string_view syscall, const std::array<uint64_t, 6>& args) {
+  if (policy.network.mode == NetworkMode::kAllow && IsIn("@network", syscall)) return true;
+  if (const SyscallRule* rule = OwnRuleFor(text, policy, syscall, args); rule != nullptr) return rule->action == SyscallAction::kErrno;
+  const bool named = absl::c_any_of(policy.syscalls, [&](const SyscallRule& rule) {
+    return absl::c_any_of(rule.names, [&](const std::string& name) { return name == syscall || IsIn(name, syscall); });
+  });
   return !named && FindField(text, {"unlisted"}).has_value();
 }
 
@@ -151,6 +189,7 @@ void LearnedPolicy::Add(const TracedCall& call) {
   if (call.result < 0) return;
   if (!call.path.empty()) files_.Use(call, call.path);
   if (!call.other_path.empty()) files_.Use(call, call.other_path);
+  if (!call.path.empty() && !call.other_path.empty()) files_.UseBoth(call);
 }
 
 void LearnedPolicy::UseNetwork(const TracedCall& call) {
@@ -238,10 +277,17 @@ absl::StatusOr<std::string> LearnedPolicy::AddSyscalls(std::string text, const P
   std::vector<PolicyLine> lines;
   for (const auto& [rule, used] : syscalls_) {
     const Answer answer = AnswerOf(filter.instructions, used.number, used.args);
-    if (answer == Answer::kViolation) lines.push_back({rule, used.evidence.Text()});
-    if (answer != Answer::kRefused) continue;
+    if (answer == Answer::kTakesPlace) continue;
+    if (answer == Answer::kViolation) {
+      if (OwnRuleFor(text, policy, used.name, used.args) != nullptr) {
+        refused_.insert(absl::StrCat("system call ", used.name, ": a rule of the file forbids it"));
+      } else {
+        lines.push_back({rule, used.evidence.Text()});
+      }
+      continue;
+    }
     // What the built-in that the file extends answers with an error programs go on without, mostly. Of this one it is not known.
-    if (RefusesItself(text, policy, used.name)) {
+    if (RefusesItself(text, policy, used.name, used.args)) {
       refused_.insert(absl::StrCat("system call ", used.name, ": the file answers with an error"));
     } else if (used.succeeded) {
       lines.push_back({rule, used.evidence.Text()});

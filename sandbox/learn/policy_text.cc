@@ -104,7 +104,9 @@ std::string AddToList(std::string text, const std::vector<std::string_view>& pat
     absl::StrAppend(&added, indent, lines[i].value, i + 1 < lines.size() ? "," : "", CommentOf(lines[i].evidence), "\n");
   }
   const std::string close = indent.substr(2);
-  if (!FindField(text, path).has_value()) return AddField(std::move(text), path[0], absl::StrCat("[\n", added, close, "]"), "");
+  const std::optional<TextRange> list = FindField(text, path);
+  // null is a list that is not there.
+  if (!list.has_value() || text[list->begin] != '[') return SetField(std::move(text), path[0], {absl::StrCat("[\n", added, close, "]"), ""});
   const std::vector<TextRange> elements = ListElements(text, path);
   if (!elements.empty()) text.insert(elements.back().end, ",");
   const size_t bracket = FindField(text, path)->end - 1;

@@ -32,7 +32,7 @@ std::optional<TextRange> FindField(std::string_view text, const std::vector<std:
 // The elements of that list; none if it is no list, or not there.
 std::vector<TextRange> ListElements(std::string_view text, const std::vector<std::string_view>& path);
 
-// With further lines at the end of that list. A field of the file itself is added if it is missing.
+// With further lines at the end of that list. A field of the file itself is added if it is missing, or null.
 std::string AddToList(std::string text, const std::vector<std::string_view>& path, const std::vector<PolicyLine>& lines);
 
 // With another value in that range, and another comment behind it.

@@ -31,6 +31,7 @@ TEST(PolicyTextTest, AddsLinesWithCommasWhereTheyBelong) {
   EXPECT_EQ(AddToList(R"({"files": [1]})", {"files"}, {{"2", ""}}), "{\"files\": [1,\n    2\n  ]}");
   EXPECT_EQ(AddToList(R"({"extends": "strict"})", {"files"}, {{"2", ""}}),
             "{\n  \"files\": [\n    2\n  ],\"extends\": \"strict\"}");
+  EXPECT_EQ(AddToList(R"({"files": null, "a": 1})", {"files"}, {{"2", ""}}), "{\"files\": [\n    2\n  ], \"a\": 1}");
 }
 
 TEST(PolicyTextTest, ReplacesAValueWithItsComment) {
