@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
@@ -259,18 +260,22 @@ void ConnectService::Answer(int listener, uint64_t id, int error) {
 
 // A caller that was interrupted or has ended leaves its place to others.
 ConnectService::Pending* ConnectService::Free(int listener) {
-  Pending* const end = pending_ + used_;
-  Pending* place = std::find_if(pending_, end, [](const Pending& one) { return one.socket < 0; });
-  if (place != end) return place;
-  if (used_ < kMaxPending) return &pending_[used_++];
-  place = nullptr;
-  for (Pending& one : pending_) {
-    if (IsValid(listener, one.id)) continue;
-    CloseShared(one.socket);
-    one.socket = -1;
-    place = &one;
+  if (pending_ == nullptr) {
+    void* const memory = mmap(nullptr, kMaxPending * sizeof(Pending), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) return nullptr;
+    pending_ = static_cast<Pending*>(memory);
   }
-  return place;
+  Pending* const end = pending_ + used_;
+  Pending* const place = std::find_if(pending_, end, [](const Pending& one) { return one.socket < 0; });
+  if (place != end) return place;
+  constexpr size_t kFew = 256;  // Up to here it costs less to take another place than to look who still waits.
+  for (Pending* one = pending_; used_ >= kFew && one != end; ++one) {
+    if (IsValid(listener, one->id)) continue;
+    CloseShared(one->socket);
+    one->socket = -1;
+    return one;
+  }
+  return used_ < kMaxPending ? &pending_[used_++] : nullptr;
 }
 
 // Looks after a connection that is not there yet.

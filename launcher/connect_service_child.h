@@ -73,15 +73,15 @@ class ConnectService {
   static bool Install(int listener, uint64_t id, int socket, int fd, bool close_on_exec);
   static void Answer(int listener, uint64_t id, int error);
 
-  static constexpr size_t kMaxPending = 256;
+  static constexpr size_t kMaxPending = 768;  // Each has a descriptor of the guardian's, who needs some more of the usual 1,024.
 
   const ChildPlan& plan_;
   int epoll_ = -1;
   int timer_ = -1;
   bool ticks_ = false;
-  // Those behind the first `used_` were never touched, so that they cost no launch a page.
+  // Mapped when there is one. Those behind the first `used_` were never touched, so that they cost no page.
+  Pending* pending_ = nullptr;
   size_t used_ = 0;
-  Pending pending_[kMaxPending];
 };
 
 }  // namespace brood::child

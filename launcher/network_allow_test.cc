@@ -427,6 +427,16 @@ TEST_P(NetworkAllowTest, ASilentHostHoldsUpNobodyElse) {
   EXPECT_TRUE(outcome_.ok()) << outcome_.ToString();
 }
 
+TEST_P(NetworkAllowTest, HundredsWhoWaitForASilentHostHoldUpNobodyElse) {
+  if (std::string_view(GetParam()) == "strict") GTEST_SKIP() << "strict has fewer threads than that";
+  const SilentHost silent;
+  const Server server(AF_INET);
+  const std::string connected = Run({"/programs/connects_beside_many", silent.port(), "400", server.port()},
+                                    absl::StrCat("127.0.0.1:", silent.port(), ",127.0.0.1:", server.port()));
+  EXPECT_EQ(connected, "400 wait\nhello\n");
+  EXPECT_TRUE(outcome_.ok()) << outcome_.ToString();
+}
+
 TEST_P(NetworkAllowTest, TheWallTimeIsKeptWhileAHostIsSilent) {
   const SilentHost silent;
   EXPECT_EQ(Run({"/programs/connects_to", "127.0.0.1", silent.port()}, absl::StrCat("127.0.0.1:", silent.port()),
