@@ -42,6 +42,18 @@ TEST_F(LearnTest, FilesThatAreMovedFromOneDirectoryToAnotherPass) {
   EXPECT_TRUE(Contains(FileContent(policy_), ", for moves between " + directory_ + "/from, " + directory_ + "/to")) << FileContent(policy_);
 }
 
+TEST_F(LearnTest, ALinkToADirectoryAndOneThatLeadsNowherePass) {
+  std::filesystem::create_directory(directory_ + "/real");
+  TempFileAt(directory_ + "/real/file", "content\n");
+  std::filesystem::create_directory_symlink("real", directory_ + "/link");
+  std::filesystem::create_symlink("nothing", directory_ + "/dangling");
+  ExpectEnough({"readlink", directory_ + "/link"});
+  std::filesystem::remove(policy_);
+  ExpectEnough({"python3", "-c", "import os; d = '" + directory_ +
+                                     "'; print(os.path.realpath(d + '/link/file'), open(d + '/link/file').read(), os.path.islink(d + '/link'), "
+                                     "os.path.islink(d + '/dangling'), os.path.exists(d + '/dangling'), os.listdir(d + '/link'))"});
+}
+
 TEST_F(LearnTest, WhatARuleOfTheFileForbidsStaysForbiddenAndIsNamed) {
   TempFileAt(policy_, R"({"extends": "default", "syscalls": [{"names": ["getpgid"], "action": "kill"}, {"names": ["@identity-change"], "action": "kill"}]})");
   const std::vector<std::string> asks = {"python3", "-c", "import os; os.getpgid(0); os.setreuid(os.getuid(), os.getuid())"};

@@ -56,6 +56,20 @@ std::string LinkText(const std::string& path) {
   return error ? "" : target.native();
 }
 
+bool LeadsNowhere(const std::string& path) {
+  struct stat status;
+  return !LinkText(path).empty() && stat(path.c_str(), &status) != 0;
+}
+
+// Whether the call told the program what a link itself is, or where it leads.
+bool LooksAtLink(const TracedCall& call, const std::string& path) {
+  if (IsOneOf(call.syscall, {"readlink", "readlinkat"})) return true;
+  const bool itself = call.syscall == "lstat" || (call.syscall == "newfstatat" && (call.args[3] & AT_SYMLINK_NOFOLLOW) != 0) ||
+                      (call.syscall == "statx" && (call.args[2] & AT_SYMLINK_NOFOLLOW) != 0);
+  // A file in the place of a link to one will do: it is there. A directory's has to be a link to lead to what is behind it.
+  return itself && !LinkText(path).empty() && (IsDirectory(path) || LeadsNowhere(path));
+}
+
 // The place of the system's below which `path` is, as strict shows it; "" if none.
 std::string SystemPlace(const std::string& path) {
   static const auto* places = [] {
@@ -116,7 +130,7 @@ void LearnedFiles::Use(const TracedCall& call, const std::string& given) {
     left_out_[absl::StrCat("writing ", path)].Saw(call.syscall, call.program);
     return;
   }
-  const bool reads_link = IsOneOf(call.syscall, {"readlink", "readlinkat"});
+  const bool reads_link = LooksAtLink(call, path);
   if (!IsJsonText(makes ? ParentOf(path) : path) || (reads_link && !IsJsonText(LinkText(path)))) {
     return UseDirectoryOf(call, path, makes || writes);
   }
@@ -169,7 +183,7 @@ void LearnedFiles::UseDirectoryOf(const TracedCall& call, const std::string& pat
 
 std::map<std::string, LearnedFiles::FileUse> LearnedFiles::Reached() const {
   const auto is_shown = [&](std::string_view path) {
-    if (const auto used = files_.find(std::string(path)); used != files_.end() && used->second.reads_link && !IsDirectory(used->first)) return true;
+    if (const auto used = files_.find(std::string(path)); used != files_.end() && used->second.reads_link && !LinkText(used->first).empty()) return true;
     if (const std::string place = SystemPlace(std::string(path)); !place.empty() && place != path) return true;
     return absl::c_any_of(files_, [&](const auto& file) {
       return (file.second.lists || file.second.makes_entries) && IsBelow(path, file.first);
@@ -214,14 +228,28 @@ std::vector<NeededFile> LearnedFiles::Needed() const {
     needed[path] = std::move(file);
     if (directory) directories.insert(path);
   };
+  const auto is_link = [&](const std::string& path) {
+    const auto use = reached.find(path);
+    return use != reached.end() && (use->second.reads_link || LeadsNowhere(path)) && made_.count(path) == 0 && !LinkText(path).empty();
+  };
+  // What stands behind one is shown where the link leads.
+  const auto is_behind_link = [&](std::string path) {
+    for (path = ParentOf(path); path != "/"; path = ParentOf(path)) {
+      if (is_link(path)) return true;
+    }
+    return false;
+  };
   for (const auto& [path, use] : reached) {
+    if (is_behind_link(path)) continue;
     if (const std::string place = SystemPlace(path); !place.empty()) {
       auto& [count, evidence] = places[place];
       if (++count == 1) evidence = absl::StrCat(path == place ? "" : absl::StrCat(path, " "), text(use));
       continue;
     }
     const bool directory = IsDirectory(path);
-    if (directory && use.makes_entries) {
+    if (is_link(path)) {
+      show(path, {.link = LinkText(path), .evidence = text(use)}, false);
+    } else if (directory && use.makes_entries) {
       const bool left = absl::c_any_of(made_, [&](const std::string& made) { return ParentOf(made) == path && Exists(made); }) ||
                         absl::c_any_of(use.joins, [&](const std::string& joined) { return joined != path && made_.count(joined) == 0 && Exists(joined); });
       const bool temporary = !left && (path == "/tmp" || path == "/var/tmp");
@@ -229,8 +257,6 @@ std::vector<NeededFile> LearnedFiles::Needed() const {
     } else if (directory) {
       // What was only looked at is there if something in it is.
       if (use.lists) show(path, {.evidence = text(use)}, true);
-    } else if (use.reads_link && made_.count(path) == 0 && !LinkText(path).empty()) {
-      show(path, {.link = LinkText(path), .evidence = text(use)}, false);
     } else if (Exists(path) && made_.count(path) == 0) {
       show(path, {.writable = use.write, .evidence = text(use)}, false);
     }

@@ -43,7 +43,7 @@ class LearnedFiles {
     bool write = false;
     bool makes_entries = false;  // Names in it were made or removed.
     bool lists = false;
-    bool reads_link = false;  // By readlink(2): a file in its place would not do.
+    bool reads_link = false;  // It was looked at as a link: a file in its place would not do.
     std::set<std::string> joins;  // Directories below it that must be in one mount.
     Evidence evidence;
     std::string through;  // The path that was named, if a link led from there.
