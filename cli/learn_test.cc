@@ -54,6 +54,18 @@ TEST_F(LearnTest, ALinkToADirectoryAndOneThatLeadsNowherePass) {
                                      "os.path.islink(d + '/dangling'), os.path.exists(d + '/dangling'), os.listdir(d + '/link'))"});
 }
 
+TEST_F(LearnTest, WhatIsAboveThePlaceThatALinkLeadsToPasses) {
+  std::filesystem::create_directories(directory_ + "/real/below");
+  TempFileAt(directory_ + "/real/file", "content\n");
+  std::filesystem::create_directory_symlink("real/below", directory_ + "/link");
+  ExpectEnough({"cat", directory_ + "/link/../file"});
+}
+
+TEST_F(LearnTest, ALinkOfTheSystemsThatIsLookedAtPasses) {
+  if (!std::filesystem::is_symlink("/lib")) GTEST_SKIP() << "/lib is a directory here";
+  ExpectEnough({"sh", "-c", "readlink /lib; realpath /lib/os-release; ls -d /lib/. "});
+}
+
 TEST_F(LearnTest, WhatARuleOfTheFileForbidsStaysForbiddenAndIsNamed) {
   TempFileAt(policy_, R"({"extends": "default", "syscalls": [{"names": ["getpgid"], "action": "kill"}, {"names": ["@identity-change"], "action": "kill"}]})");
   const std::vector<std::string> asks = {"python3", "-c", "import os; os.getpgid(0); os.setreuid(os.getuid(), os.getuid())"};

@@ -167,6 +167,13 @@ void LearnedFiles::UseBoth(const TracedCall& call) {
   use.evidence.Saw(absl::StrCat(call.syscall, " of ", NameOf(call.path)), call.program);
 }
 
+void LearnedFiles::UseCrossed(const TracedCall& call, const std::string& link) {
+  if (IsOwnInside(link) || !IsJsonText(link) || !IsJsonText(LinkText(link))) return;
+  FileUse& use = files_[link];
+  use.reads_link = use.lists = true;  // What it leads to must be there.
+  use.evidence.Saw(call.syscall, call.program);
+}
+
 void LearnedFiles::UseDirectoryOf(const TracedCall& call, const std::string& path, bool writes) {
   std::string name = path;
   std::string directory = ParentOf(path);
@@ -241,7 +248,7 @@ std::vector<NeededFile> LearnedFiles::Needed() const {
   };
   for (const auto& [path, use] : reached) {
     if (is_behind_link(path)) continue;
-    if (const std::string place = SystemPlace(path); !place.empty()) {
+    if (const std::string place = SystemPlace(path); !place.empty() && !(path == place && is_link(path))) {
       auto& [count, evidence] = places[place];
       if (++count == 1) evidence = absl::StrCat(path == place ? "" : absl::StrCat(path, " "), text(use));
       continue;

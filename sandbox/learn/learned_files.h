@@ -28,6 +28,9 @@ class LearnedFiles {
   // One that gave a file a name beside another one, or instead of it, and did not fail.
   void UseBoth(const TracedCall& call);
 
+  // A link to a directory behind which ".." stood in the path of such a call.
+  void UseCrossed(const TracedCall& call, const std::string& link);
+
   // Looks at the file system as it is after the run. Of the system, its programs and libraries, a policy shows what `strict`
   // does, with whole directories; of the rest each file, and a directory if it was listed or something was made in it.
   std::vector<NeededFile> Needed() const;

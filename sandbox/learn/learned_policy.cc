@@ -190,6 +190,7 @@ void LearnedPolicy::Add(const TracedCall& call) {
   if (!call.path.empty()) files_.Use(call, call.path);
   if (!call.other_path.empty()) files_.Use(call, call.other_path);
   if (!call.path.empty() && !call.other_path.empty()) files_.UseBoth(call);
+  for (const std::string& link : call.crossed_links) files_.UseCrossed(call, link);
 }
 
 void LearnedPolicy::UseNetwork(const TracedCall& call) {

@@ -27,6 +27,7 @@ struct TracedCall {
   // Absolute, for calls that name files; links are not followed.
   std::string path;
   std::string other_path;       // The second, of rename and link.
+  std::vector<std::string> crossed_links;  // Links on the way to these behind which ".." stands.
   bool path_was_there = false;  // Before the call.
   // A sockaddr each, for connect, bind, sendto, sendmsg and sendmmsg. The path of a UNIX socket is absolute here.
   std::vector<std::string> addresses;

@@ -83,13 +83,31 @@ T ReadAs(pid_t pid, uint64_t address) {
   return value;
 }
 
-std::string Absolute(pid_t pid, std::optional<int> directory, const std::string& path) {
+// Without "." and "..". Behind a link ".." is what is above the place where that leads: it is added to `crossed`.
+std::string Normal(const std::filesystem::path& path, std::vector<std::string>& crossed) {
+  std::filesystem::path at = "/";
+  for (const std::filesystem::path& part : path.relative_path()) {
+    std::error_code error;
+    if (part == "..") {
+      if (std::filesystem::is_symlink(at, error)) {
+        crossed.push_back(at.native());
+        at = std::filesystem::canonical(at, error);
+      }
+      at = at.parent_path();
+    } else if (!part.empty() && part != ".") {
+      at /= part;
+    }
+  }
+  return at.native();
+}
+
+std::string Absolute(pid_t pid, std::optional<int> directory, const std::string& path, std::vector<std::string>& crossed) {
   if (path.empty()) return "";
-  if (path[0] == '/') return std::filesystem::path(path).lexically_normal().string();
+  if (path[0] == '/') return Normal(path, crossed);
   const bool current = !directory.has_value() || *directory == AT_FDCWD;
   const std::string base = LinkTarget(current ? absl::StrCat("/proc/", pid, "/cwd") : absl::StrCat("/proc/", pid, "/fd/", *directory));
   if (base.empty() || base[0] != '/') return "";
-  return (std::filesystem::path(base) / path).lexically_normal().string();
+  return Normal(std::filesystem::path(base) / path, crossed);
 }
 
 // Another descriptor for that of a thread. pidfd_getfd(2).
@@ -120,7 +138,7 @@ void MakePathAbsolute(pid_t pid, std::string& address, TracedCall& call) {
   sockaddr_un start = {};
   memcpy(&start, address.data(), std::min(address.size(), sizeof(start)));
   if (start.sun_family != AF_UNIX) return;
-  const std::string path = Absolute(pid, std::nullopt, std::string(start.sun_path, strnlen(start.sun_path, sizeof(start.sun_path))));
+  const std::string path = Absolute(pid, std::nullopt, std::string(start.sun_path, strnlen(start.sun_path, sizeof(start.sun_path))), call.crossed_links);
   if (path.empty()) return;
   call.relative_address = true;
   address.resize(kPath);
@@ -199,7 +217,7 @@ void ReadArguments(pid_t pid, TracedCall& call) {
     const auto path = [&](int directory, int index) {
       std::optional<int> descriptor;
       if (directory >= 0) descriptor = static_cast<int>(call.args[static_cast<size_t>(directory)]);
-      return Absolute(pid, descriptor, ReadText(pid, call.args[static_cast<size_t>(index)]));
+      return Absolute(pid, descriptor, ReadText(pid, call.args[static_cast<size_t>(index)]), call.crossed_links);
     };
     call.path = path(entry.directory, entry.path);
     if (entry.other_path >= 0) call.other_path = path(entry.other_directory, entry.other_path);
