@@ -187,6 +187,7 @@ class NetworkAllowTest : public testing::TestWithParam<const char*> {
     options.files.push_back({.source = programs_, .destination = "/programs"});
     if (!writable_.empty()) options.files.push_back({.source = writable_, .destination = "/written", .access = FileRule::Access::kReadWrite});
     EXPECT_TRUE(ApplyPolicyOptions(options, policy).ok());
+    policy.syscalls.insert(policy.syscalls.end(), rules_.begin(), rules_.end());
     if (wall_time != absl::InfiniteDuration()) policy.limits.wall_time = wall_time;
     const auto plan = CompilePolicy(policy);
     EXPECT_TRUE(plan.ok()) << plan.status();
@@ -214,7 +215,8 @@ class NetworkAllowTest : public testing::TestWithParam<const char*> {
   }
 
   std::string programs_;
-  std::string writable_;  // Shown so, if not empty.
+  std::string writable_;            // Shown so, if not empty.
+  std::vector<SyscallRule> rules_;  // Besides.
   Outcome outcome_;
 };
 
@@ -389,6 +391,24 @@ TEST_P(NetworkAllowTest, WhereAMessageDidNotGoIsToldToo) {
   EXPECT_EQ(Refused(), "udp 10.0.0.1:53 x1");
   EXPECT_EQ(send({"127.0.0.1", "127.0.0.2", "10.0.0.2", "10.0.0.3"}), "2\n");
   EXPECT_EQ(Refused(), "udp 10.0.0.2:53 x1");
+}
+
+TEST_P(NetworkAllowTest, WhatIsToBeCountedIsThatBesides) {
+  rules_ = {{.names = {"connect", "sendto", "sendmsg"}, .action = SyscallAction::kNotify, .layer = 100}};
+  const auto counted = [&] {
+    std::string text;
+    for (const Notified& call : outcome_.notified) absl::StrAppend(&text, call.syscall, " x", call.count, " ");
+    return text;
+  };
+  const Server server(AF_INET);
+  EXPECT_EQ(Connect("127.0.0.1", server.port(), absl::StrCat("127.0.0.1:", server.port())), "hello\n");
+  EXPECT_EQ(counted(), "connect x1 ");
+  EXPECT_EQ(Run({"/programs/sends_messages", "53", "10.0.0.1"}, "10.0.0.5:53"), kRefused);
+  EXPECT_EQ(counted(), "sendmsg x1 ");
+  EXPECT_EQ(Refused(), "udp 10.0.0.1:53 x1");
+  EXPECT_EQ(Run({"/programs/sends_datagram", "10.0.0.1", "53"}, "10.0.0.5:53"), kRefused);
+  EXPECT_EQ(counted(), "sendto x1 ");
+  EXPECT_EQ(Refused(), "udp 10.0.0.1:53 x1");
 }
 
 // The C library asks the name service's daemon by its socket, with whatever stands behind the path, and looks by sockets of datagrams

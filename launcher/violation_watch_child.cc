@@ -18,7 +18,7 @@ void ViolationWatch::Begin(int listener) {
   listener_ = listener;
   // Whatever the filter has us told of beside violations.
   only_violations_ = std::none_of(plan_.filter, plan_.filter + plan_.filter_length, [](const sock_filter& i) {
-    return i.code == (BPF_RET | BPF_K) && (i.k == NoticeAction(Notice::kReport) || i.k == NoticeAction(Notice::kConnect));
+    return i.code == (BPF_RET | BPF_K) && (i.k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_USER_NOTIF && i.k != NoticeAction(Notice::kViolation);
   });
 }
 
@@ -49,7 +49,8 @@ bool ViolationWatch::Receive(short events, GuardianReport* report) {
     LetThrough(notification->id);
     return false;
   }
-  if (result == NoticeAction(Notice::kConnect)) {
+  if (result == NoticeAction(Notice::kConnect) || result == NoticeAction(Notice::kReportedConnect)) {
+    if (result == NoticeAction(Notice::kReportedConnect)) Report(*notification, report);
     connects_.Handle(listener_, *notification, report);
     return false;
   }

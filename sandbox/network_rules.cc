@@ -29,9 +29,9 @@ class Rules {
   // Where the call would take place it gives `result` instead.
   void Replace(const char* name, uint32_t result) {
     FilterEntry& entry = Entry(name);
-    if (TakesPlace(*entry.action)) entry.action = result;
+    if (TakesPlace(*entry.action)) entry.action = Instead(*entry.action, result);
     for (FilterCase& one : entry.cases) {
-      if (TakesPlace(one.result)) one.result = result;
+      if (TakesPlace(one.result)) one.result = Instead(one.result, result);
     }
   }
 
@@ -39,7 +39,7 @@ class Rules {
   void Except(const char* name, std::vector<ArgumentRule> args, uint32_t result) {
     if (!CanTakePlace(name)) return;
     FilterEntry& entry = Entry(name);
-    entry.cases.insert(entry.cases.begin(), {std::move(args), result});
+    entry.cases.insert(entry.cases.begin(), {std::move(args), Instead(*entry.action, result)});
   }
 
   bool CanTakePlace(const char* name) {
@@ -49,6 +49,12 @@ class Rules {
   }
 
  private:
+  // What is to be counted is that all the same.
+  static uint32_t Instead(uint32_t of, uint32_t result) {
+    const bool counted = of == NoticeAction(Notice::kReport) && result == NoticeAction(Notice::kConnect);
+    return counted ? NoticeAction(Notice::kReportedConnect) : result;
+  }
+
   FilterEntry& Entry(const char* name) {
     FilterEntry& entry = entries_[seccomp_syscall_resolve_name(name)];
     if (!entry.action.has_value()) entry.action = unlisted_;

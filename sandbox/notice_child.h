@@ -17,9 +17,10 @@
 namespace brood {
 
 enum class Notice : uint16_t {
-  kViolation,  // To be reported and ended.
-  kReport,     // To be counted, and let through.
-  kConnect,    // To be made by the guardian.
+  kViolation,        // To be reported and ended.
+  kReport,           // To be counted, and let through.
+  kConnect,          // To be made by the guardian.
+  kReportedConnect,  // Both: to be counted besides.
 };
 
 constexpr const char* NoticeName(Notice notice) {
@@ -30,6 +31,8 @@ constexpr const char* NoticeName(Notice notice) {
       return "report";
     case Notice::kConnect:
       return "connect";
+    case Notice::kReportedConnect:
+      return "report, connect";
   }
   return "unknown";
 }
