@@ -62,6 +62,7 @@ flatbuffers::Offset<fbs::Job> WriteJob(TableReader& in, What what, size_t number
   const auto symlink = in.Texts("symlink");
   const auto dir = in.Texts("dir");
   const auto device = in.Texts("device");
+  const auto no_exec = in.Texts("noexec");
   const auto tty = in.Text("tty");
   const auto programs = whole ? in.JsonTexts("programs") : 0;
   const auto pipes = whole ? in.JsonTexts("pipes") : 0;
@@ -76,7 +77,7 @@ flatbuffers::Offset<fbs::Job> WriteJob(TableReader& in, What what, size_t number
       in.builder(), id, argv, target, args, env, cwd, stdin_path, stdout_path, stderr_path, policy, ro, rw, tmpfs, overlay, net,
       limits, retries.has_value() ? flatbuffers::Optional<uint32_t>(std::min(*retries, kMax)) : flatbuffers::nullopt,
       copy_in, copy_out, overlay_kept, overlay_ro, overlay_below, symlink, dir, device, tty, programs, pipes, stop,
-      label, proc, hostname, groups, allow_weaker);
+      label, proc, hostname, groups, allow_weaker, no_exec);
 }
 
 std::string BytesOf(flatbuffers::FlatBufferBuilder& builder, flatbuffers::Offset<fbs::Job> table) {

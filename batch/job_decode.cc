@@ -205,6 +205,13 @@ absl::Status ReadOptions(const fbs::Job& from, PolicyOptions& to) {
   for (const std::string& layer : layers) {
     if (const absl::Status added = AddOverlayLayer(layer, to.files); !added.ok()) return Invalid("overlay_below", added.message());
   }
+  std::vector<std::string> places;
+  BROOD_RETURN_IF_ERROR(ReadTexts(from.noexec(), "noexec", places));
+  for (const std::string& text : places) {
+    absl::StatusOr<std::string> place = ParsePlace(text);
+    if (!place.ok()) return Invalid("noexec", place.status().message());
+    to.no_exec.push_back(*std::move(place));
+  }
   if (from.net() != nullptr) {
     absl::StatusOr<Network> network = ParseNetwork(View(from.net()));
     if (!network.ok()) return Invalid("net", network.status().message());

@@ -39,7 +39,7 @@ bool SameRule(const FileRule& one, const FileRule& other) {
   return one.kind == other.kind && one.source == other.source && one.destination == other.destination &&
          (one.kind != FileRule::Kind::kBind || one.access == other.access) &&
          one.size_bytes == other.size_bytes && one.changes == other.changes && one.optional == other.optional && one.text == other.text &&
-         one.mode == other.mode;
+         one.mode == other.mode && one.no_exec == other.no_exec;
 }
 
 // A field of a job that holds file rules, and how it says one but for its layers.
@@ -155,6 +155,7 @@ absl::StatusOr<std::string> EncodeJob(const Job& job) {
   const auto symlink = WriteTexts(builder, options.files["symlink"]);
   const auto dir = WriteTexts(builder, options.files["dir"]);
   const auto device = WriteTexts(builder, options.files["device"]);
+  const auto no_exec = WriteTexts(builder, job.options.no_exec);
   const auto net = WriteText(builder, options.net);
   const auto limits = HasAny(job.options.limits) ? EncodeLimits(builder, job.options.limits) : Offset<fbs::Limits>();
   std::vector<std::string> copy_in_texts;
@@ -196,6 +197,7 @@ absl::StatusOr<std::string> EncodeJob(const Job& job) {
   table.add_symlink(symlink);
   table.add_dir(dir);
   table.add_device(device);
+  table.add_noexec(no_exec);
   table.add_net(net);
   table.add_limits(limits);
   if (job.retries.has_value()) table.add_retries(static_cast<uint32_t>(*job.retries));

@@ -17,7 +17,7 @@ namespace {
 // What a program's job can say, and what a function's can.
 constexpr std::string_view kProgram =
     R"({"id":"a","argv":["gzip","","-t"],"env":["A=b","C"],"cwd":"/","stdin":"i","stdout":"o","stderr":"e",)"
-    R"("policy":"strict","ro":["/in"],"rw":["/out:/o"],"tmpfs":["/scratch:1M","/other"],"overlay":["/lower:/view:2M","/both"],"overlay_kept":["/changes:/lower:/kept"],"overlay_ro":["/top:/merged"],"overlay_below":["/low:/merged","/lower2:/view","/lowest:/view"],"symlink":["a:/b:/link"],"dir":["/made:0700","/usual"],"device":["/dev/fuse","/dev/zero:/z"],"net":"loopback",)"
+    R"("policy":"strict","ro":["/in"],"rw":["/out:/o"],"tmpfs":["/scratch:1M","/other"],"overlay":["/lower:/view:2M","/both"],"overlay_kept":["/changes:/lower:/kept"],"overlay_ro":["/top:/merged"],"overlay_below":["/low:/merged","/lower2:/view","/lowest:/view"],"symlink":["a:/b:/link"],"dir":["/made:0700","/usual"],"device":["/dev/fuse","/dev/zero:/z"],"noexec":["/in","/scratch"],"net":"loopback",)"
     R"("limits":{"memory":"64M","processes":3,"cpu_time":"1.5s","wall_time":"5s","output":0,"file_size":"1K",)"
     R"("open_files":9,"core":7,"cpus":"1.5","cpu_weight":5,"io_weight":6,"io_rate":"1M","disk":"2M","cpu_set":"0-1,3","rlimits":["stack=8M","memlock=0"],"grace":"2s"},"retries":1,"copy_in":["a:/b"],"copy_out":["/tmp/c:d:1K","/tmp/e:f"],)"
     R"("label":"job-profile","proc":"rw","hostname":"inside","groups":[4,44],"allow_weaker":["memory","io"]})";
@@ -71,6 +71,7 @@ TEST(JobFlatbufferTest, WhatIsWrittenIsReadBack) {
       EXPECT_EQ(read->options.files[i].text, job.options.files[i].text);
       EXPECT_EQ(read->options.files[i].mode, job.options.files[i].mode);
     }
+    EXPECT_EQ(read->options.no_exec, job.options.no_exec);
     EXPECT_EQ(read->options.network->to, job.options.network->to);
     EXPECT_EQ(read->options.limits.cpu_time, job.options.limits.cpu_time);
     EXPECT_EQ(read->options.limits.output_bytes, job.options.limits.output_bytes);

@@ -52,7 +52,8 @@ flatbuffers::Offset<fbs::FileRule> WriteFileRule(TableReader& in) {
   const auto directory = in.Text("directory");
   const auto content = in.Text("content");
   const auto mode = in.Text("mode");
-  return fbs::CreateFileRule(in.builder(), path, paths, at, tmpfs, size, access, optional, overlay, changes, below, symlink, directory, content, mode);
+  const bool no_exec = in.Flag("noexec").value_or(false);
+  return fbs::CreateFileRule(in.builder(), path, paths, at, tmpfs, size, access, optional, overlay, changes, below, symlink, directory, content, mode, no_exec);
 }
 
 flatbuffers::Offset<fbs::Network> WriteNetwork(TableReader& in) {

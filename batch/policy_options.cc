@@ -127,6 +127,17 @@ absl::Status ApplyNetwork(const Network& network, Policy& policy) {
   return absl::OkStatus();
 }
 
+// The last rule for a place is the one that counts.
+absl::Status ForbidExecution(const std::string& place, std::vector<FileRule>& files) {
+  const auto rule = std::find_if(files.rbegin(), files.rend(), [&](const FileRule& other) { return other.destination == place; });
+  if (rule == files.rend()) {
+    return absl::InvalidArgumentError(absl::StrCat("noexec: no rule of the policy, nor an option, shows something at ", place,
+                                                   "; name the place of one, or show what is there with one of its own"));
+  }
+  rule->no_exec = true;
+  return absl::OkStatus();
+}
+
 absl::Status NothingFits(std::string_view text) {
   return absl::InvalidArgumentError(absl::StrCat("a size of 0, in which nothing fits, in \"", text, "\"; without a size it is 64M"));
 }
@@ -170,6 +181,7 @@ absl::Status ApplyPolicyOptions(const PolicyOptions& options, Policy& policy) {
   }
   if (options.network.has_value()) BROOD_RETURN_IF_ERROR(ApplyNetwork(*options.network, policy));
   LayFiles(options.files, policy.files);
+  for (const std::string& place : options.no_exec) BROOD_RETURN_IF_ERROR(ForbidExecution(place, policy.files));
   if (options.hostname.has_value()) {
     policy.hostname = *options.hostname;
     policy.namespaces.insert(Layer::kUts);
@@ -237,6 +249,11 @@ absl::StatusOr<FileRule> ParseKeptOverlayRule(std::string_view text) {
   rule.kind = FileRule::Kind::kOverlay;
   rule.changes = changes.source;
   return rule;
+}
+
+absl::StatusOr<std::string> ParsePlace(std::string_view text) {
+  if (text.empty() || text[0] != '/') return absl::InvalidArgumentError(absl::StrCat("expected DEST, an absolute path, got \"", text, "\""));
+  return Normal(text);
 }
 
 absl::StatusOr<LayerSet> ParseLayers(std::string_view text) {

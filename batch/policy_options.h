@@ -18,6 +18,7 @@ namespace brood {
 
 struct PolicyOptions {
   std::vector<FileRule> files;
+  std::vector<std::string> no_exec;  // Places of file rules, these or the policy's, where nothing is executed.
   std::optional<Network> network;
   std::optional<std::string> hostname;
   std::optional<EnvironmentBase> environment;
@@ -33,7 +34,8 @@ struct PolicyOptions {
 // Lays `options` over `policy`: a nearer rule replaces the one for the same place, a limit the same limit, and limits
 // become required. A network mode brings or drops the network namespace that it needs, a host name the uts namespace.
 //
-// Errors: InvalidArgument (file rules on a policy that shows the whole machine; they would not hide anything).
+// Errors: InvalidArgument (file rules on a policy that shows the whole machine; they would not hide anything; no rule at one of
+// `no_exec`).
 absl::Status ApplyPolicyOptions(const PolicyOptions& options, Policy& policy);
 
 // Lays those that are set in `nearer` over `process`.
@@ -56,6 +58,9 @@ absl::StatusOr<FileRule> ParseOverlayRule(std::string_view text);
 
 // "CHANGES:SRC[:DEST]": a bind rule behind the directory in which changes are kept, whose path has no colon. Errors: InvalidArgument.
 absl::StatusOr<FileRule> ParseKeptOverlayRule(std::string_view text);
+
+// "DEST", the place of a rule: absolute, in its normal form. Errors: InvalidArgument.
+absl::StatusOr<std::string> ParsePlace(std::string_view text);
 
 // "LAYER[,LAYER]". Errors: InvalidArgument naming the layers that there are.
 absl::StatusOr<LayerSet> ParseLayers(std::string_view text);

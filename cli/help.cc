@@ -239,8 +239,8 @@ lines are checked before anything runs.
             "file_size", "open_files", "core", "cpus", "cpu_set",
             "cpu_weight", "io_rate", "io_weight", "disk",
             "grace", "rlimits":["stack=64M"]}
-  ro, rw, tmpfs, dir, symlink, device, overlay, overlay_kept, overlay_ro,
-  overlay_below, copy_in, copy_out, net     as the options, lists
+  ro, rw, tmpfs, dir, symlink, device, noexec, overlay, overlay_kept,
+  overlay_ro, overlay_below, copy_in, copy_out, net     as the options, lists
   label, proc "rw", hostname, groups [44], allow_weaker ["io"]
   tty "24x80"     programs, pipes, stop     several, joined by pipes
 

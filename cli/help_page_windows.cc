@@ -30,7 +30,7 @@ brood --version prints version, commit and build.
 and names it, unless --allow-weaker LAYER accepts to go without:
 
   mount       --ro, --rw, --tmpfs, --overlay, --overlay-kept, --overlay-ro,
-              --overlay-below, --symlink, --dir, --device, --proc-rw
+              --overlay-below, --symlink, --dir, --device, --noexec, --proc-rw
   net         --net loopback, --net allow:HOST:PORT
   uts         --hostname
   cpu, io     --cpus, --cpu-set, --cpu-weight; --io-rate, --io-weight
@@ -173,7 +173,7 @@ constexpr std::string_view kElsewhere[] = {
     "--open-files",  "--disk",   "--cpus",   "--cpu-weight",   "--io-rate", "--io-weight", "--violation-stack", "--start-method",
     "--preload",     "--isolation", "--server", "--server-uid", "--template", "--bpf",
     "--overlay-kept", "--overlay-ro", "--overlay-below", "--symlink", "--dir", "--device", "--cpu-set", "--rlimit", "--retry-lost", "--grace",
-    "--nice", "--umask", "--oom-score-adj", "--personality", "--deny-write-execute", "--disable-tsc", "--seccomp-bpf", "--groups", "--exec-label", "--proc-rw",
+    "--nice", "--umask", "--oom-score-adj", "--personality", "--deny-write-execute", "--disable-tsc", "--seccomp-bpf", "--groups", "--exec-label", "--proc-rw", "--noexec",
 };
 
 }  // namespace

@@ -57,6 +57,7 @@ const std::vector<Option>& AllOptions() {
       {"--dir", "", "DEST[:MODE]", "make an empty directory", "0755", "run call batch serve", Topic::kFiles, true},
       {"--device", "", "PATH[:DEST]", "a device of the host, to be used", "", "run call batch serve", Topic::kFiles, true},
       {"--proc-rw", "", "", "a /proc whose processes can be written to", "", "run call batch serve", Topic::kFiles},
+      {"--noexec", "", "DEST", "nothing that a rule shows there is executed", "", "run call batch serve", Topic::kFiles, true},
       {"--cwd", "", "DIR", "current directory inside", "the caller's, else /", "run call batch", Topic::kFiles},
       {"--grace", "", "TIME", "after the wall time send TERM, and kill after TIME", "", "run call batch serve", Topic::kLimits},
       {"--file-size", "", "SIZE", "limit each file that is written", "the policy's", "run call batch serve", Topic::kLimits},

@@ -154,6 +154,11 @@ absl::StatusOr<JobDefaults> ReadSharedOptions(const ParsedOptions& options) {
     if (name == "--dir") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseDirectoryRule(value), policy.files));
     if (name == "--device") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseDeviceRule(value), policy.files));
     if (name == "--overlay") BROOD_RETURN_IF_ERROR(AddFileRule(name, ParseOverlayRule(value), policy.files));
+    if (name == "--noexec") {
+      absl::StatusOr<std::string> place = ParsePlace(value);
+      if (!place.ok()) return Annotate(place.status(), name);
+      policy.no_exec.push_back(*std::move(place));
+    }
     if (name == "--seccomp-bpf") {
       absl::StatusOr<BpfFile> file = ReadBpfOption(value);
       if (!file.ok()) return Annotate(file.status(), name);

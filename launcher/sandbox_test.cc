@@ -138,6 +138,7 @@ TEST(CompilePolicyTest, AFileRuleHasNothingThatDoesNotGoWithItsKind) {
       {.kind = FileRule::Kind::kDirectory, .destination = "/a", .mode = 04755},
       {.kind = FileRule::Kind::kSymlink, .destination = "/a", .text = std::string("a\0b", 3)},
       {.kind = FileRule::Kind::kMerged, .source = "/usr", .destination = "/a"},
+      {.kind = FileRule::Kind::kFile, .destination = "/a", .no_exec = true},
   };
   for (const FileRule& rule : rules) {
     Policy policy = BuiltinPolicy("default").value();
@@ -235,6 +236,21 @@ TEST_P(SandboxTest, ADeviceThatIsNamedIsUsed) {
   for (int i = 0; i < 2; ++i) {
     const Result result = Run("head -c 2 /given | od -An -tu1; echo x >/given; chmod 600 /given 2>/dev/null || echo kept");
     EXPECT_EQ(result.out, "   0   0\nkept\n") << result.err << result.outcome.ToString();
+  }
+}
+
+TEST_P(SandboxTest, WhatIsNotToBeExecutedIsNot) {
+  std::filesystem::copy_file("/bin/true", directory_ + "/true");
+  const auto rules = [&](bool no_exec) {
+    policy_.files.push_back({.source = directory_, .destination = "/shown", .no_exec = no_exec});
+    policy_.files.push_back({.kind = FileRule::Kind::kTmpfs, .destination = "/tmp", .access = FileRule::Access::kReadWrite, .no_exec = no_exec});
+  };
+  for (const bool no_exec : {false, true}) {
+    rules(no_exec);
+    for (int i = 0; i < 2; ++i) {
+      const Result result = Run("cp /bin/true /tmp/own; /shown/true; echo $?; /tmp/own; echo $?");
+      EXPECT_EQ(result.out, no_exec ? "126\n126\n" : "0\n0\n") << result.err << result.outcome.ToString();
+    }
   }
 }
 

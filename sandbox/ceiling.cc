@@ -177,7 +177,7 @@ absl::Status CheckLeftOut(const FileRule& left_out, const Places& asked) {
   const std::string_view rest = std::string_view(left_out.destination).substr(above->destination == "/" ? 0 : above->destination.size());
   const std::string shown = absl::StrCat(above->source == "/" ? "" : above->source, rest);
   const bool same = left_out.kind == FileRule::Kind::kBind && left_out.source == shown && (!IsWritable(*above) || IsWritable(left_out)) &&
-                    (!IsDevice(*above) || IsDevice(left_out)) && above->layers.empty();
+                    (!IsDevice(*above) || IsDevice(left_out)) && (above->no_exec || !left_out.no_exec) && above->layers.empty();
   return same ? absl::OkStatus() : More("files", absl::StrCat("without the rule for ", left_out.destination, " inside of ", above->destination));
 }
 
@@ -201,6 +201,7 @@ absl::Status CheckFiles(const Policy& ceiling, const Policy& asked) {
     if (rule->changes != found->second->changes) return More("files", absl::StrCat("changes of ", destination, " in ", rule->changes.empty() ? "memory" : rule->changes));
     if (IsWritable(*rule) && !IsWritable(*found->second)) return More("files", absl::StrCat(destination, " to write"));
     if (IsDevice(*rule) && !IsDevice(*found->second)) return More("files", absl::StrCat(destination, " as a device"));
+    if (found->second->no_exec && !rule->no_exec) return More("files", absl::StrCat(destination, " to execute"));
     if (rule->mode != found->second->mode) return More("files", absl::StrCat(destination, " of another mode"));
     const auto size = [](const FileRule& one) { return one.size_bytes > 0 ? one.size_bytes : kDefaultTmpfs; };
     if (in_memory && size(*rule) > size(*found->second)) return More("files", absl::StrCat(destination, " of ", size(*rule), " bytes"));

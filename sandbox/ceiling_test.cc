@@ -37,6 +37,8 @@ Policy Ceiling() {
   policy.files.push_back({.kind = FileRule::Kind::kFile, .destination = "/given", .text = "content"});
   policy.files.push_back({.source = "/dev/dri", .destination = "/dev/dri", .access = FileRule::Access::kDevice});
   policy.files.push_back({.source = "/dev/dri/card0", .destination = "/dev/dri/card0"});
+  policy.files.push_back({.source = "/in", .destination = "/in/data", .no_exec = true});
+  policy.files.push_back({.source = "/in/plain", .destination = "/in/plain", .no_exec = true});
   // What is hidden in /in, and how it is said.
   policy.files.push_back({.kind = FileRule::Kind::kSymlink, .destination = "/link", .text = "/in"});
   policy.files.push_back({.kind = FileRule::Kind::kTmpfs, .destination = "/link/hidden", .access = FileRule::Access::kReadWrite});
@@ -163,6 +165,8 @@ const std::map<std::string, std::vector<Attempt>>& Attempts() {
                         {"what is none among devices", [](Policy& p) { Drop(p, "/dev/dri/card0"); }, "without the rule for /dev/dri/card0"},
                         {"devices to write", [](Policy& p) { RuleFor(p, "/dev/dri").access = FileRule::Access::kReadWrite; }, "files: /dev/dri to write"},
                         {"to write", [](Policy& p) { RuleFor(p, "/in").access = FileRule::Access::kReadWrite; }, "files: /in"}}},
+      {"files.noexec", {{"to execute", [](Policy& p) { RuleFor(p, "/in/data").no_exec = false; }, "files: /in/data to execute"},
+                        {"what is not executed inside of what is", [](Policy& p) { Drop(p, "/in/plain"); }, "without the rule for /in/plain"}}},
       {"files.optional", {}},  // Whether it is an error that there is nothing to show.
       {"network.mode", {{"the host's", [](Policy& p) { p.network.mode = NetworkMode::kHost; }, "network: host"},
                         {"a list", [](Policy& p) { p.network.mode = NetworkMode::kAllow; }, "network: allow"}}},
@@ -328,6 +332,7 @@ TEST(CeilingTest, WhatIsTheSameOrLessIsGiven) {
       {"what is made, empty", [](Policy& p) { Drop(p, "/made/in"); }, ""},
       {"devices to look at", [](Policy& p) { RuleFor(p, "/dev/dri").access = FileRule::Access::kReadOnly; }, ""},
       {"not to write", [](Policy& p) { RuleFor(p, "/data").access = FileRule::Access::kReadOnly; }, ""},
+      {"not to execute", [](Policy& p) { RuleFor(p, "/data").no_exec = true; }, ""},
       {"a smaller one", [](Policy& p) { RuleFor(p, "/data/hidden").size_bytes = 1 << 20; }, ""},
       {"lower limits", [](Policy& p) { p.limits.memory_bytes = 1 << 20; p.limits.wall_time = absl::Seconds(1); }, ""},
       {"a further resource limit, and a lower one",

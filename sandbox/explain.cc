@@ -67,6 +67,7 @@ void ExplainFiles(const Policy& policy, std::string& text) {
                             ? rule.destination
                             : absl::StrCat(rule.source, " at ", rule.destination);
     if (!rule.layers.empty()) absl::StrAppend(&place, " over ", absl::StrJoin(rule.layers, ", "));
+    if (rule.no_exec) absl::StrAppend(&place, " (nothing there is executed)");
     if (rule.kind == FileRule::Kind::kTmpfs) {
       const std::string mode = rule.mode.has_value() ? absl::StrCat(", mode ", ModeText(*rule.mode)) : "";
       memory.push_back(absl::StrCat(place, " (", SizeText(rule.size_bytes == 0 ? uint64_t{64} << 20 : rule.size_bytes), mode, ")"));

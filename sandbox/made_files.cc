@@ -41,6 +41,7 @@ absl::Status CheckMade(const FileRule& rule) {
   if (goes_wrong) {
     return absl::InvalidArgumentError(absl::StrCat("\"", rule.destination, "\": layers and changes are of overlays, a text of links and files, and a device is shown as it is"));
   }
+  if (rule.no_exec && IsMade(rule)) return absl::InvalidArgumentError(absl::StrCat("noexec: \"", rule.destination, "\" is made in the child's root; it goes with what is shown, and with \"tmpfs\""));
   const bool has_mode = rule.kind == FileRule::Kind::kTmpfs || rule.kind == FileRule::Kind::kDirectory || rule.kind == FileRule::Kind::kFile;
   if (rule.mode.has_value() && !has_mode) return absl::InvalidArgumentError("mode: goes with \"tmpfs\", \"directory\" and \"content\" only");
   if (rule.mode.value_or(0) > kModes) return absl::InvalidArgumentError(absl::StrCat("mode ", ModeText(*rule.mode), ": ", kExpected));

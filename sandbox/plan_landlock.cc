@@ -109,6 +109,8 @@ absl::Status AllowHostFiles(const Policy& policy, std::deque<std::string>* texts
       return absl::InvalidArgumentError(absl::StrCat("files: \"", rule->source, "\" at \"", destination,
                                                      "\": without a mount namespace a file is at its own path only"));
     }
+    // It would refuse execve(2), and let a file be mapped to be executed.
+    if (rule->no_exec) return absl::InvalidArgumentError(absl::StrCat("files: \"", destination, "\": without a mount namespace there is no \"noexec\""));
     if (!rule->optional && access(rule->source.c_str(), F_OK) != 0) return ErrnoStatus(errno, "files: path", rule->source);
     const bool device = rule->access == FileRule::Access::kDevice;
     if (device && !rule->optional) BROOD_RETURN_IF_ERROR(LookAtDevice(rule->source).status());

@@ -53,6 +53,8 @@ absl::StatusOr<std::string> Destination(const FileRule& rule) {
   return clean;
 }
 
+uint64_t NoExec(const FileRule& rule) { return rule.no_exec ? MOUNT_ATTR_NOEXEC : 0; }
+
 // "" with errno. A name without links, which the mount looks up without any: who puts one there later makes it fail.
 std::string Resolve(const std::vector<std::string>& untrusted, const std::string& path) {
   char name[PATH_MAX];
@@ -87,7 +89,7 @@ class MountPlanner {
       MountStep step;
       step.kind = MountStep::Kind::kTmpfs;
       step.text = Keep(absl::StrCat(size));
-      step.attributes = kHidden;
+      step.attributes = kHidden | NoExec(rule);
       step.mode = rule.mode.value_or(kTmpfsMode);
       Put(target, step);
       return absl::OkStatus();
@@ -101,7 +103,7 @@ class MountPlanner {
     }
     // Where /bin is a symlink to usr/bin on the host it is one inside: a bind would resolve it and hide /usr/bin's own.
     struct stat status;
-    if (rule.optional && target.find('/') == std::string::npos && lstat(rule.source.c_str(), &status) == 0 &&
+    if (rule.optional && !rule.no_exec && target.find('/') == std::string::npos && lstat(rule.source.c_str(), &status) == 0 &&
         S_ISLNK(status.st_mode)) {
       char link[PATH_MAX];
       const ssize_t length = readlink(rule.source.c_str(), link, sizeof(link));
@@ -120,13 +122,13 @@ class MountPlanner {
       return NoSource("files: path", rule.source, untrusted_);
     }
     if (rule.access == FileRule::Access::kDevice) return AddDevice(rule, source, target);
-    if (rule.optional && AddCopy(source, target)) return absl::OkStatus();
+    if (rule.optional && !rule.no_exec && AddCopy(source, target)) return absl::OkStatus();
     MountStep step;
     step.kind = overlay ? MountStep::Kind::kOverlay : MountStep::Kind::kBind;
     if (overlay && !merged && rule.changes.empty()) step.text = Keep(absl::StrCat(rule.size_bytes > 0 ? rule.size_bytes : kDefaultTmpfsBytes));
     step.source = Keep(source);
     step.optional = rule.optional;
-    step.attributes = kHidden | (merged || (!overlay && rule.access == FileRule::Access::kReadOnly) ? MOUNT_ATTR_RDONLY : 0);
+    step.attributes = kHidden | NoExec(rule) | (merged || (!overlay && rule.access == FileRule::Access::kReadOnly) ? MOUNT_ATTR_RDONLY : 0);
     const bool write = rule.access == FileRule::Access::kReadWrite && !merged;
     if (!rule.optional) Lend(write, &step);
     Put(target, step);

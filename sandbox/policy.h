@@ -57,6 +57,8 @@ struct FileRule {
   std::string text;                 // kSymlink and kFile only; no zero byte in it.
   // kTmpfs (without it 01777), kDirectory (0755) and kFile (0444) only: permissions, without set-id bits.
   std::optional<uint32_t> mode;
+  // Nothing there is executed, nor mapped to be: of what is shown and of kTmpfs. Takes a mount namespace.
+  bool no_exec = false;
 };
 
 // How many `layers` an overlay can have: an option of a mount has at most 255 bytes. fsconfig(2)

@@ -17,6 +17,7 @@ namespace {
 // What the fields of a rule say besides its kind.
 absl::Status ReadFileFields(const fbs::FileRule& from, FileRule& rule) {
   rule.optional = from.optional();
+  rule.no_exec = from.noexec();
   if (from.access() != nullptr) {
     BROOD_ASSIGN_OR_RETURN(rule.access, ReadWord(kAccessWords, View(from.access()), "files: access"));
   }

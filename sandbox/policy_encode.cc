@@ -71,6 +71,7 @@ Offset<fbs::FileRule> WriteFileRule(Builder& builder, const FileRule& rule) {
   table.add_changes(changes);
   table.add_below(below);
   table.add_mode(mode);
+  table.add_noexec(rule.no_exec);
   return table.Finish();
 }
 

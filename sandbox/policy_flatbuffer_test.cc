@@ -33,7 +33,8 @@ Policy Everything() {
                           .destination = "/in",
                           .access = FileRule::Access::kReadWrite,
                           .size_bytes = 0,
-                          .optional = true});
+                          .optional = true,
+                          .no_exec = true});
   policy.files.insert(policy.files.end() - 1, {.kind = FileRule::Kind::kOverlay,
                                                .source = "/data/lower",
                                                .destination = "/data/view",
@@ -120,6 +121,7 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(read->files.back().destination, "/in");
   EXPECT_EQ(read->files.back().access, FileRule::Access::kReadWrite);
   EXPECT_TRUE(read->files.back().optional);
+  EXPECT_TRUE(read->files.back().no_exec);
   const FileRule& overlay = read->files[read->files.size() - 2];
   EXPECT_EQ(overlay.kind, FileRule::Kind::kOverlay);
   EXPECT_EQ(overlay.source, "/data/lower");
@@ -134,7 +136,7 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
   EXPECT_EQ(overlay.layers, (std::vector<std::string>{"/data/middle", "/data/low"}));
   const std::vector<FileRule> made = Made();
   for (size_t i = 0; i < made.size(); ++i) {
-    const auto& [kind, source, destination, access, size, changes, optional, layers, text, mode] = read->files[i];
+    const auto& [kind, source, destination, access, size, changes, optional, layers, text, mode, no_exec] = read->files[i];
     EXPECT_EQ(kind, made[i].kind) << i;
     EXPECT_EQ(source, made[i].source) << i;
     EXPECT_EQ(destination, made[i].destination) << i;
@@ -145,6 +147,7 @@ TEST(PolicyFlatbufferTest, RoundTripsEveryField) {
     EXPECT_EQ(layers, made[i].layers) << i;
     EXPECT_EQ(text, made[i].text) << i;
     EXPECT_EQ(mode, made[i].mode) << i;
+    EXPECT_EQ(no_exec, made[i].no_exec) << i;
   }
   const SyscallRule& rule = read->syscalls.back();
   EXPECT_EQ(rule.names, (std::vector<std::string>{"ioctl", "@timers"}));
