@@ -43,7 +43,7 @@ Always refused: --copy-in, --copy-out (a child has the caller's files);
 forkserver, with their --preload; --bpf (there are no such filters); --grace
 (there is no signal that asks a program to end); --nice, --umask,
 --oom-score-adj, --personality, --deny-write-execute, --disable-tsc, --groups
-(attributes of Linux); --tty.
+(attributes of Linux); --tty, --pass-fd.
 Without effect: --isolation, --violation-stack, --server-uid, --retry-lost.
 For Linux only: brood serve, listen, probe, demo, policy learn.
 
@@ -173,7 +173,7 @@ constexpr std::string_view kElsewhere[] = {
     "--open-files",  "--disk",   "--cpus",   "--cpu-weight",   "--io-rate", "--io-weight", "--violation-stack", "--start-method",
     "--preload",     "--isolation", "--server", "--server-uid", "--template", "--bpf",
     "--overlay-kept", "--overlay-ro", "--overlay-below", "--symlink", "--dir", "--device", "--cpu-set", "--rlimit", "--retry-lost", "--grace",
-    "--nice", "--umask", "--oom-score-adj", "--personality", "--deny-write-execute", "--disable-tsc", "--seccomp-bpf", "--groups", "--exec-label", "--proc-rw", "--noexec",
+    "--nice", "--umask", "--oom-score-adj", "--personality", "--deny-write-execute", "--disable-tsc", "--seccomp-bpf", "--groups", "--exec-label", "--proc-rw", "--noexec", "--pass-fd",
 };
 
 }  // namespace

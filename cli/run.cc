@@ -13,6 +13,7 @@
 #include "cli/copy_problems.h"
 #include "cli/options.h"
 #include "cli/own_terminal.h"
+#include "cli/passed_descriptors.h"
 #include "cli/run_remedy.h"
 #include "cli/shared_options.h"
 #include "cli/signals.h"
@@ -29,7 +30,7 @@ absl::Status CheckOwnTerminal(const ParsedOptions& options) {
   return absl::InvalidArgumentError("--tty: the child of a server has the streams that it is given; leave out --server");
 }
 
-absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& defaults) {
+absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& defaults, std::vector<InheritedFd> passed) {
   const bool tty = options.Has("--tty");
   BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessRunner> policies, ProcessRunner::Create(defaults));
   // It may be a FIFO that nobody reads yet: who waits for that is ended by a signal.
@@ -44,6 +45,7 @@ absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& default
   launch.isolation = defaults.isolation;
   launch.copy_in = defaults.copy_in;
   launch.copy_out = defaults.copy_out;
+  launch.inherited = std::move(passed);
   BROOD_RETURN_IF_ERROR(policies->SetPolicyOf(Job{}, launch));
   std::optional<Process> process;
   JobEnd end;
@@ -74,9 +76,11 @@ int RunMain(const std::vector<std::string>& args) {
     return ReportUsage("run", absl::InvalidArgumentError("PROGRAM is missing"), kExitBroodFailed);
   }
   if (const absl::Status tty = CheckOwnTerminal(*options); !tty.ok()) return ReportUsage("run", tty, kExitBroodFailed);
+  absl::StatusOr<std::vector<InheritedFd>> passed = ParsePassedDescriptors(options->Values("--pass-fd"));
+  if (!passed.ok()) return ReportUsage("run", passed.status(), kExitBroodFailed);
   const absl::StatusOr<JobDefaults> defaults = ReadSharedOptions(*options);
   if (!defaults.ok()) return ReportUsage("run", defaults.status(), kExitBroodFailed);
-  const absl::StatusOr<int> exit_code = Run(*options, *defaults);
+  const absl::StatusOr<int> exit_code = Run(*options, *defaults, *std::move(passed));
   if (exit_code.ok()) return *exit_code;
   PrintError("run", exit_code.status().message());
   return kExitBroodFailed;
