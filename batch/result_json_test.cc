@@ -99,6 +99,22 @@ TEST(ResultJsonTest, AValueStandsInItsFieldWhateverStandsBeforeIt) {
   }
 }
 
+TEST(ResultJsonTest, EveryByteOfAStreamIsReadBackAsItWas) {
+  std::string all;
+  for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
+  for (const std::string& content : {all, all.substr(0, 128), std::string("a\0b\0", 4), std::string("\x1b[31m\"\\\r\n\x7f"), std::string("\xc3\xa9\xf0\x9f\x98\x80")}) {
+    JobEnd end;
+    end.stdout_stream.content = content;
+    end.stderr_stream.content = content;
+    const std::string line = ResultLine("a", 1, end);
+    EXPECT_EQ(line.find('\n'), std::string::npos);
+    const std::optional<ReadResult> read = ParseResult(line);
+    ASSERT_TRUE(read.has_value()) << line;
+    EXPECT_EQ(read->end.stdout_stream.content, content) << line;
+    EXPECT_EQ(read->end.stderr_stream.content, content) << line;
+  }
+}
+
 TEST(ResultJsonTest, StreamsAreTextOnlyIfTheyAreUtf8) {
   const std::pair<std::string, bool> cases[] = {
       {"plain", true},

@@ -170,7 +170,14 @@ TEST_F(LandlockTest, TheOutcomeSaysWhichAbi) {
   policy_.landlock = LandlockUse::kRequired;
   const auto compiled = CompilePolicy(policy_);
   ASSERT_TRUE(compiled.ok()) << compiled.status();
-  const std::string& told = (*compiled)->enforced().at(Layer::kLandlock);
+  LaunchOptions options;
+  options.argv = {"true"};
+  options.policy = *compiled;
+  absl::StatusOr<Process> process = Process::Launch(options);
+  ASSERT_TRUE(process.ok()) << process.status();
+  const Outcome outcome = process->Join(absl::Seconds(60)).value();
+  ASSERT_TRUE(outcome.ok()) << outcome.ToString();
+  const std::string& told = outcome.enforced.at(Layer::kLandlock);
   EXPECT_TRUE(absl::StartsWith(told, absl::StrCat("Landlock ABI ", ThisMachine().landlock_abi, ": files, "))) << told;
 }
 

@@ -309,7 +309,7 @@ TEST_F(FilterTest, TheInternetsSocketsAreThoseOfTcpAndUdp) {
 }
 
 TEST_F(FilterTest, NumbersThatNobodyKnowsGiveEnosys) {
-  for (const char* name : {"strict", "default"}) {
+  for (const char* name : {"strict", "default", "networked"}) {
     Compile(name);
     EXPECT_EQ(CallNumber(100000), Errno(ENOSYS)) << name;
   }

@@ -77,6 +77,17 @@ TEST_P(GroupsTest, ToOthersTheirOwnAreLeftAndMoreIsAnErrorWithTheRemedy) {
 }
 
 // The kernel shows them to a program as 65534, and heeds them all the same.
+TEST_P(GroupsTest, ThoseThatTheKernelLeavesAreTold) {
+  if (!IsRoot()) GTEST_SKIP() << "needs root, to be somebody with a group";
+  const auto as = [&](const char* groups) {
+    const PlainRun run = RunPlain({"setpriv", "--reuid=65534", "--regid=65534", groups, BroodPath(), "run", "--policy", GetParam(), "--result", "-", "--", "true"});
+    EXPECT_EQ(run.code, 0) << run.err;
+    return run.out;
+  };
+  EXPECT_TRUE(absl::StrContains(as("--groups=4242"), "\"kept_groups\":[4242]")) << as("--groups=4242");
+  EXPECT_TRUE(absl::StrContains(as("--clear-groups"), "\"kept_groups\":[]")) << as("--clear-groups");
+}
+
 TEST_P(GroupsTest, AMemberReadsWhatItsGroupMay) {
   if (!IsRoot()) GTEST_SKIP() << "needs root, to make a file of the group";
   const std::string shown = Shown();

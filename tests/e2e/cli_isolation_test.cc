@@ -1,4 +1,5 @@
 // What `brood run` isolates with nothing asked for, as the table of docs/sandbox.md says it: seen from inside.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -165,6 +166,19 @@ TEST_P(IsolationTest, ATmpfsHasTheSizeAskedForAndIsEmptyForTheNext) {
     EXPECT_EQ(run.out, "fits\n") << run.err;
     EXPECT_TRUE(absl::StrContains(run.err, "No space left on device")) << run.err;
   }
+}
+
+TEST_P(IsolationTest, WhatIsCoveredInWhatIsShownIsNotSeen) {
+  ASSERT_EQ(mkdir((directory_.path() + "/folder").c_str(), 0755), 0);
+  Write(directory_.path() + "/folder/secret", "secret\n");
+  Write(directory_.path() + "/file", "secret\n");
+  Write(directory_.path() + "/other", "other\n");
+  const std::string look = "cat /given/folder/secret /given/file /given/other";
+  EXPECT_EQ(Script(look, {"--ro", directory_.path() + ":/given"}).out, "secret\nsecret\nother\n") << "or the test proves nothing";
+  EXPECT_EQ(Script(look, {"--ro", directory_.path() + ":/given", "--tmpfs", "/given/folder", "--ro", directory_.path() + "/other:/given/file"}).out, "other\nother\n");
+  const PlainRun null = Script(look, {"--ro", directory_.path() + ":/given", "--tmpfs", "/given/folder", "--ro", "/dev/null:/given/file"});
+  EXPECT_EQ(null.out, "other\n");
+  EXPECT_TRUE(absl::StrContains(null.err, "/given/file: Permission denied")) << null.err;
 }
 
 TEST_P(IsolationTest, DevHasWhatProgramsNeedAndNothingElse) {

@@ -168,6 +168,17 @@ TEST_P(IdsTest, NoOtherCapabilityIsKept) {
             "0000000000000420\n");
 }
 
+TEST_P(IdsTest, ACapabilityIsForTheOwnIdsAlone) {
+  const std::string script = "umask 777; echo own >/tmp/a; cat /tmp/a; cat /shown/shadow";
+  constexpr char kShown[] = "\"files\": [{\"path\": \"/etc\", \"at\": \"/shown\"}]";
+  const std::string with = Script(absl::StrCat(kShown, ", \"capabilities\": [\"dac_override\", \"fowner\"]"), script);
+  EXPECT_TRUE(absl::StartsWith(with, "own\n")) << with;
+  EXPECT_TRUE(absl::EndsWith(with, "/shown/shadow: Permission denied\n")) << with;
+  const std::string without = Script(kShown, script);
+  EXPECT_FALSE(absl::StrContains(without, "own\n")) << "or the test proves nothing: " << without;
+  EXPECT_TRUE(absl::EndsWith(without, "/shown/shadow: Permission denied\n")) << without;
+}
+
 TEST_P(IdsTest, WhatWouldUndoTheSandboxCannotBeKept) {
   for (const char* name : {"sys_admin", "sys_ptrace", "net_admin", "sys_resource", "mknod", "setfcap", "CHOWN"}) {
     const std::string told = Script(absl::StrCat("\"capabilities\": [\"", name, "\"]"), "echo ran");

@@ -64,7 +64,8 @@ TEST(CliRunTest, TheResultNamesTheViolation) {
   const std::string result = directory.path() + "/result.json";
   EXPECT_EQ(RunCode({"--policy", "strict", "--result", result}, {"mounts_tmpfs"}), 159);
   const std::string text = FileContent(result);
-  for (const char* part : {"\"status\":\"violation\"", "\"syscall\":\"mount\"", "\"nr\":165", "\"exit_code\":null", "\"args\":[\"0x", "\"arch\":\"x86_64\"", "\"tid\":", "\"ip\":\"0x"}) {
+  for (const char* part : {"\"status\":\"violation\"", "\"syscall\":\"mount\"", "\"nr\":165", "\"exit_code\":null", "\"args\":[\"0x", "\"arch\":\"x86_64\"", "\"tid\":", "\"ip\":\"0x",
+                           R"("decoded":["\"none\"","\"/tmp\"","\"tmpfs\"",)"}) {
     EXPECT_TRUE(absl::StrContains(text, part)) << part << " in " << text;
   }
 }

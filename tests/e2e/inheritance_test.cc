@@ -82,6 +82,8 @@ TEST_P(InheritanceTest, NoPrivilegeAndAHardenedState) {
   }
   EXPECT_TRUE(absl::StrContains(run.out, "NoNewPrivs:\t1")) << run.Text();
   EXPECT_TRUE(absl::StrContains(run.out, "Seccomp:\t2")) << run.Text();
+  // Or it is told which it has.
+  EXPECT_EQ(absl::StrContains(run.out, "Groups:\t \n"), run.outcome.kept_groups.empty()) << run.Text();
 }
 
 TEST_P(InheritanceTest, TheProgramIsNotPidOne) {

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "tests/e2e/harness.h"
@@ -49,6 +50,18 @@ TEST_P(TerminalTest, CtrlCReachesWhatTheProgramHasStarted) {
   const int status = brood.NextChange();
   ASSERT_TRUE(WIFEXITED(status)) << status;
   EXPECT_EQ(WEXITSTATUS(status), 6);
+}
+
+// It is the standard input all the same, which is not enough to type into it or to be sent its signals.
+TEST_P(TerminalTest, IsNotTheControllingOneOfASandbox) {
+  OnTerminal brood({"run", "--policy", GetParam(), "--", "sh", "-c",
+                    "test -t 0 && echo on a terminal; set -- $(sed 's/.*) //' /proc/self/stat); test $5 = 0 && echo of nobody; test $4 = 0 || echo own session"});
+  ASSERT_TRUE(brood.started());
+  EXPECT_TRUE(brood.Shows("own session")) << brood.screen();
+  const int status = brood.NextChange();
+  ASSERT_TRUE(WIFEXITED(status)) << status;
+  EXPECT_EQ(absl::StrContains(brood.screen(), "of nobody"), GetParam() != "none") << brood.screen();
+  EXPECT_TRUE(absl::StrContains(brood.screen(), "on a terminal")) << brood.screen();
 }
 
 TEST_P(TerminalTest, CtrlZStopsTheProgramTooUntilItIsContinued) {

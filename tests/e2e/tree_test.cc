@@ -47,12 +47,12 @@ TEST_P(TreeTest, KillingTheOwnerKillsTheTree) {
   const pid_t owner = fork();
   ASSERT_GE(owner, 0);
   if (owner == 0) {
-    // One child that sleeps, and one whose daemon has left it.
+    // One child that sleeps, and one with a daemon in a session of its own.
     absl::StatusOr<Process> first = StartProgram(GetParam(), {"sleeps_forever", token});
-    absl::StatusOr<Process> second = StartProgram(GetParam(), {"fork_bomb", "3", token});
+    absl::StatusOr<Process> second = StartProgram(GetParam(), {"keeps_daemon", token});
     for (;;) pause();
   }
-  EXPECT_TRUE(WaitFor([&] { return !ProcessesNamed(token).empty(); }));
+  EXPECT_TRUE(WaitFor([&] { return ProcessesNamed(token).size() == 3; }));
   kill(owner, SIGKILL);
   waitpid(owner, nullptr, 0);
   EXPECT_TRUE(WaitFor([&] { return ProcessesNamed(token).empty(); }));
