@@ -29,7 +29,7 @@ INSTANTIATE_TEST_SUITE_P(Tests, UnprivilegedTest,
                          testing::Values("cli_bpf_test", "cli_cpu_set_test", "cli_devices_test", "cli_groups_test",
                                          "cli_isolation_test", "cli_label_test", "cli_layers_test", "cli_made_files_test", "cli_network_test", "cli_noexec_test",
                                          "cli_overlay_kept_test", "cli_overlay_layers_test", "cli_pass_fd_test", "cli_proc_test", "cli_process_test", "cli_test",
-                                         "cli_weaker_test", "ends_test", "escape_test", "inheritance_test", "limits_test",
+                                         "cli_weaker_test", "doctor_test", "ends_test", "escape_test", "inheritance_test", "limits_test",
                                          "own_terminal_test", "programs_test", "signals_test", "terminal_test", "tree_test"),
                          [](const auto& param) { return std::string(param.param); });
 
