@@ -34,6 +34,13 @@ TEST_P(PassFdTest, ThoseThatAreNamedArriveAndNoOther) {
   EXPECT_EQ(FileContent(directory_.path() + "/out"), "written\n");
 }
 
+// As of `nsjail -X`: a file that is not shown.
+TEST_P(PassFdTest, TheProgramCanBeOne) {
+  const PlainRun run = RunPlain({"sh", "-c", absl::StrCat("cp /bin/sh $0/program && exec '", BroodPath(), "' run --policy ", GetParam(),
+                                                          " --pass-fd 7 -- /proc/self/fd/7 -c 'test -e \"$1\" || echo not shown; echo ran' sh $0/program 7<$0/program"), directory_.path()});
+  EXPECT_EQ(run.out, std::string_view(GetParam()) == "none" ? "ran\n" : "not shown\nran\n") << run.err;
+}
+
 TEST_P(PassFdTest, WhatIsNotTheCallersIsAnErrorBeforeAnythingRuns) {
   const auto refused = [&](const std::string& option, const std::string& why) {
     const PlainRun run = Run("7<$0", "--pass-fd " + option, "echo ran");
