@@ -104,6 +104,22 @@ TEST(AttackTableTest, NoTwoAttacksHaveOneName) {
   for (const Attack& attack : Attacks()) EXPECT_TRUE(names.insert(attack.name).second) << attack.name;
 }
 
+Attack Named(const std::string& name) {
+  for (const Attack& attack : Attacks()) {
+    if (attack.name == name) return attack;
+  }
+  ADD_FAILURE() << "no attack " << name;
+  return {};
+}
+
+// With a grace that is as long as that of a sandbox.
+TEST(ProbeTest, SeesWhatForksAndEndsAllTheTimeAndWhatIsInTheMiddleOfAnExec) {
+  for (const char* name : {"fork-comet", "exec-while-ending"}) {
+    const Verdict verdict = Try({.words = {"env"}, .grace = absl::Seconds(4)}, Named(name));
+    EXPECT_EQ(verdict.kind, Verdict::Kind::kSucceeded) << name << ": " << verdict.why;
+  }
+}
+
 TEST(ProbeTest, SaysUntriedOfALauncherThatRunsNothing) {
   EXPECT_EQ(Try({.words = {"false"}}, probe::Control()).kind, Verdict::Kind::kUntried);
   EXPECT_EQ(Try({.words = {"echo"}}, probe::Control()).kind, Verdict::Kind::kUntried);
