@@ -162,6 +162,20 @@ Stage::~Stage() {
   if (!base_.empty()) fs::remove_all(base_, ignored);
   if (!var_tmp_.empty()) fs::remove(var_tmp_, ignored);
   if (!dev_shm_.empty()) fs::remove(dev_shm_, ignored);
+  if (!nonce_.empty()) RemoveWhatIsLeft();
+}
+
+// What an attack has made for itself outside, where nothing stopped it, and was ended before it took it away. One by one: there
+// may be a mount.
+void Stage::RemoveWhatIsLeft() const {
+  std::error_code error, ignored;
+  const std::string watched = absl::StrCat("/tmp/watches-", nonce_);
+  for (fs::directory_iterator it(watched, error), last; !error && it != last; it.increment(error)) fs::remove(it->path(), ignored);
+  std::vector<fs::path> left;
+  for (fs::directory_iterator it("/tmp", error), last; !error && it != last; it.increment(error)) {
+    if (absl::EndsWith(it->path().filename().string(), absl::StrCat("-", nonce_))) left.push_back(it->path());
+  }
+  for (const fs::path& path : left) fs::remove(path, ignored);
 }
 
 std::vector<std::string> Stage::Facts() const {

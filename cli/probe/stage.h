@@ -49,6 +49,7 @@ class Stage {
   absl::Status MakeIpc();
   absl::Status MakeTerminal();
   std::string SharedObjects();  // What became of System V's, and of the terminal.
+  void RemoveWhatIsLeft() const;
   std::map<std::string, std::string> Files() const;  // All that can be seen of each file.
 
   std::string nonce_;

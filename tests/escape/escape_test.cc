@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 #include <string>
 #include <vector>
@@ -118,6 +119,18 @@ TEST(ProbeTest, SeesWhatForksAndEndsAllTheTimeAndWhatIsInTheMiddleOfAnExec) {
     const Verdict verdict = Try({.words = {"env"}, .grace = absl::Seconds(4)}, Named(name));
     EXPECT_EQ(verdict.kind, Verdict::Kind::kSucceeded) << name << ": " << verdict.why;
   }
+}
+
+TEST(ProbeTest, TakesAwayWhatAnAttackHasMadeThatWasEnded) {
+  if (geteuid() != 0) GTEST_SKIP() << "others have files in this /tmp; root's is its own";
+  const auto left = [] {
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator("/tmp")) names.insert(entry.path().filename().string());
+    return names;
+  };
+  const std::set<std::string> before = left();
+  EXPECT_EQ(Try({.words = {"env"}, .patience = absl::Milliseconds(500)}, Named("blocks-in-fifo")).kind, Verdict::Kind::kSucceeded);
+  EXPECT_EQ(left(), before);
 }
 
 TEST(ProbeTest, SaysUntriedOfALauncherThatRunsNothing) {
