@@ -147,7 +147,7 @@ Launcher PlainLauncher(const Attack& attack) {
   const bool waits = attack.witness == Attack::Witness::kTime;
   return {.words = {"/bin/sh", "-c", kShell, "sh"},
           .inside = "",
-          .patience = waits ? absl::Milliseconds(300) : absl::Seconds(20),
+          .patience = waits ? absl::Seconds(1) : absl::Seconds(20),  // A busy machine takes a while to start it.
           .grace = absl::ZeroDuration()};
 }
 
