@@ -111,6 +111,17 @@ TEST_F(ServeTest, MoreThanThePolicyOfTheServerIsRefusedByName) {
   EXPECT_EQ(Client("run", {"--memory", "127M", "--", "true"}).exit_code, 0);
 }
 
+TEST_F(ServeTest, WhatIsInMemoryNeedsNoSizeAndStaysUnexecutable) {
+  Serve({"--policy", "default", "--tmpfs", "/room", "--noexec", "/room"});
+  const Finished run = Client("run", {"--noexec", "/tmp", "--", "sh", "-c", "for d in /room /tmp /dev/shm; do cp /bin/true $d/own; $d/own; echo $?; done"});
+  EXPECT_EQ(run.out, "126\n126\n126\n") << run.err;
+  const Finished plain = Client("run", {"--", "sh", "-c", "for d in /room /tmp; do cp /bin/true $d/own; $d/own; echo $?; done"});
+  EXPECT_EQ(plain.out, "126\n0\n") << plain.err;
+  const Finished more = Client("run", {"--tmpfs", "/room", "--", "echo", "ran"});
+  EXPECT_EQ(more.out, "");
+  EXPECT_TRUE(absl::StrContains(more.err, "policy: files: /room to execute")) << more.err;
+}
+
 TEST_F(ServeTest, AttributesAndFiltersOfTheServerHoldForClientsThatAskForNone) {
   const std::string file = absl::StrCat(folder_, "/filter");
   // ld nr; jeq getppid else allow; return errno ENOTTY; allow
