@@ -24,6 +24,8 @@ bool Contains(std::string_view text, std::string_view part) { return text.find(p
 
 using LearnTest = LearningTest;
 
+void Write(const std::string& path, std::string_view content) { std::ofstream(path) << content; }
+
 TEST_F(LearnTest, AStaticProgramPasses) { ExpectEnough({Helper("does_nothing")}); }
 
 TEST_F(LearnTest, ADynamicProgramPasses) { ExpectEnough({"/bin/echo", "hello"}); }
@@ -36,7 +38,7 @@ TEST_F(LearnTest, AShellAndItsPipelinePass) {
 
 TEST_F(LearnTest, FilesThatAreMovedFromOneDirectoryToAnotherPass) {
   for (const char* name : {"/from", "/to"}) std::filesystem::create_directory(directory_ + name);
-  TempFileAt(directory_ + "/from/kept", "kept\n");
+  Write(directory_ + "/from/kept", "kept\n");
   const std::string script = "cd " + directory_ + "; echo moved > from/a; mv from/a to/b; cat to/b; mv to/b from/c; ln from/kept to/link; cat to/link; rm to/link from/c";
   ExpectEnough({"sh", "-c", script});
   EXPECT_TRUE(Contains(FileContent(policy_), ", for moves between " + directory_ + "/from, " + directory_ + "/to")) << FileContent(policy_);
@@ -44,7 +46,7 @@ TEST_F(LearnTest, FilesThatAreMovedFromOneDirectoryToAnotherPass) {
 
 TEST_F(LearnTest, ALinkToADirectoryAndOneThatLeadsNowherePass) {
   std::filesystem::create_directory(directory_ + "/real");
-  TempFileAt(directory_ + "/real/file", "content\n");
+  Write(directory_ + "/real/file", "content\n");
   std::filesystem::create_directory_symlink("real", directory_ + "/link");
   std::filesystem::create_symlink("nothing", directory_ + "/dangling");
   ExpectEnough({"readlink", directory_ + "/link"});
@@ -56,7 +58,7 @@ TEST_F(LearnTest, ALinkToADirectoryAndOneThatLeadsNowherePass) {
 
 TEST_F(LearnTest, WhatIsAboveThePlaceThatALinkLeadsToPasses) {
   std::filesystem::create_directories(directory_ + "/real/below");
-  TempFileAt(directory_ + "/real/file", "content\n");
+  Write(directory_ + "/real/file", "content\n");
   std::filesystem::create_directory_symlink("real/below", directory_ + "/link");
   ExpectEnough({"cat", directory_ + "/link/../file"});
 }
@@ -67,7 +69,7 @@ TEST_F(LearnTest, ALinkOfTheSystemsThatIsLookedAtPasses) {
 }
 
 TEST_F(LearnTest, WhatARuleOfTheFileForbidsStaysForbiddenAndIsNamed) {
-  TempFileAt(policy_, R"({"extends": "default", "syscalls": [{"names": ["getpgid"], "action": "kill"}, {"names": ["@identity-change"], "action": "kill"}]})");
+  Write(policy_, R"({"extends": "default", "syscalls": [{"names": ["getpgid"], "action": "kill"}, {"names": ["@identity-change"], "action": "kill"}]})");
   const std::vector<std::string> asks = {"python3", "-c", "import os; os.getpgid(0); os.setreuid(os.getuid(), os.getuid())"};
   const Finished learnt = Learn(asks);
   ASSERT_EQ(learnt.exit_code, 0) << learnt.err;
@@ -79,7 +81,7 @@ TEST_F(LearnTest, WhatARuleOfTheFileForbidsStaysForbiddenAndIsNamed) {
 }
 
 TEST_F(LearnTest, AListThatIsNullIsOneThatIsNotThere) {
-  TempFileAt(policy_, R"({"extends": "strict", "files": null, "syscalls": null, "network": null})");
+  Write(policy_, R"({"extends": "strict", "files": null, "syscalls": null, "network": null})");
   ExpectEnough({"python3", "-c", "import os; print(os.sched_getscheduler(0)); os.setreuid(os.getuid(), os.getuid())"});
 }
 
