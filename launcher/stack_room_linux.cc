@@ -1,10 +1,10 @@
+#include <sys/auxv.h>
 #include <sys/resource.h>
 
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
 #include "launcher/stack_room.h"
-#include "sandbox/machine.h"
 
 namespace brood::internal {
 namespace {
@@ -17,7 +17,8 @@ absl::Status CheckStackRoom() {
   rlimit limit = {};
   if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return absl::OkStatus();
   // The first thread's begins below the arguments. Those of others are elsewhere, and have their size from the start.
-  const char* const end = ThisMachine().argument_end;
+  // Nothing but the program's name is above these. getauxval(3), AT_EXECFN
+  const auto* const end = reinterpret_cast<const char*>(getauxval(AT_EXECFN));
   const auto* const here = static_cast<const char*>(__builtin_frame_address(0));
   if (end == nullptr || here > end || static_cast<size_t>(end - here) > limit.rlim_cur) return absl::OkStatus();
   const auto used = static_cast<size_t>(end - here);
