@@ -2,9 +2,7 @@
 
 #include <linux/seccomp.h>
 #include <sched.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,23 +10,21 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
-#include "sandbox/core_rules.h"
 #include "sandbox/destination_lookup.h"
 #include "sandbox/filter_answers.h"
-#include "sandbox/ids.h"
 #include "sandbox/label.h"
 #include "sandbox/linux_plan.h"
 #include "sandbox/machine.h"
 #include "sandbox/namespace_probe.h"
 #include "sandbox/plan_attributes.h"
 #include "sandbox/plan_bpf.h"
-#include "sandbox/plan_disk.h"
 #include "sandbox/plan_ids.h"
 #include "sandbox/plan_label.h"
 #include "sandbox/plan_landlock.h"
+#include "sandbox/plan_limits.h"
 #include "sandbox/plan_mounts.h"
-#include "sandbox/plan_shares.h"
 #include "sandbox/plan_speculation.h"
+#include "sandbox/policy_check.h"
 
 namespace brood {
 
@@ -41,7 +37,7 @@ class PlanBuilder {
   }
 
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> Build() {
-    BROOD_RETURN_IF_ERROR(Check());
+    BROOD_RETURN_IF_ERROR(CheckPolicy(policy()));
     BROOD_ASSIGN_OR_RETURN(platform_->filter, CompileFilter(policy()));
     if (!platform_->filter.instructions.empty()) {
       Enforce(Layer::kSeccomp, absl::StrCat("seccomp filter, ", platform_->filter.instructions.size(), " instructions"));
@@ -59,8 +55,7 @@ class PlanBuilder {
     BROOD_RETURN_IF_ERROR(Landlock());
     BROOD_RETURN_IF_ERROR(Speculation());
     BROOD_RETURN_IF_ERROR(Label());
-    BROOD_RETURN_IF_ERROR(LimitsOfTree());
-    LimitsOfProcesses();
+    BROOD_RETURN_IF_ERROR(PlanLimits(policy(), machine_, platform_.get(), &plan_->limits_, &plan_->enforced_));
     Point();
     return std::shared_ptr<const CompiledPolicy>(plan_);
   }
@@ -78,87 +73,6 @@ class PlanBuilder {
     std::string& enforced = plan_->enforced_[Layer::kSeccomp];
     absl::StrAppend(&enforced, enforced.empty() ? "" : "; ", by);
     return absl::OkStatus();
-  }
-
-  absl::Status Check() const {
-    if (!policy().files.empty() && !Has(Layer::kMount)) {
-      return absl::InvalidArgumentError(
-          "files: a file rule needs the mount namespace, which the policy does not have; use one that extends default or "
-          "strict");
-    }
-    if (policy().minimal_system && (!Has(Layer::kMount) || !Has(Layer::kPid))) {
-      return absl::InvalidArgumentError("minimal_system needs the mount and pid namespaces");
-    }
-    BROOD_RETURN_IF_ERROR(CheckProc());
-    if (policy().read_back && !policy().minimal_system) {
-      return absl::InvalidArgumentError("read_back: needs minimal_system, in whose /proc the kernel tells what was set up");
-    }
-    for (const Limits* limits : {&policy().limits, &policy().default_limits}) {
-      if (limits->memory_bytes != uint64_t{0} && limits->processes != uint64_t{0}) continue;
-      return absl::InvalidArgumentError("limits: memory and processes must be more than zero: nothing could start");
-    }
-    // A cgroup takes less for nothing at all, and ends the init before anything can be told of it.
-    constexpr uint64_t kLeastMemory = 4096;
-    if (policy().limits.memory_bytes.value_or(kLeastMemory) < kLeastMemory) {
-      return absl::InvalidArgumentError("limits: memory must be at least 4K, a page: nothing could start");
-    }
-    for (const Limits* limits : {&policy().limits, &policy().default_limits}) {
-      const auto fits = [](const std::optional<uint64_t>& value, uint64_t least, uint64_t most) { return !value || (*value >= least && *value <= most); };
-      if (!fits(limits->cpu_weight, 1, kMaxWeight) || !fits(limits->io_weight, 1, kMaxWeight)) {
-        return absl::InvalidArgumentError(absl::StrCat("limits: cpu_weight and io_weight are 1 to ", kMaxWeight));
-      }
-      if (!fits(limits->cpus_milli, 10, kMaxCpusMilli)) return absl::InvalidArgumentError("limits: cpus must be at least 0.01");
-      for (const auto& [name, value] : limits->rlimits) {
-        if (ResourceOf(name) < 0) return ParseRlimit(absl::StrCat(name, "=", value)).status();
-      }
-      if (limits->io_rate_bytes == uint64_t{0}) return absl::InvalidArgumentError("limits: io_rate must be more than zero");
-      for (const auto& [name, time] : {std::pair("wall_time", limits->wall_time), std::pair("cpu_time", limits->cpu_time), std::pair("grace", limits->grace)}) {
-        if (time && *time <= absl::ZeroDuration()) return absl::InvalidArgumentError(absl::StrCat("limits: ", name, " must be more than zero"));
-      }
-      if (limits->open_files == uint64_t{0}) return absl::InvalidArgumentError("limits: open_files must be more than zero: nothing could start");
-    }
-    if (policy().network.mode == NetworkMode::kAllow && !policy().filter_syscalls) {
-      return absl::InvalidArgumentError(
-          "network: a list of destinations needs the system call filter, by which the child's connections come to brood; use a "
-          "policy that extends default or strict");
-    }
-    if (policy().network.mode != NetworkMode::kHost && !Has(Layer::kNet)) {
-      return absl::InvalidArgumentError("network: modes other than host need the net namespace; add \"net\" to namespaces, or set {\"mode\": \"host\"}");
-    }
-    if (!policy().hostname.empty()) {
-      BROOD_RETURN_IF_ERROR(Annotate(CheckHostname(policy().hostname), "hostname"));
-      if (!Has(Layer::kUts)) return absl::InvalidArgumentError("hostname: needs the uts namespace; add \"uts\" to namespaces");
-    }
-    if (policy().filter_syscalls && !policy().drop_privileges) {
-      return absl::InvalidArgumentError("filter_syscalls needs drop_privileges (no_new_privs). seccomp(2)");
-    }
-    if (policy().landlock == LandlockUse::kRequired && !policy().drop_privileges) {
-      return absl::InvalidArgumentError("landlock: needs drop_privileges (no_new_privs). landlock(7)");
-    }
-    for (const Layer layer : policy().namespaces) {
-      if (layer > Layer::kTime) {
-        return absl::InvalidArgumentError(absl::StrCat("namespaces: \"", LayerName(layer), "\" is not one that can be asked for"));
-      }
-    }
-    return CheckClocks();
-  }
-
-  absl::Status CheckProc() const {
-    if (policy().proc != ProcAccess::kReadWrite) return absl::OkStatus();
-    if (!policy().minimal_system) return absl::InvalidArgumentError("proc: of an own /proc, which minimal_system brings; without it there is the machine's");
-    // Nothing else keeps a process from taking them back. proc(5), /proc/pid/oom_score_adj, /proc/pid/mem
-    if (policy().process.oom_score_adj) return absl::InvalidArgumentError("process: oom_score_adj: a process takes it back by a /proc that can be written; leave out one of the two");
-    if (policy().process.deny_write_execute) return absl::InvalidArgumentError("process: deny_write_execute: a /proc that can be written writes to executable memory; leave out one of the two");
-    return absl::OkStatus();
-  }
-
-  absl::Status CheckClocks() const {
-    const Clocks& clocks = policy().clocks;
-    if (std::min(clocks.monotonic, clocks.boottime) < absl::ZeroDuration() || std::max(clocks.monotonic, clocks.boottime) > kMaxClock) {
-      return absl::InvalidArgumentError("clocks: expected from 0 to 876000h, a hundred years");
-    }
-    if (Has(Layer::kTime) || std::max(clocks.monotonic, clocks.boottime) == absl::ZeroDuration()) return absl::OkStatus();
-    return absl::InvalidArgumentError("clocks: need the time namespace; add \"time\" to namespaces");
   }
 
   // Takes those namespaces out of the policy that are not to be had here and whose absence is accepted; looks only if one is
@@ -367,224 +281,6 @@ class PlanBuilder {
     const std::string by = absl::StrCat(support.by_what, ", ", policy().label);
     Enforce(Layer::kLabel, support.why.empty() ? by : absl::StrCat("weaker: ", by, "; ", support.why));
     return absl::OkStatus();
-  }
-
-  // One limit from what was asked for, or else what the built-in brings.
-  template <typename T>
-  static std::optional<T> Pick(const std::optional<T>& asked, const std::optional<T>& brought) {
-    return asked.has_value() ? asked : brought;
-  }
-
-  absl::Status Unenforceable(Layer layer, std::string_view why) const {
-    return absl::FailedPreconditionError(absl::StrCat("limit ", LayerName(layer), " cannot be enforced here for the whole tree: ",
-                                                      why, "; or accept the weaker form with --allow-weaker ", LayerName(layer)));
-  }
-
-  bool ChangesIds() const {
-    return platform_->child.id_count > 1 && (platform_->child.kept_capabilities & *CapabilityBit("setuid")) != 0;
-  }
-
-  absl::Status LimitsOfTree() {
-    const Limits& asked = policy().limits;
-    const Limits& brought = policy().default_limits;
-    Limits& limits = plan_->limits_;
-    limits.memory_bytes = Pick(asked.memory_bytes, brought.memory_bytes);
-    limits.processes = Pick(asked.processes, brought.processes);
-    limits.cpu_time = Pick(asked.cpu_time, brought.cpu_time);
-    limits.wall_time = Pick(asked.wall_time, brought.wall_time);
-    limits.output_bytes = Pick(asked.output_bytes, brought.output_bytes);
-    limits.file_size_bytes = Pick(asked.file_size_bytes, brought.file_size_bytes);
-    limits.open_files = Pick(asked.open_files, brought.open_files);
-    limits.core_bytes = Pick(asked.core_bytes, brought.core_bytes);
-    limits.cpus_milli = Pick(asked.cpus_milli, brought.cpus_milli);
-    limits.cpu_weight = Pick(asked.cpu_weight, brought.cpu_weight);
-    limits.io_weight = Pick(asked.io_weight, brought.io_weight);
-    limits.disk_bytes = Pick(asked.disk_bytes, brought.disk_bytes);
-    limits.io_rate_bytes = Pick(asked.io_rate_bytes, brought.io_rate_bytes);
-    limits.cpu_set = Pick(asked.cpu_set, brought.cpu_set);
-    limits.rlimits = asked.rlimits;
-    limits.grace = Pick(asked.grace, brought.grace);
-    if (limits.grace && !limits.wall_time) return absl::InvalidArgumentError("limits: grace begins when wall_time is over, and there is none");
-    limits.rlimits.insert(brought.rlimits.begin(), brought.rlimits.end());
-
-    const Machine::Cgroups& cgroups = machine_.cgroups;
-    const auto unified_has = [&](std::string_view controller) {
-      return !cgroups.unified.empty() && std::find(cgroups.unified_controllers.begin(), cgroups.unified_controllers.end(),
-                                                   controller) != cgroups.unified_controllers.end();
-    };
-    if (limits.memory_bytes) {
-      const bool possible = (unified_has("memory") || !cgroups.memory.empty()) && (!cgroups.swap_in_use || cgroups.swap_limit);
-      if (possible) {
-        platform_->cgroups.memory_bytes = limits.memory_bytes;
-        Enforce(Layer::kMemory, cgroups.unified.empty() ? "cgroup v1 memory" : "cgroup v2 memory");
-      } else if (asked.memory_bytes && !Weaker(Layer::kMemory)) {
-        return Unenforceable(Layer::kMemory, cgroups.why_not.empty() ? "this kernel's cgroups do not limit swap" : cgroups.why_not);
-      } else {
-        platform_->sample_memory = !machine_.hides_processes;
-        // Bounds what one process can take between two samples. Not the limit itself: a program that is refused memory
-        // ends in its own way, and the outcome would not say that the limit was it.
-        constexpr uint64_t kSlackBytes = uint64_t{4} << 30;
-        Limit(RLIMIT_DATA, *limits.memory_bytes + (platform_->sample_memory ? kSlackBytes : 0));
-        Enforce(Layer::kMemory, platform_->sample_memory
-                                    ? "weaker: sampling of the tree, and RLIMIT_DATA of each process"
-                                    : "weaker: RLIMIT_DATA of each process; /proc hides the tree from sampling (hidepid)");
-      }
-    }
-    if (limits.processes) {
-      // No machine has more, and a group refuses such a number: with the init, PID_MAX_LIMIT of the kernel.
-      constexpr uint64_t kMostProcesses = (uint64_t{1} << 22) - 1;
-      limits.processes = std::min(*limits.processes, kMostProcesses);
-      if (unified_has("pids") || !cgroups.pids.empty()) {
-        platform_->cgroups.processes = limits.processes;
-        Enforce(Layer::kProcesses, cgroups.unified.empty() ? "cgroup v1 pids" : "cgroup v2 pids");
-      } else if (Has(Layer::kUser) && !ChangesIds()) {
-        // Counted for each user namespace, and this one is the tree's own; init is one of them. Since Linux 5.14.
-        Limit(RLIMIT_NPROC, *limits.processes + 1);
-        platform_->count_processes = !machine_.hides_processes;
-        Enforce(Layer::kProcesses, "RLIMIT_NPROC of the own user namespace");
-      } else if (asked.processes && !Weaker(Layer::kProcesses)) {
-        return Unenforceable(Layer::kProcesses, cgroups.why_not);
-      } else if (ChangesIds()) {
-        Limit(RLIMIT_NPROC, *limits.processes + 1);
-        Enforce(Layer::kProcesses, "weaker: RLIMIT_NPROC, which counts for each of the ids that the program can take");
-      } else {
-        Limit(RLIMIT_NPROC, *limits.processes + 1);
-        Enforce(Layer::kProcesses, "weaker: RLIMIT_NPROC, which counts all processes of the user");
-      }
-    }
-    if (limits.cpu_time) {
-      // cpu.stat of version 2 is there without the cpu controller.
-      platform_->cgroups.count_cpu = !cgroups.unified.empty() || !cgroups.cpuacct.empty();
-      Limit(RLIMIT_CPU, static_cast<uint64_t>(absl::ToInt64Seconds(absl::Ceil(*limits.cpu_time, absl::Seconds(1)))) + 1);
-      if (platform_->cgroups.count_cpu) {
-        Enforce(Layer::kCpuTime, "cgroup accounting and RLIMIT_CPU");
-      } else if (asked.cpu_time && !Weaker(Layer::kCpuTime)) {
-        // The kernel forgets what a process used whose parent ignores SIGCHLD. wait(2), "NOTES".
-        return Unenforceable(Layer::kCpuTime, cgroups.why_not);
-      } else {
-        Enforce(Layer::kCpuTime, machine_.hides_processes
-                                     ? "weaker: RLIMIT_CPU of each process; /proc hides the tree from being counted (hidepid)"
-                                     : "weaker: RLIMIT_CPU of each process, and /proc, which forgets children that nobody waited for");
-      }
-    }
-    if (limits.disk_bytes) BROOD_RETURN_IF_ERROR(LimitDisk(*limits.disk_bytes, asked.disk_bytes.has_value()));
-    if (limits.cpus_milli || limits.cpu_weight || limits.cpu_set) {
-      SharePlan share;
-      if (limits.cpus_milli || limits.cpu_weight) share = PlanCpu(limits, cgroups, &platform_->cgroups);
-      if (limits.cpu_set) {
-        BROOD_RETURN_IF_ERROR(TakeCpus(*limits.cpu_set));
-        share = Join(share, PlanCpuSet(*limits.cpu_set, cgroups, !platform_->filter.instructions.empty(), &platform_->cgroups));
-      }
-      BROOD_RETURN_IF_ERROR(TakeShare(Layer::kCpu, asked.cpus_milli || asked.cpu_weight || asked.cpu_set, share));
-    }
-    if (limits.io_weight || limits.io_rate_bytes) {
-      BROOD_RETURN_IF_ERROR(TakeShare(Layer::kIo, asked.io_weight || asked.io_rate_bytes, PlanIo(limits, cgroups, &platform_->cgroups)));
-    }
-    platform_->cgroups.read_back = child().read_back;
-    platform_->needs_cgroups = NeedsCgroups(platform_->cgroups);
-    if (limits.wall_time) {
-      Enforce(Layer::kWallTime, limits.grace ? absl::StrCat("guardian, CLOCK_MONOTONIC; SIGTERM, and ", absl::FormatDuration(*limits.grace), " until the tree is killed")
-                                             : "guardian, CLOCK_MONOTONIC");
-    }
-    if (limits.output_bytes) Enforce(Layer::kOutput, "guardian, between child and sink");
-    if (!Has(Layer::kPid) && !machine_.has_proc_children) {
-      return absl::FailedPreconditionError(
-          "without a pid namespace the tree is ended by /proc/PID/task/TID/children, which this kernel lacks; use a policy "
-          "with the pid namespace");
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status LimitDisk(uint64_t bytes, bool asked) {
-    BROOD_ASSIGN_OR_RETURN(const DiskPlan disk, DivideDisk(bytes, &platform_->mounts, &platform_->texts));
-    const std::string by = absl::StrCat(disk.in_memory, " bytes in memory");
-    if (Has(Layer::kMount) && disk.unlimited.empty()) {
-      Enforce(Layer::kDisk, absl::StrCat(by, ", and nothing else can be written"));
-      return absl::OkStatus();
-    }
-    const std::string why = Has(Layer::kMount) ? absl::StrCat(disk.unlimited, " is writable on the host; show it by --overlay, or take files out by --copy-out")
-                                               : "there is no mount namespace, so that all of the host may be written";
-    if (asked && !Weaker(Layer::kDisk)) return Unenforceable(Layer::kDisk, why);
-    if (!plan_->limits_.file_size_bytes || *plan_->limits_.file_size_bytes > bytes) plan_->limits_.file_size_bytes = bytes;
-    Enforce(Layer::kDisk, absl::StrCat("weaker: ", by, ", and RLIMIT_FSIZE of each file elsewhere"));
-    return absl::OkStatus();
-  }
-
-  // The machine's CPUs, or those of them that this process was given: more than these no child of it can have.
-  absl::Status TakeCpus(const CpuSet& cpus) {
-    ChildPlan& plan = child();
-    uint64_t own[ChildPlan::kCpuWords] = {};
-    if (syscall(SYS_sched_getaffinity, 0, sizeof(own), own) < 0) return ErrnoStatus(errno, "sched_getaffinity");
-    CpuSet usable;
-    for (size_t cpu = 0; cpu < usable.size(); ++cpu) usable.set(cpu, (own[cpu / 64] >> cpu % 64 & 1) != 0);
-    if (cpus.none()) return absl::InvalidArgumentError("limits: cpu_set: no CPU at all; nothing could run");
-    if ((cpus & ~usable).any()) {
-      return absl::InvalidArgumentError(absl::StrCat("limits: cpu_set: CPU ", CpuSetText(cpus & ~usable), " is none that can be used here; there are ", CpuSetText(usable)));
-    }
-    plan.limits_cpus = true;
-    for (size_t cpu = 0; cpu < cpus.size(); ++cpu) plan.cpus[cpu / 64] |= uint64_t{cpus.test(cpu)} << cpu % 64;
-    return absl::OkStatus();
-  }
-
-  absl::Status TakeShare(Layer layer, bool asked, const SharePlan& plan) {
-    if (plan.missing.empty()) {
-      Enforce(layer, plan.by_what);
-      return absl::OkStatus();
-    }
-    if (asked && !Weaker(layer)) return Unenforceable(layer, plan.missing);
-    Enforce(layer, plan.by_what.empty() ? absl::StrCat("weaker: absent, ", plan.missing) : absl::StrCat("weaker: ", plan.by_what, "; ", plan.missing));
-    return absl::OkStatus();
-  }
-
-  void LimitsOfProcesses() {
-    const Limits& limits = plan_->limits_;
-    if (limits.file_size_bytes) {
-      Limit(RLIMIT_FSIZE, *limits.file_size_bytes);
-      Enforce(Layer::kFileSize, "RLIMIT_FSIZE");
-    }
-    if (limits.open_files) {
-      Limit(RLIMIT_NOFILE, *limits.open_files);
-      Enforce(Layer::kOpenFiles, "RLIMIT_NOFILE");
-    }
-    if (const std::optional<uint64_t> core = CoreLimit(policy(), limits.core_bytes)) Limit(RLIMIT_CORE, *core);
-    if (policy().drop_privileges) LimitQuotas();
-    std::vector<std::string> texts;
-    for (const auto& [name, value] : limits.rlimits) {
-      Limit(ResourceOf(name), value);
-      texts.push_back(absl::StrCat(name, " ", value));
-    }
-    if (!texts.empty()) Enforce(Layer::kRlimits, absl::StrCat("setrlimit: ", absl::StrJoin(texts, ", ")));
-  }
-
-  static int ResourceOf(std::string_view name) {
-    constexpr std::pair<std::string_view, int> kResources[] = {
-        {"as", RLIMIT_AS},             {"data", RLIMIT_DATA},         {"stack", RLIMIT_STACK},
-        {"memlock", RLIMIT_MEMLOCK},   {"sigpending", RLIMIT_SIGPENDING}, {"msgqueue", RLIMIT_MSGQUEUE},
-        {"nice", RLIMIT_NICE},         {"rtprio", RLIMIT_RTPRIO},     {"rttime", RLIMIT_RTTIME}};
-    for (const auto& [known, resource] : kResources) {
-      if (known == name) return resource;
-    }
-    return -1;
-  }
-
-  // What the kernel counts for each user, up through the user namespaces to the caller: what a child holds, others of the
-  // caller's processes cannot have. getrlimit(2), ucounts.
-  void LimitQuotas() {
-    Limit(RLIMIT_SIGPENDING, 1024);  // Signals that wait, and timers. Linux gives some thousands.
-    Limit(RLIMIT_MSGQUEUE, 400 << 10);  // Half of what Linux gives: four queues as they are by default.
-  }
-
-  // Never above the hard limit that the caller has itself, which counts all the same.
-  void Limit(int resource, uint64_t value) {
-    rlimit now{};
-    getrlimit(static_cast<__rlimit_resource>(resource), &now);
-    rlim_t limit = std::min<rlim_t>(value, now.rlim_max);
-    for (RlimitStep& step : platform_->rlimits) {
-      if (step.resource != resource) continue;
-      step.limit.rlim_cur = step.limit.rlim_max = std::min(step.limit.rlim_max, limit);
-      return;
-    }
-    platform_->rlimits.push_back({resource, {limit, limit}});
   }
 
   const char* Keep(const std::string& text) { return platform_->texts.emplace_back(text).c_str(); }
