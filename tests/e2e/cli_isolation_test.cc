@@ -97,9 +97,10 @@ TEST_P(IsolationTest, NothingIsMountedOrMadeBehindAPlantedLink) {
 }
 
 TEST_P(IsolationTest, ASwapAtThePlaceOfAMountLeadsToNoOther) {
+  // Most find the place gone, or a link, and run nothing: until one has run at least.
   const std::string script = absl::StrCat("cd $0 && mkdir -p work/d given && chmod 777 work && "
-                                          "{ while test ! -e stop; do mv work/d work/e; ln -s /usr/share work/d; rm work/d; mv work/e work/d; done & } && for i in $(seq 40); do '", BroodPath(),
-                                          "' run --policy ", GetParam(), " --rw ./work:/shown --rw ./given:/shown/d -- sed -n 's|.*/given \\([^ ]*\\) .*|\\1|p' /proc/self/mountinfo; done; touch stop; wait");
+                                          "{ while test ! -e stop; do mv work/d work/e; ln -s /usr/share work/d; rm work/d; mv work/e work/d; done & } && i=0; touch tried; while test $i -lt 40 || { test ! -s tried && test $i -lt 1000; }; do i=$((i+1)); '", BroodPath(),
+                                          "' run --policy ", GetParam(), " --rw ./work:/shown --rw ./given:/shown/d -- sed -n 's|.*/given \\([^ ]*\\) .*|\\1|p' /proc/self/mountinfo >>tried; done; touch stop; wait; cat tried");
   const PlainRun run = RunPlain({"sh", "-c", script, directory_.path()});
   for (const std::string_view place : absl::StrSplit(run.out, '\n', absl::SkipEmpty())) {
     // Once mounted it goes where its directory goes.

@@ -150,8 +150,13 @@ TemporaryDirectory::TemporaryDirectory() {
 }
 
 TemporaryDirectory::~TemporaryDirectory() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
+  std::error_code error;
+  // The kernel leaves a directory of mode 0 where an overlay has kept its changes, into which only root may look.
+  const std::filesystem::directory_options options = std::filesystem::directory_options::skip_permission_denied;
+  for (std::filesystem::recursive_directory_iterator it(path_, options, error), end; !error && it != end; it.increment(error)) {
+    if (it->symlink_status(error).type() == std::filesystem::file_type::directory) chmod(it->path().c_str(), 0700);
+  }
+  std::filesystem::remove_all(path_, error);
 }
 
 bool IsRoot() { return geteuid() == 0; }
