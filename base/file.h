@@ -13,22 +13,22 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
+#include "base/untrusted_directories.h"
 
 namespace brood {
 
 // A regular file, a directory, the null device or a pipe without a name. Does not wait. Errors, besides: FailedPrecondition (a FIFO or
 // a device, which may keep a reader waiting for ever, or never end).
 absl::StatusOr<UniqueFd> OpenToRead(const std::string& path);
-// Created or emptied. In `untrusted` directories, without links in their paths, no link is followed (base/given_file.h). Linux.
-absl::StatusOr<UniqueFd> OpenToReplace(const std::string& path, const std::vector<std::string>& untrusted = {});
+// Created or emptied. In `untrusted` directories no link is followed (base/given_file.h). Linux.
+absl::StatusOr<UniqueFd> OpenToReplace(const std::string& path, const UntrustedDirectories& untrusted = {});
 // Created or kept; may be read as well, but for a FIFO. On Windows it writes at the end as long as nobody else does. Errors, besides:
 // FailedPrecondition (a FIFO that nobody reads).
-absl::StatusOr<UniqueFd> OpenToAppend(const std::string& path, const std::vector<std::string>& untrusted = {});
+absl::StatusOr<UniqueFd> OpenToAppend(const std::string& path, const UntrustedDirectories& untrusted = {});
 
 // The standard streams; borrowed.
 int StandardInput();

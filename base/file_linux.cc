@@ -15,7 +15,7 @@
 namespace brood {
 namespace {
 
-absl::StatusOr<UniqueFd> Open(const std::string& path, int flags, const std::vector<std::string>& untrusted = {}) {
+absl::StatusOr<UniqueFd> Open(const std::string& path, int flags, const UntrustedDirectories& untrusted = {}) {
   UniqueFd fd = OpenGivenFile(untrusted, path, flags);
   if (!fd.valid()) return ErrnoStatus(errno, errno == ELOOP && !untrusted.empty() ? "open, following no link where a child may write," : "open", path);
   return fd;
@@ -56,13 +56,13 @@ absl::StatusOr<UniqueFd> OpenToRead(const std::string& path) {
   return file;
 }
 
-absl::StatusOr<UniqueFd> OpenToReplace(const std::string& path, const std::vector<std::string>& untrusted) {
+absl::StatusOr<UniqueFd> OpenToReplace(const std::string& path, const UntrustedDirectories& untrusted) {
   return Open(path, O_WRONLY | O_CREAT | O_TRUNC, untrusted);
 }
 
 // For both, a FIFO would keep what nobody reads until it is closed, and then lose it; and who writes more than it holds would wait
 // for ever. fifo(7)
-absl::StatusOr<UniqueFd> OpenToAppend(const std::string& path, const std::vector<std::string>& untrusted) {
+absl::StatusOr<UniqueFd> OpenToAppend(const std::string& path, const UntrustedDirectories& untrusted) {
   struct stat about = {};
   struct statfs system = {};
   const bool is_fifo = stat(path.c_str(), &about) == 0 && S_ISFIFO(about.st_mode) && statfs(path.c_str(), &system) == 0 && system.f_type != PIPEFS_MAGIC;

@@ -41,9 +41,9 @@ constexpr uint64_t kLockedByte = uint64_t{1} << 62;
 }  // namespace
 
 absl::StatusOr<UniqueFd> OpenToRead(const std::string& path) { return Open(path, GENERIC_READ, OPEN_EXISTING); }
-absl::StatusOr<UniqueFd> OpenToReplace(const std::string& path, const std::vector<std::string>&) { return Open(path, GENERIC_WRITE, CREATE_ALWAYS); }
+absl::StatusOr<UniqueFd> OpenToReplace(const std::string& path, const UntrustedDirectories&) { return Open(path, GENERIC_WRITE, CREATE_ALWAYS); }
 
-absl::StatusOr<UniqueFd> OpenToAppend(const std::string& path, const std::vector<std::string>&) {
+absl::StatusOr<UniqueFd> OpenToAppend(const std::string& path, const UntrustedDirectories&) {
   BROOD_ASSIGN_OR_RETURN(UniqueFd file, Open(path, GENERIC_READ | GENERIC_WRITE, OPEN_ALWAYS));
   if (GetFileType(HandleOf(file.get())) == FILE_TYPE_DISK) BROOD_RETURN_IF_ERROR(MoveTo(file.get(), 0, FILE_END, path));
   return file;

@@ -3,16 +3,15 @@
 #define BROOD_BASE_GIVEN_FILE_H_
 
 #include <string>
-#include <vector>
 
 #include "base/unique_fd.h"
+#include "base/untrusted_directories.h"
 
 namespace brood {
 
-// As open(2), with O_CLOEXEC; invalid with errno. `writable` are directories of the host, without links in their paths, which a child
-// may write to: in them no link is followed (ELOOP), since a child may have put it there, or put it there now. The way to them is
+// As open(2), with O_CLOEXEC; invalid with errno. A child may write to the `writable` directories: in them no link is followed (ELOOP), since a child may have put it there, or put it there now. The way to them is
 // the caller's, links included, and so is that out of them by "..".
-UniqueFd OpenGivenFile(const std::vector<std::string>& writable, const std::string& path, int flags);
+UniqueFd OpenGivenFile(const UntrustedDirectories& writable, const std::string& path, int flags);
 
 }  // namespace brood
 

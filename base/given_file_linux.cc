@@ -6,13 +6,11 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <string_view>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/given_file.h"
 
@@ -24,12 +22,7 @@ constexpr int kMostLinks = 40;  // As many as the kernel follows. path_resolutio
 
 class Walk {
  public:
-  explicit Walk(const std::vector<std::string>& writable) : writable_(writable) {
-    for (const std::string& one : writable) {
-      struct stat about = {};
-      if (stat(one.c_str(), &about) == 0) identities_.emplace_back(about.st_dev, about.st_ino);
-    }
-  }
+  explicit Walk(const UntrustedDirectories& writable) : writable_(writable) {}
 
   UniqueFd Open(std::string path, int flags) {
     if (path.empty()) return Failed(ENOENT);
@@ -82,7 +75,7 @@ class Walk {
     directory_ = std::move(directory);
     struct stat about = {};
     if (fstat(directory_.get(), &about) != 0) return false;
-    passed_ = (passed_ && !elsewhere) || std::find(identities_.begin(), identities_.end(), std::pair(about.st_dev, about.st_ino)) != identities_.end();
+    passed_ = (passed_ && !elsewhere) || writable_.Include(about.st_dev, about.st_ino);
     return true;
   }
 
@@ -92,10 +85,7 @@ class Walk {
     char name[PATH_MAX];
     const ssize_t length = readlink(absl::StrCat("/proc/self/fd/", directory_.get()).c_str(), name, sizeof(name));
     if (length <= 0) return false;
-    const std::string_view place(name, static_cast<size_t>(length));
-    return std::any_of(writable_.begin(), writable_.end(), [place](const std::string& one) {
-      return place == one || absl::StartsWith(place, absl::StrCat(one, "/"));
-    });
+    return writable_.Contain(std::string_view(name, static_cast<size_t>(length)));
   }
 
   bool IsOfProc() const {
@@ -113,15 +103,14 @@ class Walk {
     return UniqueFd(static_cast<int>(syscall(SYS_openat2, directory_.get(), name.c_str(), &how, sizeof(how))));
   }
 
-  const std::vector<std::string>& writable_;
-  std::vector<std::pair<dev_t, ino_t>> identities_;
+  const UntrustedDirectories& writable_;
   UniqueFd directory_;
   bool passed_ = false;
 };
 
 }  // namespace
 
-UniqueFd OpenGivenFile(const std::vector<std::string>& writable, const std::string& path, int flags) {
+UniqueFd OpenGivenFile(const UntrustedDirectories& writable, const std::string& path, int flags) {
   if (writable.empty()) return UniqueFd(open(path.c_str(), flags | O_CLOEXEC, kMode));
   return Walk(writable).Open(path, flags);
 }

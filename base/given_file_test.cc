@@ -30,12 +30,13 @@ class GivenFileTest : public testing::Test {
     for (const char* name : {"room", "mine", "secret"}) fs::create_directory(top_ + "/" + name);
     std::ofstream(top_ + "/secret/file") << "secret";
     std::ofstream(top_ + "/room/file") << "room";
+    ASSERT_TRUE(room_.Add(top_ + "/room"));
   }
   void TearDown() override { fs::remove_all(top_); }
 
   // What a read of the first bytes gives, or the name of the error.
   std::string Read(const std::string& path, int flags = O_RDONLY) const {
-    const UniqueFd file = OpenGivenFile({top_ + "/room"}, path, flags);
+    const UniqueFd file = OpenGivenFile(room_, path, flags);
     if (!file.valid()) return errno == ELOOP ? "ELOOP" : errno == ENOENT ? "ENOENT" : std::to_string(errno);
     char text[16];
     const ssize_t n = read(file.get(), text, sizeof(text));
@@ -44,6 +45,7 @@ class GivenFileTest : public testing::Test {
   void Link(const std::string& to, const std::string& name) const { fs::create_symlink(to, top_ + "/" + name); }
 
   std::string top_;
+  UntrustedDirectories room_;
 };
 
 TEST_F(GivenFileTest, NoLinkIsFollowedWhereAChildMayWrite) {
@@ -95,7 +97,7 @@ TEST_F(GivenFileTest, ADescriptorIsOpenedByItsName) {
   EXPECT_EQ(Read("/proc/self/fd/" + std::to_string(file.get())), "secret");
   const UniqueFd directory(open((top_ + "/secret").c_str(), O_PATH | O_CLOEXEC));
   EXPECT_EQ(Read("/proc/self/fd/" + std::to_string(directory.get()) + "/file"), "secret");
-  EXPECT_TRUE(OpenGivenFile({top_ + "/room"}, "/dev/fd", O_RDONLY | O_DIRECTORY).valid());
+  EXPECT_TRUE(OpenGivenFile(room_, "/dev/fd", O_RDONLY | O_DIRECTORY).valid());
 }
 
 TEST_F(GivenFileTest, AMountOfItIsTheSameDirectory) {

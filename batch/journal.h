@@ -14,12 +14,12 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/unique_fd.h"
+#include "base/untrusted_directories.h"
 #include "batch/result_json.h"
 
 namespace brood {
@@ -36,7 +36,7 @@ struct JournalOptions {
   };
   Existing existing = Existing::kRefuse;
   Sync sync = Sync::kTimed;
-  std::vector<std::string> untrusted;  // As OpenToAppend has it.
+  UntrustedDirectories untrusted;  // As OpenToAppend has it.
 };
 
 class Journal {  // Move-only.

@@ -10,7 +10,6 @@
 #include "batch/files.h"
 #include "batch/function_job.h"
 #include "batch/policy_json.h"
-#include "batch/real_path.h"
 #include "launcher/process.h"
 #include "launcher/programs.h"
 #include "launcher/retry_lost.h"
@@ -164,9 +163,10 @@ void ProcessRunner::Distrust(const std::vector<FileRule>& rules) {
     const std::string& place = written ? rule.source : rule.changes;
     // Who may write to all of the machine has no need of a link.
     if (place.empty() || place == "/") continue;
-    const absl::StatusOr<std::string> real = internal::RealPath(place);
+    // Who was launched before looks at those that there were then.
+    if (untrusted_.use_count() > 1) untrusted_ = std::make_shared<UntrustedDirectories>(*untrusted_);
     // What was made ready before may have been behind such a link.
-    if (real.ok() && untrusted_.insert(*real).second) compiled_.clear();
+    if (untrusted_->Add(place)) compiled_.clear();
   }
 }
 
@@ -210,7 +210,7 @@ absl::StatusOr<std::shared_ptr<const CompiledPolicy>> ProcessRunner::PolicyOf(co
   BROOD_ASSIGN_OR_RETURN(const Policy policy, FindPolicy(job));
   const std::string key = EncodePolicy(policy);
   auto compiled = compiled_.find(key);
-  if (compiled == compiled_.end()) compiled = compiled_.emplace(key, CompilePolicy(policy, untrusted())).first;
+  if (compiled == compiled_.end()) compiled = compiled_.emplace(key, CompilePolicy(policy, *untrusted_)).first;
   return compiled->second;
 }
 
@@ -251,7 +251,7 @@ absl::Status ProcessRunner::Prepare(const Job& job, const std::string& name, con
   options.stdin_spec = job.stdin_path.empty() ? Stdio::Null() : Stdio::Path(job.stdin_path);
   options.tree_end = defaults_.tree_end;
   options.violation_stack = defaults_.violation_stack;
-  options.untrusted = untrusted();
+  options.untrusted = untrusted_;
   options.copy_in = job.copy_in;
   options.copy_out = job.copy_out;
   options.isolation = defaults_.isolation;

@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/unique_fd.h"
+#include "base/untrusted_directories.h"
 #include "batch/job_runner.h"
 #include "batch/policy_options.h"
 #include "launcher/context.h"
@@ -75,8 +76,8 @@ class ProcessRunner : public JobRunner {
   // shows. Of all jobs before the first one runs, those too that have run before.
   void Distrust(const Job& job);
 
-  // Those of all such jobs, and of one that says nothing itself. As OpenToReplace has them.
-  std::vector<std::string> untrusted() const { return {untrusted_.begin(), untrusted_.end()}; }
+  // Those of all such jobs, and of one that says nothing itself.
+  std::shared_ptr<const UntrustedDirectories> untrusted() const { return untrusted_; }
 
   // The policy that the job runs with, made ready. Equal policies are compiled once.
   absl::StatusOr<std::shared_ptr<const CompiledPolicy>> PolicyOf(const Job& job);
@@ -111,7 +112,7 @@ class ProcessRunner : public JobRunner {
   Context programs_;  // Whose sandboxes are kept from one job to the next, where that is the same and not kFresh.
   UniqueFd output_dir_;
   std::set<std::string> distrusted_policies_;
-  std::set<std::string> untrusted_;  // LaunchOptions::untrusted.
+  std::shared_ptr<UntrustedDirectories> untrusted_ = std::make_shared<UntrustedDirectories>();  // LaunchOptions::untrusted.
   std::map<std::string, absl::StatusOr<Policy>> policies_;  // By name.
   // By wire form.
   std::map<std::string, absl::StatusOr<std::shared_ptr<const CompiledPolicy>>> compiled_;

@@ -13,7 +13,7 @@ namespace {
 
 using FileId = std::pair<uint64_t, uint64_t>;
 
-absl::StatusOr<UniqueFd> OpenReport(const std::string& path, const std::vector<std::string>& untrusted, std::set<FileId>& used) {
+absl::StatusOr<UniqueFd> OpenReport(const std::string& path, const UntrustedDirectories& untrusted, std::set<FileId>& used) {
   // Not emptied before it is known that it is no other of the files.
   BROOD_ASSIGN_OR_RETURN(UniqueFd fd, OpenToAppend(path, untrusted));
   BROOD_ASSIGN_OR_RETURN(const FileFacts facts, FactsOf(fd.get(), path));

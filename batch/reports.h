@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
+#include "base/untrusted_directories.h"
 #include "batch/job.h"
 #include "batch/job_runner.h"
 
@@ -25,7 +26,7 @@ struct ReportFiles {
   std::string joblog;
   std::string junit;
   std::string trace;
-  std::vector<std::string> untrusted;  // As OpenToAppend has it.
+  UntrustedDirectories untrusted;  // As OpenToAppend has it.
 
   bool any() const { return !joblog.empty() || !junit.empty() || !trace.empty(); }
 };

@@ -174,7 +174,7 @@ absl::StatusOr<int> RunBatch(std::vector<Job> jobs, const std::string& job_file,
   }
   BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessRunner> runner, ProcessRunner::Create(settings.defaults));
   for (const Job& job : jobs) runner->Distrust(job);
-  settings.journal.untrusted = settings.reports.untrusted = runner->untrusted();
+  settings.journal.untrusted = settings.reports.untrusted = *runner->untrusted();
   std::optional<Journal> journal;
   if (!settings.dry_run) {
     // First of all: what a journal says is true only while no other batch writes to it.

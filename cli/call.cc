@@ -42,7 +42,7 @@ absl::StatusOr<int> Call(const ParsedOptions& options, const JobDefaults& defaul
   if (defaults.server.empty()) BROOD_RETURN_IF_ERROR(CheckTarget(job.target));
   BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessRunner> policies, ProcessRunner::Create(defaults));
   // It may be a FIFO that nobody reads yet: who waits for that is ended by a signal.
-  BROOD_ASSIGN_OR_RETURN(const ResultFile result, ResultFile::Open(options, policies->untrusted()));
+  BROOD_ASSIGN_OR_RETURN(const ResultFile result, ResultFile::Open(options, *policies->untrusted()));
   const Context context(defaults.start_method, {.preload = defaults.preload});
   // A preload takes its time: until there is a child to pass a signal to, it ends us, and what preloads with us.
   if (defaults.server.empty() && !defaults.preload.empty()) BROOD_RETURN_IF_ERROR(context.StartServer());

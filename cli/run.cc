@@ -34,7 +34,7 @@ absl::StatusOr<int> Run(const ParsedOptions& options, const JobDefaults& default
   const bool tty = options.Has("--tty");
   BROOD_ASSIGN_OR_RETURN(std::unique_ptr<ProcessRunner> policies, ProcessRunner::Create(defaults));
   // It may be a FIFO that nobody reads yet: who waits for that is ended by a signal.
-  BROOD_ASSIGN_OR_RETURN(const ResultFile result, ResultFile::Open(options, policies->untrusted()));
+  BROOD_ASSIGN_OR_RETURN(const ResultFile result, ResultFile::Open(options, *policies->untrusted()));
   BROOD_ASSIGN_OR_RETURN(SignalSource signals, SignalSource::Create(tty ? SignalSource::Which::kOwnTerminal : SignalSource::Which::kEndsAndStops));
   LaunchOptions launch;
   launch.argv = options.operands();

@@ -10,7 +10,7 @@
 
 namespace brood {
 
-absl::StatusOr<ResultFile> ResultFile::Open(const ParsedOptions& options, const std::vector<std::string>& untrusted) {
+absl::StatusOr<ResultFile> ResultFile::Open(const ParsedOptions& options, const UntrustedDirectories& untrusted) {
   ResultFile result;
   result.path_ = options.Value("--result");
   if (result.path_.empty() || result.path_ == "-") return result;

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
+#include "base/untrusted_directories.h"
 #include "batch/job_runner.h"
 #include "cli/options.h"
 #include "cli/signals.h"
@@ -41,7 +42,7 @@ class ResultFile {
  public:
   // Before the child runs: it must not do its work only for its result to be lost. `untrusted` is as
   // OpenToReplace has it. Errors: those of open(2).
-  static absl::StatusOr<ResultFile> Open(const ParsedOptions& options, const std::vector<std::string>& untrusted);
+  static absl::StatusOr<ResultFile> Open(const ParsedOptions& options, const UntrustedDirectories& untrusted);
 
   // Nothing if --result was not given. `server`: of the forkserver that has borne the child, if this command has started one.
   // Errors: those of write(2).

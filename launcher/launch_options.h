@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/untrusted_directories.h"
 #include "sandbox/plan.h"
 #include "sandbox/policy.h"
 
@@ -117,9 +118,9 @@ struct LaunchOptions {
   Isolation isolation = Isolation::kKept;
   std::string name;  // For people; empty: argv[0].
 
-  // Directories of this machine, besides those that the policy lets the child write to, in which somebody who is not trusted may have
-  // left links: there none is followed on the way to a stream's path, or to a file of `copy_in` or `copy_out`.
-  std::vector<std::string> untrusted;
+  // Besides those that the policy lets the child write to: in them no link is followed on the way to a stream's path, or to a file of
+  // `copy_in` or `copy_out`. Null: there are none.
+  std::shared_ptr<const UntrustedDirectories> untrusted;
 
   // Both need a policy with an own root, and go neither with a server nor, for functions, with a forkserver. At most 16 each.
   std::vector<CopyIn> copy_in;

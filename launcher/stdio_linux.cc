@@ -9,8 +9,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
-#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -37,12 +35,6 @@ absl::StatusOr<int> Open(PreparedStdio* out, const char* path, int flags) {
   UniqueFd file = OpenGivenFile(out->writable, path, flags | O_NOCTTY);
   if (!file.valid()) return ErrnoStatus(errno, errno == ELOOP && !out->writable.empty() ? "open, following no link where a child may write," : "open", path);
   return Own(out, file.release());
-}
-
-// As it is, if it is not there.
-std::string RealPath(const std::string& path) {
-  const std::unique_ptr<char, decltype(&std::free)> real(realpath(path.c_str(), nullptr), &std::free);
-  return real != nullptr ? real.get() : path;
 }
 
 // True for what has a name. A pipe of no name, as /dev/stdin may be one, is opened without waiting. fifo(7), pipe(7).
@@ -168,8 +160,8 @@ absl::Status CheckStream(int fd, int number) {
       kNames[number], ": is a directory, through which the child could leave its root; show it by a file rule (--ro, --rw)"));
 }
 
-std::vector<std::string> WritableSources(const LaunchOptions& options) {
-  std::vector<std::string> sources;
+UntrustedDirectories WritableSources(const LaunchOptions& options) {
+  UntrustedDirectories sources(options.untrusted);
   if (options.policy != nullptr) {
     const ChildPlan& plan = options.policy->platform().child;
     for (size_t i = 0; i < plan.mount_count; ++i) {
@@ -178,14 +170,13 @@ std::vector<std::string> WritableSources(const LaunchOptions& options) {
       const bool shown = step.kind == MountStep::Kind::kBind && (step.attributes & (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV)) == MOUNT_ATTR_NODEV;
       // Who may write to all of the machine has no need of a link.
       const bool all = step.source != nullptr && std::string_view(step.source) == "/";
-      if ((shown && !all) || step.kind == MountStep::Kind::kChanges) sources.emplace_back(step.source);
+      if ((shown && !all) || step.kind == MountStep::Kind::kChanges) sources.Add(step.source);
     }
   } else if (options.server_policy.has_value()) {
     for (const FileRule& rule : options.server_policy->files) {
-      if (rule.kind == FileRule::Kind::kBind && rule.access == FileRule::Access::kReadWrite && rule.source != "/") sources.push_back(RealPath(rule.source));
+      if (rule.kind == FileRule::Kind::kBind && rule.access == FileRule::Access::kReadWrite && rule.source != "/") sources.Add(rule.source);
     }
   }
-  for (const std::string& one : options.untrusted) sources.push_back(RealPath(one));
   return sources;
 }
 

@@ -7,13 +7,14 @@
 
 #include "absl/status/status.h"
 #include "base/unique_fd.h"
+#include "base/untrusted_directories.h"
 #include "launcher/launch_options.h"
 #include "launcher/launch_record.h"
 
 namespace brood {
 
 struct PreparedStdio {
-  std::vector<std::string> writable;
+  UntrustedDirectories writable;
   std::vector<UniqueFd> owned;   // Keeps what was opened until the guardian has its copies.
   int child[3] = {-1, -1, -1};   // The child's ends.
   StreamRecord streams[2];
@@ -23,7 +24,7 @@ struct PreparedStdio {
 };
 
 // Directories of the host that the child may write to, or that are not trusted, as OpenGivenFile has them.
-std::vector<std::string> WritableSources(const LaunchOptions& options);
+UntrustedDirectories WritableSources(const LaunchOptions& options);
 
 // With `counted`, output goes through the guardian wherever it leads.
 absl::Status PrepareStdio(const LaunchOptions& options, bool counted, PreparedStdio* out);

@@ -30,7 +30,7 @@ namespace brood {
 
 class PlanBuilder {
  public:
-  PlanBuilder(const Policy& policy, const std::vector<std::string>& untrusted)
+  PlanBuilder(const Policy& policy, const UntrustedDirectories& untrusted)
       : plan_(std::make_shared<CompiledPolicy>()), platform_(std::make_shared<PlatformPlan>()), machine_(ThisMachine()), untrusted_(untrusted) {
     plan_->policy_ = policy;
     plan_->platform_ = platform_;
@@ -311,13 +311,13 @@ class PlanBuilder {
   std::shared_ptr<CompiledPolicy> plan_;
   std::shared_ptr<PlatformPlan> platform_;
   const Machine& machine_;
-  const std::vector<std::string>& untrusted_;
+  const UntrustedDirectories& untrusted_;
   std::string hostname_;
   std::vector<ResolvedName> names_;
   Policy asked_;  // Before what is missing here was left out.
 };
 
-absl::StatusOr<std::shared_ptr<const CompiledPolicy>> CompilePolicy(const Policy& policy, const std::vector<std::string>& untrusted) {
+absl::StatusOr<std::shared_ptr<const CompiledPolicy>> CompilePolicy(const Policy& policy, const UntrustedDirectories& untrusted) {
   return PlanBuilder(policy, untrusted).Build();
 }
 

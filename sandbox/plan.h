@@ -9,9 +9,9 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/untrusted_directories.h"
 #include "sandbox/layer.h"
 #include "sandbox/policy.h"
 
@@ -43,9 +43,8 @@ class CompiledPolicy {
 // Errors: InvalidArgument (a rule names an unknown system call, a path is not absolute, ...) naming the rule;
 //   FailedPrecondition (a layer or limit that was asked for and cannot be enforced here) naming the layer and the remedy.
 //
-// `untrusted` are directories of this machine, without links in their paths, in which somebody who is not trusted may have left links: none
-// of these is followed to what a file rule shows. Linux.
-absl::StatusOr<std::shared_ptr<const CompiledPolicy>> CompilePolicy(const Policy& policy, const std::vector<std::string>& untrusted = {});
+// In `untrusted` directories no link is followed to what a file rule shows. Linux.
+absl::StatusOr<std::shared_ptr<const CompiledPolicy>> CompilePolicy(const Policy& policy, const UntrustedDirectories& untrusted = {});
 
 }  // namespace brood
 

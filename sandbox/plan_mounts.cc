@@ -56,7 +56,7 @@ absl::StatusOr<std::string> Destination(const FileRule& rule) {
 uint64_t NoExec(const FileRule& rule) { return rule.no_exec ? MOUNT_ATTR_NOEXEC : 0; }
 
 // "" with errno. A name without links, which the mount looks up without any: who puts one there later makes it fail.
-std::string Resolve(const std::vector<std::string>& untrusted, const std::string& path) {
+std::string Resolve(const UntrustedDirectories& untrusted, const std::string& path) {
   char name[PATH_MAX];
   if (untrusted.empty()) return realpath(path.c_str(), name) != nullptr ? name : "";
   const UniqueFd file = OpenGivenFile(untrusted, path, O_PATH);
@@ -64,7 +64,7 @@ std::string Resolve(const std::vector<std::string>& untrusted, const std::string
   return length > 0 ? std::string(name, static_cast<size_t>(length)) : "";
 }
 
-absl::Status NoSource(std::string_view what, const std::string& path, const std::vector<std::string>& untrusted) {
+absl::Status NoSource(std::string_view what, const std::string& path, const UntrustedDirectories& untrusted) {
   const bool link = errno == ELOOP && !untrusted.empty();
   return ErrnoStatus(errno, link ? absl::StrCat(what, ", following no link where another child may write: give the path that it leads to,") : what, path);
 }
@@ -78,7 +78,7 @@ bool Earlier(const MountStep& a, const MountStep& b) {
 
 class MountPlanner {
  public:
-  MountPlanner(const std::vector<std::string>& untrusted, bool lend, std::deque<std::string>* texts) : untrusted_(untrusted), lend_(lend), texts_(texts) {}
+  MountPlanner(const UntrustedDirectories& untrusted, bool lend, std::deque<std::string>* texts) : untrusted_(untrusted), lend_(lend), texts_(texts) {}
 
   absl::Status AddRule(const FileRule& rule) {
     BROOD_ASSIGN_OR_RETURN(const std::string target, Destination(rule));
@@ -379,7 +379,7 @@ class MountPlanner {
     PutIfFree(target, step);
   }
 
-  const std::vector<std::string>& untrusted_;
+  const UntrustedDirectories& untrusted_;
   bool lend_;
   std::deque<std::string>* texts_;
   std::map<std::string, MountStep> steps_;
@@ -390,7 +390,7 @@ class MountPlanner {
 }  // namespace
 
 absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, const std::vector<ResolvedName>& names,
-                                                  const std::vector<std::string>& untrusted, bool lend, bool queues,
+                                                  const UntrustedDirectories& untrusted, bool lend, bool queues,
                                                   std::deque<std::string>* texts) {
   MountPlanner planner(untrusted, lend, texts);
   for (const FileRule& rule : policy.files) BROOD_RETURN_IF_ERROR(planner.AddRule(rule));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/untrusted_directories.h"
 #include "sandbox/child_plan.h"
 #include "sandbox/destination_lookup.h"
 #include "sandbox/policy.h"
@@ -16,7 +17,7 @@ namespace brood {
 // `names` are to be found inside, in /etc/hosts. `untrusted` is as CompilePolicy has it. `queues`: so are POSIX message queues, in
 // /dev/mqueue. Strings that the steps point to are kept in `texts`. Errors: InvalidArgument and NotFound, naming the rule.
 absl::StatusOr<std::vector<MountStep>> PlanMounts(const Policy& policy, const std::vector<ResolvedName>& names,
-                                                  const std::vector<std::string>& untrusted, bool lend, bool queues,
+                                                  const UntrustedDirectories& untrusted, bool lend, bool queues,
                                                   std::deque<std::string>* texts);
 
 }  // namespace brood

@@ -116,6 +116,6 @@ class PlanBuilder {
   std::vector<std::pair<Layer, std::string>> unkept_;
 };
 
-absl::StatusOr<std::shared_ptr<const CompiledPolicy>> CompilePolicy(const Policy& policy, const std::vector<std::string>&) { return PlanBuilder(policy).Build(); }
+absl::StatusOr<std::shared_ptr<const CompiledPolicy>> CompilePolicy(const Policy& policy, const UntrustedDirectories&) { return PlanBuilder(policy).Build(); }
 
 }  // namespace brood

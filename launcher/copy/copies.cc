@@ -57,7 +57,7 @@ std::string BesideName() {
 
 }  // namespace
 
-absl::StatusOr<Copies> Copies::Prepare(const std::vector<CopyIn>& in, const std::vector<CopyOut>& out, const std::vector<std::string>& writable) {
+absl::StatusOr<Copies> Copies::Prepare(const std::vector<CopyIn>& in, const std::vector<CopyOut>& out, const UntrustedDirectories& writable) {
   if (in.size() > kMaxCopies || out.size() > kMaxCopies) {
     return absl::InvalidArgumentError(absl::StrCat("copies: at most ", kMaxCopies, " files each way"));
   }

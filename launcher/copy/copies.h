@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/unique_fd.h"
+#include "base/untrusted_directories.h"
 #include "launcher/copy/copy_record.h"
 #include "launcher/launch_options.h"
 #include "launcher/outcome.h"
@@ -24,7 +25,7 @@ class Copies {
 
   // Errors: InvalidArgument (a path that is not absolute, or leads upwards; too many; no regular file), NotFound and the like.
   // `writable` is as OpenGivenFile has it.
-  static absl::StatusOr<Copies> Prepare(const std::vector<CopyIn>& in, const std::vector<CopyOut>& out, const std::vector<std::string>& writable);
+  static absl::StatusOr<Copies> Prepare(const std::vector<CopyIn>& in, const std::vector<CopyOut>& out, const UntrustedDirectories& writable);
 
   // Points into this object, which must stay.
   CopyRecord Record() const;
